@@ -1,0 +1,71 @@
+/**
+ * What each resource adds to the generic registry. A kind is one file under `strategies/` that exports a
+ * {@link Strategy}, and one row in `strategies/index.ts`. Upstream's counterpart: registry strategies and printers.
+ *
+ * The order of a write: decode → normalise (empty structs, schema defaults) → `default` → admission (mutating) →
+ * `prepareForCreate`/`prepareForUpdate` → `validate…` → admission (validating) → store.
+ */
+import type { KubeObject } from '#api/object.ts';
+import type { ResourceInfo } from '#api/resources.ts';
+import type { Draft } from '#base/draft.ts';
+import type { FieldError } from '#machinery/field-errors.ts';
+
+export interface UserInfo {
+  readonly name: string;
+  readonly uid?: string | undefined;
+  readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>> | undefined;
+}
+
+/** What a strategy may know of the request it serves. */
+export interface StrategyContext {
+  readonly user: UserInfo;
+  /** Milliseconds since the epoch, from the injected clock. */
+  readonly now: number;
+  /** '' for the main resource, else the subresource that is written: `status`, `resize`, … */
+  readonly subresource: string;
+  /** Adds a `Warning` header to the answer. */
+  warn(message: string): void;
+}
+
+/** A column of `kubectl get`: as upstream's printers declare it. */
+export interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  readonly format?: string;
+  /** 0: always shown; 1: with `-o wide`. */
+  readonly priority?: number;
+  readonly description?: string;
+}
+export type Cell = string | number | boolean | null;
+
+export interface Strategy<T extends KubeObject = KubeObject> {
+  readonly resource: ResourceInfo;
+  /** Fills in what the client left out. The draft is private to this request. */
+  default?(obj: Draft<T>): void;
+  prepareForCreate?(obj: Draft<T>, ctx: StrategyContext): void;
+  /** Main resource: status is already that of `old` and generation is counted by the registry when {@link generationFields} say so. */
+  prepareForUpdate?(obj: Draft<T>, old: T, ctx: StrategyContext): void;
+  validate?(obj: T, ctx: StrategyContext): readonly FieldError[];
+  validateUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
+  /** Replaces {@link validateUpdate} for a write to `status`. */
+  validateStatusUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
+  /** Validator of `metadata.name`: returns upstream's messages. Default: DNS-1123 subdomain. */
+  validateName?(name: string, prefix: boolean): readonly string[];
+  /** Top-level fields whose change counts up `metadata.generation`; empty or absent: the kind has no generation. */
+  readonly generationFields?: readonly string[];
+  /** PUT to a name that does not exist creates it (upstream's AllowCreateOnUpdate). Default false. */
+  readonly allowCreateOnUpdate?: boolean;
+  /** An update may leave resourceVersion out. Default true. */
+  readonly allowUnconditionalUpdate?: boolean;
+  readonly columns: readonly Column[];
+  /** Cells for {@link columns}, without the name's namespace. `now` is for ages. */
+  row(obj: T, now: number): readonly Cell[];
+  /** Field selectors beyond `metadata.name` and `metadata.namespace`, each to the text it selects on. */
+  readonly selectableFields?: Readonly<Record<string, (obj: T) => string>>;
+  /**
+   * Graceful deletion: seconds that the object stays with a deletionTimestamp, decided from the options; undefined or 0: it
+   * goes at once (finalizers apart). Pods only, in practice.
+   */
+  gracePeriod?(obj: T, requested: number | undefined): number | undefined;
+}

@@ -1,0 +1,84 @@
+/**
+ * Validation errors that name a field, worded as upstream's `apimachinery/pkg/util/validation/field`.
+ * `validate…` functions return arrays of these and never throw.
+ */
+
+/** The wire values of `StatusCause.reason` for field errors. */
+export type FieldErrorType =
+  | 'FieldValueNotFound' | 'FieldValueRequired' | 'FieldValueDuplicate' | 'FieldValueInvalid' | 'FieldValueNotSupported'
+  | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany' | 'InternalError' | 'FieldValueTypeInvalid';
+
+export interface FieldError {
+  readonly type: FieldErrorType;
+  /** `spec.containers[0].name` */
+  readonly field: string;
+  /** The message without the field: `Required value`, `Invalid value: "x": must be …`. */
+  readonly body: string;
+}
+
+/** A path to a field: `root('spec').child('containers').index(0).child('name')`; `key` for map keys: `metadata.labels[a/b]`. */
+export class FieldPath {
+  readonly #text: string;
+  constructor(text = '') {
+    this.#text = text;
+  }
+  child(...names: string[]): FieldPath {
+    return new FieldPath([this.#text, ...names].filter((s) => s !== '').join('.'));
+  }
+  index(i: number): FieldPath {
+    return new FieldPath(`${this.#text}[${i}]`);
+  }
+  key(k: string): FieldPath {
+    return new FieldPath(`${this.#text}[${k}]`);
+  }
+  toString(): string {
+    return this.#text === '' ? '<nil>' : this.#text;
+  }
+}
+export function fieldPath(...names: string[]): FieldPath {
+  return new FieldPath().child(...names);
+}
+
+/** A value as Go's messages show it: strings quoted, numbers and booleans bare, the rest as JSON. */
+export function showValue(value: unknown): string {
+  if (value === undefined || value === null) return 'null';
+  return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+const make = (type: FieldErrorType, path: FieldPath, body: string): FieldError => ({ type, field: path.toString(), body });
+const withDetail = (head: string, detail: string): string => (detail === '' ? head : `${head}: ${detail}`);
+
+export function required(path: FieldPath, detail = ''): FieldError {
+  return make('FieldValueRequired', path, withDetail('Required value', detail));
+}
+export function duplicate(path: FieldPath, value: unknown): FieldError {
+  return make('FieldValueDuplicate', path, `Duplicate value: ${showValue(value)}`);
+}
+export function invalidValue(path: FieldPath, value: unknown, detail: string): FieldError {
+  return make('FieldValueInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
+}
+export function typeInvalid(path: FieldPath, value: unknown, detail: string): FieldError {
+  return make('FieldValueTypeInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
+}
+/** `supported` is shown sorted and quoted, as upstream does. */
+export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
+  const list = supported.length ? `supported values: ${supported.toSorted().map((s) => JSON.stringify(s)).join(', ')}` : '';
+  return make('FieldValueNotSupported', path, withDetail(`Unsupported value: ${showValue(value)}`, list));
+}
+export function forbiddenField(path: FieldPath, detail: string): FieldError {
+  return make('FieldValueForbidden', path, withDetail('Forbidden', detail));
+}
+export function tooLong(path: FieldPath, maxLength: number): FieldError {
+  return make('FieldValueTooLong', path, maxLength >= 0 ? `Too long: may not be more than ${maxLength} bytes` : 'Too long');
+}
+export function tooMany(path: FieldPath, actual: number, max: number): FieldError {
+  return make('FieldValueTooMany', path, `Too many: ${actual}: must have at most ${max} items`);
+}
+export function notFoundField(path: FieldPath, value: unknown): FieldError {
+  return make('FieldValueNotFound', path, `Not found: ${showValue(value)}`);
+}
+
+/** One message for all: a lone error bare, several in brackets, repeats dropped. */
+export function toAggregate(errors: readonly FieldError[]): string {
+  const seen = [...new Set(errors.map((e) => `${e.field}: ${e.body}`))];
+  return seen.length === 1 ? seen[0]! : `[${seen.join(', ')}]`;
+}

@@ -1,0 +1,79 @@
+/**
+ * The Store contract: what the API server needs of a place that keeps objects. Backends: `memory` (tests and in-process
+ * clusters), `embedded` (lmdb, the default) and etcd v3. One suite (`contract-suite.ts`) runs on every backend.
+ * Upstream's counterpart: apiserver/pkg/storage over etcd3.
+ *
+ * One revision counts for the whole store. Each acknowledged write gets the next one; a watcher sees every write after
+ * its start revision, in order, once. A write is acknowledged only when it is durable.
+ */
+
+export interface StoreEntry {
+  /** `/registry/pods/default/web`: see `keys.ts`. */
+  readonly key: string;
+  /** The object as UTF-8 JSON, without `metadata.resourceVersion` (which is {@link modRevision}). */
+  readonly value: Buffer;
+  /** Revision of the write that made this value. */
+  readonly modRevision: number;
+}
+
+export type StoreEvent =
+  | { readonly type: 'put'; readonly entry: StoreEntry; /** The value replaced, unless this write created the key. */ readonly previous?: StoreEntry }
+  | { readonly type: 'delete'; readonly key: string; readonly revision: number; readonly previous: StoreEntry };
+
+export interface ListResult {
+  readonly entries: readonly StoreEntry[];
+  /** Revision at which the list is true. */
+  readonly revision: number;
+  /** More keys follow the last one. */
+  readonly more: boolean;
+}
+export interface ListOptions {
+  /** At most this many entries; 0 or absent: all. */
+  readonly limit?: number;
+  /** First key to return (inclusive), for the next page. Default: the prefix itself. */
+  readonly startKey?: string;
+}
+
+/** A guarded write did not happen: the key is at another revision (`current` undefined: it does not exist). */
+export class RevisionConflictError extends Error {
+  readonly key: string;
+  readonly current: StoreEntry | undefined;
+  constructor(key: string, current: StoreEntry | undefined) {
+    super(`key "${key}" is at revision ${current?.modRevision ?? 0}, not at the one the write expects`);
+    this.name = 'RevisionConflictError';
+    this.key = key;
+    this.current = current;
+  }
+}
+/** The revision asked for was compacted away: watch again from the current state. */
+export class CompactedError extends Error {
+  readonly oldest: number;
+  constructor(oldest: number) {
+    super(`the requested revision is older than the oldest kept one, ${oldest}`);
+    this.name = 'CompactedError';
+    this.oldest = oldest;
+  }
+}
+
+export interface Store {
+  /** The revision of the newest acknowledged write. */
+  readonly revision: number;
+  get(key: string): Promise<StoreEntry | undefined>;
+  /** Entries whose key starts with `prefix`, in byte order of keys, at the newest revision. */
+  list(prefix: string, options?: ListOptions): Promise<ListResult>;
+  /** Writes a key that must not exist. Rejects with {@link RevisionConflictError}. */
+  create(key: string, value: Buffer): Promise<StoreEntry>;
+  /** Replaces a key that must be at `expected`. Rejects with {@link RevisionConflictError}. */
+  update(key: string, value: Buffer, expected: number): Promise<StoreEntry>;
+  /** Deletes a key that must be at `expected`; resolves with the revision of the deletion. Rejects with {@link RevisionConflictError}. */
+  delete(key: string, expected: number): Promise<number>;
+  /**
+   * Every event of keys under `prefix` with a revision greater than `after`, in batches, until `signal` aborts (the iteration then ends).
+   * Throws {@link CompactedError} when `after` is older than what is kept. Events of a write may be seen before its promise settles.
+   */
+  watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]>;
+  /** Forgets the history up to `revision` (the current state stays). */
+  compact(revision: number): Promise<void>;
+  /** Waits for the writes under way and releases everything. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,53 @@
+/**
+ * Everything that reads the sources without running them: the import table, type check, lint, stale generated files.
+ * Prints what is wrong, one finding a line; exits 1 when there is any.
+ */
+import { spawnSync } from 'node:child_process';
+import { globSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const table = JSON.parse(readFileSync(new URL('layers.json', import.meta.url), 'utf8')) as Record<string, { imports: string[]; packages: string[] }>;
+const IMPORT = /(?:from|import)\s*\(?\s*'([^']+)'/g;
+const builtins = new Set(builtinModules);
+
+/** Findings about one file's imports against the table. */
+function layerFindings(file: string): string[] {
+  const [, component = '', ...rest] = file.split('/');
+  const rules = table[component];
+  if (!rules || rest.length === 0) return [`${file}: is in no component of tools/layers.json`];
+  const isTest = /\.test\.ts$|\/testing\//.test(file);
+  const out: string[] = [];
+  for (const [, spec = ''] of readFileSync(`${root}/${file}`, 'utf8').matchAll(IMPORT)) {
+    if (spec.startsWith('#')) {
+      const other = spec.slice(1).split('/')[0]!;
+      if (other !== component && !rules.imports.includes(other)) out.push(`${file}: may not import "${spec}": ${component} → ${other} is not in tools/layers.json`);
+    } else if (spec.startsWith('.')) {
+      const up = spec.split('/').filter((p) => p === '..').length;
+      if (up >= rest.length) out.push(`${file}: leaves its component by "${spec}"; write "#component/…"`);
+    } else if (!spec.startsWith('node:') && !builtins.has(spec)) {
+      const name = spec.startsWith('@') ? spec.split('/').slice(0, 2).join('/') : spec.split('/')[0]!;
+      if (!rules.packages.includes(name) && !(isTest && name === 'fast-check')) out.push(`${file}: may not use the package "${name}": tools/layers.json does not give it to ${component}`);
+    }
+  }
+  return out;
+}
+
+function run(name: string, args: readonly string[]): string[] {
+  const done = spawnSync(`${root}/node_modules/.bin/${name}`, args, { cwd: root, encoding: 'utf8' });
+  return done.status === 0 ? [] : `${done.stdout}${done.stderr}`.trimEnd().split('\n');
+}
+function runTool(file: string): string[] {
+  const done = spawnSync(process.execPath, [`${root}/tools/${file}`, '--verify'], { cwd: root, encoding: 'utf8' });
+  return done.status === 0 ? [] : `${done.stdout}${done.stderr}`.trimEnd().split('\n');
+}
+
+const findings = [
+  ...globSync('src/**/*.ts', { cwd: root }).toSorted().flatMap(layerFindings),
+  ...run('tsc', ['-p', '.', '--pretty', 'false']),
+  ...run('oxlint', ['--deny-warnings', 'src', 'tools', 'test', 'bench']),
+  ...globSync('tools/gen-*.ts', { cwd: root }).map((f) => f.slice('tools/'.length)).toSorted().flatMap(runTool),
+];
+for (const f of findings) console.error(f);
+process.exitCode = findings.length ? 1 : 0;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { canonicalQuantity, milliQuantityOf, parseQuantity, Quantity, QuantityError, quantityOf } from './quantity.ts';
 
 test('parseQuantity prints the canonical form', () => {

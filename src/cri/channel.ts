@@ -16,8 +16,8 @@ export interface ChannelOptions {
 /** One method: `/runtime.v1.RuntimeService/Version`, and how its messages are written. */
 export interface Method<In extends object, Out extends object> {
   readonly path: string;
-  readonly request: Codec<In>;
-  readonly response: Codec<Out>;
+  readonly request: Pick<Codec<In>, 'encode'>;
+  readonly response: Pick<Codec<Out>, 'decode'>;
 }
 
 /** A connection that is made on first use and made again after a failure. Does not keep the process alive when idle. */

@@ -1,0 +1,41 @@
+import type { ConfigMap } from '#api/gen/core-v1.ts';
+import { fieldPath, FieldPath, forbiddenField, invalidValue, tooLong, type FieldError } from '#machinery/field-errors.ts';
+import { isConfigMapKey } from '#machinery/names.ts';
+import { defineStrategy } from '../define.ts';
+import { fromMessages, semanticEqual } from '../field-checks.ts';
+import { AGE, age, NAME, text } from '../printing.ts';
+import { decodedLength, FROZEN, MAX_SECRET_SIZE } from './secret-data.ts';
+
+function validate(cm: ConfigMap): FieldError[] {
+  const errors: FieldError[] = [];
+  let size = 0;
+  for (const [key, value] of Object.entries(cm.data ?? {})) {
+    const path = fieldPath('data').key(key);
+    errors.push(...fromMessages(path, key, isConfigMapKey(key)));
+    if (cm.binaryData && Object.hasOwn(cm.binaryData, key)) errors.push(invalidValue(path, key, 'duplicate of key present in binaryData'));
+    size += Buffer.byteLength(value);
+  }
+  for (const [key, value] of Object.entries(cm.binaryData ?? {})) {
+    errors.push(...fromMessages(fieldPath('binaryData').key(key), key, isConfigMapKey(key)));
+    size += decodedLength(value);
+  }
+  // Upstream's path for the whole object is empty, and shown as such.
+  if (size > MAX_SECRET_SIZE) errors.push({ ...tooLong(new FieldPath(), MAX_SECRET_SIZE), field: '' });
+  return errors;
+}
+
+export const configmaps = defineStrategy<ConfigMap>('', 'v1', 'configmaps', {
+  allowUnconditionalUpdate: true,
+  validate,
+  validateUpdate(cm, old) {
+    const errors: FieldError[] = [];
+    if (old.immutable) {
+      if (!cm.immutable) errors.push(forbiddenField(fieldPath('immutable'), FROZEN));
+      if (!semanticEqual(cm.data ?? {}, old.data ?? {})) errors.push(forbiddenField(fieldPath('data'), FROZEN));
+      if (!semanticEqual(cm.binaryData ?? {}, old.binaryData ?? {})) errors.push(forbiddenField(fieldPath('binaryData'), FROZEN));
+    }
+    return [...errors, ...validate(cm)];
+  },
+  columns: [NAME, text('Data'), AGE],
+  row: (cm, now) => [cm.metadata.name ?? '', Object.keys(cm.data ?? {}).length + Object.keys(cm.binaryData ?? {}).length, age(cm.metadata, now)],
+});

@@ -1,0 +1,73 @@
+import type { Secret } from '#api/gen/core-v1.ts';
+import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError } from '#machinery/field-errors.ts';
+import { isConfigMapKey } from '#machinery/names.ts';
+import { defineStrategy } from '../define.ts';
+import { fromMessages, immutable, semanticEqual } from '../field-checks.ts';
+import { AGE, age, NAME, text } from '../printing.ts';
+import { decodedLength, FROZEN, MAX_SECRET_SIZE, notJsonObject } from './secret-data.ts';
+
+const SERVICE_ACCOUNT_NAME = 'kubernetes.io/service-account.name';
+const DATA = fieldPath('data');
+
+/** A required key whose value is a JSON object: the docker credentials kinds. */
+function validateJsonKey(secret: Secret, key: string): FieldError[] {
+  const value = secret.data?.[key];
+  if (value === undefined) return [required(DATA.key(key))];
+  const problem = notJsonObject(Buffer.from(value, 'base64').toString());
+  return problem === undefined ? [] : [invalidValue(DATA.key(key), '<secret contents redacted>', problem)];
+}
+function validateByType(secret: Secret): FieldError[] {
+  const data = secret.data ?? {};
+  const missing = (...keys: string[]) => keys.filter((k) => data[k] === undefined).map((k) => required(DATA.key(k)));
+  switch (secret.type) {
+    case 'kubernetes.io/service-account-token':
+      return secret.metadata.annotations?.[SERVICE_ACCOUNT_NAME] ? [] : [required(fieldPath('metadata', 'annotations').key(SERVICE_ACCOUNT_NAME))];
+    case 'kubernetes.io/dockercfg':
+      return validateJsonKey(secret, '.dockercfg');
+    case 'kubernetes.io/dockerconfigjson':
+      return validateJsonKey(secret, '.dockerconfigjson');
+    case 'kubernetes.io/basic-auth': {
+      const absent = missing('username', 'password');
+      return absent.length === 2 ? absent : [];
+    }
+    case 'kubernetes.io/ssh-auth':
+      return data['ssh-privatekey'] ? [] : [required(DATA.key('ssh-privatekey'))];
+    case 'kubernetes.io/tls':
+      return missing('tls.crt', 'tls.key');
+    default:
+      return [];
+  }
+}
+
+function validate(secret: Secret): FieldError[] {
+  const errors: FieldError[] = [];
+  let size = 0;
+  for (const [key, value] of Object.entries(secret.data ?? {})) {
+    errors.push(...fromMessages(DATA.key(key), key, isConfigMapKey(key)));
+    size += decodedLength(value);
+  }
+  if (size > MAX_SECRET_SIZE) errors.push(tooLong(DATA, MAX_SECRET_SIZE));
+  return [...errors, ...validateByType(secret)];
+}
+
+export const secrets = defineStrategy<Secret>('', 'v1', 'secrets', {
+  default(secret) {
+    secret.type ||= 'Opaque';
+    if (!secret.stringData) return;
+    const data = (secret.data ??= {});
+    for (const [key, value] of Object.entries(secret.stringData)) data[key] = Buffer.from(value).toString('base64');
+    delete secret.stringData;
+  },
+  validate,
+  validateUpdate(secret, old) {
+    const errors = immutable(secret.type, old.type, fieldPath('type'));
+    if (old.immutable) {
+      if (!secret.immutable) errors.push(forbiddenField(fieldPath('immutable'), FROZEN));
+      if (!semanticEqual(secret.data ?? {}, old.data ?? {})) errors.push(forbiddenField(DATA, FROZEN));
+    }
+    return [...errors, ...validate(secret)];
+  },
+  columns: [NAME, text('Type'), text('Data'), AGE],
+  row: (secret, now) => [secret.metadata.name ?? '', secret.type ?? '', Object.keys(secret.data ?? {}).length, age(secret.metadata, now)],
+  selectableFields: { type: (secret) => secret.type ?? '' },
+});

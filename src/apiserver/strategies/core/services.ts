@@ -1,0 +1,85 @@
+import type { Service, ServiceSpec } from '#api/gen/core-v1.ts';
+import type { Draft } from '#base/draft.ts';
+import { nameIsDNS1035Label } from '#machinery/names.ts';
+import { fieldPath } from '#machinery/field-errors.ts';
+import { defineStrategy } from '../define.ts';
+import { AGE, age, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
+import { validateServiceChanges } from './service-ips.ts';
+import { assignFamilies, dropUnused, isExternallyAccessible, keepAllocated, normaliseClusterIPs } from './service-spec.ts';
+import { validateLoadBalancerStatus, validateService } from './service-validation.ts';
+
+const AFFINITY_SECONDS = 10800;
+/** Families of the cluster's Service network, the primary first. */
+const CLUSTER_FAMILIES = ['IPv4'] as const;
+
+function defaultAffinity(spec: Draft<ServiceSpec>): void {
+  spec.sessionAffinity ||= 'None';
+  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
+  if (spec.sessionAffinity === 'ClientIP') {
+    const config = (spec.sessionAffinityConfig ??= {});
+    config.clientIP ??= {};
+    config.clientIP.timeoutSeconds ??= AFFINITY_SECONDS;
+  }
+}
+function defaultService(service: Draft<Service>): void {
+  const spec = (service.spec ??= {});
+  defaultAffinity(spec);
+  spec.type ||= 'ClusterIP';
+  for (const port of spec.ports ?? []) {
+    port.protocol ||= 'TCP';
+    if (!port.targetPort) port.targetPort = port.port;
+  }
+  if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster';
+  if (spec.type === 'ClusterIP' || spec.type === 'NodePort' || spec.type === 'LoadBalancer') spec.internalTrafficPolicy ??= 'Cluster';
+  if (spec.type === 'LoadBalancer') {
+    spec.allocateLoadBalancerNodePorts ??= true;
+    for (const point of service.status?.loadBalancer?.ingress ?? []) if (point.ip) point.ipMode ??= 'VIP';
+  }
+}
+
+function loadBalancerText(service: Service): string {
+  const points = (service.status?.loadBalancer?.ingress ?? []).map((p) => p.ip || p.hostname || '').filter((p) => p !== '');
+  return [...new Set(points)].toSorted().join(',');
+}
+function externalText(service: Service): string {
+  const { type, externalIPs = [], externalName } = service.spec;
+  if (type === 'ExternalName') return externalName ?? '';
+  if (type === 'LoadBalancer') {
+    const balanced = loadBalancerText(service);
+    const all = [...(balanced === '' ? [] : [balanced]), ...externalIPs];
+    return all.length === 0 ? '<pending>' : all.join(',');
+  }
+  if (type !== 'ClusterIP' && type !== 'NodePort') return UNKNOWN;
+  return externalIPs.length > 0 ? externalIPs.join(',') : NONE;
+}
+function portsText(service: Service): string {
+  const ports = (service.spec.ports ?? []).map((p) => (p.nodePort ? `${p.port}:${p.nodePort}/${p.protocol}` : `${p.port}/${p.protocol}`));
+  return ports.length === 0 ? NONE : ports.join(',');
+}
+
+export const services = defineStrategy<Service>('', 'v1', 'services', {
+  default: defaultService,
+  prepareForCreate(service) {
+    service.status = { loadBalancer: {} };
+    normaliseClusterIPs(service.spec, undefined);
+    assignFamilies(service.spec, CLUSTER_FAMILIES);
+  },
+  prepareForUpdate(service, old, ctx) {
+    if (ctx.subresource === 'status') return;
+    normaliseClusterIPs(service.spec, old.spec);
+    keepAllocated(service.spec, old.spec);
+    dropUnused(service.spec, old.spec);
+    assignFamilies(service.spec, CLUSTER_FAMILIES);
+    if (service.spec.type !== 'LoadBalancer' && old.spec.type === 'LoadBalancer') service.status = { loadBalancer: {} };
+  },
+  validateName: nameIsDNS1035Label,
+  validate: validateService,
+  validateUpdate: (service, old) => [...validateServiceChanges(service, old), ...validateService(service)],
+  validateStatusUpdate: (service) => validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === 'LoadBalancer', fieldPath('status', 'loadBalancer')),
+  columns: [NAME, text('Type'), text('Cluster-IP'), text('External-IP'), text('Port(s)'), AGE, wide('Selector')],
+  row: (service, now) => [
+    service.metadata.name ?? '', service.spec.type ?? '', service.spec.clusterIPs?.[0] ?? NONE, externalText(service), portsText(service),
+    age(service.metadata, now), labelsText(service.spec.selector),
+  ],
+  selectableFields: { 'spec.clusterIP': (service) => service.spec.clusterIP ?? '', 'spec.type': (service) => service.spec.type ?? '' },
+});

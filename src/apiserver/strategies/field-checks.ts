@@ -1,0 +1,54 @@
+/** Checks that many kinds share, in the words of upstream's `apimachinery/pkg/api/validation`. */
+import { invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { inclusiveRangeError } from '#machinery/names.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+
+export const IMMUTABLE = 'field is immutable';
+export const NEGATIVE = 'must be greater than or equal to 0';
+export const NOT_POSITIVE = 'must be greater than zero';
+
+/** One error for each message of a `names.ts` check. */
+export function fromMessages(path: FieldPath, value: unknown, messages: readonly string[]): FieldError[] {
+  return messages.map((m) => invalidValue(path, value, m));
+}
+export function nonNegative(value: number | undefined, path: FieldPath): FieldError[] {
+  return value !== undefined && value < 0 ? [invalidValue(path, value, NEGATIVE)] : [];
+}
+export function positive(value: number, path: FieldPath): FieldError[] {
+  return value <= 0 ? [invalidValue(path, value, NOT_POSITIVE)] : [];
+}
+export function inRange(value: number, low: number, high: number, path: FieldPath): FieldError[] {
+  return value < low || value > high ? [invalidValue(path, value, inclusiveRangeError(low, high))] : [];
+}
+/** An enum: unsupported values only; absent ones are the caller's. */
+export function oneOf(value: string | undefined, supported: readonly string[], path: FieldPath): FieldError[] {
+  return supported.includes(value ?? '') ? [] : [notSupported(path, value ?? '', supported)];
+}
+/** An enum that must be given. */
+export function requiredOneOf(value: string | undefined, supported: readonly string[], path: FieldPath): FieldError[] {
+  return value ? oneOf(value, supported, path) : [required(path)];
+}
+export function immutable(now: unknown, old: unknown, path: FieldPath): FieldError[] {
+  return semanticEqual(now, old) ? [] : [invalidValue(path, now, IMMUTABLE)];
+}
+export function quantityErrors(value: string, path: FieldPath, rule: 'nonNegative' | 'positive' = 'nonNegative'): FieldError[] {
+  const sign = parseQuantity(value).sign();
+  if (rule === 'positive' ? sign > 0 : sign >= 0) return [];
+  return [invalidValue(path, value, rule === 'positive' ? NOT_POSITIVE : NEGATIVE)];
+}
+/** `true` for a value that Go's JSON leaves out: absent, or an empty list. */
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+}
+/** Equality as upstream's `equality.Semantic`: absent and empty lists are one. Quantities are canonical text by then. */
+export function semanticEqual(a: unknown, b: unknown): boolean {
+  if (a === b || (isNothing(a) && isNothing(b))) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => semanticEqual(item, b[i]));
+  }
+  const left = a as Readonly<Record<string, unknown>>;
+  const right = b as Readonly<Record<string, unknown>>;
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => semanticEqual(left[key], right[key]));
+}
+

@@ -1,0 +1,24 @@
+import type { ClusterRole } from '#api/gen/rbac-v1.ts';
+import { fieldPath, required, type FieldError } from '#machinery/field-errors.ts';
+import { validateLabelSelector } from '#machinery/object-meta.ts';
+import { defineStrategy } from '../define.ts';
+import { CREATED_AT, NAME } from '../printing.ts';
+import { RBAC_GROUP, validateRbacName, validateRules } from './rules.ts';
+
+function validate(role: ClusterRole): FieldError[] {
+  const errors = validateRules(role.rules, false);
+  if (!role.aggregationRule) return errors;
+  const path = fieldPath('aggregationRule', 'clusterRoleSelectors');
+  const selectors = role.aggregationRule.clusterRoleSelectors ?? [];
+  if (selectors.length === 0) return [...errors, required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil')];
+  return [...errors, ...selectors.flatMap((selector, i) => validateLabelSelector(selector, path.index(i)))];
+}
+
+export const clusterroles = defineStrategy<ClusterRole>(RBAC_GROUP, 'v1', 'clusterroles', {
+  allowCreateOnUpdate: true,
+  validateName: validateRbacName,
+  validate,
+  validateUpdate: validate,
+  columns: [NAME, CREATED_AT],
+  row: (role) => [role.metadata.name ?? '', role.metadata.creationTimestamp ?? null],
+});

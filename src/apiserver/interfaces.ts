@@ -89,6 +89,8 @@ export interface TokenIssueRequest {
   readonly user: UserInfo;
   /** Objects a token may be bound to. */
   readonly objects: ObjectReader;
+  /** Adds a `Warning` header to the answer. */
+  warn?(message: string): void;
 }
 
 /* ---------------------------------------------------------------- may they */

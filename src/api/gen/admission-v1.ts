@@ -4,11 +4,11 @@ import type * as metaV1 from './meta-v1.ts';
 
 export interface AdmissionRequest {
   readonly uid?: string | undefined;
-  readonly kind?: string | undefined;
-  readonly resource?: string | undefined;
+  readonly kind?: metaV1.GroupVersionKind | undefined;
+  readonly resource?: metaV1.GroupVersionResource | undefined;
   readonly subResource?: string | undefined;
-  readonly requestKind?: string | undefined;
-  readonly requestResource?: string | undefined;
+  readonly requestKind?: metaV1.GroupVersionKind | undefined;
+  readonly requestResource?: metaV1.GroupVersionResource | undefined;
   readonly requestSubResource?: string | undefined;
   readonly name?: string | undefined;
   readonly namespace?: string | undefined;

@@ -17,7 +17,7 @@ export interface APIGroupDiscoveryList {
 
 export interface APIResourceDiscovery {
   readonly resource: string;
-  readonly responseKind?: string | undefined;
+  readonly responseKind?: metaV1.GroupVersionKind | undefined;
   readonly scope: string;
   readonly singularResource: string;
   readonly verbs: readonly string[];
@@ -28,8 +28,8 @@ export interface APIResourceDiscovery {
 
 export interface APISubresourceDiscovery {
   readonly subresource: string;
-  readonly responseKind?: string | undefined;
-  readonly acceptedTypes?: readonly string[] | undefined;
+  readonly responseKind?: metaV1.GroupVersionKind | undefined;
+  readonly acceptedTypes?: readonly metaV1.GroupVersionKind[] | undefined;
   readonly verbs: readonly string[];
 }
 

@@ -95,6 +95,18 @@ export interface GroupVersionForDiscovery {
   readonly version: string;
 }
 
+export interface GroupVersionKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+
+export interface GroupVersionResource {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+}
+
 export interface LabelSelector {
   readonly matchLabels?: { readonly [key: string]: string } | undefined;
   readonly matchExpressions?: readonly LabelSelectorRequirement[] | undefined;
@@ -286,4 +298,9 @@ export interface UpdateOptions {
   readonly dryRun?: readonly string[] | undefined;
   readonly fieldManager?: string | undefined;
   readonly fieldValidation?: string | undefined;
+}
+
+export interface WatchEvent {
+  readonly type: string;
+  readonly object: unknown;
 }

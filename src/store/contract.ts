@@ -8,7 +8,7 @@
  */
 
 export interface StoreEntry {
-  /** `/registry/pods/default/web`: see `keys.ts`. */
+  /** `/registry/pods/default/web`: see `keys.ts`. Printable ASCII, so that the order of strings is the order of bytes. */
   readonly key: string;
   /** The object as UTF-8 JSON, without `metadata.resourceVersion` (which is {@link modRevision}). */
   readonly value: Buffer;
@@ -18,7 +18,9 @@ export interface StoreEntry {
 
 export type StoreEvent =
   | { readonly type: 'put'; readonly entry: StoreEntry; /** The value replaced, unless this write created the key. */ readonly previous?: StoreEntry }
-  | { readonly type: 'delete'; readonly key: string; readonly revision: number; readonly previous: StoreEntry };
+  | { readonly type: 'delete'; readonly key: string; readonly revision: number; readonly previous: StoreEntry }
+  /** Every event up to `revision` has been yielded. Only after {@link StoreWatch.requestProgress}. */
+  | { readonly type: 'progress'; readonly revision: number };
 
 export interface ListResult {
   readonly entries: readonly StoreEntry[];
@@ -47,6 +49,7 @@ export class RevisionConflictError extends Error {
 }
 /** The revision asked for was compacted away: watch again from the current state. */
 export class CompactedError extends Error {
+  /** The smallest `after` that a watch may still ask for. */
   readonly oldest: number;
   constructor(oldest: number) {
     super(`the requested revision is older than the oldest kept one, ${oldest}`);
@@ -54,10 +57,29 @@ export class CompactedError extends Error {
     this.oldest = oldest;
   }
 }
+/** The store was closed before or during the call. A write rejected with it was not made. */
+export class StoreClosedError extends Error {
+  constructor() {
+    super('the store is closed');
+    this.name = 'StoreClosedError';
+  }
+}
+
+/** A watch under way: one consumer iterates it once. */
+export interface StoreWatch extends AsyncIterable<readonly StoreEvent[]> {
+  /**
+   * The revision up to which the consumer has taken everything, when that is known at once and is at least `revision`
+   * (the consumer must then be waiting for the next batch). Otherwise undefined, and the watch yields a `progress`
+   * event of at least `revision` as soon as it has yielded every event up to it.
+   */
+  requestProgress(revision: number): number | undefined;
+}
 
 export interface Store {
-  /** The revision of the newest acknowledged write. */
+  /** The revision of the newest acknowledged write that this process knows of. */
   readonly revision: number;
+  /** The revision of the newest acknowledged write of anyone. A backend with one writing process answers at once. */
+  latestRevision(): number | Promise<number>;
   get(key: string): Promise<StoreEntry | undefined>;
   /** Entries whose key starts with `prefix`, in byte order of keys, at the newest revision. */
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
@@ -69,11 +91,12 @@ export interface Store {
   delete(key: string, expected: number): Promise<number>;
   /**
    * Every event of keys under `prefix` with a revision greater than `after`, in batches, until `signal` aborts (the iteration then ends).
-   * Throws {@link CompactedError} when `after` is older than what is kept. Events of a write may be seen before its promise settles.
+   * The iteration throws {@link CompactedError} when `after` is older than what is kept, or when a slow consumer was overtaken, and
+   * {@link StoreClosedError}. Events of a write may be seen before its promise settles, never before it is durable.
    */
-  watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<readonly StoreEvent[]>;
-  /** Forgets the history up to `revision` (the current state stays). */
+  watch(prefix: string, after: number, signal: AbortSignal): StoreWatch;
+  /** Forgets the history up to `revision`, at most the newest one (the current state stays). */
   compact(revision: number): Promise<void>;
-  /** Waits for the writes under way and releases everything. */
+  /** Waits for the writes under way and releases everything; watches end with {@link StoreClosedError}. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,0 +1,116 @@
+import type { KubeObject } from '#api/object.ts';
+
+/**
+ * One revision of an object as everybody in the process shares it: never changed, replaced as a whole.
+ */
+export class Entry<T extends KubeObject = KubeObject> {
+  readonly key: string;
+  /** Has `metadata.resourceVersion` set. Deeply readonly. */
+  readonly object: T;
+  /** The object's resourceVersion as a number. */
+  readonly revision: number;
+  #json: Buffer | undefined;
+  /** The bytes in the store and where the resourceVersion belongs in them, until {@link json} is made of them. */
+  #encoded: Encoded | undefined;
+
+  constructor(key: string, object: T, revision: number, encoded?: Encoded) {
+    this.key = key;
+    this.object = object;
+    this.revision = revision;
+    this.#encoded = encoded;
+  }
+
+  /** The object's JSON with its resourceVersion, as it goes over the wire. Made once, at the first call. Do not change the bytes. */
+  get json(): Buffer {
+    this.#json ??= this.#encoded ? spliceVersion(this.#encoded, this.revision) : exactBuffer(JSON.stringify(this.object));
+    this.#encoded = undefined;
+    return this.#json;
+  }
+
+  /** Whether a write of these bytes would change nothing but the resourceVersion. */
+  holds(encoded: Encoded): boolean {
+    return this.#encoded ? this.#encoded.bytes.equals(encoded.bytes) : this.json.equals(spliceVersion(encoded, this.revision));
+  }
+}
+
+/** An object's JSON without `metadata.resourceVersion`: what the store keeps. */
+export interface Encoded {
+  readonly bytes: Buffer;
+  /** Offset at which `"resourceVersion":"…"` belongs. */
+  readonly at: number;
+  /** Commas that the insertion needs around it. */
+  readonly before: boolean;
+  readonly after: boolean;
+}
+
+/** Where Go's encoder writes the resourceVersion: after these fields of the metadata. */
+const BEFORE_VERSION: ReadonlySet<string> = new Set(['name', 'generateName', 'namespace', 'selfLink', 'uid']);
+
+/** Serialises an object once, so that its resourceVersion can be put in later by copying bytes. */
+export function encodeObject(object: KubeObject): Encoded {
+  const [head, tail] = split(object, (key) => key !== 'metadata');
+  const { resourceVersion: _, ...metadata } = object.metadata;
+  const [early, late] = split(metadata, (key) => BEFORE_VERSION.has(key));
+  const start = `{${head}${head === '' ? '' : ','}"metadata":{${early}`;
+  const text = `${start}${early !== '' && late !== '' ? ',' : ''}${late}}${tail === '' ? '' : ','}${tail}}`;
+  return { bytes: exactBuffer(text), at: Buffer.byteLength(start), before: early !== '', after: late !== '' };
+}
+
+/**
+ * The members of a JSON object, without braces, in two parts: those of the leading keys that `early` accepts, and the
+ * rest save the key `metadata`.
+ */
+function split(object: object, early: (key: string) => boolean): [string, string] {
+  const members = Object.entries(object);
+  let cut = members.findIndex(([key]) => !early(key));
+  if (cut < 0) cut = members.length;
+  const text = (part: [string, unknown][]): string => JSON.stringify(Object.fromEntries(part)).slice(1, -1);
+  return [text(members.slice(0, cut)), text(members.slice(cut).filter(([key]) => key !== 'metadata'))];
+}
+
+function spliceVersion({ bytes, at, before, after }: Encoded, revision: number): Buffer {
+  const text = `${before ? ',' : ''}"resourceVersion":"${revision}"${before || !after ? '' : ','}`;
+  const out = Buffer.allocUnsafeSlow(bytes.length + text.length);
+  bytes.copy(out, 0, 0, at);
+  out.write(text, at, 'latin1');
+  bytes.copy(out, at + text.length, at);
+  return out;
+}
+
+/** The text as UTF-8 in memory of its own: a slice of Node's pool would keep the whole slab alive. */
+function exactBuffer(text: string): Buffer {
+  const out = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  out.write(text);
+  return out;
+}
+
+/** The object with another resourceVersion, sharing everything but the metadata's first level. */
+export function withRevision<T extends KubeObject>(object: T, revision: number): T {
+  const metadata: Record<string, unknown> = {};
+  let done = false;
+  for (const [key, value] of Object.entries(object.metadata)) {
+    if (key === 'resourceVersion') continue;
+    if (!done && !BEFORE_VERSION.has(key)) {
+      metadata['resourceVersion'] = String(revision);
+      done = true;
+    }
+    metadata[key] = value;
+  }
+  if (!done) metadata['resourceVersion'] = String(revision);
+  return { ...object, metadata };
+}
+
+/** The object of a value that was read from the store. Throws when the value is no JSON object with metadata. */
+export function decodeObject<T extends KubeObject>(key: string, value: Buffer, revision: number): T {
+  let object: unknown;
+  try {
+    object = JSON.parse(value.toString('utf8'));
+  } catch (err) {
+    throw new Error(`the stored value of "${key}" at revision ${revision} is not JSON`, { cause: err });
+  }
+  if (!isKubeObject(object)) throw new Error(`the stored value of "${key}" at revision ${revision} is not an object with metadata`);
+  return withRevision(object as T, revision);
+}
+function isKubeObject(value: unknown): value is KubeObject {
+  return typeof value === 'object' && value !== null && 'metadata' in value && typeof value.metadata === 'object' && value.metadata !== null;
+}

@@ -7,7 +7,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
 import { createDeflate, constants } from 'node:zlib';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { FakeClock } from '#base/fake-clock.ts';
 import { SpdyConnection, type SpdyConnectionOptions } from './spdy-connection.ts';
 import { SPDY3_DICTIONARY, SPDY3_DICTIONARY_ID } from './spdy-dictionary.ts';

@@ -1,0 +1,169 @@
+/**
+ * The default store: one LMDB file that this process alone has open.
+ *
+ * Rows lie under their revision, so a write is one append and the history needs no second copy. The index by key is
+ * in memory, rebuilt at opening. A group of writes is one LMDB transaction: acknowledged after its pages and then its
+ * root are flushed, so a crash leaves the whole group or nothing of it.
+ */
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
+import type { Store } from './contract.ts';
+import { lockDirectory } from './data-lock.ts';
+import { LocalStore, type Row, type RowHead, type RowStorage } from './local-store.ts';
+
+export interface EmbeddedStoreOptions {
+  /** The data directory; made with mode 0700 when it is not there. */
+  readonly directory: string;
+  /** How many of the newest writes a watch can go back, at least, also after a restart. Default 10,000. */
+  readonly history?: number;
+}
+
+const FORMAT = 1;
+/** Under this key lies what is not a row: revisions begin at 1. */
+const META = 0;
+
+type Rows = RootDatabase<Buffer, number>;
+
+/**
+ * Opens the store of a data directory. Rejects with `DataDirectoryLockedError` when it is open already, and for data of
+ * a newer format.
+ */
+export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<Store> {
+  const directory = resolve(options.directory);
+  if (mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined) syncDirectory(dirname(directory));
+  chmodSync(directory, 0o700);
+  const lock = lockDirectory(directory);
+  try {
+    const rows = openRows(join(directory, 'store.mdb'));
+    try {
+      const compacted = await readMeta(rows, directory);
+      syncDirectory(directory);
+      return new LocalStore(new LmdbRows(rows, lock.release), { heads: heads(rows), compacted }, options.history);
+    } catch (err) {
+      await rows.close();
+      throw err;
+    }
+  } catch (err) {
+    lock.release();
+    throw err;
+  }
+}
+
+function openRows(path: string): Rows {
+  const options: RootDatabaseOptionsWithPath & { readonly permissionsMode: number } = {
+    path,
+    noSubdir: true,
+    encoding: 'binary',
+    cache: false,
+    permissionsMode: 0o600,
+    // Commits flush before they resolve; the default resolves first.
+    overlappingSync: false,
+    // Groups are ours: none needs to wait for the turn of the event loop to end.
+    eventTurnBatching: false,
+  };
+  return open<Buffer, number>(options);
+}
+
+/** The revision up to which the history was forgotten. Writes the meta entry of new data. */
+async function readMeta(rows: Rows, directory: string): Promise<number> {
+  const bytes = rows.get(META);
+  if (bytes) {
+    const meta = JSON.parse(bytes.toString()) as { format: number; compacted: number };
+    if (meta.format !== FORMAT) throw new Error(`the data in "${directory}" has format ${meta.format}; this program reads format ${FORMAT}`);
+    return meta.compacted;
+  }
+  await rows.put(META, encodeMeta(0));
+  return 0;
+}
+function encodeMeta(compacted: number): Buffer {
+  return Buffer.from(JSON.stringify({ format: FORMAT, compacted }));
+}
+
+function* heads(rows: Rows): Generator<RowHead> {
+  for (const { key, value } of rows.getRange({ start: META + 1 })) yield decodeHead(key, value);
+}
+
+class LmdbRows implements RowStorage {
+  readonly #rows: Rows;
+  readonly #release: () => void;
+  #compacted: number | undefined;
+
+  constructor(rows: Rows, release: () => void) {
+    this.#rows = rows;
+    this.#release = release;
+  }
+
+  async commit(rows: readonly Row[], drop: readonly number[], compacted: number): Promise<void> {
+    try {
+      await this.#rows.batch(() => {
+        for (const row of rows) void this.#rows.put(row.revision, encodeRow(row));
+        for (const revision of drop) void this.#rows.remove(revision);
+        if (compacted !== this.#compacted) void this.#rows.put(META, encodeMeta(compacted));
+      });
+    } catch (err) {
+      throw await commitFailure(err);
+    }
+    this.#compacted = compacted;
+    this.#rows.resetReadTxn();
+  }
+  value(revision: number): Buffer {
+    const bytes = this.#rows.get(revision);
+    if (!bytes) throw new Error(`row ${revision} is not in the store`);
+    return valueOf(bytes);
+  }
+  async close(): Promise<void> {
+    await this.#rows.close();
+    this.#release();
+  }
+}
+
+/** LMDB tells the reason of a failed commit by a promise beside the error; unread, it would count as unhandled. */
+async function commitFailure(err: unknown): Promise<Error> {
+  let reason = err;
+  if (err instanceof Error && 'commitError' in err) {
+    try {
+      await err.commitError;
+    } catch (why) {
+      reason = why;
+    }
+  }
+  return new Error(`writing to the store failed: ${reason instanceof Error ? reason.message : String(reason)}`, { cause: reason });
+}
+
+/*
+ * A row: 1 byte that is 1 for a deletion, 8 bytes previous revision (float64 LE), 4 bytes length of the key (uint32 LE), key, value.
+ */
+const KEY_AT = 13;
+
+function encodeRow(row: Row): Buffer {
+  const valueAt = KEY_AT + row.key.length;
+  const bytes = Buffer.allocUnsafe(valueAt + (row.value?.length ?? 0));
+  bytes.writeUInt8(row.value ? 0 : 1, 0);
+  bytes.writeDoubleLE(row.previous, 1);
+  bytes.writeUInt32LE(row.key.length, 9);
+  bytes.write(row.key, KEY_AT, 'latin1');
+  row.value?.copy(bytes, valueAt);
+  return bytes;
+}
+function decodeHead(revision: number, bytes: Buffer): RowHead {
+  return {
+    key: bytes.toString('latin1', KEY_AT, KEY_AT + bytes.readUInt32LE(9)),
+    revision,
+    previous: bytes.readDoubleLE(1),
+    deleted: bytes.readUInt8(0) === 1,
+  };
+}
+function valueOf(bytes: Buffer): Buffer {
+  return bytes.subarray(KEY_AT + bytes.readUInt32LE(9));
+}
+
+/** Makes the entries of a directory durable. */
+function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,57 @@
+/** Cgroups of Pods: `<root>/kubepods[/burstable|/besteffort]/pod<uid>`, never outside of the node's own root. */
+import type { Pod } from '#api/gen/core-v1.ts';
+import type { CgroupManager } from '../interfaces.ts';
+import { isRestartableInit } from '../pods/containers.ts';
+import { cpuMillis, memoryBytes, qosOf, type QosClass } from '../pods/qos.ts';
+import { quotaOf, sharesOf } from '../runtime/linux-resources.ts';
+import type { CgroupHierarchy, CgroupLimits } from './hierarchy.ts';
+
+const QOS_DIRS: Readonly<Record<QosClass, string>> = { Guaranteed: '', Burstable: '/burstable', BestEffort: '/besteffort' };
+
+export function newCgroupManager(hierarchy: CgroupHierarchy, root: string): CgroupManager {
+  const pathOf = (qos: QosClass, uid: string): string => `${root}/kubepods${QOS_DIRS[qos]}/pod${uid}`;
+  const made = new Map<string, string>();
+  return {
+    async ensurePod(pod) {
+      const uid = pod.metadata.uid!;
+      const path = pathOf(qosOf(pod), uid);
+      const limits = podLimits(pod);
+      const key = `${path} ${JSON.stringify(limits)}`;
+      if (made.get(uid) === key) return path;
+      await hierarchy.create(path, limits);
+      made.set(uid, key);
+      return path;
+    },
+    async removePod(uid) {
+      made.delete(uid);
+      for (const qos of Object.keys(QOS_DIRS) as QosClass[]) await hierarchy.remove(pathOf(qos, uid));
+    },
+    async listPods() {
+      const lists = await Promise.all(Object.values(QOS_DIRS).map((d) => hierarchy.children(`${root}/kubepods${d}`)));
+      return lists.flat().filter((n) => n.startsWith('pod')).map((n) => n.slice('pod'.length));
+    },
+  };
+}
+
+/** What the Pod as a whole may use: its own resources, else the sum of its containers' where each has a limit. */
+export function podLimits(pod: Pod): CgroupLimits {
+  const own = pod.spec.resources;
+  const regular = pod.spec.containers;
+  const sidecars = (pod.spec.initContainers ?? []).filter(isRestartableInit);
+  const init = (pod.spec.initContainers ?? []).filter((c) => !isRestartableInit(c));
+  const together = [...regular, ...sidecars];
+  const most = (of: (list: Readonly<Record<string, string>> | undefined) => number, field: 'requests' | 'limits'): number => {
+    if (own?.[field] && of(own[field])) return of(own[field]);
+    const value = (c: (typeof together)[number]) => of(c.resources?.[field]) || (field === 'requests' ? of(c.resources?.limits) : 0);
+    const sum = together.reduce((n, c) => n + value(c), 0);
+    // Init containers run one at a time, before the others but beside the sidecars started so far.
+    return Math.max(sum, ...init.map((c) => value(c) + sidecars.reduce((n, s) => n + value(s), 0)));
+  };
+  const all = [...together, ...init];
+  const everyone = (of: (list: Readonly<Record<string, string>> | undefined) => number) => Boolean(own?.limits && of(own.limits)) || all.every((c) => of(c.resources?.limits) > 0);
+  return {
+    cpuShares: sharesOf(most(cpuMillis, 'requests')),
+    ...(everyone(cpuMillis) ? { cpuQuotaUs: quotaOf(most(cpuMillis, 'limits')) } : {}),
+    ...(everyone(memoryBytes) ? { memoryBytes: most(memoryBytes, 'limits') } : {}),
+  };
+}

@@ -1,0 +1,58 @@
+import type { Taint } from '#api/gen/core-v1.ts';
+
+/** Everything that makes one node what it is. Several kubelets with different values may run on one machine. */
+export interface KubeletConfig {
+  readonly nodeName: string;
+  /** The node's own name in the operating system; shown as the Hostname address. */
+  readonly hostname: string;
+  /** Addresses of the node, the first is its InternalIP for Pods' `hostIP`. */
+  readonly nodeIPs: readonly string[];
+  /** Pods' directories (volumes, etc-hosts, termination logs): `<rootDir>/pods/<uid>`. */
+  readonly rootDir: string;
+  /** Containers' logs: `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`. */
+  readonly podLogsDir: string;
+  /** Parent of every cgroup that the kubelet makes: `/podyard-node1`. Nothing outside of it is touched. */
+  readonly cgroupRoot: string;
+  readonly clusterDNS: readonly string[];
+  readonly clusterDomain: string;
+  /** Host's file that Pods with `dnsPolicy: Default` copy. */
+  readonly resolvConf: string;
+  readonly maxPods: number;
+  /** Port of the kubelet's own HTTPS server; shown in the Node's `daemonEndpoints`. */
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
+  /** Address under which Pods of this node find the API server's Service; used for service environment variables. */
+  readonly containerLogMaxBytes: number;
+  readonly containerLogMaxFiles: number;
+  /** Pulls of images under way at the same time. */
+  readonly maxParallelImagePulls: number;
+  /** Pods that are started at the same time; the runtime is CPU-bound beyond a few. */
+  readonly maxParallelPodStarts: number;
+  /** Resources kept from Pods, subtracted from capacity: `{ cpu: '100m', memory: '100Mi' }`. */
+  readonly reserved: Readonly<Record<string, string>>;
+  /** The runtime supports AppArmor on this host. */
+  readonly appArmor: boolean;
+  readonly nodeStatusUpdateFrequencyMs: number;
+  readonly nodeLeaseDurationSeconds: number;
+  /** Every how often the runtime is listed in full, as a safety net under its events. */
+  readonly relistPeriodMs: number;
+}
+
+export const KUBELET_DEFAULTS = {
+  clusterDomain: 'cluster.local',
+  resolvConf: '/etc/resolv.conf',
+  maxPods: 110,
+  port: 10250,
+  labels: {},
+  taints: [],
+  containerLogMaxBytes: 10 * 1024 * 1024,
+  containerLogMaxFiles: 5,
+  maxParallelImagePulls: 5,
+  maxParallelPodStarts: 6,
+  reserved: {},
+  appArmor: false,
+  nodeStatusUpdateFrequencyMs: 10_000,
+  nodeLeaseDurationSeconds: 40,
+  relistPeriodMs: 10_000,
+} as const satisfies Partial<KubeletConfig>;

@@ -1,0 +1,152 @@
+/** Makes sure that a container's image is there, by its pull policy. Upstream's counterpart: the kubelet's images package. */
+import { referenceTo, type EventRecorder, type EventType } from '#client/events.ts';
+import type { Pod } from '#api/gen/core-v1.ts';
+import type { Clock } from '#base/clock.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import type { AuthConfig, Image } from '#cri/types.ts';
+import { StartError, type AnyContainer, type ImageManager, type PulledImage } from '../interfaces.ts';
+import { containerFieldPath } from '../pods/containers.ts';
+import { BackOff } from '../runtime/back-off.ts';
+import { parseImageReference } from '../runtime/image-name.ts';
+
+export interface Credentials {
+  /** Credentials to try in turn for an image of the Pod; empty: anonymously. */
+  lookup(pod: Pod, image: string): Promise<readonly Partial<AuthConfig>[]>;
+}
+export interface ImageManagerOptions {
+  readonly runtime: ContainerRuntime;
+  readonly recorder: EventRecorder;
+  readonly clock: Clock;
+  readonly credentials: Credentials;
+  /** Pulls under way at the same time; others wait their turn. */
+  readonly maxParallelPulls: number;
+}
+
+/** `1.234s` or `456ms`: Go's durations in the Pulled event. */
+function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)}ms` : `${Math.round(ms) / 1000}s`;
+}
+
+export function newImageManager(options: ImageManagerOptions): ImageManager {
+  const { runtime, recorder, clock, credentials } = options;
+  const backOff = new BackOff(clock);
+  const slots = new Slots(options.maxParallelPulls);
+  /** One pull of an image at a time, shared by whoever wants it. */
+  const pulling = new Map<string, Promise<{ ref: string; tookMs: number }>>();
+
+  const statusOf = async (image: string, signal: AbortSignal): Promise<Image | undefined> => (await runtime.imageStatus({ image: { image } }, { signal })).image;
+
+  async function pullWithCredentials(pod: Pod, image: string, signal: AbortSignal): Promise<string> {
+    const found = await credentials.lookup(pod, image);
+    let failure: unknown;
+    for (const auth of found.length ? found : [undefined]) {
+      try {
+        return (await runtime.pullImage({ image: { image }, ...(auth ? { auth } : {}) }, { signal })).imageRef;
+      } catch (err) {
+        failure = err;
+      }
+    }
+    throw failure;
+  }
+  function pull(pod: Pod, image: string, signal: AbortSignal): Promise<{ ref: string; tookMs: number }> {
+    const key = `${image} ${(pod.spec.imagePullSecrets ?? []).map((s) => `${pod.metadata.namespace}/${s.name}`).join(',')}`;
+    let under = pulling.get(key);
+    if (!under) {
+      under = slots
+        .run(async () => {
+          const started = clock.monotonic();
+          return { ref: await pullWithCredentials(pod, image, signal), tookMs: clock.monotonic() - started };
+        })
+        .finally(() => pulling.delete(key));
+      pulling.set(key, under);
+    }
+    return under;
+  }
+
+  async function ensureImageExists(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<PulledImage> {
+    const image = container.image ?? '';
+    const note = (type: EventType, reason: string, message: string) => recorder.eventFor(referenceTo(pod, containerFieldPath(pod, container.name)), type, reason, message);
+    const refuse = (reason: string, message: string, more: { cause?: unknown; retryAfterMs?: number } = {}): StartError => {
+      note('Warning', 'Failed', `Error: ${reason}`);
+      return new StartError(reason, message, more);
+    };
+    const reference = parseImageReference(image);
+    if (typeof reference === 'string') {
+      const message = `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${reference}`;
+      note('Warning', 'InspectFailed', message);
+      throw refuse('InvalidImageName', message);
+    }
+    const policy = container.imagePullPolicy ?? (reference.tag === 'latest' ? 'Always' : 'IfNotPresent');
+    const present = await statusOf(reference.full, signal).catch((err: unknown) => {
+      const message = `Failed to inspect image "${image}": ${(err as Error).message}`;
+      note('Warning', 'InspectFailed', message);
+      throw refuse('ImageInspectError', message, { cause: err });
+    });
+    if (present && policy !== 'Always') {
+      note('Normal', 'Pulled', `Container image "${image}" already present on machine and can be accessed by the pod`);
+      return pulled(present);
+    }
+    if (policy === 'Never') {
+      const message = `Container image "${image}" is not present with pull policy of Never`;
+      note('Warning', 'ErrImageNeverPull', message);
+      throw refuse('ErrImageNeverPull', message);
+    }
+    const key = `${pod.metadata.uid}_${image}`;
+    const leftMs = backOff.remainingSinceUpdate(key);
+    if (leftMs > 0) {
+      const last = lastErrors.get(key);
+      note('Normal', 'BackOff', `Back-off pulling image "${image}"`);
+      throw refuse('ImagePullBackOff', `Back-off pulling image "${image}"${last ? `: ErrImagePull: ${last}` : ''}`, { retryAfterMs: leftMs });
+    }
+    note('Normal', 'Pulling', `Pulling image "${image}"`);
+    const asked = clock.monotonic();
+    try {
+      const { ref, tookMs } = await pull(pod, reference.full, signal);
+      const got = await statusOf(ref, signal);
+      note('Normal', 'Pulled', `Successfully pulled image "${image}" in ${seconds(tookMs)} (${seconds(clock.monotonic() - asked)} including waiting). Image size: ${got?.size ?? 0} bytes.`);
+      backOff.forget(key);
+      lastErrors.delete(key);
+      return got ? pulled(got) : { imageRef: ref, imageId: ref };
+    } catch (err) {
+      if (signal.aborted) throw err;
+      const text = (err as Error).message;
+      backOff.next(key, clock.now());
+      remember(key, text);
+      note('Warning', 'Failed', `Failed to pull image "${image}": ${text}`);
+      // Seen again before the back-off ends, so that the wait itself is shown.
+      throw refuse('ErrImagePull', text, { cause: err, retryAfterMs: 3000 });
+    }
+  }
+  const lastErrors = new Map<string, string>();
+  function remember(key: string, message: string): void {
+    lastErrors.delete(key);
+    lastErrors.set(key, message);
+    if (lastErrors.size > 1000) lastErrors.delete(lastErrors.keys().next().value!);
+  }
+  return { ensureImageExists };
+}
+
+/** `docker.io/library/nginx@sha256:…` where the image was pulled, its config digest where it was loaded from a file. */
+function pulled(image: Image): PulledImage {
+  return { imageRef: image.id, imageId: image.repoDigests[0] ?? image.id };
+}
+
+/** At most `size` tasks at once, the others in order of arrival. */
+export class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+  constructor(size: number) {
+    this.#free = size;
+  }
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * One state machine per Pod of the node.
+ *
+ * ```
+ *            admitted                 deletionTimestamp, ended, gone from the API
+ *   (new) ────────────▶ syncing ──────────────────────────────────────────▶ terminating ──▶ terminated ──▶ (removed)
+ *      └── rejected ───────────────────────────────────────────────────────────▲        nothing runs     left the API
+ * ```
+ * Syncs of one Pod never overlap. A Pod that must end aborts the sync under way, and a shorter grace period the stop under way.
+ * Upstream's counterpart: pod_workers.
+ */
+import type { Pod } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
+import type { Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import { referenceTo, type EventRecorder } from '#client/events.ts';
+import { Reconciler, type ReconcileResult } from '#client/reconciler.ts';
+import type { RuntimeCache } from '../runtime/runtime-cache.ts';
+import type { PodRecord, PodSync } from './pod-sync.ts';
+
+const log = logger('kubelet');
+
+interface Entry extends PodRecord {
+  state: 'syncing' | 'terminating' | 'terminated';
+  /** The API has the Pod no more. */
+  gone: boolean;
+  admitted: boolean;
+  /** Effective grace of the stop, in seconds; only ever shortened. */
+  grace: number | undefined;
+  /** A start was aborted: it may have left something that its answer would have told us of. */
+  interrupted: boolean;
+  /** Ends the step under way when what it works towards is no longer wanted. */
+  abort: AbortController;
+}
+export interface PodRejection {
+  readonly reason: string;
+  readonly message: string;
+}
+export interface PodWorkersOptions {
+  readonly clock: Clock;
+  readonly cache: RuntimeCache;
+  readonly sync: PodSync;
+  readonly recorder: EventRecorder;
+  /** May the Pod run here beside those that do? Asked once per Pod. */
+  admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined;
+}
+
+export class PodWorkers {
+  readonly #o: PodWorkersOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #reconciler: Reconciler;
+
+  constructor(options: PodWorkersOptions) {
+    this.#o = options;
+    this.#reconciler = new Reconciler({
+      name: 'kubelet-pod', clock: options.clock, logger: log, workers: 128, baseDelayMs: 500, maxDelayMs: 120_000,
+      reconcile: (uid, signal) => this.#step(uid, signal),
+    });
+  }
+  start(): void {
+    this.#reconciler.start();
+  }
+  async stop(): Promise<void> {
+    for (const e of this.#entries.values()) e.abort.abort(new Error('the kubelet is stopping'));
+    await this.#reconciler.stop();
+  }
+
+  /** The API has a new or changed Pod for this node. */
+  update(pod: Pod): void {
+    const uid = uidOf(pod);
+    const entry = this.#entries.get(uid) ?? this.#add(pod);
+    entry.pod = pod;
+    if (pod.metadata.deletionTimestamp) this.#end(entry, pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds);
+    this.#reconciler.queue.add(uid);
+  }
+  /** The API has it no more: what still runs is stopped, then every trace is removed. */
+  remove(pod: Pod): void {
+    const entry = this.#entries.get(uidOf(pod));
+    if (!entry) return;
+    entry.gone = true;
+    this.#end(entry, pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds);
+    this.#reconciler.queue.add(entry.uid);
+  }
+  /** Something about the Pod changed on the node: its runtime state, a probe, a volume. */
+  wake(uid: string): void {
+    if (this.#entries.has(uid)) this.#reconciler.queue.add(uid);
+  }
+  /** Ends a Pod with a reason of the kubelet's own: `Evicted`, `DeadlineExceeded`. */
+  endPod(uid: string, reason: string, message: string, graceSeconds?: number): void {
+    const entry = this.#entries.get(uid);
+    if (!entry || entry.state !== 'syncing') return;
+    entry.ended = { reason, message };
+    this.#end(entry, graceSeconds);
+    this.#reconciler.queue.add(uid);
+  }
+  /** True for a Pod that the worker knows. */
+  has(uid: string): boolean {
+    return this.#entries.has(uid);
+  }
+  podOf(uid: string): Pod | undefined {
+    const entry = this.#entries.get(uid);
+    return entry?.gone ? undefined : entry?.pod;
+  }
+  /** Pods that use the node's resources: admitted and not ended. */
+  activePods(): Pod[] {
+    return [...this.#entries.values()].filter((e) => e.admitted && e.state !== 'terminated').map((e) => e.pod);
+  }
+
+  #add(pod: Pod): Entry {
+    const phase = pod.status?.phase;
+    const over = phase === 'Failed' || phase === 'Succeeded';
+    const entry: Entry = {
+      uid: uidOf(pod), pod, firstSeen: this.#o.clock.now(), waiting: new Map(), messages: new Map(), terminating: over,
+      state: over ? 'terminating' : 'syncing', gone: false, admitted: false, grace: undefined, interrupted: false, abort: new AbortController(),
+    };
+    this.#entries.set(entry.uid, entry);
+    return entry;
+  }
+  #end(entry: Entry, graceSeconds: number | undefined): void {
+    if (entry.state === 'terminated') return;
+    const grace = graceSeconds === undefined ? undefined : Math.max(1, graceSeconds);
+    const shorter = grace !== undefined && (entry.grace === undefined || grace < entry.grace);
+    if (entry.state === 'terminating' && !shorter) return;
+    if (shorter) entry.grace = grace;
+    entry.state = 'terminating';
+    entry.terminating = true;
+    entry.abort.abort(new Error('the pod is to end'));
+    entry.abort = new AbortController();
+  }
+
+  async #step(uid: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const entry = this.#entries.get(uid);
+    if (!entry) return undefined;
+    const { abort } = entry;
+    const both = AbortSignal.any([signal, abort.signal]);
+    try {
+      if (entry.state === 'syncing') return await this.#syncing(entry, both);
+      if (entry.state === 'terminating') await this.#terminating(entry, both);
+      if (entry.state === 'terminated' && entry.gone) await this.#remove(entry, signal);
+      return undefined;
+    } catch (err) {
+      // Overtaken: the queue brings the Pod back for what is wanted now.
+      if (!abort.signal.aborted || signal.aborted) throw err;
+      entry.interrupted = true;
+      return { afterMs: 0 };
+    }
+  }
+  async #syncing(entry: Entry, signal: AbortSignal): Promise<ReconcileResult> {
+    const { sync } = this.#o;
+    if (!entry.admitted && !this.#admit(entry)) return await this.#terminating(entry, signal);
+    const left = this.#deadlineLeft(entry);
+    if (left !== undefined && left <= 0) {
+      entry.ended = { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' };
+      this.#o.recorder.eventFor(referenceTo(entry.pod), 'Normal', 'DeadlineExceeded', entry.ended.message);
+      this.#end(entry, undefined);
+      return { afterMs: 0 };
+    }
+    const status = await sync.publishStatus(entry);
+    if (status.phase === 'Succeeded' || status.phase === 'Failed') {
+      this.#end(entry, undefined);
+      return { afterMs: 0 };
+    }
+    let again: { afterMs: number } | undefined;
+    try {
+      again = await sync.sync(entry, signal);
+    } finally {
+      if (!signal.aborted) await sync.publishStatus(entry);
+    }
+    const waits = [again?.afterMs, left].filter((ms) => ms !== undefined);
+    return waits.length ? { afterMs: Math.min(...waits) } : undefined;
+  }
+  async #terminating(entry: Entry, signal: AbortSignal): Promise<undefined> {
+    const { sync, cache } = this.#o;
+    if (entry.interrupted) await cache.relist(signal);
+    await sync.publishStatus(entry);
+    await sync.terminate(entry, entry.grace, signal);
+    if (cache.get(entry.uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING')) throw new Error(`containers of pod ${entry.uid} still run after they were stopped`);
+    await sync.cleanUp(entry);
+    entry.state = 'terminated';
+    return entry.gone ? await this.#remove(entry, signal) : undefined;
+  }
+  async #remove(entry: Entry, signal: AbortSignal): Promise<undefined> {
+    await this.#o.sync.remove(entry.pod, signal);
+    this.#entries.delete(entry.uid);
+    return undefined;
+  }
+  #admit(entry: Entry): boolean {
+    const alreadyRuns = (this.#o.cache.get(entry.uid)?.containers.length ?? 0) > 0;
+    const others = this.activePods();
+    const rejection = alreadyRuns ? undefined : this.#o.admit(entry.pod, others);
+    entry.admitted = !rejection;
+    if (!rejection) return true;
+    this.#o.recorder.eventFor(referenceTo(entry.pod), 'Warning', rejection.reason, rejection.message);
+    entry.ended = { reason: rejection.reason, message: `Pod was rejected: ${rejection.message}` };
+    entry.state = 'terminating';
+    entry.terminating = true;
+    return false;
+  }
+  #deadlineLeft(entry: Entry): number | undefined {
+    const seconds = entry.pod.spec.activeDeadlineSeconds;
+    if (seconds === undefined) return undefined;
+    const start = entry.pod.status?.startTime ? Date.parse(entry.pod.status.startTime) : entry.firstSeen;
+    return start + seconds * 1000 - this.#o.clock.now();
+  }
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import type { Pod, VolumeMount } from '#api/gen/core-v1.ts';
+import type { Init } from '#cri/schema.ts';
+import type { ContainerConfig, Mount, Signal } from '#cri/types.ts';
+import type { KubeletConfig } from '../config.ts';
+import { expand } from '../env/expand.ts';
+import { ANNOTATIONS, LABELS, StartError, type AnyContainer, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
+import { hostsFile } from '../network/hosts-file.ts';
+import { containerHash } from '../pods/containers.ts';
+import { containerDir, containerLogPath, podDir, seccompDir } from '../pods/paths.ts';
+import { linuxResources } from './linux-resources.ts';
+import { containerSecurity, type ImageUser } from './security.ts';
+
+export interface ContainerInputs {
+  readonly config: KubeletConfig;
+  readonly image: PulledImage & ImageUser;
+  readonly restartCount: number;
+  readonly environment: readonly { key: string; value: string }[];
+  readonly volumes: ReadonlyMap<string, ReadyVolume>;
+  readonly volumeManager: VolumeManager;
+  readonly podIPs: readonly string[];
+  readonly memoryCapacityBytes: number;
+  readonly cgroupV2: boolean;
+  readonly targetId?: string | undefined;
+}
+
+/** What CreateContainer is asked for. Makes the files that its mounts need. Rejects with {@link StartError}. */
+export async function containerConfig(pod: Pod, container: AnyContainer, inputs: ContainerInputs): Promise<Init<ContainerConfig>> {
+  const { config, image, restartCount, environment } = inputs;
+  const env = new Map(environment.map((e) => [e.key, e.value]));
+  const { name = '', namespace = '', uid = '' } = pod.metadata;
+  return {
+    metadata: { name: container.name, attempt: restartCount },
+    image: { image: image.imageRef, userSpecifiedImage: container.image ?? '' },
+    command: (container.command ?? []).map((c) => expand(c, env)),
+    args: (container.args ?? []).map((a) => expand(a, env)),
+    workingDir: container.workingDir ?? '',
+    envs: environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
+    mounts: await mounts(pod, container, env, inputs),
+    labels: { [LABELS.containerName]: container.name, [LABELS.podName]: name, [LABELS.podNamespace]: namespace, [LABELS.podUid]: uid },
+    annotations: annotations(pod, container, restartCount),
+    logPath: containerLogPath(container.name, restartCount),
+    stdin: container.stdin ?? false,
+    stdinOnce: container.stdinOnce ?? false,
+    tty: container.tty ?? false,
+    ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
+    linux: {
+      resources: linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2),
+      securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: config.appArmor, image, targetId: inputs.targetId }),
+    },
+  };
+}
+
+function annotations(pod: Pod, container: AnyContainer, restartCount: number): Record<string, string> {
+  return {
+    [ANNOTATIONS.hash]: containerHash(container),
+    [ANNOTATIONS.restartCount]: String(restartCount),
+    [ANNOTATIONS.terminationMessagePath]: container.terminationMessagePath ?? '/dev/termination-log',
+    [ANNOTATIONS.terminationMessagePolicy]: container.terminationMessagePolicy ?? 'File',
+    [ANNOTATIONS.podTerminationGracePeriod]: String(pod.spec.terminationGracePeriodSeconds ?? 30),
+    ...(pod.metadata.deletionGracePeriodSeconds === undefined ? {} : { [ANNOTATIONS.podDeletionGracePeriod]: String(pod.metadata.deletionGracePeriodSeconds) }),
+    // Kept with the container, so that a kubelet that starts after the Pod has left the API can still stop it properly.
+    ...(container.lifecycle?.preStop ? { [ANNOTATIONS.containerPreStop]: JSON.stringify(container.lifecycle.preStop) } : {}),
+    ...(container.ports?.length ? { [ANNOTATIONS.containerPorts]: JSON.stringify(container.ports) } : {}),
+  };
+}
+
+async function mounts(pod: Pod, container: AnyContainer, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>[]> {
+  const out: Init<Mount>[] = [];
+  for (const mount of container.volumeMounts ?? []) out.push(await volumeMount(pod, container, mount, env, inputs));
+  const has = (path: string) => out.some((m) => m.containerPath === path);
+  // Before a Pod has an address its hosts file would lie; the sandbox comes first, so only host-network Pods of odd runtimes are without.
+  if (!has('/etc/hosts')) out.push({ containerPath: '/etc/hosts', hostPath: await writeHosts(pod, inputs) });
+  const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
+  if (messagePath && !has(messagePath)) out.push({ containerPath: messagePath, hostPath: await messageFile(pod, container, inputs) });
+  return out;
+}
+async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>> {
+  const volume = inputs.volumes.get(mount.name);
+  if (!volume) throw new StartError('CreateContainerConfigError', `cannot find volume "${mount.name}" to mount into container "${container.name}"`);
+  const subPath = mount.subPathExpr ? expandStrictly(mount.subPathExpr, env) : (mount.subPath ?? '');
+  const readonly = (mount.readOnly ?? false) || volume.readOnly;
+  const common = {
+    containerPath: isAbsolute(mount.mountPath) ? mount.mountPath : join('/', mount.mountPath),
+    readonly,
+    propagation: mount.mountPropagation === 'Bidirectional' ? 'PROPAGATION_BIDIRECTIONAL' : mount.mountPropagation === 'HostToContainer' ? 'PROPAGATION_HOST_TO_CONTAINER' : 'PROPAGATION_PRIVATE',
+    recursiveReadOnly: readonly && (mount.recursiveReadOnly === 'Enabled'),
+  } as const;
+  if (volume.image !== undefined) return { ...common, image: { image: volume.image }, imageSubPath: subPath };
+  return { ...common, hostPath: subPath ? await inputs.volumeManager.subPath(pod, container, volume, subPath) : volume.hostPath };
+}
+/** subPathExpr: every reference must be known. */
+function expandStrictly(text: string, env: ReadonlyMap<string, string>): string {
+  for (const [, name = ''] of text.replaceAll('$$', '').matchAll(/\$\(([^)]*)\)/g)) {
+    if (!env.has(name)) throw new StartError('CreateContainerConfigError', `missing value for "${name}"`);
+  }
+  return expand(text, env);
+}
+async function writeHosts(pod: Pod, inputs: ContainerInputs): Promise<string> {
+  const path = join(podDir(inputs.config, pod.metadata.uid!), 'etc-hosts');
+  await writeFile(path, await hostsFile(pod, inputs.podIPs, inputs.config.clusterDomain), { mode: 0o644 });
+  return path;
+}
+/** An empty file of its own for each run of the container: what the program writes there is its termination message. */
+async function messageFile(pod: Pod, container: AnyContainer, inputs: ContainerInputs): Promise<string> {
+  const dir = containerDir(inputs.config, pod.metadata.uid!, container.name);
+  await mkdir(dir, { recursive: true, mode: 0o750 });
+  const path = join(dir, randomBytes(4).toString('hex'));
+  await writeFile(path, '');
+  // Written to by whichever user the container runs as.
+  await chmod(path, 0o666);
+  return path;
+}

@@ -1,0 +1,162 @@
+/** Starts one container of a Pod: image, configuration, create, start, postStart. Records upstream's events. */
+import type { Pod } from '#api/gen/core-v1.ts';
+import type { Clock } from '#base/clock.ts';
+import { referenceTo, type EventRecorder, type EventType } from '#client/events.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import { isCriError } from '#cri/error.ts';
+import type { Init } from '#cri/schema.ts';
+import type { PodSandboxConfig } from '#cri/types.ts';
+import type { KubeletConfig } from '../config.ts';
+import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, type ImageManager, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
+import { containerFieldPath, podFullName } from '../pods/containers.ts';
+import type { BackOff } from './back-off.ts';
+import { containerConfig } from './container-config.ts';
+import type { RuntimeCache, RuntimePod } from './runtime-cache.ts';
+import { verifyRunAsNonRoot, type ImageUser } from './security.ts';
+
+const POST_START_TIMEOUT_MS = 2 ** 31 - 1;
+
+export interface StarterOptions {
+  readonly config: KubeletConfig;
+  readonly runtime: ContainerRuntime;
+  readonly cache: RuntimeCache;
+  readonly recorder: EventRecorder;
+  readonly clock: Clock;
+  readonly images: ImageManager;
+  readonly environment: EnvironmentMaker;
+  readonly volumes: VolumeManager;
+  readonly hooks: HookRunner;
+  readonly backOff: BackOff;
+  readonly memoryCapacityBytes: number;
+  readonly cgroupV2: boolean;
+}
+export interface StartRequest {
+  readonly pod: Pod;
+  readonly container: AnyContainer;
+  readonly sandboxId: string;
+  readonly sandbox: Init<PodSandboxConfig>;
+  readonly podIPs: readonly string[];
+  readonly volumes: ReadonlyMap<string, ReadyVolume>;
+  /** What the runtime has of the Pod. */
+  readonly current: RuntimePod | undefined;
+}
+
+export class ContainerStarter {
+  readonly #o: StarterOptions;
+  constructor(options: StarterOptions) {
+    this.#o = options;
+  }
+  /** The key under which a container's restarts back off. */
+  backOffKey(pod: Pod, container: AnyContainer): string {
+    return `${pod.metadata.uid}_${container.name}_${container.image}`;
+  }
+  /** Milliseconds until the container may be started again, 0 when it may be now; and the whole delay that holds. */
+  backOffLeft(pod: Pod, container: AnyContainer, current: RuntimePod | undefined): { leftMs: number; delayMs: number } {
+    const last = current?.containers.find((c) => c.name === container.name && c.state === 'CONTAINER_EXITED');
+    if (!last) return { leftMs: 0, delayMs: 0 };
+    const key = this.backOffKey(pod, container);
+    return { leftMs: this.#o.backOff.remaining(key, last.finishedAt / 1e6), delayMs: this.#o.backOff.get(key) };
+  }
+
+  /** Rejects with {@link StartError}; the caller shows its reason as the container's waiting state. */
+  async start(request: StartRequest, signal: AbortSignal): Promise<void> {
+    const { pod, container } = request;
+    this.#checkBackOff(request);
+    const image = await this.#o.images.ensureImageExists(pod, container, signal);
+    const id = await this.#create(request, image, signal);
+    this.#event(request, 'Normal', 'Created', 'Container created');
+    try {
+      await this.#o.runtime.startContainer({ containerId: id }, { signal });
+    } catch (err) {
+      await this.#o.cache.refreshContainer(id, request.sandboxId);
+      this.#event(request, 'Warning', 'Failed', `Error: ${errorText(err)}`);
+      throw new StartError('RunContainerError', errorText(err), { cause: err });
+    }
+    this.#event(request, 'Normal', 'Started', 'Container started');
+    await this.#o.cache.refreshContainer(id, request.sandboxId);
+    if (container.lifecycle?.postStart) await this.#postStart(request, id, signal);
+  }
+
+  #checkBackOff(request: StartRequest): void {
+    const { pod, container, current } = request;
+    const last = current?.containers.find((c) => c.name === container.name && c.state === 'CONTAINER_EXITED');
+    if (!last) return;
+    const key = this.backOffKey(pod, container);
+    const { leftMs, delayMs } = this.backOffLeft(pod, container, current);
+    if (leftMs > 0) {
+      this.#event(request, 'Warning', 'BackOff', `Back-off restarting failed container ${container.name} in pod ${podFullName(pod)}`);
+      throw new StartError('CrashLoopBackOff', `back-off ${goDuration(delayMs)} restarting failed container=${container.name} pod=${podFullName(pod)}`, { retryAfterMs: leftMs });
+    }
+    this.#o.backOff.next(key, last.finishedAt / 1e6);
+  }
+  async #create(request: StartRequest, image: PulledImage, signal: AbortSignal): Promise<string> {
+    const { pod, container, sandboxId, sandbox, current } = request;
+    const { runtime, config, volumes } = this.#o;
+    const runs = (current?.containers ?? []).filter((c) => c.name === container.name);
+    let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : (knownRestarts(pod, container.name) ?? -1) + 1;
+    try {
+      const user = await this.#imageUser(image, signal);
+      verifyRunAsNonRoot(pod, container, user);
+      const environment = await this.#o.environment.environmentOf(pod, container, request.podIPs, signal);
+      for (;;) {
+        const created = await containerConfig(pod, container, {
+          config, image: { ...image, ...user }, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
+          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request),
+        });
+        try {
+          const { containerId } = await runtime.createContainer({ podSandboxId: sandboxId, config: created, sandboxConfig: sandbox }, { signal });
+          return containerId;
+        } catch (err) {
+          // A run that we lost sight of still holds its name: take the next number.
+          if (!/failed to reserve container name/.test((err as Error).message) || restartCount > 1000) throw err;
+          restartCount++;
+        }
+      }
+    } catch (err) {
+      if (signal.aborted) throw err;
+      const reason = err instanceof StartError ? err.reason : 'CreateContainerError';
+      this.#event(request, 'Warning', 'Failed', `Error: ${errorText(err)}`);
+      throw new StartError(reason, errorText(err), { cause: err });
+    }
+  }
+  async #imageUser(image: PulledImage, signal: AbortSignal): Promise<ImageUser> {
+    const { image: found } = await this.#o.runtime.imageStatus({ image: { image: image.imageRef } }, { signal });
+    return { uid: found?.uid?.value, username: found?.username };
+  }
+  async #postStart(request: StartRequest, id: string, signal: AbortSignal): Promise<void> {
+    const failure = await this.#o.hooks.run(request.pod, request.container, id, 'postStart', POST_START_TIMEOUT_MS, signal);
+    if (failure === '') return;
+    this.#event(request, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');
+    await this.#o.runtime.stopContainer({ containerId: id, timeout: request.pod.spec.terminationGracePeriodSeconds ?? 30 }, { signal });
+    await this.#o.cache.refreshContainer(id, request.sandboxId);
+    throw new StartError('PostStartHookError', failure);
+  }
+  #event(request: StartRequest, type: EventType, reason: string, message: string): void {
+    this.#o.recorder.eventFor(referenceTo(request.pod, containerFieldPath(request.pod, request.container.name)), type, reason, message);
+  }
+}
+
+/** Restarts that the API knows of, when the runtime has nothing of the container any more. */
+function knownRestarts(pod: Pod, name: string): number | undefined {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const status = [...containerStatuses, ...initContainerStatuses].find((s) => s.name === name);
+  return status && (status.state?.running || status.state?.terminated || status.lastState?.terminated || status.restartCount > 0) ? status.restartCount : undefined;
+}
+function targetId(container: AnyContainer, request: StartRequest): string | undefined {
+  const name = 'targetContainerName' in container ? container.targetContainerName : undefined;
+  if (!name) return undefined;
+  const target = request.current?.containers.find((c) => c.name === name && c.state === 'CONTAINER_RUNNING');
+  if (!target) throw new StartError('CreateContainerError', `unable to find target container ${name}`);
+  return target.id;
+}
+/** The text of an error as the kubelet shows it: the part after gRPC's frame. */
+export function errorText(err: unknown): string {
+  if (isCriError(err, 'DeadlineExceeded')) return 'context deadline exceeded';
+  const desc = (err as { desc?: unknown }).desc;
+  return typeof desc === 'string' ? desc : (err as Error).message;
+}
+/** `10s`, `1m20s`: a delay as Go prints it. */
+export function goDuration(ms: number): string {
+  const s = Math.round(ms / 1000);
+  return s < 60 ? `${s}s` : `${Math.floor(s / 60)}m${s % 60}s`;
+}

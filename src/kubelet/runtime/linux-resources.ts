@@ -1,0 +1,35 @@
+/** Requests and limits as the kernel's numbers. Source: the CRI's LinuxContainerResources and the kubelet's cgroup documents. */
+import type { Pod } from '#api/gen/core-v1.ts';
+import type { LinuxContainerResources } from '#cri/types.ts';
+import { cpuMillis, memoryBytes, oomScoreAdj } from '../pods/qos.ts';
+import type { AnyContainer } from '../interfaces.ts';
+
+export const CPU_PERIOD_US = 100_000;
+const MIN_QUOTA_US = 1000;
+const MIN_SHARES = 2;
+const MAX_SHARES = 262_144;
+
+/** cpu.shares for a request; the least for none. */
+export function sharesOf(millis: number): number {
+  return millis === 0 ? MIN_SHARES : Math.min(Math.max(Math.floor((millis * 1024) / 1000), MIN_SHARES), MAX_SHARES);
+}
+/** Microseconds of CPU in a period for a limit; 0 (no quota) for none. */
+export function quotaOf(millis: number): number {
+  return millis === 0 ? 0 : Math.max(Math.floor((millis * CPU_PERIOD_US) / 1000), MIN_QUOTA_US);
+}
+
+export type LinuxResources = Partial<LinuxContainerResources>;
+
+export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean): LinuxResources {
+  const { requests, limits } = container.resources ?? {};
+  const limitMillis = cpuMillis(limits);
+  const memory = memoryBytes(limits);
+  return {
+    cpuShares: sharesOf(requests?.['cpu'] === undefined ? limitMillis : cpuMillis(requests)),
+    ...(limitMillis ? { cpuPeriod: CPU_PERIOD_US, cpuQuota: quotaOf(limitMillis) } : {}),
+    ...(memory ? { memoryLimitInBytes: memory } : {}),
+    oomScoreAdj: oomScoreAdj(pod, container, capacityBytes),
+    // One process out of memory ends its container, so that the restart policy speaks (Kubernetes' default with cgroup v2).
+    ...(cgroupV2 ? { unified: { 'memory.oom.group': '1' } } : {}),
+  };
+}

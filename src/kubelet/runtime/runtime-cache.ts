@@ -1,0 +1,179 @@
+/**
+ * What the container runtime has of each Pod: filled by one full list, kept by its events, checked by a slow relist.
+ * Upstream's counterpart: PLEG and the kubelet's pod cache.
+ *
+ * ```
+ *   events ──▶ refresh(container) ─┐
+ *   relist ──▶ compare ids, states ─┼──▶ RuntimePod changed ──▶ listener(uid) ──▶ pod worker
+ *   own calls ──▶ refresh ──────────┘
+ * ```
+ * Only sandboxes and containers with the kubelet's labels are seen: what others run on the same runtime is not there.
+ */
+import type { ContainerRuntime } from '#cri/client.ts';
+import { isCriError } from '#cri/error.ts';
+import type { Container, ContainerStatus, PodSandbox, PodSandboxStatus } from '#cri/types.ts';
+import { ANNOTATIONS, LABELS } from '../interfaces.ts';
+
+/** A container as the runtime knows it. Times are nanoseconds since the epoch, 0 when unset. */
+export interface RuntimeContainer extends ContainerStatus {
+  readonly sandboxId: string;
+  readonly name: string;
+  readonly restartCount: number;
+  readonly hash: string;
+}
+export interface RuntimePod {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  /** Newest first. */
+  readonly sandboxes: readonly PodSandboxStatus[];
+  /** Of all sandboxes, newest first. */
+  readonly containers: readonly RuntimeContainer[];
+}
+
+interface MutablePod {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly sandboxes: Map<string, PodSandboxStatus>;
+  readonly containers: Map<string, RuntimeContainer>;
+}
+
+export class RuntimeCache {
+  readonly #runtime: ContainerRuntime;
+  readonly #pods = new Map<string, MutablePod>();
+  readonly #owner = new Map<string, string>();
+  #listener: (uid: string) => void = () => {};
+
+  constructor(runtime: ContainerRuntime) {
+    this.#runtime = runtime;
+  }
+  /** Called with the uid of a Pod whose sandboxes or containers changed. */
+  onChange(listener: (uid: string) => void): void {
+    this.#listener = listener;
+  }
+  get(uid: string): RuntimePod | undefined {
+    const pod = this.#pods.get(uid);
+    if (!pod) return undefined;
+    return {
+      uid, name: pod.name, namespace: pod.namespace,
+      sandboxes: [...pod.sandboxes.values()].toSorted((a, b) => (b.metadata?.attempt ?? 0) - (a.metadata?.attempt ?? 0) || b.createdAt - a.createdAt),
+      containers: [...pod.containers.values()].toSorted((a, b) => b.createdAt - a.createdAt),
+    };
+  }
+  /** Pods of which anything is left in the runtime. */
+  uids(): string[] {
+    return [...this.#pods.keys()];
+  }
+
+  /** Lists everything, takes in what differs and tells the listener. */
+  async relist(signal?: AbortSignal): Promise<void> {
+    // What is created while the list is under way may be missing from it: only what was known before can be found gone.
+    const before = [...this.#owner];
+    const [{ items }, { containers }] = await Promise.all([this.#runtime.listPodSandbox({}, { signal }), this.#runtime.listContainers({}, { signal })]);
+    const changed = new Set<string>();
+    const seen = new Set<string>();
+    const refreshes: Promise<unknown>[] = [];
+    for (const sandbox of items.filter(isOurs)) {
+      seen.add(sandbox.id);
+      const known = this.#pods.get(sandbox.labels[LABELS.podUid]!)?.sandboxes.get(sandbox.id);
+      if (known?.state !== sandbox.state) refreshes.push(this.#refreshSandbox(sandbox.id).then((uid) => uid && changed.add(uid)));
+    }
+    for (const container of containers.filter(isOurs)) {
+      seen.add(container.id);
+      const known = this.#pods.get(container.labels[LABELS.podUid]!)?.containers.get(container.id);
+      if (known?.state !== container.state) refreshes.push(this.#refreshContainer(container.id, container.podSandboxId).then((uid) => uid && changed.add(uid)));
+    }
+    await Promise.all(refreshes);
+    for (const [id, uid] of before) {
+      if (seen.has(id) || !this.#owner.has(id)) continue;
+      this.forget(id);
+      changed.add(uid);
+    }
+    for (const uid of changed) this.#listener(uid);
+  }
+  /** Reads one container anew, after an event or our own call. `sandboxId` is needed for one that is not known yet. */
+  async refreshContainer(id: string, sandboxId?: string): Promise<void> {
+    const uid = await this.#refreshContainer(id, sandboxId);
+    if (uid) this.#listener(uid);
+  }
+  async refreshSandbox(id: string): Promise<void> {
+    const uid = await this.#refreshSandbox(id);
+    if (uid) this.#listener(uid);
+  }
+  /** True for a sandbox or container of ours that is known. */
+  owns(id: string): boolean {
+    return this.#owner.has(id);
+  }
+  isSandbox(id: string): boolean {
+    return this.#pods.get(this.#owner.get(id) ?? '')?.sandboxes.has(id) ?? false;
+  }
+  /** A sandbox or container was removed. */
+  forget(id: string): void {
+    const uid = this.#owner.get(id);
+    this.#owner.delete(id);
+    const pod = this.#pods.get(uid ?? '');
+    if (!pod) return;
+    pod.sandboxes.delete(id);
+    pod.containers.delete(id);
+    if (pod.sandboxes.size === 0 && pod.containers.size === 0) this.#pods.delete(pod.uid);
+  }
+
+  async #refreshSandbox(id: string): Promise<string | undefined> {
+    try {
+      const { status } = await this.#runtime.podSandboxStatus({ podSandboxId: id });
+      if (!status || !isOurs(status)) return undefined;
+      const pod = this.#podOf(status.labels);
+      pod.sandboxes.set(id, status);
+      this.#owner.set(id, pod.uid);
+      return pod.uid;
+    } catch (err) {
+      return this.#gone(id, err);
+    }
+  }
+  async #refreshContainer(id: string, sandboxId?: string): Promise<string | undefined> {
+    try {
+      const { status } = await this.#runtime.containerStatus({ containerId: id });
+      if (!status || !isOurs(status)) return undefined;
+      const pod = this.#podOf(status.labels);
+      const known = pod.containers.get(id);
+      const sandbox = sandboxId ?? known?.sandboxId ?? (await this.#sandboxOf(id));
+      // An older answer must not undo a newer one: a container never goes back from EXITED.
+      if (known?.state === 'CONTAINER_EXITED' && status.state !== 'CONTAINER_EXITED') return undefined;
+      pod.containers.set(id, {
+        ...status,
+        sandboxId: sandbox,
+        name: status.labels[LABELS.containerName] ?? status.metadata?.name ?? '',
+        restartCount: Number(status.annotations[ANNOTATIONS.restartCount] ?? status.metadata?.attempt ?? 0),
+        hash: status.annotations[ANNOTATIONS.hash] ?? '',
+      });
+      this.#owner.set(id, pod.uid);
+      return pod.uid;
+    } catch (err) {
+      return this.#gone(id, err);
+    }
+  }
+  async #sandboxOf(containerId: string): Promise<string> {
+    const { containers } = await this.#runtime.listContainers({ filter: { id: containerId } });
+    return containers[0]?.podSandboxId ?? '';
+  }
+  #gone(id: string, err: unknown): string | undefined {
+    if (!isCriError(err, 'NotFound')) throw err;
+    const uid = this.#owner.get(id);
+    this.forget(id);
+    return uid;
+  }
+  #podOf(labels: Readonly<Record<string, string>>): MutablePod {
+    const uid = labels[LABELS.podUid]!;
+    let pod = this.#pods.get(uid);
+    if (!pod) {
+      pod = { uid, name: labels[LABELS.podName] ?? '', namespace: labels[LABELS.podNamespace] ?? '', sandboxes: new Map(), containers: new Map() };
+      this.#pods.set(uid, pod);
+    }
+    return pod;
+  }
+}
+
+function isOurs(item: Pick<PodSandbox | Container | ContainerStatus, 'labels'>): boolean {
+  return Boolean(item.labels[LABELS.podUid]);
+}

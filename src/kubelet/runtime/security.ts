@@ -1,0 +1,108 @@
+/** Security contexts as CRI takes them. Source: API reference, PodSecurityContext and SecurityContext. */
+import type { AppArmorProfile, Pod, SeccompProfile, SecurityContext } from '#api/gen/core-v1.ts';
+import type { Init } from '#cri/schema.ts';
+import type { LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile } from '#cri/types.ts';
+import { StartError, type AnyContainer } from '../interfaces.ts';
+
+/** Paths of /proc and /sys hidden from containers with the default procMount. */
+const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+/** Fields of the container's context that it leaves out are taken from the Pod's. */
+export function effectiveSecurityContext(pod: Pod, container: AnyContainer): SecurityContext {
+  const p = pod.spec.securityContext ?? {};
+  const c = container.securityContext ?? {};
+  const { runAsUser, runAsGroup, runAsNonRoot, seLinuxOptions, seccompProfile, appArmorProfile, windowsOptions } = p;
+  const fromPod = { runAsUser, runAsGroup, runAsNonRoot, seLinuxOptions, seccompProfile, appArmorProfile, windowsOptions };
+  return { ...fromPod, ...Object.fromEntries(Object.entries(c).filter(([, v]) => v !== undefined)) };
+}
+export function namespaceOptions(pod: Pod, container?: AnyContainer, targetId?: string): Init<NamespaceOption> {
+  const { hostNetwork, hostPID, hostIPC, shareProcessNamespace } = pod.spec;
+  const pid = hostPID ? 'NODE' : shareProcessNamespace ? 'POD' : 'CONTAINER';
+  const target = container && 'targetContainerName' in container && container.targetContainerName && targetId && pid === 'CONTAINER';
+  return { network: hostNetwork ? 'NODE' : 'POD', ipc: hostIPC ? 'NODE' : 'POD', pid: target ? 'TARGET' : pid, ...(target ? { targetId } : {}) };
+}
+function seccomp(profile: SeccompProfile | undefined, seccompRoot: string): Init<SecurityProfile> {
+  if (profile?.type === 'RuntimeDefault') return { profileType: 'RuntimeDefault' };
+  if (profile?.type === 'Localhost') return { profileType: 'Localhost', localhostRef: `${seccompRoot}/${profile.localhostProfile ?? ''}` };
+  return { profileType: 'Unconfined' };
+}
+function appArmor(profile: AppArmorProfile | undefined): Init<SecurityProfile> {
+  if (profile?.type === 'Unconfined') return { profileType: 'Unconfined' };
+  if (profile?.type === 'Localhost') return { profileType: 'Localhost', localhostRef: profile.localhostProfile ?? '' };
+  return { profileType: 'RuntimeDefault' };
+}
+function groups(pod: Pod): number[] {
+  const { supplementalGroups = [], fsGroup } = pod.spec.securityContext ?? {};
+  return [...new Set([...(fsGroup === undefined ? [] : [fsGroup]), ...supplementalGroups])];
+}
+
+export function sandboxSecurity(pod: Pod, seccompRoot: string): Init<LinuxSandboxSecurityContext> {
+  const context = pod.spec.securityContext ?? {};
+  const privileged = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some((c) => c.securityContext?.privileged);
+  return {
+    privileged,
+    namespaceOptions: namespaceOptions(pod),
+    // The pause program needs no more than the runtime's default profile, whatever the Pod's containers run with.
+    seccomp: privileged ? seccomp(undefined, seccompRoot) : { profileType: 'RuntimeDefault' },
+    ...(context.runAsUser === undefined ? {} : { runAsUser: { value: context.runAsUser } }),
+    ...(context.runAsGroup === undefined || context.runAsUser === undefined ? {} : { runAsGroup: { value: context.runAsGroup } }),
+    supplementalGroups: groups(pod),
+    supplementalGroupsPolicy: context.supplementalGroupsPolicy === 'Strict' ? 'Strict' : 'Merge',
+    ...(context.seLinuxOptions ? { selinuxOptions: selinux(context.seLinuxOptions) } : {}),
+  };
+}
+function selinux(o: NonNullable<SecurityContext['seLinuxOptions']>): { user: string; role: string; type: string; level: string } {
+  return { user: o.user ?? '', role: o.role ?? '', type: o.type ?? '', level: o.level ?? '' };
+}
+
+/** The user an image runs as by itself: a number, a name, or neither (root). */
+export interface ImageUser {
+  readonly uid?: number | undefined;
+  readonly username?: string | undefined;
+}
+/** `runAsNonRoot` kept: throws the StartError that users know. */
+export function verifyRunAsNonRoot(pod: Pod, container: AnyContainer, image: ImageUser): void {
+  const context = effectiveSecurityContext(pod, container);
+  if (!context.runAsNonRoot) return;
+  const where = `(pod: "${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})", container: ${container.name})`;
+  const refuse = (why: string) => new StartError('CreateContainerConfigError', `${why} ${where}`);
+  if (context.runAsUser !== undefined) {
+    if (context.runAsUser === 0) throw refuse("container's runAsUser breaks non-root policy");
+    return;
+  }
+  if (image.uid === 0 || (image.uid === undefined && !image.username)) throw refuse('container has runAsNonRoot and image will run as root');
+  if (image.uid === undefined) throw refuse(`container has runAsNonRoot and image has non-numeric user (${image.username}), cannot verify user is non-root`);
+}
+
+export interface ContainerSecurityOptions {
+  readonly seccompRoot: string;
+  readonly appArmor: boolean;
+  readonly image: ImageUser;
+  /** Container whose process namespace an ephemeral container joins. */
+  readonly targetId?: string | undefined;
+}
+export function containerSecurity(pod: Pod, container: AnyContainer, options: ContainerSecurityOptions): Init<LinuxContainerSecurityContext> {
+  const context = effectiveSecurityContext(pod, container);
+  const privileged = context.privileged ?? false;
+  const masked = context.procMount !== 'Unmasked' && !privileged;
+  const uid = context.runAsUser ?? (context.runAsNonRoot || context.runAsGroup !== undefined ? options.image.uid : undefined);
+  const name = uid === undefined && context.runAsGroup !== undefined ? options.image.username : undefined;
+  return {
+    privileged,
+    namespaceOptions: namespaceOptions(pod, container, options.targetId),
+    ...(uid === undefined ? {} : { runAsUser: { value: uid } }),
+    ...(name ? { runAsUsername: name } : {}),
+    ...(context.runAsGroup === undefined ? {} : { runAsGroup: { value: context.runAsGroup } }),
+    readonlyRootfs: context.readOnlyRootFilesystem ?? false,
+    noNewPrivs: context.allowPrivilegeEscalation === false && !privileged,
+    supplementalGroups: groups(pod),
+    supplementalGroupsPolicy: pod.spec.securityContext?.supplementalGroupsPolicy === 'Strict' ? 'Strict' : 'Merge',
+    ...(context.capabilities ? { capabilities: { addCapabilities: context.capabilities.add ?? [], dropCapabilities: context.capabilities.drop ?? [] } } : {}),
+    maskedPaths: masked ? MASKED_PATHS : [],
+    readonlyPaths: masked ? READONLY_PATHS : [],
+    seccomp: privileged ? seccomp(undefined, '') : seccomp(context.seccompProfile, options.seccompRoot),
+    ...(options.appArmor && !privileged ? { apparmor: appArmor(context.appArmorProfile) } : {}),
+    ...(context.seLinuxOptions ? { selinuxOptions: selinux(context.seLinuxOptions) } : {}),
+  };
+}

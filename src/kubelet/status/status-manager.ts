@@ -1,0 +1,130 @@
+/**
+ * Writes Pods' statuses to the API: the newest one per Pod, one write at a time per Pod, only what changed.
+ * Upstream's counterpart: the kubelet's status manager.
+ */
+import type { Pod, PodCondition, PodStatus } from '#api/gen/core-v1.ts';
+import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
+import type { Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import type { Client, ResourceClient } from '#client/client.ts';
+import { PODS } from '#client/kinds.ts';
+import { Reconciler } from '#client/reconciler.ts';
+import { isReason } from '#machinery/status-error.ts';
+
+const log = logger('kubelet');
+/** Conditions that the kubelet writes; others belong to whoever wrote them. */
+const OWN_CONDITIONS = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress']);
+
+export interface StatusManagerOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  /** The Pod as the informer knows it, undefined when it has left the API. */
+  podOf(uid: string): Pod | undefined;
+}
+
+export class StatusManager {
+  readonly #pods: ResourceClient<Pod>;
+  readonly #options: StatusManagerOptions;
+  readonly #wanted = new Map<string, PodStatus>();
+  /** Answers of our own writes: newer than the informer until it has seen them. */
+  readonly #written = new Map<string, Pod>();
+  /** Pods whose last containers are gone, so that the object may go too. */
+  readonly #finished = new Set<string>();
+  readonly #writer: Reconciler;
+
+  constructor(options: StatusManagerOptions) {
+    this.#options = options;
+    this.#pods = options.client.of(PODS);
+    this.#writer = new Reconciler({ name: 'kubelet-status', clock: options.clock, logger: log, workers: 16, baseDelayMs: 50, maxDelayMs: 10_000, reconcile: (uid, signal) => this.#write(uid, signal) });
+  }
+  start(): void {
+    this.#writer.start();
+  }
+  stop(): Promise<void> {
+    return this.#writer.stop();
+  }
+  /** The status that holds for a Pod: the one last set, else the API's. */
+  statusOf(pod: Pod): PodStatus | undefined {
+    return this.#wanted.get(uidOf(pod)) ?? this.#written.get(uidOf(pod))?.status ?? pod.status;
+  }
+  set(pod: Pod, status: PodStatus): void {
+    this.#wanted.set(uidOf(pod), status);
+    this.#writer.queue.add(uidOf(pod));
+  }
+  /** Everything of the Pod has ended and is cleaned up: a Pod with a deletionTimestamp now leaves the API. */
+  finish(pod: Pod): void {
+    this.#finished.add(uidOf(pod));
+    this.#writer.queue.add(uidOf(pod));
+  }
+  /** The Pod has left the API. */
+  forget(uid: string): void {
+    this.#wanted.delete(uid);
+    this.#written.delete(uid);
+    this.#finished.delete(uid);
+  }
+
+  async #write(uid: string, signal: AbortSignal): Promise<undefined> {
+    const pod = this.#newest(uid);
+    if (!pod) return void this.forget(uid);
+    const status = this.#wanted.get(uid);
+    const patch = status && statusPatch(pod.status ?? {}, status);
+    try {
+      if (patch) {
+        this.#written.set(uid, await this.#pods.patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid }, status: patch }, { subresource: 'status', signal }));
+      }
+      if (this.#finished.has(uid) && pod.metadata.deletionTimestamp) {
+        await this.#pods.delete(namespaceOf(pod), nameOf(pod), { gracePeriodSeconds: 0, preconditions: { uid } }, signal);
+      }
+    } catch (err) {
+      // Gone, or replaced by another Pod of its name: there is nothing to write any more.
+      if (isReason(err, 'NotFound') || (isReason(err, 'Conflict') && (err as Error).message.includes('UID'))) return void this.forget(uid);
+      throw err;
+    }
+    return undefined;
+  }
+  #newest(uid: string): Pod | undefined {
+    const seen = this.#options.podOf(uid);
+    const written = this.#written.get(uid);
+    if (!seen || !written) return seen;
+    if (BigInt(seen.metadata.resourceVersion ?? '0') < BigInt(written.metadata.resourceVersion ?? '0')) return written;
+    this.#written.delete(uid);
+    return seen;
+  }
+}
+
+/** A strategic merge patch from one status to another; undefined when they say the same. Foreign conditions stay. */
+export function statusPatch(from: PodStatus, to: PodStatus): Record<string, unknown> | undefined {
+  const patch: Record<string, unknown> = {};
+  for (const key of new Set([...Object.keys(from), ...Object.keys(to)]) as Set<keyof PodStatus>) {
+    if (key === 'conditions' || equal(from[key], to[key])) continue;
+    // What the kubelet does not set is somebody else's: nominatedNodeName, resize, resourceClaimStatuses …
+    if (to[key] === undefined && !OWN_FIELDS.has(key)) continue;
+    patch[key] = to[key] ?? null;
+  }
+  if (patch['podIPs']) patch['podIPs'] = [{ $patch: 'replace' }, ...(to.podIPs ?? [])];
+  if (patch['hostIPs']) patch['hostIPs'] = [{ $patch: 'replace' }, ...(to.hostIPs ?? [])];
+  const conditions = changedConditions(from.conditions ?? [], to.conditions ?? []);
+  if (conditions.length) patch['conditions'] = conditions;
+  return Object.keys(patch).length ? patch : undefined;
+}
+const OWN_FIELDS = new Set<keyof PodStatus>(['phase', 'reason', 'message', 'podIP', 'podIPs', 'containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses', 'startTime']);
+
+function changedConditions(from: readonly PodCondition[], to: readonly PodCondition[]): Record<string, unknown>[] {
+  const out: Record<string, unknown>[] = [];
+  for (const c of to) {
+    const before = from.find((b) => b.type === c.type);
+    if (before && !OWN_CONDITIONS.has(c.type) && before.status === c.status) continue;
+    if (before && equal(before, c)) continue;
+    // A key that is left out of a patch stays: what is to go must be named.
+    out.push({ reason: null, message: null, ...c });
+  }
+  for (const c of from) if (OWN_CONDITIONS.has(c.type) && !to.some((t) => t.type === c.type)) out.push({ $patch: 'delete', type: c.type });
+  return out;
+}
+function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  for (const k of keys) if (!equal((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k])) return false;
+  return true;
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { checkDepth, duplicateFields, JsonSyntaxError, MAX_DEPTH, parseJson, type Shape } from './json.ts';
+
+test('parseJson refuses in Go\'s words', () => {
+  const cases: [string, string][] = [
+    ['', 'unexpected end of JSON input'], ['{', 'unexpected end of JSON input'], ['{"a"', 'unexpected end of JSON input'], ['"abc', 'unexpected end of JSON input'],
+    ['a', "invalid character 'a' looking for beginning of value"], ['{a:1}', "invalid character 'a' looking for beginning of object key string"], ['{"a" 1}', "invalid character '1' after object key"],
+    ['{"a":1 "b"', "invalid character '\"' after object key:value pair"], ['[1 2]', "invalid character '2' after array element"], ['{"a":1,}', "invalid character '}' looking for beginning of object key string"],
+    ['[1,]', "invalid character ']' looking for beginning of value"], ['nul', 'unexpected end of JSON input'], ['nulx', "invalid character 'x' in literal null (expecting 'l')"], ['truth', "invalid character 't' in literal true (expecting 'e')"],
+    ['01', "invalid character '1' after top-level value"], ['1.x', "invalid character 'x' after decimal point in numeric literal"], ['1ex', "invalid character 'x' in exponent of numeric literal"], ['-x', "invalid character 'x' in numeric literal"],
+    ['"\\x"', "invalid character 'x' in string escape code"], ['"\\u00g0"', "invalid character 'g' in \\u hexadecimal character escape"], ['"a\nb"', "invalid character '\\n' in string literal"], ["'a'", "invalid character '\\'' looking for beginning of value"],
+    ['{} {}', "invalid character '{' after top-level value"],
+  ];
+  for (const [text, message] of cases) assert.throws(() => parseJson(text), (e) => e instanceof JsonSyntaxError && e.message === message, text);
+});
+
+test('parseJson reads what JSON.parse reads', () => {
+  fc.assert(fc.property(fc.json(), (text) => {
+    assert.deepEqual(parseJson(text), JSON.parse(text));
+    assert.deepEqual(duplicateFields(text), []);
+  }));
+});
+
+test('duplicateFields names each key that comes twice, once', () => {
+  assert.deepEqual(duplicateFields('{"a":1,"b":{"c":1,"c":2,"c":3},"a":2,"l":[{"x":1},{"x":1,"x":2}]}'), ['b.c', 'a', 'l[1].x']);
+  assert.deepEqual(duplicateFields('{"\\u0061":1,"a":2}'), ['a']);
+  assert.deepEqual(duplicateFields('{"a":{"b":1},"c":{"b":1}}'), []);
+});
+
+test('duplicateFields looks only where the shape leads', () => {
+  const shape: Shape = { known: (k) => k !== 'no', child: (k) => (k === 'in' ? shape : undefined), item: () => undefined };
+  assert.deepEqual(duplicateFields('{"no":1,"no":2,"in":{"x":1,"x":2},"out":{"x":1,"x":2}}', shape), ['in.x']);
+});
+
+test('nesting ends at the depth limit', () => {
+  const deep = (n: number): string => '['.repeat(n) + ']'.repeat(n);
+  checkDepth(JSON.parse(deep(MAX_DEPTH)));
+  assert.throws(() => checkDepth(JSON.parse(deep(MAX_DEPTH + 1))), { message: 'exceeded max depth' });
+  assert.throws(() => duplicateFields(deep(100_000)), { message: 'exceeded max depth' });
+});

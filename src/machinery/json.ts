@@ -1,0 +1,211 @@
+/**
+ * JSON text as the API server reads it: Go's syntax errors, and duplicate keys, which `JSON.parse` keeps quiet about.
+ * The fast path is `JSON.parse`; the scanner here runs only on text that is broken, or when duplicates are asked for.
+ *
+ * Limit: integers beyond 2^53 lose digits in `JSON.parse`.
+ */
+
+/** Text that is no JSON; the message is that of Go's `encoding/json`. */
+export class JsonSyntaxError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'JsonSyntaxError';
+  }
+}
+
+/** Deepest nesting that is taken; Go's decoder stops at 10,000, where our recursion would have overflowed. */
+export const MAX_DEPTH = 1000;
+const TOO_DEEP = 'exceeded max depth';
+
+/** `JSON.parse` with Go's error messages. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (err) {
+    new Scanner(text).document();
+    throw new JsonSyntaxError(err instanceof Error ? err.message : String(err), err); // what only JSON.parse refuses
+  }
+}
+
+/** Throws a {@link JsonSyntaxError} when a value nests deeper than {@link MAX_DEPTH}. */
+export function checkDepth(value: unknown, depth = 0): void {
+  if (value === null || typeof value !== 'object') return;
+  if (depth >= MAX_DEPTH) throw new JsonSyntaxError(TOO_DEEP);
+  if (Array.isArray(value)) for (const item of value) checkDepth(item, depth + 1);
+  else for (const key in value) checkDepth((value as Record<string, unknown>)[key], depth + 1);
+}
+
+/**
+ * What a scan for duplicates should look into: the shape of an object, of the items of a list, or nothing at all.
+ * `child` gives the shape under a key; undefined skips the value. `known` tells whether the key itself counts.
+ */
+export interface Shape {
+  child(key: string): Shape | undefined;
+  known(key: string): boolean;
+  item(): Shape | undefined;
+}
+/** Every key at every depth. */
+export const ANY_SHAPE: Shape = { child: () => ANY_SHAPE, known: () => true, item: () => ANY_SHAPE };
+
+const MAX_DUPLICATES = 100;
+/** Paths of keys that come twice in one object, in the order of the text: `spec.containers[0].name`. Throws on broken text. */
+export function duplicateFields(text: string, shape: Shape = ANY_SHAPE): string[] {
+  const scanner = new Scanner(text);
+  scanner.document(shape);
+  return [...scanner.duplicates];
+}
+
+/** A character as Go's syntax errors show it. */
+function quoteChar(char: string): string {
+  if (char === "'") return "'\\''";
+  if (char === '"') return `'"'`;
+  return `'${JSON.stringify(char).slice(1, -1)}'`;
+}
+
+const ESCAPES = new Set('"\\/bfnrt');
+
+class Scanner {
+  readonly #text: string;
+  readonly duplicates = new Set<string>();
+  #at = 0;
+  #depth = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  document(shape?: Shape): void {
+    this.#space();
+    this.#value(shape, '');
+    this.#space();
+    if (this.#at < this.#text.length) throw this.#bad('after top-level value');
+  }
+
+  #bad(context: string): JsonSyntaxError {
+    if (this.#at >= this.#text.length) return new JsonSyntaxError('unexpected end of JSON input');
+    const char = String.fromCodePoint(this.#text.codePointAt(this.#at)!);
+    return new JsonSyntaxError(`invalid character ${quoteChar(char)} ${context}`);
+  }
+  #space(): void {
+    for (;;) {
+      const c = this.#text.charCodeAt(this.#at);
+      if (c !== 32 && c !== 10 && c !== 13 && c !== 9) return;
+      this.#at++;
+    }
+  }
+
+  #value(shape: Shape | undefined, path: string): void {
+    const c = this.#text[this.#at];
+    if (c === '{') this.#nested(() => this.#object(shape, path));
+    else if (c === '[') this.#nested(() => this.#array(shape, path));
+    else if (c === '"') this.#string();
+    else if (c === 't') this.#literal('true');
+    else if (c === 'f') this.#literal('false');
+    else if (c === 'n') this.#literal('null');
+    else if (c === '-' || (c !== undefined && c >= '0' && c <= '9')) this.#number();
+    else throw this.#bad('looking for beginning of value');
+  }
+  #nested(body: () => void): void {
+    if (++this.#depth > MAX_DEPTH) throw new JsonSyntaxError(TOO_DEEP);
+    this.#at++;
+    body();
+    this.#depth--;
+  }
+
+  #object(shape: Shape | undefined, path: string): void {
+    const seen = new Set<string>();
+    this.#space();
+    if (this.#text[this.#at] === '}') {
+      this.#at++;
+      return;
+    }
+    for (;;) {
+      if (this.#text[this.#at] !== '"') throw this.#bad('looking for beginning of object key string');
+      const key = this.#string();
+      const childPath = path === '' ? key : `${path}.${key}`;
+      if (shape?.known(key) && seen.has(key) && this.duplicates.size < MAX_DUPLICATES) this.duplicates.add(childPath);
+      seen.add(key);
+      this.#space();
+      if (this.#text[this.#at] !== ':') throw this.#bad('after object key');
+      this.#at++;
+      this.#space();
+      this.#value(shape?.child(key), childPath);
+      this.#space();
+      if (this.#text[this.#at] === '}') {
+        this.#at++;
+        return;
+      }
+      if (this.#text[this.#at] !== ',') throw this.#bad('after object key:value pair');
+      this.#at++;
+      this.#space();
+    }
+  }
+
+  #array(shape: Shape | undefined, path: string): void {
+    this.#space();
+    if (this.#text[this.#at] === ']') {
+      this.#at++;
+      return;
+    }
+    for (let i = 0; ; i++) {
+      this.#value(shape?.item(), `${path}[${i}]`);
+      this.#space();
+      if (this.#text[this.#at] === ']') {
+        this.#at++;
+        return;
+      }
+      if (this.#text[this.#at] !== ',') throw this.#bad('after array element');
+      this.#at++;
+      this.#space();
+    }
+  }
+
+  #string(): string {
+    const start = this.#at++;
+    for (;;) {
+      const c = this.#text[this.#at];
+      if (c === undefined || c < ' ') throw this.#bad('in string literal');
+      this.#at++;
+      if (c === '"') return JSON.parse(this.#text.slice(start, this.#at)) as string;
+      if (c === '\\') this.#escape();
+    }
+  }
+  #escape(): void {
+    const c = this.#text[this.#at];
+    if (c === 'u') {
+      this.#at++;
+      for (let i = 0; i < 4; i++, this.#at++) {
+        if (!/[0-9a-fA-F]/.test(this.#text[this.#at] ?? '')) throw this.#bad('in \\u hexadecimal character escape');
+      }
+      return;
+    }
+    if (c === undefined || !ESCAPES.has(c)) throw this.#bad('in string escape code');
+    this.#at++;
+  }
+
+  #literal(word: string): void {
+    for (let i = 0; i < word.length; i++, this.#at++) {
+      if (this.#text[this.#at] !== word[i]) throw this.#bad(`in literal ${word} (expecting ${quoteChar(word[i]!)})`);
+    }
+  }
+
+  #digits(context: string): void {
+    if (!/[0-9]/.test(this.#text[this.#at] ?? '')) throw this.#bad(context);
+    while (/[0-9]/.test(this.#text[this.#at] ?? '')) this.#at++;
+  }
+  #number(): void {
+    if (this.#text[this.#at] === '-') this.#at++;
+    if (this.#text[this.#at] === '0') this.#at++;
+    else this.#digits('in numeric literal');
+    if (this.#text[this.#at] === '.') {
+      this.#at++;
+      this.#digits('after decimal point in numeric literal');
+    }
+    const e = this.#text[this.#at];
+    if (e === 'e' || e === 'E') {
+      this.#at++;
+      if (this.#text[this.#at] === '+' || this.#text[this.#at] === '-') this.#at++;
+      this.#digits('in exponent of numeric literal');
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * An object as Go's encoder would print it back: structs that are no pointers are there even when empty (`status: {}`), zero values of
+ * `omitempty` fields are not, required ones are, the schema's defaults are set, quantities and times are in canonical form.
+ *
+ * Two things differ from Go on purpose: a required list or map that is absent becomes `[]` or `{}` where Go prints null, so that
+ * readers need no check; and a time that is no pointer and absent becomes null, as Go prints it (`lastProbeTime: null`), although
+ * its TypeScript type says `string | undefined`. `metadata.creationTimestamp` alone is left out then (`omitzero`).
+ *
+ * A closure per struct type is compiled on first use.
+ */
+import type { Field, StructType, TypeRef } from '#api/schema.ts';
+import { formatDuration, parseDuration } from './duration.ts';
+import { canonicalQuantity } from './quantity.ts';
+import { canonicalMicroTime, canonicalTime } from './time.ts';
+
+type Normalise = (value: unknown) => unknown;
+/** The value to print for a field; undefined leaves the field out. */
+type FieldValue = (value: unknown) => unknown;
+
+const same: Normalise = (value) => value;
+
+function normaliserOf(ref: TypeRef): Normalise {
+  switch (ref.kind) {
+    case 'quantity': return (value) => canonicalQuantity(value as string | number);
+    case 'time': return (value) => (value === null ? null : canonicalTime(value as string));
+    case 'microTime': return (value) => (value === null ? null : canonicalMicroTime(value as string));
+    case 'duration': return (value) => formatDuration(parseDuration(value as string));
+    case 'list': return listNormaliser(ref.item);
+    case 'map': return mapNormaliser(ref.value);
+    case 'struct': return structNormaliser(ref.type);
+    default: return same;
+  }
+}
+
+function listNormaliser(item: TypeRef): Normalise {
+  const each = normaliserOf(item);
+  if (each === same) return same;
+  return (value) => {
+    const list = value as readonly unknown[];
+    const out: unknown[] = [];
+    for (let i = 0; i < list.length; i++) out.push(each(list[i]));
+    return out;
+  };
+}
+function mapNormaliser(item: TypeRef): Normalise {
+  const each = normaliserOf(item);
+  if (each === same) return same;
+  return (value) => {
+    const map = value as Readonly<Record<string, unknown>>;
+    const out: Record<string, unknown> = {};
+    for (const key in map) {
+      const child = each(map[key]);
+      // `__proto__` must stay an ordinary key.
+      if (key === '__proto__') Object.defineProperty(out, key, { value: child, enumerable: true, configurable: true, writable: true });
+      else out[key] = child;
+    }
+    return out;
+  };
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value === '' || value === 0 || value === false || value === null;
+  if (Array.isArray(value)) return value.length === 0;
+  for (const key in value) if (Object.hasOwn(value, key)) return false;
+  return true;
+}
+
+/** What Go prints for a field without a value; undefined: nothing. */
+function absentValue(field: Field): unknown {
+  const { type } = field;
+  if (field.pointer) return undefined;
+  switch (type.kind) {
+    case 'struct': return structNormaliser(type.type)({});
+    case 'quantity': return '0';
+    case 'intOrString': return 0;
+    case 'duration': return '0s';
+    case 'time': case 'microTime': return field.name === 'creationTimestamp' ? undefined : null;
+    case 'any': return type.go === 'interface{}' && field.omitEmpty ? undefined : null;
+    default: return field.omitEmpty ? undefined : requiredZero(type);
+  }
+}
+function requiredZero(type: TypeRef): unknown {
+  switch (type.kind) {
+    case 'bool': return false;
+    case 'int': case 'float': return 0;
+    case 'list': return [];
+    case 'map': return {};
+    default: return '';
+  }
+}
+
+function fieldNormaliser(field: Field): FieldValue {
+  const each = normaliserOf(field.type);
+  const isStruct = field.type.kind === 'struct';
+  const fallback = field.default;
+  const hasDefault = fallback !== undefined && !(isEmpty(fallback) && !field.pointer);
+  const dropsEmpty = !field.pointer && field.omitEmpty && !isStruct && !['quantity', 'intOrString', 'duration', 'any'].includes(field.type.kind);
+  const isDefaulted = hasDefault && !field.pointer;
+  return (value) => {
+    if (value === undefined || value === null) return hasDefault ? fallback : absentValue(field);
+    if (isDefaulted && isEmpty(value)) return fallback;
+    if (dropsEmpty && isEmpty(value)) return absentValue(field);
+    return each(value);
+  };
+}
+
+interface Plan {
+  readonly name: string;
+  readonly value: FieldValue;
+}
+
+const structs = new Map<StructType, Normalise>();
+function structNormaliser(type: StructType): Normalise {
+  const known = structs.get(type);
+  if (known) return known;
+  let plans: readonly Plan[] | undefined;
+  const normaliser: Normalise = (value) => {
+    plans ??= [...type.fields.values()].map((field) => ({ name: field.name, value: fieldNormaliser(field) }));
+    const object = value as Readonly<Record<string, unknown>>;
+    const out: Record<string, unknown> = {};
+    for (let i = 0; i < plans.length; i++) {
+      const { name, value: valueOf } = plans[i]!;
+      const printed = valueOf(object[name]);
+      if (printed !== undefined) out[name] = printed;
+    }
+    return out;
+  };
+  structs.set(type, normaliser);
+  return normaliser;
+}
+
+/**
+ * A new object of `type` in normal form. `object` must be one that {@link decodeInto} took without errors (or one of our own making);
+ * parts that are already normal may be shared with it.
+ */
+export function normalise(type: StructType, object: unknown): Record<string, unknown> {
+  return structNormaliser(type)(object) as Record<string, unknown>;
+}

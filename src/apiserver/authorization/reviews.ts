@@ -1,0 +1,84 @@
+/**
+ * The SubjectAccessReview family: questions about what somebody may do, answered by the API server's own authorizer.
+ * Source: the API reference, authorization.k8s.io/v1.
+ */
+import type * as authorizationV1 from '#api/gen/authorization-v1.ts';
+import type { LabelSelectorRequirement } from '#api/gen/meta-v1.ts';
+import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
+import { badRequest, invalid } from '#machinery/status-error.ts';
+import type { AuthorizationAttributes, Authorizer, RuleResolver, UserInfo } from '../interfaces.ts';
+
+type SelfSpec = authorizationV1.SelfSubjectAccessReviewSpec;
+type Spec = authorizationV1.SubjectAccessReviewSpec;
+const SPEC = fieldPath('spec');
+
+function validateWhat(spec: SelfSpec): FieldError[] {
+  if (spec.resourceAttributes && spec.nonResourceAttributes) return [invalidValue(SPEC.child('nonResourceAttributes'), spec.nonResourceAttributes, 'cannot be specified in combination with resourceAttributes')];
+  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), spec.nonResourceAttributes, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
+  return [];
+}
+function validateSpec(spec: Spec): FieldError[] {
+  const errors = validateWhat(spec);
+  if (!spec.user && !spec.groups?.length) errors.push(invalidValue(SPEC.child('user'), spec.user ?? '', 'at least one of user or group must be specified'));
+  return errors;
+}
+function refuse(kind: string, errors: readonly FieldError[]): void {
+  if (errors.length) throw invalid({ group: 'authorization.k8s.io', kind }, '', errors);
+}
+
+const LABEL_OPERATORS: Readonly<Record<string, (r: LabelSelectorRequirement) => string>> = {
+  In: (r) => `${r.key} in (${(r.values ?? []).join(',')})`,
+  NotIn: (r) => `${r.key} notin (${(r.values ?? []).join(',')})`,
+  Exists: (r) => r.key,
+  DoesNotExist: (r) => `!${r.key}`,
+};
+function labelSelectorText(selector: authorizationV1.LabelSelectorAttributes | undefined): string | undefined {
+  return selector?.rawSelector ?? selector?.requirements?.map((r) => LABEL_OPERATORS[r.operator]?.(r) ?? '').filter((t) => t !== '').join(',');
+}
+/** Requirements that a field selector can say: equal to one value, or different from one. Others only narrow further and may be left out. */
+function fieldSelectorText(selector: authorizationV1.FieldSelectorAttributes | undefined): string | undefined {
+  return selector?.rawSelector ?? selector?.requirements?.flatMap((r) => (r.values?.length !== 1 ? [] : r.operator === 'In' ? [`${r.key}=${r.values[0]}`] : r.operator === 'NotIn' ? [`${r.key}!=${r.values[0]}`] : [])).join(',');
+}
+
+/** What an authorizer is asked for a spec. */
+export function attributesOfSpec(spec: SelfSpec, user: UserInfo): AuthorizationAttributes {
+  const r = spec.resourceAttributes;
+  if (!r) {
+    const path = spec.nonResourceAttributes?.path ?? '';
+    return { isResourceRequest: false, verb: spec.nonResourceAttributes?.verb ?? '', path, apiGroup: '', apiVersion: '', namespace: '', resource: '', subresource: '', name: '', user };
+  }
+  return {
+    isResourceRequest: true, verb: r.verb ?? '', path: '', apiGroup: r.group ?? '', apiVersion: r.version || '*', namespace: r.namespace ?? '', resource: r.resource ?? '', subresource: r.subresource ?? '', name: r.name ?? '',
+    labelSelector: labelSelectorText(r.labelSelector), fieldSelector: fieldSelectorText(r.fieldSelector), user,
+  };
+}
+async function statusOf(attributes: AuthorizationAttributes, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReviewStatus> {
+  const { decision, reason, error } = await authorizer.authorize(attributes, signal);
+  return { allowed: decision === 'allow', ...(decision === 'deny' ? { denied: true } : {}), ...(reason ? { reason } : {}), ...(error ? { evaluationError: error } : {}) };
+}
+function userOf(spec: Spec): UserInfo {
+  return { name: spec.user ?? '', groups: spec.groups ?? [], ...(spec.uid ? { uid: spec.uid } : {}), ...(spec.extra ? { extra: spec.extra } : {}) };
+}
+
+export async function reviewSubjectAccess(review: authorizationV1.SubjectAccessReview, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReview> {
+  refuse('SubjectAccessReview', validateSpec(review.spec));
+  return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
+}
+/** `namespace` is that of the request's path. */
+export async function reviewLocalSubjectAccess(review: authorizationV1.LocalSubjectAccessReview, namespace: string, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.LocalSubjectAccessReview> {
+  const errors = validateSpec(review.spec);
+  if (review.spec.resourceAttributes && review.spec.resourceAttributes.namespace !== namespace) errors.push(invalidValue(SPEC.child('resourceAttributes', 'namespace'), review.spec.resourceAttributes.namespace ?? '', 'must match metadata.namespace'));
+  if (review.spec.nonResourceAttributes) errors.push(invalidValue(SPEC.child('nonResourceAttributes'), review.spec.nonResourceAttributes, 'disallowed on this kind of request'));
+  refuse('LocalSubjectAccessReview', errors);
+  return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
+}
+export async function reviewSelfSubjectAccess(review: authorizationV1.SelfSubjectAccessReview, user: UserInfo, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SelfSubjectAccessReview> {
+  refuse('SelfSubjectAccessReview', validateWhat(review.spec));
+  return { ...review, status: await statusOf(attributesOfSpec(review.spec, user), authorizer, signal) };
+}
+export async function reviewSelfSubjectRules(review: authorizationV1.SelfSubjectRulesReview, user: UserInfo, resolver: RuleResolver, signal: AbortSignal): Promise<authorizationV1.SelfSubjectRulesReview> {
+  const namespace = review.spec.namespace ?? '';
+  if (namespace === '') throw badRequest('no namespace on request');
+  const { resourceRules, nonResourceRules, incomplete, evaluationError } = await resolver.rulesFor(user, namespace, signal);
+  return { ...review, status: { resourceRules, nonResourceRules, incomplete, ...(evaluationError ? { evaluationError } : {}) } };
+}

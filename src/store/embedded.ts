@@ -23,7 +23,10 @@ const FORMAT = 1;
 /** Under this key lies what is not a row: revisions begin at 1. */
 const META = 0;
 
-type Rows = RootDatabase<Buffer, number>;
+type Rows = RootDatabase<Buffer, number> & {
+  /** `append`: the key is greater than all others, whose pages it then fills to the end. Resolves with false when it is not. */
+  put(key: number, value: Buffer, options: { readonly append: true }): Promise<boolean>;
+};
 
 /**
  * Opens the store of a data directory. Rejects with `DataDirectoryLockedError` when it is open already, and for data of
@@ -62,7 +65,7 @@ function openRows(path: string): Rows {
     // Groups are ours: none needs to wait for the turn of the event loop to end.
     eventTurnBatching: false,
   };
-  return open<Buffer, number>(options);
+  return open<Buffer, number>(options) as Rows;
 }
 
 /** The revision up to which the history was forgotten. Writes the meta entry of new data. */
@@ -95,12 +98,14 @@ class LmdbRows implements RowStorage {
   }
 
   async commit(rows: readonly Row[], drop: readonly number[], compacted: number): Promise<void> {
+    const done: Promise<boolean>[] = [];
     try {
-      await this.#rows.batch(() => {
-        for (const row of rows) void this.#rows.put(row.revision, encodeRow(row));
-        for (const revision of drop) void this.#rows.remove(revision);
-        if (compacted !== this.#compacted) void this.#rows.put(META, encodeMeta(compacted));
+      const batch = this.#rows.batch(() => {
+        for (const row of rows) done.push(this.#rows.put(row.revision, encodeRow(row), { append: true }));
+        for (const revision of drop) done.push(this.#rows.remove(revision));
+        if (compacted !== this.#compacted) done.push(this.#rows.put(META, encodeMeta(compacted)));
       });
+      if (!(await Promise.all([batch, ...done])).every(Boolean)) throw new Error('the file holds rows that this process did not write, or lacks some that it did');
     } catch (err) {
       throw await commitFailure(err);
     }

@@ -264,22 +264,23 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
    * has compacted what was to come next, with the revision to watch from at the next try.
    */
   async #follow(from: number | undefined, ready: () => void): Promise<number | undefined> {
-    const list = await this.#store.list(this.prefix);
-    const start = Math.min(from ?? Math.max(0, list.revision - START_HISTORY), list.revision);
+    let { entries, revision: listed } = await this.#store.list(this.prefix);
+    const start = Math.min(from ?? Math.max(0, listed - START_HISTORY), listed);
     const feed = this.#store.watch(this.prefix, start, this.#abort.signal);
     const history = new Map<string, Entry<T>>();
     let filled = false;
     try {
-      feed.requestProgress(list.revision);
+      feed.requestProgress(listed);
       for await (const batch of feed) {
         if (!filled) {
-          this.#replace(list.entries, list.revision, start);
+          this.#replace(entries, listed, start);
+          entries = []; // this frame lives as long as the cache: it must not hold the values
           filled = true;
           this.#feed = feed;
           for (const waiter of this.#waiters) feed.requestProgress(waiter.revision);
         }
-        this.#apply(batch, list.revision, history);
-        if (this.#revision >= list.revision && batch.some((e) => e.type === 'progress')) {
+        this.#apply(batch, listed, history);
+        if (this.#revision >= listed && batch.some((e) => e.type === 'progress')) {
           history.clear();
           ready();
         }

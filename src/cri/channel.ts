@@ -84,21 +84,35 @@ export class Channel {
     }
   }
 
-  /** Resolves once the socket answers HTTP/2. `timeoutMs` as in {@link CallOptions}. */
+  /** Resolves once the socket answers HTTP/2. Keeps the process alive meanwhile. */
   async connected(options: CallOptions = {}): Promise<void> {
+    // Neither a channel that is backing off nor the clock keeps the process alive; whoever awaits this wants it alive.
+    const hold = setInterval(() => {}, 0x7fffffff);
+    try {
+      await this.#until((state) => state === grpc.connectivityState.READY, true, options);
+    } finally {
+      clearInterval(hold);
+    }
+  }
+
+  /** Resolves when the connection is lost or given up for idleness; at once when there is none. */
+  disconnected(options: CallOptions = {}): Promise<void> {
+    return this.#until((state) => state !== grpc.connectivityState.READY, false, options);
+  }
+
+  async #until(reached: (state: grpc.connectivityState) => boolean, connect: boolean, options: CallOptions): Promise<void> {
     const { signal, timeoutMs = 0 } = options;
     signal?.throwIfAborted();
     const channel = this.#client.getChannel();
     const stop = Promise.withResolvers<never>();
+    stop.promise.catch(() => {});
     const onAbort = () => stop.reject(signal?.reason as Error);
     const timer = timeoutMs > 0 ? this.#clock.after(timeoutMs, () => stop.reject(new CriError('DeadlineExceeded', `connecting to ${this.endpoint}: context deadline exceeded`))) : undefined;
     signal?.addEventListener('abort', onAbort, { once: true });
-    // Neither a channel that is backing off nor the clock keeps the process alive; whoever awaits this wants it alive.
-    const hold = setInterval(() => {}, 0x7fffffff);
     try {
       for (;;) {
-        const state = channel.getConnectivityState(true);
-        if (state === grpc.connectivityState.READY) return;
+        const state = channel.getConnectivityState(connect);
+        if (reached(state)) return;
         if (state === grpc.connectivityState.SHUTDOWN) throw new CriError('Unavailable', 'the client is closed');
         const changed = new Promise<void>((resolve) => {
           channel.watchConnectivityState(state, Infinity, () => resolve());
@@ -106,7 +120,6 @@ export class Channel {
         await Promise.race([changed, stop.promise]);
       }
     } finally {
-      clearInterval(hold);
       timer?.cancel();
       signal?.removeEventListener('abort', onAbort);
     }

@@ -69,10 +69,10 @@ export async function* nativeEvents(channel: Channel, namespace: string, options
   const hello = `/podyard/subscribed/p${process.pid}n${++subscriptions}`;
   const topics = Object.keys(KINDS).map((topic) => `namespace==${namespace},topic=="${topic}"`);
   const stream = channel.stream(SUBSCRIBE, { filters: [...topics, `topic=="${hello}"`] }, { signal }, headers);
-  let subscribed = false;
+  const greeted = new AbortController();
   const first = stream.next();
   const greeting = (async () => {
-    while (!subscribed && !signal.aborted) {
+    while (!greeted.signal.aborted && !signal.aborted) {
       await channel.unary(PUBLISH, { topic: hello, event: { typeUrl: 'podyard/subscribed', value: new Uint8Array() } }, { signal, timeoutMs: 5000 }, headers);
       await options.pause(10);
     }
@@ -80,8 +80,8 @@ export async function* nativeEvents(channel: Channel, namespace: string, options
   try {
     for (let next = await first; !next.done; next = await stream.next()) {
       if (next.value.topic === hello) {
-        if (subscribed) continue;
-        subscribed = true;
+        if (greeted.signal.aborted) continue;
+        greeted.abort();
         yield { kind: 'subscribed', containerId: '', atMs: millisOf(next.value) };
       } else {
         const event = eventOf(next.value);

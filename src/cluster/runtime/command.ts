@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+
+/** A command that could not be started or ended with an error; the message has what it printed. */
+export class CommandError extends Error {
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  constructor(command: string, exitCode: number | undefined, stderr: string, cause: unknown) {
+    super(`running "${command}": ${stderr.trim() || String((cause as Error).message)}`, { cause });
+    this.name = 'CommandError';
+    this.exitCode = exitCode;
+    this.stderr = stderr;
+  }
+}
+
+const PATH = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+
+/** Environment for system tools, which a login shell's PATH may lack. */
+export function toolEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH };
+}
+
+/** Runs a program to its end and gives its output. No shell is involved. */
+export function run(file: string, args: readonly string[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<{ stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    execFile(file, args, { env: toolEnvironment(), maxBuffer: MAX_OUTPUT_BYTES, ...(options.signal && { signal: options.signal }) }, (error, stdout, stderr) => {
+      if (!error) return resolve({ stdout, stderr });
+      if (options.signal?.aborted) return reject(options.signal.reason as Error);
+      reject(new CommandError([file, ...args].join(' '), typeof error.code === 'number' ? error.code : undefined, stderr, error));
+    });
+  });
+}

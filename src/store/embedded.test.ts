@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -114,6 +114,14 @@ describe('openEmbeddedStore', () => {
       const again = await openEmbeddedStore({ directory });
       assert.ok(await again.get('/registry/a/a'), 'the lock died with its owner');
       await again.close();
+    }));
+
+  test('leaves no descriptor of its file to the children of the process', () =>
+    inDirectory(async (directory) => {
+      const store = await openEmbeddedStore({ directory });
+      await store.create('/registry/a/a', bytes('1'));
+      assert.ok(!execFileSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8' }).includes(directory));
+      await store.close();
     }));
 
   test('refuses data of another format', () =>

@@ -5,9 +5,10 @@
  * in memory, rebuilt at opening. A group of writes is one LMDB transaction: acknowledged after its pages and then its
  * root are flushed, so a crash leaves the whole group or nothing of it.
  */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
+import { closeOnExec } from './close-on-exec.ts';
 import type { Store } from './contract.ts';
 import { lockDirectory } from './data-lock.ts';
 import { LocalStore, type Row, type RowHead, type RowStorage } from './local-store.ts';
@@ -38,8 +39,10 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
   chmodSync(directory, 0o700);
   const lock = lockDirectory(directory);
   try {
-    const rows = openRows(join(directory, 'store.mdb'));
+    const file = join(realpathSync(directory), 'store.mdb');
+    const rows = openRows(file);
     try {
+      closeOnExec(file);
       const compacted = await readMeta(rows, directory);
       syncDirectory(directory);
       return new LocalStore(new LmdbRows(rows, lock.release), { heads: heads(rows), compacted }, options.history);

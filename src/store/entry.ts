@@ -86,18 +86,11 @@ function exactBuffer(text: string): Buffer {
 
 /** The object with another resourceVersion, sharing everything but the metadata's first level. */
 export function withRevision<T extends KubeObject>(object: T, revision: number): T {
-  const metadata: Record<string, unknown> = {};
-  let done = false;
-  for (const [key, value] of Object.entries(object.metadata)) {
-    if (key === 'resourceVersion') continue;
-    if (!done && !BEFORE_VERSION.has(key)) {
-      metadata['resourceVersion'] = String(revision);
-      done = true;
-    }
-    metadata[key] = value;
-  }
-  if (!done) metadata['resourceVersion'] = String(revision);
-  return { ...object, metadata };
+  const members = Object.entries(object.metadata).filter(([key]) => key !== 'resourceVersion');
+  const at = members.findIndex(([key]) => !BEFORE_VERSION.has(key));
+  members.splice(at < 0 ? members.length : at, 0, ['resourceVersion', String(revision)]);
+  // Not by assignment: `__proto__` is a member like any other.
+  return { ...object, metadata: Object.fromEntries(members) };
 }
 
 /** The object of a value that was read from the store. Throws when the value is no JSON object with metadata. */

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import type { KubeObject } from '#api/object.ts';
+import { decodeObject, encodeObject, Entry, withRevision } from './entry.ts';
+
+const NAMES = ['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'labels', 'annotations', '__proto__'];
+const metadata = fc.dictionary(fc.constantFrom(...NAMES), fc.oneof(fc.string({ unit: 'grapheme' }), fc.constant(undefined)), { noNullPrototype: true });
+const object = fc
+  .tuple(fc.dictionary(fc.constantFrom('aaa', 'kind', 'zzz', 'résumé', '"', '1', '__proto__'), fc.jsonValue(), { noNullPrototype: true }), metadata, fc.dictionary(fc.constantFrom('spec', 'status', 'data', '2'), fc.jsonValue(), { noNullPrototype: true }))
+  .map(([before, metadata, after]) => ({ ...before, metadata, ...after }) as unknown as KubeObject);
+
+test('an entry made of an encoded object has the bytes that its object has as JSON', () => {
+  fc.assert(
+    fc.property(object, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (object, revision) => {
+      const encoded = encodeObject(object);
+      assert.equal(encoded.bytes.includes('"resourceVersion":"'), JSON.stringify({ ...object, metadata: { ...object.metadata, resourceVersion: undefined } }).includes('"resourceVersion":"'));
+      const entry = new Entry('/k', withRevision(object, revision), revision, encoded);
+      assert.ok(entry.holds(encoded));
+      assert.equal(entry.json.toString(), JSON.stringify(entry.object));
+      assert.ok(entry.holds(encoded), 'also once the bytes are made');
+      const again = new Entry('/k', decodeObject('/k', encoded.bytes, revision), revision);
+      assert.deepEqual(again.json, entry.json, 'and after a restart');
+      assert.ok(again.holds(encodeObject(again.object)));
+    }),
+  );
+});
+
+test('the resourceVersion stands where Go writes it', () => {
+  const full: KubeObject = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', generateName: 'a-', namespace: 'b', uid: 'u', generation: 1 } };
+  assert.equal(JSON.stringify(withRevision(full, 7)), '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","generateName":"a-","namespace":"b","uid":"u","resourceVersion":"7","generation":1}}');
+  for (const metadata of [{}, { name: 'a' }, { labels: { a: 'b' } }]) {
+    const entry = new Entry('/k', withRevision({ metadata }, 7), 7, encodeObject({ metadata }));
+    assert.deepEqual(JSON.parse(entry.json.toString()), { metadata: { ...metadata, resourceVersion: '7' } });
+  }
+});
+
+test('an entry does not hold an object that differs', () => {
+  const a: KubeObject = { metadata: { name: 'a' } };
+  const entry = new Entry('/k', withRevision(a, 7), 7, encodeObject(a));
+  assert.ok(!entry.holds(encodeObject({ metadata: { name: 'b' } })));
+  assert.ok(entry.holds(encodeObject({ metadata: { name: 'a', resourceVersion: '6' } })), 'another resourceVersion is no difference');
+});
+
+test('decodeObject refuses what is no object with metadata, and names the key', () => {
+  for (const text of ['', '{', 'null', '[]', '"x"', '{}', '{"metadata":null}', '{"metadata":1}']) assert.throws(() => decodeObject('/registry/x', Buffer.from(text), 3), /"\/registry\/x" at revision 3 is not/);
+});

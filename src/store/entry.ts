@@ -61,7 +61,7 @@ export function encodeObject(object: KubeObject): Encoded {
  * rest save the key `metadata`.
  */
 function split(object: object, early: (key: string) => boolean): [string, string] {
-  const members = Object.entries(object);
+  const members = Object.entries(object).filter(([, value]) => value !== undefined);
   let cut = members.findIndex(([key]) => !early(key));
   if (cut < 0) cut = members.length;
   const text = (part: [string, unknown][]): string => JSON.stringify(Object.fromEntries(part)).slice(1, -1);
@@ -86,7 +86,7 @@ function exactBuffer(text: string): Buffer {
 
 /** The object with another resourceVersion, sharing everything but the metadata's first level. */
 export function withRevision<T extends KubeObject>(object: T, revision: number): T {
-  const members = Object.entries(object.metadata).filter(([key]) => key !== 'resourceVersion');
+  const members = Object.entries(object.metadata).filter(([key, value]) => value !== undefined && key !== 'resourceVersion');
   const at = members.findIndex(([key]) => !BEFORE_VERSION.has(key));
   members.splice(at < 0 ? members.length : at, 0, ['resourceVersion', String(revision)]);
   // Not by assignment: `__proto__` is a member like any other.

@@ -54,6 +54,8 @@ export interface Field {
   readonly listType?: 'atomic' | 'set' | 'map' | undefined;
   readonly listMapKeys?: readonly string[] | undefined;
   readonly mapType?: 'atomic' | 'granular' | undefined;
+  /** Overrides {@link StructType.atomic} of the field's own type. */
+  readonly structType?: 'atomic' | 'granular' | undefined;
   /** Strategic merge patch directives of the Go tags: `merge`, `replace`, `retainKeys`. */
   readonly patchStrategy?: readonly string[] | undefined;
   readonly patchMergeKey?: string | undefined;
@@ -199,6 +201,7 @@ function resolveField(pkg: string, f: FieldFacts): Field {
     listType: marker(f, 'listType') as Field['listType'],
     listMapKeys: keys?.length ? keys : undefined,
     mapType: marker(f, 'mapType') as Field['mapType'],
+    structType: marker(f, 'structType') as Field['structType'],
     patchStrategy: f.patchStrategy?.split(','),
     patchMergeKey: f.patchMergeKey,
     default: dflt === undefined ? undefined : parseDefault(dflt),

@@ -9,6 +9,8 @@ export interface KubeletConfig {
   readonly nodeIPs: readonly string[];
   /** Pods' directories (volumes, etc-hosts, termination logs): `<rootDir>/pods/<uid>`. */
   readonly rootDir: string;
+  /** Volumes with secrets live here, on a tmpfs: they never reach a disk. */
+  readonly secretsDir: string;
   /** Containers' logs: `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`. */
   readonly podLogsDir: string;
   /** Parent of every cgroup that the kubelet makes: `/podyard-node1`. Nothing outside of it is touched. */

@@ -96,8 +96,8 @@ export interface Prober {
   /** Starts probing the containers of the Pod that run; idempotent, called at each sync. */
   addPod(pod: Pod): void;
   removePod(uid: string): void;
-  /** No readiness probes any more: the Pod terminates. */
-  stopReadiness(uid: string): void;
+  /** The Pod terminates: its readiness goes on being probed, but no probe kills a container any more. */
+  stopLivenessAndStartup(uid: string): void;
   /** A container's readiness: true without a probe once it is started. `containerId` guards against results of an earlier run. */
   isReady(uid: string, containerName: string, containerId: string): boolean;
   /** True once the startup probe has passed, or without one. */

@@ -111,7 +111,7 @@ export class PodSync {
   /** Stops everything of the Pod. */
   async terminate(record: PodRecord, graceSeconds: number | undefined, signal: AbortSignal): Promise<void> {
     const { prober, killer } = this.#o;
-    prober.stopReadiness(record.uid);
+    prober.stopLivenessAndStartup(record.uid);
     await killer.killPod(record.pod, graceSeconds, signal);
     prober.removePod(record.uid);
     await this.publishStatus(record);

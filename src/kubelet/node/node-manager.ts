@@ -1,0 +1,165 @@
+/** Registers the Node, keeps its status and renews its lease. */
+import type { ContainerImage, Node, NodeStatus } from '#api/gen/core-v1.ts';
+import type { Lease } from '#api/gen/coordination-v1.ts';
+import { rfc3339Micro, sleep, type Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import type { Client } from '#client/client.ts';
+import type { EventRecorder, EventType } from '#client/events.ts';
+import { LEASES, NODES } from '#client/kinds.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import { isReason } from '#machinery/status-error.ts';
+import type { KubeletConfig } from '../config.ts';
+import { readHostFacts, readPressure, type HostFacts } from './host-facts.ts';
+import { initialNode, nodeStatus, type NodeStatusInputs, type RuntimeFacts } from './node-status.ts';
+
+const log = logger('kubelet');
+const LEASE_NAMESPACE = 'kube-node-lease';
+const MAX_IMAGES = 50;
+/** An unchanged status is written this often, for those who look at its heartbeats. */
+const REPORT_EVERY_MS = 300_000;
+
+export interface NodeManagerOptions {
+  readonly config: KubeletConfig;
+  readonly client: Client;
+  readonly runtime: ContainerRuntime;
+  readonly clock: Clock;
+  readonly recorder: EventRecorder;
+}
+
+export class NodeManager {
+  readonly #o: NodeManagerOptions;
+  readonly #abort = new AbortController();
+  #host: HostFacts | undefined;
+  #node: Node | undefined;
+  #reportedAt = -Infinity;
+  #loops: Promise<void>[] = [];
+  #lease: Lease | undefined;
+
+  constructor(options: NodeManagerOptions) {
+    this.#o = options;
+  }
+  get host(): HostFacts {
+    if (!this.#host) throw new Error('the node manager has not started');
+    return this.#host;
+  }
+  get node(): Node | undefined {
+    return this.#node;
+  }
+  /** Registers the node (or takes up the one that is there) and reports it; resolves when it is known as Ready. */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#host = await readHostFacts(this.#o.config.rootDir);
+    await this.#register(signal);
+    this.#loops = [
+      this.#every(this.#o.config.nodeStatusUpdateFrequencyMs, () => this.report()),
+      this.#every((this.#o.config.nodeLeaseDurationSeconds * 1000) / 4, () => this.#renewLease()),
+    ];
+    await this.#renewLease();
+  }
+  async stop(): Promise<void> {
+    this.#abort.abort(new Error('the kubelet is stopping'));
+    await Promise.all(this.#loops);
+  }
+  /** Writes the status when it changed, or when the last report is old. */
+  async report(): Promise<void> {
+    const inputs = await this.#inputs();
+    const before = this.#node?.status;
+    const status = nodeStatus(inputs, before);
+    const now = this.#o.clock.now();
+    if (before && sameBesidesHeartbeats(before, status) && now - this.#reportedAt < REPORT_EVERY_MS) return;
+    const { config, client } = this.#o;
+    this.#node = await client.of(NODES).patch('', config.nodeName, 'application/strategic-merge-patch+json', { status: withReplacedLists(status) }, { subresource: 'status', signal: this.#abort.signal });
+    this.#reportedAt = now;
+    this.#tellTransitions(before, status);
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
+    const { client, config } = this.#o;
+    const node = initialNode(await this.#inputs());
+    try {
+      this.#node = await client.of(NODES).create(node, { signal });
+    } catch (err) {
+      if (!isReason(err, 'AlreadyExists')) throw err;
+      this.#node = await client.of(NODES).patch('', config.nodeName, 'application/strategic-merge-patch+json', { metadata: { labels: node.metadata.labels, annotations: node.metadata.annotations } }, { signal });
+    }
+    await this.report();
+    this.#event('Normal', 'Starting', 'Starting kubelet.');
+  }
+  async #inputs(): Promise<NodeStatusInputs> {
+    const { config, clock } = this.#o;
+    const [runtime, pressure] = await Promise.all([this.#runtimeFacts(), readPressure(config.rootDir)]);
+    return { config, host: this.host, runtime, pressure, now: clock.now() };
+  }
+  async #runtimeFacts(): Promise<RuntimeFacts> {
+    const { runtime } = this.#o;
+    try {
+      const [version, { status }, { images }] = await Promise.all([runtime.version({}), runtime.status({}), runtime.listImages({})]);
+      const bad = (status?.conditions ?? []).find((c) => !c.status && (c.type === 'RuntimeReady' || c.type === 'NetworkReady'));
+      const what = bad?.type === 'NetworkReady' ? 'container runtime network not ready' : 'container runtime not ready';
+      return {
+        version: `${version.runtimeName}://${version.runtimeVersion.replace(/^v/, '').split(/[~+ ]/)[0]}`,
+        notReady: bad ? `${what}: ${bad.type}=false reason:${bad.reason} message:${bad.message}` : undefined,
+        images: nodeImages(images),
+      };
+    } catch (err) {
+      return { version: this.#node?.status?.nodeInfo?.containerRuntimeVersion ?? '', notReady: `container runtime is down: ${(err as Error).message}`, images: this.#node?.status?.images ?? [] };
+    }
+  }
+  async #renewLease(): Promise<void> {
+    const { client, config, clock } = this.#o;
+    const leases = client.of(LEASES);
+    const renewTime = rfc3339Micro(clock.now());
+    const owner = this.#node && { apiVersion: 'v1', kind: 'Node', name: config.nodeName, uid: this.#node.metadata.uid! };
+    const fresh: Lease = {
+      apiVersion: 'coordination.k8s.io/v1', kind: 'Lease',
+      metadata: { name: config.nodeName, namespace: LEASE_NAMESPACE, ...(owner ? { ownerReferences: [owner] } : {}) },
+      spec: { holderIdentity: config.nodeName, leaseDurationSeconds: config.nodeLeaseDurationSeconds, renewTime },
+    };
+    try {
+      this.#lease ??= await leases.get(LEASE_NAMESPACE, config.nodeName);
+      this.#lease = await leases.update({ ...this.#lease, spec: { ...this.#lease.spec, ...fresh.spec } });
+    } catch (err) {
+      this.#lease = undefined;
+      if (!isReason(err, 'NotFound')) throw err;
+      this.#lease = await leases.create(fresh);
+    }
+  }
+  async #every(ms: number, task: () => Promise<void>): Promise<void> {
+    const { signal } = this.#abort;
+    for (;;) {
+      await sleep(this.#o.clock, ms, signal).catch(() => {});
+      if (signal.aborted) return;
+      await task().catch((err: unknown) => void (signal.aborted || log.warn({ err }, 'node report failed, retrying')));
+    }
+  }
+  #tellTransitions(before: NodeStatus | undefined, after: NodeStatus): void {
+    for (const c of after.conditions ?? []) {
+      const old = before?.conditions?.find((b) => b.type === c.type);
+      if (old?.status === c.status) continue;
+      const reason = c.type === 'Ready' ? (c.status === 'True' ? 'NodeReady' : 'NodeNotReady') : c.reason!.replace(/^KubeletHas/, 'NodeHas');
+      this.#event('Normal', reason, `Node ${this.#o.config.nodeName} status is now: ${reason}`);
+    }
+  }
+  #event(type: EventType, reason: string, message: string): void {
+    const { nodeName } = this.#o.config;
+    this.#o.recorder.eventFor({ kind: 'Node', name: nodeName, uid: nodeName }, type, reason, message);
+  }
+}
+
+function nodeImages(images: readonly { repoTags: readonly string[]; repoDigests: readonly string[]; size: number }[]): ContainerImage[] {
+  return images
+    .map((i) => ({ names: [...i.repoDigests, ...i.repoTags].slice(0, 5), sizeBytes: i.size }))
+    .filter((i) => i.names.length)
+    .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
+    .slice(0, MAX_IMAGES);
+}
+function sameBesidesHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
+  const plain = (s: NodeStatus) => JSON.stringify([
+    Object.entries(s.capacity ?? {}).toSorted(), Object.entries(s.allocatable ?? {}).toSorted(), s.images, s.addresses, s.nodeInfo?.containerRuntimeVersion, s.nodeInfo?.bootID, s.daemonEndpoints,
+    ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((t) => s.conditions?.find((c) => c.type === t)).map((c) => [c?.status, c?.reason, c?.message]),
+  ]);
+  return plain(a) === plain(b);
+}
+/** Addresses merge by type in a strategic merge patch: several of one type need the list as a whole. */
+function withReplacedLists(status: NodeStatus): Record<string, unknown> {
+  return { ...status, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
+}

@@ -1,0 +1,103 @@
+/** The Node object as the kubelet writes it. Source: API reference NodeStatus; architecture/nodes. */
+import type { ContainerImage, Node, NodeCondition, NodeStatus } from '#api/gen/core-v1.ts';
+import { rfc3339 } from '#base/clock.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+import type { KubeletConfig } from '../config.ts';
+import type { HostFacts, Pressure } from './host-facts.ts';
+
+export const KUBELET_VERSION = 'v1.36.0';
+
+export interface RuntimeFacts {
+  /** `containerd://1.6.20` */
+  readonly version: string;
+  /** undefined when runtime and network are ready; else upstream's words for what is not. */
+  readonly notReady: string | undefined;
+  readonly images: readonly ContainerImage[];
+}
+export interface NodeStatusInputs {
+  readonly config: KubeletConfig;
+  readonly host: HostFacts;
+  readonly runtime: RuntimeFacts;
+  readonly pressure: Pressure;
+  readonly now: number;
+}
+
+export function initialNode(inputs: NodeStatusInputs): Node {
+  const { config, host } = inputs;
+  const platform = { 'kubernetes.io/arch': host.architecture, 'kubernetes.io/os': 'linux', 'beta.kubernetes.io/arch': host.architecture, 'beta.kubernetes.io/os': 'linux' };
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: config.nodeName,
+      labels: { ...platform, 'kubernetes.io/hostname': config.hostname, ...config.labels },
+      annotations: { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
+    },
+    spec: config.taints.length ? { taints: config.taints } : {},
+    status: nodeStatus(inputs, undefined),
+  };
+}
+
+export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefined): NodeStatus {
+  const { config, host, runtime } = inputs;
+  const capacity = capacityOf(inputs);
+  return {
+    capacity,
+    allocatable: allocatableOf(capacity, config.reserved),
+    conditions: nodeConditions(inputs, before?.conditions ?? []),
+    addresses: [...config.nodeIPs.map((address) => ({ type: 'InternalIP', address }) as const), { type: 'Hostname', address: config.hostname }],
+    daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
+    nodeInfo: {
+      machineID: host.machineId,
+      systemUUID: host.systemUuid,
+      bootID: host.bootId,
+      kernelVersion: host.kernelVersion,
+      osImage: host.osImage,
+      containerRuntimeVersion: runtime.version,
+      kubeletVersion: KUBELET_VERSION,
+      kubeProxyVersion: '',
+      operatingSystem: 'linux',
+      architecture: host.architecture,
+    },
+    images: runtime.images,
+  };
+}
+function capacityOf({ host, config }: NodeStatusInputs): Record<string, string> {
+  return {
+    cpu: String(host.cpus),
+    memory: `${Math.floor(host.memoryBytes / 1024)}Ki`,
+    pods: String(config.maxPods),
+    'ephemeral-storage': `${Math.floor(host.ephemeralStorageBytes / 1024)}Ki`,
+    'hugepages-1Gi': '0',
+    'hugepages-2Mi': '0',
+  };
+}
+function allocatableOf(capacity: Readonly<Record<string, string>>, reserved: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(capacity).map(([k, v]) => [k, reserved[k] ? parseQuantity(v).sub(parseQuantity(reserved[k])).toString() : v]));
+}
+
+const PRESSURE_TEXTS: Readonly<Record<string, { reason: string; message: string }>> = {
+  badMemory: { reason: 'KubeletHasInsufficientMemory', message: 'kubelet has insufficient memory available' },
+  goodMemory: { reason: 'KubeletHasSufficientMemory', message: 'kubelet has sufficient memory available' },
+  badDisk: { reason: 'KubeletHasDiskPressure', message: 'kubelet has disk pressure' },
+  goodDisk: { reason: 'KubeletHasNoDiskPressure', message: 'kubelet has no disk pressure' },
+  badPid: { reason: 'KubeletHasInsufficientPID', message: 'kubelet has insufficient PID available' },
+  goodPid: { reason: 'KubeletHasSufficientPID', message: 'kubelet has sufficient PID available' },
+};
+function nodeConditions(inputs: NodeStatusInputs, before: readonly NodeCondition[]): NodeCondition[] {
+  const { pressure, runtime, now } = inputs;
+  const pressed = (type: string, on: boolean, bad: string, good: string) => ({ type, status: on ? 'True' : 'False', ...(on ? PRESSURE_TEXTS[bad] : PRESSURE_TEXTS[good])! });
+  const wanted: Omit<NodeCondition, 'lastHeartbeatTime' | 'lastTransitionTime'>[] = [
+    pressed('MemoryPressure', pressure.memory, 'badMemory', 'goodMemory'),
+    pressed('DiskPressure', pressure.disk, 'badDisk', 'goodDisk'),
+    pressed('PIDPressure', pressure.pid, 'badPid', 'goodPid'),
+    runtime.notReady === undefined
+      ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
+      : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: runtime.notReady },
+  ];
+  const time = rfc3339(now);
+  return wanted.map((c) => {
+    const old = before.find((b) => b.type === c.type);
+    return { ...c, lastHeartbeatTime: time, lastTransitionTime: old?.status === c.status && old.lastTransitionTime ? old.lastTransitionTime : time };
+  });
+}

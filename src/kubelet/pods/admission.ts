@@ -1,0 +1,92 @@
+/** What the kubelet refuses although the scheduler sent it here. Source: upstream's lifecycle predicates; texts as users meet them in status and events. */
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '#api/gen/core-v1.ts';
+import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
+import { isRestartableInit } from './containers.ts';
+import type { PodRejection } from './pod-workers.ts';
+
+/** The most that a Pod asks of each resource at any time of its life. */
+export function podRequests(pod: Pod): Map<string, Quantity> {
+  const out = new Map<string, Quantity>();
+  const add = (into: Map<string, Quantity>, list: Readonly<Record<string, string>> | undefined) => {
+    for (const [k, v] of Object.entries(list ?? {})) into.set(k, (into.get(k) ?? parseQuantity('0')).add(parseQuantity(v)));
+  };
+  for (const c of pod.spec.containers) add(out, c.resources?.requests);
+  const sidecars = new Map<string, Quantity>();
+  const peaks: Map<string, Quantity>[] = [];
+  for (const c of pod.spec.initContainers ?? []) {
+    if (isRestartableInit(c)) {
+      add(out, c.resources?.requests);
+      add(sidecars, c.resources?.requests);
+      continue;
+    }
+    const peak = new Map(sidecars);
+    add(peak, c.resources?.requests);
+    peaks.push(peak);
+  }
+  for (const peak of peaks) for (const [k, v] of peak) if (v.cmp(out.get(k) ?? parseQuantity('0')) > 0) out.set(k, v);
+  for (const [k, v] of Object.entries(pod.spec.resources?.requests ?? {})) out.set(k, parseQuantity(v));
+  add(out, pod.spec.overhead);
+  return out;
+}
+
+export function admitPod(pod: Pod, others: readonly Pod[], node: Node): PodRejection | undefined {
+  const allocatable = node.status?.allocatable ?? {};
+  const maxPods = Number(allocatable['pods'] ?? 110);
+  if (others.length + 1 > maxPods) return insufficient('pods', 1, others.length, maxPods);
+  const used = new Map<string, Quantity>();
+  for (const other of others) for (const [k, v] of podRequests(other)) used.set(k, (used.get(k) ?? parseQuantity('0')).add(v));
+  for (const [k, v] of podRequests(pod)) {
+    if (v.sign() === 0 || k === 'ephemeral-storage') continue;
+    const capacity = parseQuantity(allocatable[k] ?? '0');
+    const taken = used.get(k) ?? parseQuantity('0');
+    if (v.add(taken).cmp(capacity) <= 0) continue;
+    const number = k === 'cpu' ? (q: Quantity) => Number(q.milliValue()) : (q: Quantity) => Number(q.value());
+    return insufficient(k, number(v), number(taken), number(capacity));
+  }
+  if (!nodeMatches(pod, node)) return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed: node(s) didn\'t match Pod\'s node affinity/selector' };
+  const clash = portClash(pod, others);
+  if (clash) return { reason: 'NodePorts', message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" };
+  const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !tolerates(pod, t.key, t.value ?? '', t.effect));
+  if (taint) return { reason: 'TaintToleration', message: 'Predicate TaintToleration failed' };
+  return undefined;
+}
+function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
+  return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
+}
+function tolerates(pod: Pod, key: string, value: string, effect: string): boolean {
+  return (pod.spec.tolerations ?? []).some((t) => (!t.effect || t.effect === effect) && (!t.key ? t.operator === 'Exists' : t.key === key && (t.operator === 'Exists' || (t.value ?? '') === value)));
+}
+function portClash(pod: Pod, others: readonly Pod[]): boolean {
+  const wanted = hostPorts(pod);
+  if (wanted.length === 0) return false;
+  const any = (ip: string) => ip === '' || ip === '0.0.0.0' || ip === '::';
+  return others.flatMap(hostPorts).some((o) => wanted.some((w) => w.port === o.port && w.protocol === o.protocol && (any(w.ip) || any(o.ip) || w.ip === o.ip)));
+}
+function hostPorts(pod: Pod): { port: number; protocol: string; ip: string }[] {
+  return pod.spec.containers.flatMap((c) => c.ports ?? []).filter((p) => p.hostPort).map((p) => ({ port: p.hostPort!, protocol: p.protocol ?? 'TCP', ip: p.hostIP ?? '' }));
+}
+
+/** nodeSelector and required node affinity. */
+function nodeMatches(pod: Pod, node: Node): boolean {
+  const labels = node.metadata.labels ?? {};
+  if (Object.entries(pod.spec.nodeSelector ?? {}).some(([k, v]) => labels[k] !== v)) return false;
+  const terms = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  return terms === undefined || terms.some((t) => termMatches(t, labels, node.metadata.name ?? ''));
+}
+function termMatches(term: NodeSelectorTerm, labels: Readonly<Record<string, string>>, name: string): boolean {
+  const { matchExpressions = [], matchFields = [] } = term;
+  if (matchExpressions.length + matchFields.length === 0) return false;
+  return matchExpressions.every((r) => requirementHolds(r, labels[r.key])) && matchFields.every((r) => requirementHolds(r, r.key === 'metadata.name' ? name : undefined));
+}
+function requirementHolds(r: NodeSelectorRequirement, value: string | undefined): boolean {
+  const values = r.values ?? [];
+  switch (r.operator) {
+    case 'In': return value !== undefined && values.includes(value);
+    case 'NotIn': return value === undefined || !values.includes(value);
+    case 'Exists': return value !== undefined;
+    case 'DoesNotExist': return value === undefined;
+    case 'Gt': return value !== undefined && Number(value) > Number(values[0]);
+    case 'Lt': return value !== undefined && Number(value) < Number(values[0]);
+    default: return false;
+  }
+}

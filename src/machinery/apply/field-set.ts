@@ -143,8 +143,18 @@ export function intersectSets(a: FieldSet, b: FieldSet): FieldSet {
   return out;
 }
 
+/** Nodes that {@link sortSet} has seen in order: stored sets share most of their nodes with their successors. */
+const inOrder = new WeakSet<FieldSet>();
+
 /** The same set with its elements in the order of FieldsV1. Returns its argument when it is in order already. */
 export function sortSet(set: FieldSet): FieldSet {
+  if (set === LEAF || inOrder.has(set)) return set;
+  const sorted = sortNode(set);
+  inOrder.add(sorted);
+  return sorted;
+}
+
+function sortNode(set: FieldSet): FieldSet {
   let previous: string | undefined;
   let ordered = true;
   let changed: FieldSetDraft | undefined;

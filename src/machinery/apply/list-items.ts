@@ -9,14 +9,15 @@ export function itemElement(schema: ListSchema, item: unknown): string {
   if (item === null || item === undefined) throw new Error('associative list with keys may not have a null element');
   if (!isObject(item)) throw new Error('associative list with keys may not have non-map elements');
   const { keys, keyDefaults } = schema;
-  let found = false;
-  const values = keys.map((key) => {
-    const value = Object.hasOwn(item, key) ? item[key] : undefined;
-    const used = value === undefined ? keyDefaults[key] : value;
-    found ||= used !== undefined;
-    return used;
-  });
-  if (!found && keys.length > 0) {
+  const values: unknown[] = [];
+  let found = keys.length === 0;
+  for (const key of keys) {
+    const own = Object.hasOwn(item, key) ? item[key] : undefined;
+    const value = own === undefined ? keyDefaults[key] : own;
+    found ||= value !== undefined;
+    values.push(value);
+  }
+  if (!found) {
     const names = `[${keys.map((k) => JSON.stringify(k)).join(' ')}]`;
     throw new Error(`associative list with keys has an element that omits all key fields ${names} (and doesn't have default values for any key fields)`);
   }

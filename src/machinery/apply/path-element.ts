@@ -4,8 +4,13 @@
  */
 import { isArray, isObject } from '../patch/json.ts';
 
+/** Text that JSON writes as it is. */
+const PLAIN = /^[\w .:/@+=,;~!?*()[\]{}|$%^#'`-]*$/;
+
 /** JSON as Go's encoder writes it inside keys: `<`, `>`, `&` and the line separators escaped. */
 function goJson(value: unknown): string {
+  if (typeof value === 'string' && PLAIN.test(value)) return `"${value}"`;
+  if (typeof value === 'number') return String(value);
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
@@ -13,16 +18,16 @@ export function fieldElement(name: string): string {
   return `f:${name}`;
 }
 export function valueElement(value: unknown): string {
-  return typeof value === 'number' || typeof value === 'boolean' ? `v:${value}` : `v:${goJson(value)}`;
+  return `v:${goJson(value)}`;
 }
-/** The element of a list item; names must be sorted. A name without a value is left out. */
+/** The element of a list item; names are those of fields, sorted. A name without a value is left out. */
 export function keyElement(names: readonly string[], values: readonly unknown[]): string {
   let out = 'k:{';
   for (let i = 0; i < names.length; i++) {
     const value = values[i];
     if (value === undefined) continue;
     if (out.length > 3) out += ',';
-    out += `${JSON.stringify(names[i])}:${typeof value === 'number' ? String(value) : goJson(value)}`;
+    out += `${goJson(names[i])}:${goJson(value)}`;
   }
   return `${out}}`;
 }
@@ -34,9 +39,21 @@ export function comparePathElements(a: string, b: string): number {
   const kind = a.charCodeAt(0);
   if (kind !== b.charCodeAt(0)) return (RANK[a[0]!] ?? 4) - (RANK[b[0]!] ?? 4);
   if (kind === 0x66 || a === b) return a < b ? -1 : a > b ? 1 : 0;
+  const order = compareFirstText(a, b);
+  if (order !== 0) return order;
   const left: unknown = JSON.parse(a.slice(2));
   const right: unknown = JSON.parse(b.slice(2));
   return kind === 0x6b ? compareKeys(left as object, right as object) : compareValues(left, right);
+}
+
+/** The order of two keys by their first value, where both are plain text of the same field; 0 where that does not tell. */
+function compareFirstText(a: string, b: string): number {
+  const start = a.indexOf(':"') + 2;
+  if (start < 2 || a.slice(0, start) !== b.slice(0, start)) return 0;
+  const left = a.slice(start, a.indexOf('"', start));
+  const right = b.slice(start, b.indexOf('"', start));
+  if (left === right || left.includes('\\') || right.includes('\\')) return 0;
+  return left < right ? -1 : 1;
 }
 
 function compareKeys(a: object, b: object): number {

@@ -52,3 +52,12 @@ export function semanticEqual(a: unknown, b: unknown): boolean {
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => semanticEqual(left[key], right[key]));
 }
 
+
+/** Errors of every item of a list, each with the item's own path. */
+export function each<T>(items: readonly T[] | undefined, path: FieldPath, check: (item: T, path: FieldPath, index: number) => readonly FieldError[]): FieldError[] {
+  return (items ?? []).flatMap((item, i) => check(item, path.index(i), i));
+}
+/** Errors of every entry of a map in order of keys, each with the entry's own path. */
+export function eachKey<T>(map: Readonly<Record<string, T>> | undefined, path: FieldPath, check: (key: string, value: T, path: FieldPath) => readonly FieldError[]): FieldError[] {
+  return Object.keys(map ?? {}).toSorted().flatMap((key) => check(key, map![key]!, path.key(key)));
+}

@@ -9,6 +9,7 @@ import { endpoints } from './core/endpoints.ts';
 import { events as coreEvents } from './core/events.ts';
 import { namespaces } from './core/namespaces.ts';
 import { nodes } from './core/nodes.ts';
+import { pods } from './core/pods.ts';
 import { secrets } from './core/secrets.ts';
 import { serviceaccounts } from './core/serviceaccounts.ts';
 import { services } from './core/services.ts';
@@ -20,7 +21,7 @@ import { rolebindings } from './rbac/rolebindings.ts';
 import { roles } from './rbac/roles.ts';
 
 const STRATEGIES: readonly Strategy[] = [
-  configmaps, endpoints, coreEvents, namespaces, nodes, secrets, serviceaccounts, services,
+  configmaps, endpoints, coreEvents, namespaces, nodes, pods, secrets, serviceaccounts, services,
   events,
   leases,
   clusterrolebindings, clusterroles, rolebindings, roles,

@@ -1,0 +1,7 @@
+import type { PersistentVolumeClaimSpec } from '#api/gen/core-v1.ts';
+import type { Draft } from '#base/draft.ts';
+
+/** Defaults of a claim and of the claim templates of Pods and StatefulSets. */
+export function defaultClaimSpec(spec: Draft<PersistentVolumeClaimSpec>): void {
+  spec.volumeMode ??= 'Filesystem';
+}

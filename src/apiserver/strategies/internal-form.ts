@@ -1,0 +1,60 @@
+/**
+ * Objects as the JSON of upstream's internal types, which its messages show: Go's field names, every field written, zero values and all.
+ */
+import type { StructType, TypeRef } from '#api/schema.ts';
+
+/** Words that Go writes in capitals inside of names. */
+const ACRONYMS: readonly (readonly [pattern: RegExp, go: string])[] = [
+  [/^dns/, 'DNS'], [/^ip(?=[A-Z]|s?$)/, 'IP'], [/^pid/, 'PID'], [/^tty$/, 'TTY'], [/^uid$/, 'UID'], [/^gid$/, 'GID'], [/^os$/, 'OS'], [/^tcp/, 'TCP'], [/^http/, 'HTTP'], [/^grpc$/, 'GRPC'], [/^api/, 'API'],
+  [/^nfs$/, 'NFS'], [/^rbd$/, 'RBD'], [/^fc$/, 'FC'], [/^csi$/, 'CSI'], [/^iscsi$/, 'ISCSI'], [/^cephfs$/, 'CephFS'], [/^gcePersistentDisk$/, 'GCEPersistentDisk'],
+  [/^awsElasticBlockStore$/, 'AWSElasticBlockStore'], [/^gmsa/, 'GMSA'], [/^storageos$/, 'StorageOS'], [/^seLinux/, 'SELinux'], [/^tls$/, 'TLS'],
+];
+/** `hostIP` → `HostIP`, `dnsPolicy` → `DNSPolicy`. */
+export function goName(json: string): string {
+  const hit = ACRONYMS.find(([pattern]) => pattern.test(json));
+  if (hit) return json.replace(hit[0], hit[1]);
+  return json.charAt(0).toUpperCase() + json.slice(1);
+}
+
+function zero(type: TypeRef, pointer: boolean): unknown {
+  if (pointer) return null;
+  switch (type.kind) {
+    case 'string':
+      return '';
+    case 'bool':
+      return false;
+    case 'int':
+    case 'float':
+    case 'intOrString':
+      return 0;
+    case 'quantity':
+      return '0';
+    case 'struct':
+      return internalForm(type.type, {});
+    default:
+      return null;
+  }
+}
+function formOf(type: TypeRef, value: unknown): unknown {
+  if (value === undefined || value === null) return null;
+  if (type.kind === 'struct') return internalForm(type.type, value as object);
+  if (type.kind === 'list' && Array.isArray(value)) return value.map((item) => formOf(type.item, item));
+  if (type.kind === 'map') {
+    const map = value as Readonly<Record<string, unknown>>;
+    return Object.fromEntries(Object.keys(map).toSorted().map((key) => [key, formOf(type.value, map[key])]));
+  }
+  return value;
+}
+
+/** A struct's value in internal form. `order` names JSON fields to write first, in that order, for types whose internal fields differ in order. */
+export function internalForm(type: StructType, value: object, order: readonly string[] = []): Record<string, unknown> {
+  const fields = value as Readonly<Record<string, unknown>>;
+  const names = [...order.filter((name) => type.fields.has(name)), ...[...type.fields.keys()].filter((name) => !order.includes(name))];
+  return Object.fromEntries(
+    names.map((name) => {
+      const field = type.fields.get(name)!;
+      const own = fields[name];
+      return [goName(name), own === undefined || own === null ? zero(field.type, field.pointer) : formOf(field.type, own)];
+    }),
+  );
+}

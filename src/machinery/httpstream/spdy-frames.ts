@@ -72,14 +72,14 @@ export class FrameReader {
   /** Bytes left of a control frame that nobody wants. */
   #skip = 0;
 
-  /** Gives the next chunk. Call {@link next} until it returns undefined before giving another. */
+  /** Gives the next chunk. Call `next` until it returns undefined before giving another. */
   feed(chunk: Buffer): void {
     this.#chunk = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
     this.#partial = undefined;
     this.#offset = 0;
   }
 
-  /** The next frame or part of one; undefined when more bytes are needed. Throws {@link SpdyProtocolError}. */
+  /** The next frame or part of one; undefined, however often asked, when more bytes are needed. Throws {@link SpdyProtocolError}. */
   next(): Frame | undefined {
     for (;;) {
       const available = this.#chunk.length - this.#offset;
@@ -136,7 +136,7 @@ export class FrameReader {
   #wait(): undefined {
     const rest = this.#chunk.subarray(this.#offset);
     // A copy, so that a few bytes do not keep a whole network buffer alive.
-    this.#partial = rest.length ? Buffer.from(rest) : undefined;
+    if (rest.length) this.#partial = Buffer.from(rest);
     this.#chunk = Buffer.alloc(0);
     this.#offset = 0;
     return undefined;

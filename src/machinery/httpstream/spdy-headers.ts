@@ -94,7 +94,8 @@ export class HeaderDecoder {
       this.#parts = [];
       this.#inflate.write(block, (err) => {
         if (err) return;
-        // The callback comes when the block is consumed; its output is emitted by then.
+        // The block is consumed now, but its output may still lie in the stream's buffer: reading emits it.
+        while (this.#inflate.read() !== null);
         try {
           resolve(decodePairs(Buffer.concat(this.#parts)));
         } catch (error) {

@@ -64,6 +64,7 @@ test('FrameReader finds the same frames however the bytes are cut', () => {
     for (let i = 1; i < points.length; i++) {
       reader.feed(bytes.subarray(points[i - 1], points[i]));
       for (let f = reader.next(); f; f = reader.next()) put(f);
+      assert.equal(reader.next(), undefined);
     }
     return seen;
   };

@@ -288,9 +288,10 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
       return from;
     } catch (err) {
       if (!(err instanceof CompactedError)) throw err;
-      log.warn({ prefix: this.prefix, oldest: err.oldest }, 'The store forgot what the watch cache was to read next; listing again');
+      if (!filled) return err.oldest;
       // Watchers end by ExpiredError: what happened in between is not known.
-      return filled ? Number.MAX_SAFE_INTEGER : err.oldest;
+      log.warn({ prefix: this.prefix, oldest: err.oldest }, 'The store forgot what the watch cache was to read next; listing again');
+      return Number.MAX_SAFE_INTEGER;
     } finally {
       this.#feed = undefined;
     }

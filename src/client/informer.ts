@@ -8,7 +8,7 @@ import { logger } from '#base/logger.ts';
 import { isReason } from '#machinery/status-error.ts';
 import type { Client, ResourceClient } from './client.ts';
 import type { KindRef } from './kinds.ts';
-import type { WatchEvent } from './transport.ts';
+import type { ResourceRef, WatchEvent } from './transport.ts';
 
 /** Called in order, one at a time, never with an object that may be changed. An update is also told after a relist, with equal objects left out. */
 export interface InformerHandler<T extends KubeObject> {
@@ -195,7 +195,7 @@ export class InformerFactory {
   }
   /** The shared informer, started. Await its `synced` before trusting what it holds. */
   informer<T extends KubeObject>(kind: KindRef<T>, options: InformerOptions = {}): Informer<T> {
-    const id = JSON.stringify([kind.group, kind.version, kind.plural, options.namespace, options.labelSelector, options.fieldSelector]);
+    const id = informerId(kind, options);
     let found = this.#informers.get(id) as Informer<T> | undefined;
     if (!found) {
       found = new Informer<T>(this.#client, kind, this.#clock, options);
@@ -204,7 +204,17 @@ export class InformerFactory {
     }
     return found;
   }
+  /** Stops and forgets the informer of a resource that is no longer served. */
+  release(kind: ResourceRef, options: InformerOptions = {}): void {
+    const id = informerId(kind, options);
+    void this.#informers.get(id)?.stop();
+    this.#informers.delete(id);
+  }
   async stop(): Promise<void> {
     await Promise.all(Array.from(this.#informers.values(), (i) => i.stop()));
   }
+}
+
+function informerId(kind: ResourceRef, options: InformerOptions): string {
+  return JSON.stringify([kind.group, kind.version, kind.plural, options.namespace, options.labelSelector, options.fieldSelector]);
 }

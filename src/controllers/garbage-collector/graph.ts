@@ -1,0 +1,69 @@
+/**
+ * Who owns whom: the nodes are objects by UID, the edges owner references. An owner that is only known from a reference is a
+ * virtual node until it is seen or proved absent. Upstream's counterpart: GraphBuilder.
+ */
+import type { OwnerReference } from '#api/gen/meta-v1.ts';
+import type { KubeObject } from '#api/object.ts';
+import type { ResourceInfo } from '#api/resources.ts';
+
+export interface GraphNode {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** undefined for a virtual node: known from `reference` alone. */
+  resource: ResourceInfo | undefined;
+  object: KubeObject | undefined;
+  /** How dependents refer to it. */
+  readonly reference: OwnerReference | undefined;
+  readonly dependents: Set<GraphNode>;
+  /** Deletion waits for the dependents that block (`foregroundDeletion`). */
+  deletingDependents: boolean;
+}
+
+export class OwnerGraph {
+  readonly #nodes = new Map<string, GraphNode>();
+
+  get(uid: string): GraphNode | undefined {
+    return this.#nodes.get(uid);
+  }
+  get size(): number {
+    return this.#nodes.size;
+  }
+  /** Takes in an object's newest state; returns its node. */
+  set(resource: ResourceInfo, object: KubeObject): GraphNode {
+    const { uid = '', namespace = '', name = '' } = object.metadata;
+    let node = this.#nodes.get(uid);
+    const oldOwners = ownersOf(node?.object);
+    if (!node || (node.object === undefined && (node.name !== name || node.namespace !== namespace))) {
+      // What was guessed from a reference gives way to what is there.
+      const dependents = node?.dependents ?? new Set<GraphNode>();
+      node = { uid, namespace, name, resource, object, reference: undefined, dependents, deletingDependents: false };
+      this.#nodes.set(uid, node);
+    }
+    node.resource = resource;
+    node.object = object;
+    for (const ref of oldOwners) if (!ownersOf(object).some((o) => o.uid === ref.uid)) this.#nodes.get(ref.uid)?.dependents.delete(node);
+    for (const ref of ownersOf(object)) this.#owner(ref, namespace).dependents.add(node);
+    return node;
+  }
+  /** Forgets an object; returns the dependents it leaves behind. */
+  remove(uid: string): GraphNode[] {
+    const node = this.#nodes.get(uid);
+    if (!node) return [];
+    this.#nodes.delete(uid);
+    for (const ref of ownersOf(node.object)) this.#nodes.get(ref.uid)?.dependents.delete(node);
+    return [...node.dependents];
+  }
+  #owner(ref: OwnerReference, namespace: string): GraphNode {
+    let owner = this.#nodes.get(ref.uid);
+    if (!owner) {
+      owner = { uid: ref.uid, namespace, name: ref.name, resource: undefined, object: undefined, reference: ref, dependents: new Set(), deletingDependents: false };
+      this.#nodes.set(ref.uid, owner);
+    }
+    return owner;
+  }
+}
+
+export function ownersOf(object: KubeObject | undefined): readonly OwnerReference[] {
+  return object?.metadata.ownerReferences ?? [];
+}

@@ -41,8 +41,8 @@ export interface Recovered {
 }
 
 export const DEFAULT_HISTORY = 10_000;
-/** Writes in one transaction, at most: bounds how long one commit may take. */
-const MAX_GROUP = 2_048;
+/** Writes in one transaction, at most: bounds how long planning and publishing hold the event loop. */
+const MAX_GROUP = 512;
 /** Events in a batch that a slow watcher reads from the history. */
 const MAX_BATCH = 1_000;
 const ASCII = /^[ -~]+$/;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { KubeObject } from '#api/object.ts';
 import { deepFreeze } from '#base/draft.ts';
-import { FakeClock } from '#base/fake-clock.ts';
+import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { ExpiredError, type CacheEvent, type CacheWatch } from './cache-watch.ts';
 import { CompactedError, RevisionConflictError, type ListResult, type Store, type StoreEntry, type StoreEvent, type StoreWatch } from './contract.ts';
 import type { Entry } from './entry.ts';
@@ -339,6 +339,52 @@ describe('WatchCache: watchers', () => {
     await watcher.return();
     await clock.advance(60_000);
     assert.equal(clock.timers, 0, 'no timer without a watcher that wants bookmarks');
+  });
+
+  test('whoever replays a watch has the state, whatever the selection, while writers race and readers dawdle', async () => {
+    const selections: (WatchOptions<Thing>['select'] | undefined)[] = [undefined, labelled, (e) => (e.object.spec?.n ?? 0) % 3 === 0];
+    const done = new AbortController();
+    const replay = async (select: WatchOptions<Thing>['select'], prefix: string, dawdle: number): Promise<Map<string, Entry<Thing>>> => {
+      const state = new Map<string, Entry<Thing>>();
+      let last = 0;
+      for await (const batch of cache.watch({ prefix, select, initialEventsEnd: true, signal: done.signal })) {
+        for (const event of batch) {
+          if (event.type === 'BOOKMARK') continue;
+          const { key, revision } = event.entry;
+          assert.equal(event.type === 'ADDED', !state.has(key), `${event.type} of ${key}@${revision}`);
+          if (state.size > 0 && last > 0 && event.type !== 'ADDED') assert.ok(revision > last, 'in order');
+          if (event.type === 'DELETED') state.delete(key);
+          else state.set(key, event.entry);
+          last = Math.max(last, revision);
+        }
+        for (let i = 0; i < dawdle; i++) await Promise.resolve();
+      }
+      return state;
+    };
+    const readers: { select: WatchOptions<Thing>['select']; prefix: string; state: Promise<Map<string, Entry<Thing>>> }[] = [];
+    const read = (i: number): void => {
+      const [select, prefix] = [selections[i % 3], i % 2 ? P : `${P}ns1/`];
+      readers.push({ select, prefix, state: replay(select, prefix, i) });
+    };
+    for (let i = 0; i < 6; i++) read(i);
+    let n = 0;
+    await Promise.all(
+      Array.from({ length: 16 }, async (_, w) => {
+        for (let i = 0; i < 40; i++) {
+          const [name, namespace] = [`n${w}-${i % 5}`, `ns${w % 2}`];
+          const key = keyOf(name, namespace);
+          const now = cache.get(key);
+          const next = thing(name, n++, { namespace, ...(n % 2 ? { labels: { on: 'yes' } } : {}) });
+          if (!now) await cache.create(key, next);
+          else if (n % 4 === 0) await cache.delete(key, now.revision);
+          else await cache.update(key, next, now.revision);
+          if (i === 20 && w < 6) read(w + 6);
+        }
+      }),
+    );
+    await flushMicrotasks();
+    done.abort();
+    for (const { select, prefix, state } of readers) assert.deepEqual([...(await state).values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)), cache.list({ prefix, select }).entries);
   });
 
   test('a watch ends quietly when its signal aborts, and with an error when the cache stops', async () => {

@@ -92,19 +92,29 @@ function checkedUrl(endpoint: string, at: string): string {
   return endpoint.replace(/\/+$/, '');
 }
 
+export interface HostsOptions {
+  /**
+   * After its mirrors a registry itself is asked (the default). Without that, the last mirror has the last word: what it does
+   * not have is "not found", where a node that cannot reach the registry would else report a failed connection.
+   */
+  readonly defaultEndpoint?: boolean;
+}
+
 /** `hosts.toml` by the folder it goes to: the registry's name, `_default` for all others. */
-export function hostsFiles(registries: Registries): Map<string, string> {
+export function hostsFiles(registries: Registries, options: HostsOptions = {}): Map<string, string> {
   // A registry with TLS settings of its own needs a file even without mirrors.
   const hosts = [...registries.configs.keys()].map(hostOf).map((host) => (host === DOCKER_HUB_HOST ? DOCKER_HUB : host));
   const endpoints = new Set([...registries.mirrors.values()].flatMap((m) => m.endpoints.map(hostOf)));
   const names = new Set([...registries.mirrors.keys(), ...hosts.filter((host) => !endpoints.has(host) && configOf(registries, host)?.tls)]);
-  return new Map([...names].map((name) => [name === '*' ? '_default' : name, hostsFile(name, registries)]));
+  return new Map([...names].map((name) => [name === '*' ? '_default' : name, hostsFile(name, registries, options.defaultEndpoint ?? true)]));
 }
 
-function hostsFile(registry: string, registries: Registries): string {
+function hostsFile(registry: string, registries: Registries, defaultEndpoint: boolean): string {
+  const endpoints = registries.mirrors.get(registry)?.endpoints ?? [];
   const host: Record<string, Parameters<typeof renderToml>[0]> = {};
-  for (const endpoint of registries.mirrors.get(registry)?.endpoints ?? []) host[`${endpoint}${apiPath(endpoint)}`] = hostSettings(endpoint, registries);
-  const server = registry === '*' ? undefined : `https://${registry === DOCKER_HUB ? DOCKER_HUB_HOST : registry}`;
+  for (const endpoint of endpoints) host[`${endpoint}${apiPath(endpoint)}`] = hostSettings(endpoint, registries);
+  const own = registry === '*' ? undefined : `https://${registry === DOCKER_HUB ? DOCKER_HUB_HOST : registry}`;
+  const server = defaultEndpoint ? own : (endpoints.at(-1) ?? own);
   const tls = server === undefined ? {} : tlsSettings(configOf(registries, server)?.tls ?? configOf(registries, registry)?.tls);
   return renderToml({ ...(server !== undefined && { server }), ...tls, host }).replace(/^\n/, '');
 }
@@ -136,8 +146,8 @@ function configOf(registries: Registries, nameOrUrl: string): { readonly auth?: 
 }
 
 /** Writes the `hosts.toml` files, and removes those of registries that are no longer configured. */
-export async function writeHostsFiles(certsDir: string, registries: Registries): Promise<void> {
-  const files = hostsFiles(registries);
+export async function writeHostsFiles(certsDir: string, registries: Registries, options: HostsOptions = {}): Promise<void> {
+  const files = hostsFiles(registries, options);
   await mkdir(certsDir, { recursive: true, mode: 0o755 });
   for (const name of await readdir(certsDir)) if (!files.has(name)) await rm(`${certsDir}/${name}`, { recursive: true });
   for (const [name, content] of files) {

@@ -1,0 +1,160 @@
+/** NodeRestriction: what the Node authorizer cannot see because it is in the object. Source: the Kubernetes page "Admission Control", NodeRestriction. */
+import { isDeepStrictEqual } from 'node:util';
+import type * as authenticationV1 from '#api/gen/authentication-v1.ts';
+import type * as coreV1 from '#api/gen/core-v1.ts';
+import type * as resourceV1 from '#api/gen/resource-v1.ts';
+import { resourceOf } from '#api/resources.ts';
+import { notFound } from '#machinery/status-error.ts';
+import { nodeOf } from '../authentication/users.ts';
+import type { AdmissionAttributes, AdmissionPlugin, ObjectReader } from '../interfaces.ts';
+import { configMapNamesOf, secretNamesOf } from './pod-visitors.ts';
+import { oneOf, quote, refusal } from './refusal.ts';
+
+const PODS = resourceOf('', 'v1', 'pods');
+const NODES = resourceOf('', 'v1', 'nodes');
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+const LEASE_NAMESPACE = 'kube-node-lease';
+
+/** Labels in Kubernetes' own domains that a kubelet may set. */
+const KUBELET_LABELS: ReadonlySet<string> = new Set([
+  'kubernetes.io/hostname', 'topology.kubernetes.io/zone', 'topology.kubernetes.io/region', 'failure-domain.beta.kubernetes.io/zone', 'failure-domain.beta.kubernetes.io/region',
+  'node.kubernetes.io/instance-type', 'beta.kubernetes.io/instance-type', 'kubernetes.io/os', 'kubernetes.io/arch', 'beta.kubernetes.io/os', 'beta.kubernetes.io/arch',
+]);
+const KUBELET_LABEL_DOMAINS = ['kubelet.kubernetes.io', 'node.kubernetes.io'];
+const inDomain = (domain: string, parent: string): boolean => domain === parent || domain.endsWith(`.${parent}`);
+
+/** Whether a kubelet may not touch this label on its node. */
+function isForbiddenLabel(key: string): boolean {
+  const slash = key.indexOf('/');
+  const domain = slash < 0 ? '' : key.slice(0, slash);
+  if (inDomain(domain, 'node-restriction.kubernetes.io')) return true;
+  if (!inDomain(domain, 'kubernetes.io') && !inDomain(domain, 'k8s.io')) return false;
+  return !KUBELET_LABELS.has(key) && !KUBELET_LABEL_DOMAINS.some((d) => inDomain(domain, d));
+}
+function forbiddenChanges(labels: Readonly<Record<string, string>> = {}, old: Readonly<Record<string, string>> = {}): string[] {
+  return [...new Set([...Object.keys(labels), ...Object.keys(old)])].filter((k) => labels[k] !== old[k] && isForbiddenLabel(k)).toSorted();
+}
+
+export class NodeRestriction implements AdmissionPlugin {
+  readonly name = 'NodeRestriction';
+  readonly handles = oneOf('CREATE', 'UPDATE', 'DELETE');
+  readonly #reader: ObjectReader;
+  constructor(options: { readonly reader: ObjectReader }) {
+    this.#reader = options.reader;
+  }
+  // As upstream in the mutating phase: before the ServiceAccount plugin gives mirror Pods an account.
+  admit(a: AdmissionAttributes): void {
+    const node = nodeOf(a.user);
+    if (node === undefined) return;
+    if (node === '') throw refusal(a, `could not determine node from user ${quote(a.user.name)}`);
+    switch (`${a.resource.group}/${a.resource.plural}`) {
+      case '/pods':
+        return this.#pod(node, a);
+      case '/nodes':
+        return ownNode(node, a);
+      case '/persistentvolumeclaims':
+        return claimStatus(node, a);
+      case '/serviceaccounts':
+        return this.#token(node, a);
+      case 'coordination.k8s.io/leases':
+        if (a.namespace !== LEASE_NAMESPACE) throw refusal(a, `can only access leases in the ${quote(LEASE_NAMESPACE)} system namespace`);
+        return sameName(node, a, 'can only access node lease with the same name as the requesting node');
+      case 'storage.k8s.io/csinodes':
+        return sameName(node, a, 'can only access CSINode with the same name as the requesting node');
+      case 'resource.k8s.io/resourceslices':
+        return ownSlice(node, a);
+      default:
+    }
+  }
+  #pod(node: string, a: AdmissionAttributes): void {
+    if (a.subresource === 'status') return podStatus(node, a);
+    if (a.subresource === 'eviction') {
+      if (a.operation !== 'CREATE') throw refusal(a, `unexpected operation ${a.operation}`);
+      const name = a.name || (a.object?.metadata.name ?? '');
+      if (name === '') throw refusal(a, 'could not determine pod from request data');
+      if (this.#find(a, name).spec?.nodeName !== node) throw refusal(a, `node ${node} can only evict pods with spec.nodeName set to itself`);
+      return;
+    }
+    if (a.subresource !== '') throw refusal(a, `unexpected pod subresource ${quote(a.subresource)}, only 'status' and 'eviction' are allowed`);
+    if (a.operation === 'CREATE') return this.#mirrorPod(node, a);
+    if (a.operation !== 'DELETE') throw refusal(a, `unexpected operation ${quote(a.operation)}, node ${quote(node)} can only create and delete mirror pods`);
+    if (this.#find(a, a.name).spec?.nodeName !== node) throw refusal(a, `node ${quote(node)} can only delete pods with spec.nodeName set to itself`);
+  }
+  #find(a: AdmissionAttributes, name: string): coreV1.Pod {
+    const pod = this.#reader.get<coreV1.Pod>(PODS, a.namespace, name);
+    if (!pod) throw notFound({ group: '', resource: 'pods' }, name);
+    return pod;
+  }
+  #mirrorPod(node: string, a: AdmissionAttributes): void {
+    const pod = a.object as coreV1.Pod;
+    const me = `node ${quote(node)}`;
+    if (pod.metadata.annotations?.[MIRROR_ANNOTATION] === undefined) throw refusal(a, `pod does not have ${quote(MIRROR_ANNOTATION)} annotation, ${me} can only create mirror pods`);
+    if (pod.spec?.nodeName !== node) throw refusal(a, `${me} can only create pods with spec.nodeName set to itself`);
+    const owners = pod.metadata.ownerReferences ?? [];
+    if (owners.length > 1) throw refusal(a, `${me} can only create pods with a single owner reference set to itself`);
+    const [owner] = owners;
+    if (!owner || owner.apiVersion !== 'v1' || owner.kind !== 'Node' || owner.name !== node) throw refusal(a, `${me} can only create pods with an owner reference set to itself`);
+    if (!owner.controller) throw refusal(a, `${me} can only create pods with a controller owner reference set to itself`);
+    if (owner.blockOwnerDeletion) throw refusal(a, `${me} must not set blockOwnerDeletion on an owner reference`);
+    const object = this.#reader.get(NODES, '', node);
+    if (!object) throw notFound({ group: '', resource: 'nodes' }, node);
+    if (owner.uid !== object.metadata.uid) throw refusal(a, `node ${node} UID mismatch: expected ${owner.uid} got ${object.metadata.uid ?? ''}`);
+    if (pod.spec.serviceAccountName) throw refusal(a, `${me} can not create pods that reference a service account`);
+    if (secretNamesOf(pod.spec).length) throw refusal(a, `${me} can not create pods that reference secrets`);
+    if (configMapNamesOf(pod.spec).length) throw refusal(a, `${me} can not create pods that reference configmaps`);
+    if (pod.spec.volumes?.some((v) => v.projected?.sources?.some((s) => s.clusterTrustBundle))) throw refusal(a, `${me} can not create pods that reference clustertrustbundles`);
+    if (pod.spec.volumes?.some((v) => v.persistentVolumeClaim)) throw refusal(a, `${me} can not create pods that reference persistentvolumeclaims`);
+  }
+  #token(node: string, a: AdmissionAttributes): void {
+    if (a.operation !== 'CREATE' || a.subresource !== 'token') return;
+    const ref = (a.object as authenticationV1.TokenRequest).spec.boundObjectRef;
+    if (!ref || ref.apiVersion !== 'v1' || ref.kind !== 'Pod' || !ref.name) throw refusal(a, 'node requested token not bound to a pod');
+    if (!ref.uid) throw refusal(a, 'node requested token with a pod binding without a uid');
+    const pod = this.#find(a, ref.name);
+    if (ref.uid !== pod.metadata.uid) throw refusal(a, `the UID in the bound object reference (${ref.uid}) does not match the UID in record. The object might have been deleted and then recreated`);
+    if (pod.spec?.nodeName !== node) throw refusal(a, 'node requested token bound to a pod scheduled on a different node');
+  }
+}
+function podStatus(node: string, a: AdmissionAttributes): void {
+  if (a.operation !== 'UPDATE') throw refusal(a, `unexpected operation ${quote(a.operation)}`);
+  const [old, pod] = [a.oldObject as coreV1.Pod, a.object as coreV1.Pod];
+  if (old.spec?.nodeName !== node) throw refusal(a, `node ${quote(node)} can only update pod status for pods with spec.nodeName set to itself`);
+  if (!isDeepStrictEqual({ ...old.metadata.labels }, { ...pod.metadata.labels })) throw refusal(a, `node ${quote(node)} cannot update labels through pod status`);
+  if (!isDeepStrictEqual(plain(old.status?.resourceClaimStatuses), plain(pod.status?.resourceClaimStatuses))) throw refusal(a, `node ${quote(node)} cannot update resource claim statues`);
+}
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value ?? []));
+}
+function ownNode(node: string, a: AdmissionAttributes): void {
+  const requested = a.name || (a.object?.metadata.name ?? '');
+  if (requested !== node) throw refusal(a, `node ${quote(node)} is not allowed to modify node ${quote(requested)}`);
+  const object = a.object as coreV1.Node | undefined;
+  const old = a.oldObject as coreV1.Node | undefined;
+  if (a.operation === 'CREATE') {
+    if (object?.spec?.configSource) throw refusal(a, `node ${quote(node)} is not allowed to create pods with a non-nil configSource`);
+    const labels = forbiddenChanges(object?.metadata.labels);
+    if (labels.length) throw refusal(a, `node ${quote(node)} is not allowed to set the following labels: ${labels.join(', ')}`);
+  } else if (a.operation === 'UPDATE') {
+    if (object?.spec?.configSource && !isDeepStrictEqual(plain(object.spec.configSource), plain(old?.spec?.configSource))) throw refusal(a, `node ${quote(node)} is not allowed to update configSource to a new non-nil configSource`);
+    if (!isDeepStrictEqual(plain(object?.spec?.taints), plain(old?.spec?.taints))) throw refusal(a, `node ${quote(node)} is not allowed to modify taints`);
+    const labels = forbiddenChanges(object?.metadata.labels, old?.metadata.labels);
+    if (labels.length) throw refusal(a, `is not allowed to modify labels: ${labels.join(', ')}`);
+  }
+}
+function claimStatus(node: string, a: AdmissionAttributes): void {
+  if (a.subresource !== 'status') throw refusal(a, 'may only update PVC status');
+  if (a.operation !== 'UPDATE') throw refusal(a, `unexpected operation ${quote(a.operation)}`);
+  const rest = (object: unknown): unknown => {
+    const { metadata: { resourceVersion: _r, managedFields: _m, ...metadata }, status, ...more } = object as coreV1.PersistentVolumeClaim;
+    const { capacity: _c, conditions: _d, allocatedResources: _a, allocatedResourceStatuses: _s, ...kept } = status ?? {};
+    return plain({ ...more, metadata, status: kept });
+  };
+  if (!isDeepStrictEqual(rest(a.oldObject), rest(a.object))) throw refusal(a, `node ${quote(node)} is not allowed to update fields other than status.capacity and status.conditions`);
+}
+function sameName(node: string, a: AdmissionAttributes, why: string): void {
+  if ((a.operation === 'CREATE' ? (a.object?.metadata.name ?? '') : a.name) !== node) throw refusal(a, why);
+}
+function ownSlice(node: string, a: AdmissionAttributes): void {
+  if (a.operation === 'CREATE' && (a.object as resourceV1.ResourceSlice).spec.nodeName !== node) throw refusal(a, 'can only create ResourceSlice with the same NodeName as the requesting node');
+  if (a.operation === 'DELETE' && (a.oldObject as resourceV1.ResourceSlice).spec.nodeName !== node) throw refusal(a, 'can only delete ResourceSlice with the same NodeName as the requesting node');
+}

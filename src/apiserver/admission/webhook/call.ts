@@ -1,0 +1,134 @@
+/**
+ * One question to one webhook: whether it is concerned, the AdmissionReview, and what its answer means.
+ * Source: the Kubernetes page "Dynamic Admission Control"; the API reference, admission.k8s.io/v1.
+ */
+import type { Status } from '#api/gen/meta-v1.ts';
+import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
+import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
+import type { AdmissionAttributes, Authorizer, ObjectReader } from '../../interfaces.ts';
+import type { WebhookClient } from '../../webhook/client.ts';
+import { admissionRequestOf } from '../admission-request.ts';
+import type { ExpressionCompiler } from '../expressions.ts';
+import { evaluateMatchConditions } from '../match-conditions.ts';
+import { namespaceOfRequest, namespaceSelectorMatches, objectSelectorMatches, ruleMatches } from '../matching.ts';
+import type { AnyWebhook, Hook } from './hooks.ts';
+
+export interface WebhookServices {
+  readonly client: WebhookClient;
+  readonly reader: ObjectReader;
+  readonly compiler: ExpressionCompiler;
+  readonly authorizer: Authorizer;
+  /** Fresh UUIDs. */
+  readonly uid: () => string;
+}
+const DEFAULT_TIMEOUT_SECONDS = 10;
+
+/** A webhook that could not be asked, or did not answer as it must: its failure policy decides what that means. */
+export class WebhookFailure extends Error {
+  constructor(webhook: string, reason: string, cause?: unknown) {
+    super(`failed calling webhook ${JSON.stringify(webhook)}: ${reason}`, { cause });
+    this.name = 'WebhookFailure';
+  }
+}
+
+/** Whether the webhook is to be called. Throws when that cannot be told and failures count. */
+export async function concerns(hook: Hook<AnyWebhook>, a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<boolean> {
+  const { webhook } = hook;
+  if (!webhook.rules?.some((r) => ruleMatches(r, a))) return false;
+  if (!objectSelectorMatches(webhook.objectSelector, a)) return false;
+  if (!namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return false;
+  if (!webhook.matchConditions?.length) return true;
+  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(a, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
+  if (outcome.error !== undefined) throw forbidden({ group: a.resource.group, resource: a.resource.plural }, a.name, outcome.error);
+  return outcome.matches;
+}
+/** What match conditions see. Made anew for each: a mutating webhook before may have changed the object. */
+export function activationOf(a: AdmissionAttributes, services: Pick<WebhookServices, 'reader' | 'authorizer'>): Parameters<typeof evaluateMatchConditions>[2] {
+  return {
+    object: a.object ?? null,
+    oldObject: a.oldObject ?? null,
+    request: admissionRequestOf(a, '', false),
+    params: null,
+    get namespaceObject() {
+      return namespaceOfRequest(a, services.reader) ?? null;
+    },
+    authorizer: services.authorizer,
+    user: a.user,
+    variable: (name) => {
+      throw new Error(`no such key: ${name}`);
+    },
+  };
+}
+
+interface Answer {
+  /** JSON patch operations of a mutating webhook. */
+  readonly patch: readonly unknown[];
+}
+/** Calls the webhook. Throws a StatusError for its "no" and {@link WebhookFailure} when it could not answer. */
+export async function callWebhook(hook: Hook<AnyWebhook>, a: AdmissionAttributes, kind: 'mutating' | 'validating', services: WebhookServices, signal: AbortSignal): Promise<Answer> {
+  const { webhook } = hook;
+  if (a.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') throw badRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
+  const version = webhook.admissionReviewVersions.find((v) => v === 'v1' || v === 'v1beta1');
+  if (!version) throw new WebhookFailure(webhook.name, 'could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)');
+  const request = admissionRequestOf(a, services.uid(), true);
+  const body = { kind: 'AdmissionReview', apiVersion: `admission.k8s.io/${version}`, request };
+  let review: unknown;
+  try {
+    review = await services.client.post(webhook.clientConfig, { body, timeoutMs: (webhook.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000, signal, announceTimeout: true });
+  } catch (err) {
+    throw new WebhookFailure(webhook.name, `failed to call webhook: ${err instanceof Error ? err.message : String(err)}`, err);
+  }
+  let response: AdmissionResponse;
+  let patch: readonly unknown[];
+  try {
+    response = verifyReview(review, version, request.uid);
+    patch = patchOf(response, kind, version);
+  } catch (err) {
+    throw new WebhookFailure(webhook.name, err instanceof PatchTextError ? `received undecodable patch in webhook response: ${err.message}` : `received invalid webhook response: ${err instanceof Error ? err.message : String(err)}`, err);
+  }
+  for (const [key, value] of Object.entries(response.auditAnnotations ?? {})) a.annotate(`${webhook.name}/${key}`, String(value));
+  for (const warning of response.warnings ?? []) a.warn(warning);
+  if (!response.allowed) throw denial(webhook.name, response.status);
+  return { patch };
+}
+
+function verifyReview(review: unknown, version: string, uid: string): AdmissionResponse {
+  const { kind = '', apiVersion = '', response } = (review ?? {}) as { readonly kind?: string; readonly apiVersion?: string; readonly response?: AdmissionResponse };
+  if (version === 'v1') {
+    if (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1') throw new Error(`expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`);
+    if (!response) throw new Error('webhook response was absent');
+    if (response.uid !== uid) throw new Error(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response.uid ?? '')}`);
+    return response;
+  }
+  if (!response) throw new Error('webhook response was absent');
+  return response;
+}
+class PatchTextError extends Error {}
+function patchOf({ patch = '', patchType }: AdmissionResponse, kind: 'mutating' | 'validating', version: string): readonly unknown[] {
+  if (version === 'v1') {
+    if (kind === 'validating') {
+      if (patch !== '') throw new Error('validating webhook may not return response.patch');
+      if (patchType) throw new Error('validating webhook may not return response.patchType');
+    } else if (patch !== '' && patchType === undefined) {
+      throw new Error('webhook returned response.patch but not response.patchType');
+    } else if (patch === '' && patchType !== undefined) {
+      throw new Error('webhook returned response.patchType but not response.patch');
+    } else if (patch !== '' && patchType !== 'JSONPatch') {
+      throw new Error(`webhook returned invalid response.patchType of ${JSON.stringify(patchType)}`);
+    }
+  }
+  if (kind === 'validating' || patch === '') return [];
+  try {
+    const operations: unknown = JSON.parse(Buffer.from(patch, 'base64').toString('utf8'));
+    if (!Array.isArray(operations)) throw new Error('a JSON patch is a list of operations');
+    return operations;
+  } catch (err) {
+    throw new PatchTextError(err instanceof Error ? err.message : String(err));
+  }
+}
+/** The webhook's own status with upstream's beginning, never a success. */
+function denial(webhook: string, status: Status | undefined): StatusError {
+  const denied = `admission webhook ${JSON.stringify(webhook)} denied the request`;
+  const message = status?.message ? `${denied}: ${status.message}` : status?.reason ? `${denied}: ${status.reason}` : `${denied} without explanation`;
+  return new StatusError({ kind: 'Status', apiVersion: 'v1', ...status, metadata: status?.metadata ?? {}, status: !status?.status || status.status === 'Success' ? 'Failure' : status.status, code: Math.max(status?.code ?? 0, 400), message });
+}

@@ -1,0 +1,120 @@
+/** What one cluster on one machine is: where its files are, its addresses and names. Written down at the first `up`, so that every later command agrees. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { hostname, networkInterfaces } from 'node:os';
+import { join, resolve } from 'node:path';
+import { writeSecretFile } from './pki.ts';
+
+export interface ClusterConfig {
+  readonly dataDir: string;
+  /** Sockets, locks and secrets of Pods: on a tmpfs, gone at the next boot. */
+  readonly runDir: string;
+  /** The administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  readonly nodeName: string;
+  readonly nodeIP: string;
+  readonly apiPort: number;
+  readonly kubeletPort: number;
+  readonly clusterDomain: string;
+  /** Range of all Pods, and this node's part of it. */
+  readonly clusterCIDR: string;
+  readonly podCIDR: string;
+  readonly serviceCIDR: string;
+  readonly dnsIP: string;
+  readonly bridge: string;
+  readonly cgroupRoot: string;
+  readonly nftTable: string;
+  /** Another CRI runtime's socket, instead of a containerd of our own. */
+  readonly containerRuntimeEndpoint?: string | undefined;
+  /** Log level of the process. */
+  readonly logLevel: string;
+}
+/** What a user may choose. */
+export interface ClusterChoices {
+  readonly dataDir?: string | undefined;
+  readonly nodeName?: string | undefined;
+  readonly nodeIP?: string | undefined;
+  readonly apiPort?: number | undefined;
+  readonly kubeletPort?: number | undefined;
+  readonly clusterCIDR?: string | undefined;
+  readonly serviceCIDR?: string | undefined;
+  readonly containerRuntimeEndpoint?: string | undefined;
+  readonly logLevel?: string | undefined;
+}
+
+export const DEFAULT_DATA_DIR = '/var/lib/podyard';
+
+/** Paths and names that follow from the data directory alone: two clusters of one machine share none of them. */
+export function placesOf(dataDir: string): Pick<ClusterConfig, 'dataDir' | 'runDir' | 'kubeconfig' | 'bridge' | 'cgroupRoot' | 'nftTable'> {
+  const dir = resolve(dataDir);
+  if (dir === DEFAULT_DATA_DIR) return { dataDir: dir, runDir: '/run/podyard', kubeconfig: '/etc/podyard/kubeconfig.yaml', bridge: 'podyard0', cgroupRoot: '/podyard', nftTable: 'podyard' };
+  const id = createHash('sha256').update(dir).digest('hex').slice(0, 8);
+  return { dataDir: dir, runDir: `/run/podyard-${id}`, kubeconfig: join(dir, 'kubeconfig.yaml'), bridge: `py${id}`, cgroupRoot: `/podyard-${id}`, nftTable: `podyard_${id}` };
+}
+
+/** The nth address of a range: `addressIn('10.96.0.0/16', 10)` is `10.96.0.10`. IPv4. */
+export function addressIn(cidr: string, n: number): string {
+  const value = cidr.split('/')[0]!.split('.').reduce((v, part) => v * 256 + Number(part), 0) + n;
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+}
+/** The first address of the machine that is not its own loopback's; 127.0.0.1 where there is none. */
+function ownAddress(): string {
+  const candidates = Object.entries(networkInterfaces()).filter(([name]) => !/^(docker|br-|veth|cni|podyard|py[0-9a-f]{8}|virbr)/.test(name));
+  for (const [, addresses] of candidates) for (const a of addresses ?? []) if (a.family === 'IPv4' && !a.internal) return a.address;
+  return '127.0.0.1';
+}
+/** A host name as a node's name: lower case, and a DNS subdomain. */
+function ownName(): string {
+  return hostname().toLowerCase().replace(/[^a-z0-9.-]/g, '-').replace(/^[-.]+|[-.]+$/g, '') || 'node';
+}
+
+export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
+  const clusterCIDR = choices.clusterCIDR ?? '10.244.0.0/16';
+  const serviceCIDR = choices.serviceCIDR ?? '10.96.0.0/16';
+  for (const [flag, cidr] of [['--cluster-cidr', clusterCIDR], ['--service-cidr', serviceCIDR]] as const) {
+    const bits = Number(/^\d{1,3}(?:\.\d{1,3}){3}\/(\d{1,2})$/.exec(cidr)?.[1] ?? NaN);
+    if (!(bits >= 8 && bits <= 24)) throw new Error(`${flag} "${cidr}": must be an IPv4 range with a prefix of 8 to 24 bits, such as 10.244.0.0/16`);
+  }
+  return {
+    ...placesOf(choices.dataDir ?? DEFAULT_DATA_DIR),
+    nodeName: choices.nodeName ?? ownName(),
+    nodeIP: choices.nodeIP ?? ownAddress(),
+    apiPort: choices.apiPort ?? 6443,
+    kubeletPort: choices.kubeletPort ?? 10_250,
+    clusterDomain: 'cluster.local',
+    clusterCIDR,
+    podCIDR: `${clusterCIDR.split('/')[0]}/24`,
+    serviceCIDR,
+    dnsIP: addressIn(serviceCIDR, 10),
+    containerRuntimeEndpoint: choices.containerRuntimeEndpoint,
+    logLevel: choices.logLevel ?? 'info',
+  };
+}
+
+const fileOf = (dataDir: string): string => join(resolve(dataDir), 'cluster.json');
+
+/** The configuration of a data directory; undefined when no cluster was made there. */
+export async function readClusterConfig(dataDir: string): Promise<ClusterConfig | undefined> {
+  const text = await readFile(fileOf(dataDir), 'utf8').catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return undefined;
+    throw err;
+  });
+  return text === undefined ? undefined : (JSON.parse(text) as ClusterConfig);
+}
+/**
+ * What holds for this start: what is written down, with the choices given now over it. The node's address may have changed since.
+ * Ranges of addresses are fixed once Pods have them: choosing others rejects.
+ */
+export async function ensureClusterConfig(choices: ClusterChoices): Promise<ClusterConfig> {
+  const dataDir = choices.dataDir ?? DEFAULT_DATA_DIR;
+  const before = await readClusterConfig(dataDir);
+  const given = Object.fromEntries(Object.entries(choices).filter(([, v]) => v !== undefined)) as ClusterChoices;
+  for (const key of ['clusterCIDR', 'serviceCIDR', 'nodeName'] as const) {
+    if (before && given[key] !== undefined && given[key] !== before[key]) throw new Error(`${key} of the cluster in "${dataDir}" is ${before[key]} and cannot become ${given[key]}: uninstall it first, or choose another --data-dir`);
+  }
+  const { nodeIP: _, ...kept } = before ?? { nodeIP: '' };
+  const config = newClusterConfig({ ...kept, ...given, dataDir });
+  await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
+  await writeSecretFile(fileOf(dataDir), `${JSON.stringify(config, undefined, 2)}\n`);
+  return config;
+}

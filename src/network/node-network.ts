@@ -1,0 +1,137 @@
+/**
+ * The node's side of the Pod network: forwarding, masquerade of what leaves the cluster, hostPorts. One nftables table, rebuilt
+ * in one transaction when the set of hostPorts changes. Addresses and links of Pods are the CNI plugins' work.
+ *
+ * ```
+ *   Pods of this node ──▶ hostPort mappings ──▶ script ──▶ nft -f -
+ * ```
+ */
+import { writeFile } from 'node:fs/promises';
+import type { Pod } from '#api/gen/core-v1.ts';
+import { keyOf } from '#api/object.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import { logger } from '#base/logger.ts';
+import type { Client } from '#client/client.ts';
+import { Informer } from '#client/informer.ts';
+import { PODS } from '#client/kinds.ts';
+import { Reconciler } from '#client/reconciler.ts';
+import { applyNft } from './nft.ts';
+
+const log = logger('network');
+
+export interface NodeNetworkOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly nodeName: string;
+  /** Range of all Pods of the cluster: what stays inside of it is not masqueraded. */
+  readonly clusterCIDR: string;
+  /** Range of this node's Pods. */
+  readonly podCIDR: string;
+  readonly bridge: string;
+  /** Name of the nftables table, of this node alone. */
+  readonly table: string;
+  /** Told of each change made to the host, so that it can be undone. */
+  recordChange(kind: string, id: string): void | Promise<void>;
+}
+export interface HostPort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  /** '' for every address of the host. */
+  readonly hostIP: string;
+  readonly hostPort: number;
+  readonly podIP: string;
+  readonly containerPort: number;
+}
+
+/** HostPorts of a Pod that has its address; none for one in the host's own network, which holds its ports itself. */
+export function hostPortsOf(pod: Pod): HostPort[] {
+  const podIP = pod.status?.podIP;
+  if (!podIP || pod.spec.hostNetwork || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return [];
+  const sidecars = (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always');
+  return [...sidecars, ...pod.spec.containers].flatMap((c) => c.ports ?? []).filter((p) => p.hostPort).map((p) => ({
+    protocol: (p.protocol ?? 'TCP').toLowerCase() as HostPort['protocol'],
+    hostIP: p.hostIP && p.hostIP !== '0.0.0.0' ? p.hostIP : '',
+    hostPort: p.hostPort!,
+    podIP,
+    containerPort: p.containerPort,
+  }));
+}
+
+/** The whole table as a script that replaces what is there. */
+export function tableScript(options: Pick<NodeNetworkOptions, 'table' | 'clusterCIDR' | 'podCIDR' | 'bridge'>, ports: readonly HostPort[]): string {
+  const { table, clusterCIDR, podCIDR, bridge } = options;
+  const rules = ports.map((p) => {
+    const to = p.hostIP ? `ip daddr ${p.hostIP}` : 'fib daddr type local';
+    return `    ${to} meta l4proto ${p.protocol} th dport ${p.hostPort} dnat to ${p.podIP}:${p.containerPort}`;
+  });
+  return `table ip ${table}
+delete table ip ${table}
+table ip ${table} {
+  chain hostports {
+${rules.join('\n')}
+  }
+  chain prerouting {
+    type nat hook prerouting priority dstnat; policy accept;
+    jump hostports
+  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    jump hostports
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr 127.0.0.0/8 oifname "${bridge}" masquerade
+    ip saddr ${podCIDR} ip daddr ${podCIDR} ct status dnat masquerade
+    ip saddr ${podCIDR} ip daddr != ${clusterCIDR} ip daddr != 224.0.0.0/4 masquerade
+  }
+}
+`;
+}
+
+/** Kernel settings that Pods' traffic needs. A setting that the kernel does not have is told, not fatal. */
+async function setKernel(bridge: string): Promise<void> {
+  const settings: [string, string][] = [
+    ['net/ipv4/ip_forward', '1'],
+    // Replies between Pods of one bridge must pass the rules that rewrote the request.
+    ['net/bridge/bridge-nf-call-iptables', '1'],
+    [`net/ipv4/conf/${bridge}/route_localnet`, '1'],
+  ];
+  for (const [name, value] of settings) {
+    await writeFile(`/proc/sys/${name}`, value).catch((err: NodeJS.ErrnoException) => log.debug({ name, code: err.code }, 'kernel setting not changed'));
+  }
+}
+
+export function newNodeNetwork(options: NodeNetworkOptions): Component {
+  const { client, clock, nodeName, bridge } = options;
+  const pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${nodeName}` });
+  let applied = '';
+  const reconciler = new Reconciler({
+    name: 'network', clock, logger: log, workers: 1, baseDelayMs: 100, maxDelayMs: 30_000,
+    async reconcile(_key, signal) {
+      const ports = pods.list().toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).flatMap(hostPortsOf);
+      const script = tableScript(options, ports);
+      // The bridge appears with the first Pod: its setting is made again when hostPorts come into use.
+      if (ports.length) await setKernel(bridge);
+      if (script === applied) return undefined;
+      await applyNft(script, { signal });
+      applied = script;
+      return undefined;
+    },
+  });
+  const touch = (pod: Pod) => void (hostPortsOf(pod).length && reconciler.queue.add('table'));
+  return {
+    name: 'network',
+    async start(signal) {
+      await options.recordChange('nft-table', `ip ${options.table}`);
+      await setKernel(bridge);
+      await applyNft(tableScript(options, []), { signal });
+      pods.addHandler({ onAdd: touch, onUpdate: (old, pod) => { touch(old); touch(pod); }, onDelete: touch });
+      pods.start();
+      reconciler.start();
+    },
+    async stop() {
+      await pods.stop();
+      await reconciler.stop();
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** From results to bytes, in the form that was negotiated. JSON of stored objects exists already and is only put together. */
+import type * as metaV1 from '#api/gen/meta-v1.ts';
+import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
+import { structByKind } from '#api/schema.ts';
+import { encodeObject } from '#machinery/protobuf.ts';
+import { notAcceptable } from '#machinery/status-error.ts';
+import { dumpYaml } from '#machinery/yaml.ts';
+import { JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registry/body.ts';
+import type { CacheEntry } from '../registry/object-cache.ts';
+import type { ListResult } from '../request.ts';
+import type { Accepted } from './negotiation.ts';
+import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
+
+export interface Format extends Accepted {
+  readonly indent: boolean;
+  readonly include: IncludeObject;
+  readonly now: number;
+}
+export interface Encoded {
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+const NEWLINE = Buffer.from('\n');
+const COMMA = Buffer.from(',');
+
+/** Any value of the API that has no bytes yet. */
+export function encodeValue(object: KubeObject, format: Format): Encoded {
+  switch (format.mediaType) {
+    case YAML_TYPE:
+      return { contentType: YAML_TYPE, body: Buffer.from(dumpYaml(object)) };
+    case PROTOBUF_TYPE:
+      return { contentType: PROTOBUF_TYPE, body: protobufOf(object) };
+    default:
+      return { contentType: JSON_TYPE, body: Buffer.from(format.indent ? JSON.stringify(object, null, 2) : `${JSON.stringify(object)}\n`) };
+  }
+}
+
+/** An object's protobuf bytes with their envelope. */
+export function protobufOf(object: KubeObject): Buffer {
+  const { apiVersion = '', kind = '' } = object;
+  const { group, version } = splitApiVersion(apiVersion);
+  const type = structByKind(group, version, kind);
+  if (!type) throw notAcceptable(`${apiVersion}, Kind=${kind} has no protobuf form`);
+  return encodeObject(object as unknown as Readonly<Record<string, unknown>>, type);
+}
+
+export function encodeEntry(entry: CacheEntry, format: Format): Encoded {
+  if (format.mediaType !== JSON_TYPE || format.indent) return encodeValue(entry.object, format);
+  return { contentType: JSON_TYPE, body: Buffer.concat([entry.json, NEWLINE], entry.json.length + 1) };
+}
+
+export function listMeta(list: ListResult): metaV1.ListMeta {
+  return {
+    resourceVersion: list.resourceVersion,
+    ...(list.continue === undefined ? {} : { continue: list.continue }),
+    ...(list.remainingItemCount === undefined ? {} : { remainingItemCount: list.remainingItemCount }),
+  };
+}
+
+export function encodeList(list: ListResult, format: Format): Encoded {
+  const { info } = list.served;
+  const metadata = listMeta(list);
+  if (format.transform === 'Table') {
+    return encodeValue(tableOf(list.served, list.entries, metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
+  }
+  if (format.transform !== undefined) {
+    const items = list.entries.map((e) => partialMetadata(e.object, format.version));
+    return encodeValue({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion(format.version), metadata, items } as unknown as KubeObject, format);
+  }
+  const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata };
+  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: joinList(head, list.entries) };
+  return encodeValue({ ...head, items: list.entries.map((e) => e.object) } as unknown as KubeObject, format);
+}
+/** A list as the concatenation of what is there: one allocation, one copy. */
+function joinList(head: object, entries: readonly CacheEntry[]): Buffer {
+  const start = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`);
+  let size = start.length + 3 + Math.max(entries.length - 1, 0);
+  for (const entry of entries) size += entry.json.length;
+  const out = Buffer.allocUnsafeSlow(size);
+  let at = start.copy(out, 0);
+  for (let i = 0; i < entries.length; i++) {
+    if (i > 0) at += COMMA.copy(out, at);
+    at += entries[i]!.json.copy(out, at);
+  }
+  out.write(']}\n', at, 'latin1');
+  return out;
+}
+
+export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ListResult['served'] | undefined): Encoded {
+  if (format.transform === 'Table' && served && object.kind !== 'Status') {
+    const shown = entry ?? ({ object } as CacheEntry);
+    const metadata = { ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}) };
+    return encodeValue(tableOf(served, [shown], metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
+  }
+  if (format.transform === 'PartialObjectMetadata' && object.kind !== 'Status') return encodeValue(partialMetadata(object, format.version) as KubeObject, format);
+  return entry ? encodeEntry(entry, format) : encodeValue(object, format);
+}

@@ -1,0 +1,250 @@
+/** From an exchange to a request, through the pipeline, to an answer; counted, timed and written down on the way. */
+import type { Clock } from '#base/clock.ts';
+import { badRequest, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
+import type { RequestInfo, UserInfo } from '../interfaces.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { Query } from '../query.ts';
+import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
+import { parsePath, type ParsedPath } from '../request-info.ts';
+import type { ApiRequest, RequestBody, UpgradeSource } from '../request.ts';
+import { MAX_BODY_BYTES, readBody } from './body-reader.ts';
+import type { Format } from './encode.ts';
+import type { Exchange } from './exchange.ts';
+import { Deadlines, Lifetime } from './lifetime.ts';
+import { InFlight, kindOf, type InFlightLimits } from './limits.ts';
+import type { ServerMetrics } from './metrics.ts';
+import { negotiate, wantsPretty, type Offer } from './negotiation.ts';
+import { writeError, writeResult, type Outcome, type ResponseContext } from './responder.ts';
+import { includeObjectOf } from './table.ts';
+
+/** One finished request, for the audit log. */
+export interface AuditRecord {
+  readonly auditId: string;
+  readonly info: RequestInfo;
+  readonly user: UserInfo | undefined;
+  readonly code: number;
+  readonly remoteAddress: string;
+  readonly userAgent: string | undefined;
+  readonly annotations: ReadonlyMap<string, string>;
+  readonly durationMs: number;
+  readonly error?: StatusError | undefined;
+}
+export type AuditSink = (record: AuditRecord) => void;
+
+export interface RequestHandlerOptions {
+  readonly pipeline: Pipeline;
+  readonly resources: ResourceRegistry;
+  readonly clock: Clock;
+  readonly metrics: ServerMetrics;
+  readonly inFlight: InFlightLimits;
+  /** A request that is not long-running must be answered within this. */
+  readonly requestTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly audit?: AuditSink | undefined;
+}
+
+const LONG_RUNNING_SUBRESOURCES: ReadonlySet<string> = new Set(['attach', 'exec', 'log', 'portforward', 'proxy']);
+/** What a Table or bare metadata can be made of. */
+const TRANSFORMABLE: ReadonlySet<string> = new Set(['', 'status', 'approval', 'ephemeralcontainers', 'resize', 'finalize']);
+const MAX_URL_BYTES = 64 * 1024;
+
+/** Everything one exchange goes with. */
+interface Serving {
+  readonly exchange: Exchange;
+  readonly parsed: ParsedPath;
+  readonly query: Query;
+  readonly lifetime: Lifetime;
+  readonly response: ResponseContext;
+  format: Format | undefined;
+  served: ServedResource | undefined;
+  user: UserInfo | undefined;
+  annotations: Map<string, string>;
+  error: StatusError | undefined;
+}
+
+const TIMED_OUT = () => timeout('request did not complete within the allotted timeout', 0);
+
+export class RequestHandler {
+  readonly #o: RequestHandlerOptions;
+  readonly #inFlight: InFlight;
+  readonly #deadlines: Deadlines;
+  readonly #live = new Set<Lifetime>();
+  #down = false;
+
+  constructor(options: RequestHandlerOptions) {
+    this.#o = options;
+    this.#inFlight = new InFlight(options.inFlight);
+    this.#deadlines = new Deadlines(options.clock, TIMED_OUT);
+  }
+
+  /** Ends every request under way, watches and streams included. */
+  shutDown(): void {
+    this.#down = true;
+    for (const lifetime of this.#live) lifetime.end(serviceUnavailable('The apiserver is shutting down'));
+  }
+
+  async serve(exchange: Exchange, auditId: string, upgrade?: UpgradeSource): Promise<void> {
+    const started = this.#o.clock.monotonic();
+    const lifetime = new Lifetime();
+    const warnings: string[] = [];
+    const response: ResponseContext = { exchange, auditId: exchange.header('audit-id') ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
+    let parsed: ParsedPath;
+    let query: Query;
+    try {
+      if (this.#down) throw serviceUnavailable('The apiserver is shutting down');
+      [parsed, query] = parseTarget(exchange);
+    } catch (err) {
+      writeError(response, err, undefined);
+      return;
+    }
+    this.#live.add(lifetime);
+    exchange.onGone(() => lifetime.end(new Error('the client is gone')));
+    const serving: Serving = { exchange, parsed, query, lifetime, response, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined };
+    const outcome = await this.#run(serving, warnings, upgrade);
+    this.#live.delete(lifetime);
+    this.#record(serving, outcome, this.#o.clock.monotonic() - started);
+    lifetime.end(new Error('the request is answered'));
+  }
+
+  async #run(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): Promise<Outcome> {
+    const { info } = serving.parsed;
+    const known = this.#known(info);
+    const long = isLongRunning(info);
+    const kind = kindOf(info.verb);
+    if (long) this.#o.metrics.longRunning(info, known, 1);
+    else this.#inFlight.enter(kind);
+    try {
+      // Within the try: a `timeout` that cannot be read is refused like anything else.
+      if (!long) this.#setDeadline(serving);
+      const request = this.#request(serving, warnings, upgrade);
+      const result = await this.#o.pipeline.handle(request, (user) => {
+        serving.user = user;
+        if (!long) this.#inFlight.check(kind, user);
+      });
+      serving.format ??= this.#format(serving, undefined);
+      return await writeResult(serving.response, result, serving.format, serving.served);
+    } catch (err) {
+      return this.#refuse(serving, err);
+    } finally {
+      if (long) this.#o.metrics.longRunning(info, known, -1);
+      else this.#inFlight.leave(kind);
+      this.#deadlines.remove(serving.lifetime);
+    }
+  }
+
+  #refuse(serving: Serving, err: unknown): Outcome {
+    serving.error = StatusError.from(err);
+    try {
+      serving.format ??= this.#format(serving, undefined);
+    } catch {
+      // What is refused for its Accept header is refused in JSON.
+    }
+    return writeError(serving.response, err, serving.format);
+  }
+
+  /** When time is over the client hears at once, whatever the handler is still busy with. */
+  #setDeadline(serving: Serving): void {
+    const { lifetime, query, exchange } = serving;
+    lifetime.onOver((reason) => {
+      if (!exchange.answered && reason instanceof StatusError) writeError(serving.response, reason, serving.format);
+    });
+    const asked = query.get('timeout');
+    const limit = this.#o.requestTimeoutMs;
+    this.#deadlines.add(lifetime, asked === '' ? limit : Math.min(limit, durationMs(asked) || limit));
+  }
+
+  #request(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): ApiRequest {
+    const { exchange, parsed, query, lifetime } = serving;
+    const contentType = mediaTypeOf(exchange.header('content-type'));
+    const limits = { maxBytes: MAX_BODY_BYTES, timeoutMs: this.#o.bodyTimeoutMs };
+    return {
+      info: parsed.info,
+      method: exchange.method,
+      rest: parsed.rest,
+      tooLong: parsed.tooLong,
+      query,
+      auth: exchange,
+      get signal() {
+        return lifetime.signal;
+      },
+      contentType,
+      readBody: async (): Promise<RequestBody | undefined> => {
+        const source = exchange.body();
+        if (!source) return undefined;
+        return { kind: 'bytes', mediaType: contentType, bytes: await readBody(source, exchange.contentLength, limits, this.#o.clock) };
+      },
+      bodyStream: () => exchange.body(),
+      upgrade,
+      checkAcceptable: (served) => {
+        serving.served = served;
+        if (!LONG_RUNNING_SUBRESOURCES.has(parsed.info.subresource)) serving.format = this.#format(serving, served);
+      },
+      warnings,
+      auditAnnotations: serving.annotations,
+    };
+  }
+
+  #format(serving: Serving, served: ServedResource | undefined): Format {
+    const { exchange, parsed, query } = serving;
+    const offer: Offer = {
+      protobuf: served ? served.codec.structType !== undefined : true,
+      watch: parsed.info.verb === 'watch',
+      transforms: served !== undefined && TRANSFORMABLE.has(parsed.info.subresource),
+    };
+    const accepted = negotiate(exchange.header('accept'), offer);
+    return {
+      ...accepted,
+      indent: wantsPretty(accepted, query, exchange.header('user-agent')),
+      include: accepted.transform === 'Table' ? includeObjectOf(query) : 'Metadata',
+      now: this.#o.clock.now(),
+    };
+  }
+
+  #known(info: RequestInfo): boolean {
+    return info.isResourceRequest && this.#o.resources.find(info.apiGroup, info.apiVersion, info.resource) !== undefined;
+  }
+
+  #record(serving: Serving, outcome: Outcome, durationMs: number): void {
+    const { info } = serving.parsed;
+    this.#o.metrics.observe(info, this.#known(info), outcome.code, durationMs / 1000, outcome.bytes);
+    this.#o.audit?.({
+      auditId: serving.response.auditId,
+      info,
+      user: serving.user,
+      code: outcome.code,
+      remoteAddress: serving.exchange.remoteAddress,
+      userAgent: serving.exchange.header('user-agent'),
+      annotations: serving.annotations,
+      durationMs,
+      error: serving.error,
+    });
+  }
+}
+
+function parseTarget(exchange: Exchange): [ParsedPath, Query] {
+  const { path: target } = exchange;
+  if (target.length > MAX_URL_BYTES) throw badRequest(`request URI too long: limit is ${MAX_URL_BYTES}`);
+  const mark = target.indexOf('?');
+  const query = Query.parse(mark < 0 ? '' : target.slice(mark + 1));
+  return [parsePath(exchange.method, mark < 0 ? target : target.slice(0, mark), query), query];
+}
+
+function isLongRunning(info: RequestInfo): boolean {
+  return info.verb === 'watch' || LONG_RUNNING_SUBRESOURCES.has(info.subresource);
+}
+
+/** `application/json; charset=utf-8` → `application/json`. */
+export function mediaTypeOf(header: string | undefined): string {
+  if (header === undefined) return '';
+  const semicolon = header.indexOf(';');
+  return (semicolon < 0 ? header : header.slice(0, semicolon)).trim().toLowerCase();
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+/** Go's duration texts: `10s`, `1m30s`. */
+export function durationMs(text: string): number {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) throw badRequest(`invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(text)}`);
+  let total = 0;
+  for (const [, value, , unit] of text.matchAll(/(\d+(\.\d+)?)(ms|s|m|h)/g)) total += Number(value) * UNITS[unit!]!;
+  return total;
+}

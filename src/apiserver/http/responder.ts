@@ -1,0 +1,144 @@
+/** Writes results and refusals out over an exchange. */
+import { promisify } from 'node:util';
+import { constants as zlib, gzip } from 'node:zlib';
+import type { Status } from '#api/gen/meta-v1.ts';
+import type { KubeObject } from '#api/object.ts';
+import { sleep, type Clock } from '#base/clock.ts';
+import { StatusError } from '#machinery/status-error.ts';
+import { JSON_TYPE } from '../registry/body.ts';
+import { errorEvent } from '../registry/watch.ts';
+import type { ServedResource } from '../registry/resource-registry.ts';
+import type { ApiResult, RawResult, WatchResult } from '../request.ts';
+import { warningHeader } from '../warnings.ts';
+import { encodeList, encodeObjectResult, encodeValue, type Encoded, type Format } from './encode.ts';
+import type { Exchange, ResponseHeaders, ResponseStream } from './exchange.ts';
+import { WatchEncoder } from './watch-encoder.ts';
+
+const compress = promisify(gzip);
+/** Smaller answers cost more to compress than to send: upstream's threshold. */
+const GZIP_FROM_BYTES = 128 * 1024;
+/** A watcher that takes nothing for this long is cut off; it can come back and resume. */
+const WATCH_STALL_MS = 60_000;
+
+export interface ResponseContext {
+  readonly exchange: Exchange;
+  readonly auditId: string;
+  readonly warnings: readonly string[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Called with the number of events of each batch. */
+  readonly onEvents?: ((count: number) => void) | undefined;
+}
+/** What went out. */
+export interface Outcome {
+  readonly code: number;
+  readonly bytes: number | undefined;
+}
+
+export function baseHeaders(ctx: Pick<ResponseContext, 'auditId' | 'warnings'>, contentType: string): ResponseHeaders {
+  const headers: ResponseHeaders = { 'audit-id': ctx.auditId, 'cache-control': 'no-cache, private', 'content-type': contentType };
+  if (ctx.warnings.length) headers['warning'] = ctx.warnings.map(warningHeader);
+  return headers;
+}
+
+const UNFORMATTED: Format = { mediaType: JSON_TYPE, transform: undefined, version: '', pretty: undefined, indent: false, include: 'Metadata', now: 0 };
+
+export async function writeResult(ctx: ResponseContext, result: ApiResult, format: Format | undefined, served: ServedResource | undefined): Promise<Outcome> {
+  switch (result.kind) {
+    case 'object': {
+      const ownKind = served !== undefined && result.object.kind === served.info.kind;
+      return send(ctx, result.code, encodeObjectResult(result.object, result.entry, format ?? UNFORMATTED, ownKind ? served : undefined));
+    }
+    case 'list':
+      return send(ctx, 200, encodeList(result, format ?? UNFORMATTED));
+    case 'watch':
+      return writeWatch(ctx, result, format ?? UNFORMATTED);
+    case 'raw':
+      return writeRaw(ctx, result);
+    case 'hijacked':
+      return { code: 101, bytes: undefined };
+  }
+}
+
+async function send(ctx: ResponseContext, code: number, encoded: Encoded): Promise<Outcome> {
+  const headers = baseHeaders(ctx, encoded.contentType);
+  let { body } = encoded;
+  if (body.length >= GZIP_FROM_BYTES && acceptsGzip(ctx.exchange)) {
+    body = await compress(body, { level: zlib.Z_BEST_SPEED });
+    headers['content-encoding'] = 'gzip';
+    headers['vary'] = 'Accept-Encoding';
+  }
+  ctx.exchange.respond(code, headers, body);
+  return { code, bytes: body.length };
+}
+function acceptsGzip(exchange: Exchange): boolean {
+  const header = exchange.header('accept-encoding');
+  return header !== undefined && /(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)/i.test(header);
+}
+
+async function writeRaw(ctx: ResponseContext, result: RawResult): Promise<Outcome> {
+  const headers: ResponseHeaders = { 'audit-id': ctx.auditId, 'cache-control': 'no-cache, private', ...result.headers };
+  if (Buffer.isBuffer(result.body)) {
+    ctx.exchange.respond(result.code, headers, result.body);
+    return { code: result.code, bytes: result.body.length };
+  }
+  const out = ctx.exchange.stream(result.code, headers);
+  let bytes = 0;
+  try {
+    for await (const chunk of result.body) {
+      if (out.closed) break;
+      bytes += chunk.length;
+      if (!out.write(chunk)) await out.drained();
+    }
+    out.end();
+  } catch {
+    // The head is out: all that is left to tell is that the answer is not whole.
+    out.abort();
+  }
+  return { code: result.code, bytes };
+}
+
+async function writeWatch(ctx: ResponseContext, result: WatchResult, format: Format): Promise<Outcome> {
+  const encoder = new WatchEncoder(result.served, format, () => ctx.clock.now());
+  const out = ctx.exchange.stream(200, baseHeaders(ctx, encoder.contentType));
+  try {
+    for await (const batch of result.events) {
+      if (out.closed) break;
+      ctx.onEvents?.(batch.length);
+      const frames = batch.map((event) => encoder.encode(event));
+      const room = out.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+      if (!room && !(await drainedInTime(ctx, out))) {
+        out.abort();
+        return { code: 200, bytes: undefined };
+      }
+    }
+  } catch (err) {
+    if (!out.closed && !ctx.signal.aborted) out.write(encoder.encode(errorEvent(err)));
+  }
+  out.end();
+  return { code: 200, bytes: undefined };
+}
+
+/** False: the client did not read in time. */
+async function drainedInTime(ctx: ResponseContext, out: ResponseStream): Promise<boolean> {
+  const waited = new AbortController();
+  const late = sleep(ctx.clock, WATCH_STALL_MS, waited.signal).then(() => false, () => true);
+  const outcome = await Promise.race([out.drained().then(() => true), late]);
+  waited.abort();
+  return outcome;
+}
+
+/** A refusal as a Status, in the form the client takes; JSON where it takes none. */
+export function writeError(ctx: ResponseContext, err: unknown, format: Format | undefined): Outcome {
+  const { status, code } = StatusError.from(err);
+  if (ctx.exchange.answered) return { code, bytes: undefined };
+  const encoded = encodeStatus(status, format);
+  const headers = baseHeaders(ctx, encoded.contentType);
+  const retry = status.details?.retryAfterSeconds;
+  if (retry) headers['retry-after'] = String(retry);
+  ctx.exchange.respond(code, headers, encoded.body);
+  return { code, bytes: encoded.body.length };
+}
+export function encodeStatus(status: Status, format: Format | undefined): Encoded {
+  return encodeValue(status as KubeObject, { ...(format ?? UNFORMATTED), transform: undefined });
+}

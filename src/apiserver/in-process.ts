@@ -1,0 +1,169 @@
+/**
+ * The API server for callers in its own process: the whole pipeline, without sockets and text. Answers are the very objects of the
+ * cache, deeply readonly. Structurally what `#client/transport.ts` asks for; `cluster/in-process-transport.ts` is the bridge.
+ */
+import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import { internalError, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
+import type { ApiCallLike, AuthenticationRequest, RequestInfo, UserInfo } from './interfaces.ts';
+import { listMeta } from './http/encode.ts';
+import { Deadlines, Lifetime } from './http/lifetime.ts';
+import type { Pipeline } from './pipeline.ts';
+import { Query } from './query.ts';
+import type { ApiRequest, ApiResult, WatchedEvent } from './request.ts';
+import type { Clock } from '#base/clock.ts';
+
+/** An event as clients see it. */
+export type WatchEventLike =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }
+  | { readonly type: 'BOOKMARK'; readonly object: KubeObject };
+
+const METHODS: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT', patch: 'PATCH', delete: 'DELETE', deletecollection: 'DELETE' };
+const NO_BODY: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
+
+/** Credentials of a call in the process: there are none, the caller says who acts. */
+class LocalRequest implements AuthenticationRequest {
+  readonly remoteAddress = '127.0.0.1';
+  readonly path: string;
+  readonly #userAgent: string;
+  constructor(path: string, userAgent: string) {
+    this.path = path;
+    this.#userAgent = userAgent;
+  }
+  header(name: string): string | undefined {
+    return name === 'user-agent' ? this.#userAgent : undefined;
+  }
+  headerValues(name: string): readonly string[] {
+    return name === 'user-agent' ? [this.#userAgent] : [];
+  }
+  headerNames(): readonly string[] {
+    return ['user-agent'];
+  }
+}
+
+function infoOf(call: ApiCallLike, verb: string, query: Query): RequestInfo {
+  const { group, version, plural, namespaced } = call.resource;
+  const [subresource = ''] = (call.subresource ?? '').split('/', 1);
+  const isNamespace = group === '' && plural === 'namespaces';
+  const namespace = namespaced ? (call.namespace ?? '') : isNamespace ? (call.name ?? '') : '';
+  const path = `/${group === '' ? 'api' : 'apis'}/${apiVersionOf(group, version)}${namespaced && namespace ? `/namespaces/${namespace}` : ''}/${plural}${call.name ? `/${call.name}` : ''}${call.subresource ? `/${call.subresource}` : ''}`;
+  return {
+    isResourceRequest: true, verb, path, apiGroup: group, apiVersion: version, namespace, resource: plural, subresource, name: call.name ?? '',
+    labelSelector: query.get('labelSelector') || undefined, fieldSelector: query.get('fieldSelector') || undefined,
+  };
+}
+
+export interface LocalCaller {
+  readonly user: UserInfo;
+  /** Names the field manager when the call does not: `kube-scheduler`. */
+  readonly userAgent: string;
+}
+
+export class InProcessServer {
+  readonly #pipeline: Pipeline;
+  readonly #deadlines: Deadlines;
+  readonly #timeoutMs: number;
+  readonly #live = new Set<Lifetime>();
+  #down = false;
+
+  constructor(pipeline: Pipeline, clock: Clock, timeoutMs: number) {
+    this.#pipeline = pipeline;
+    this.#timeoutMs = timeoutMs;
+    this.#deadlines = new Deadlines(clock, () => timeout('request did not complete within the allotted timeout', 0));
+  }
+  shutDown(): void {
+    this.#down = true;
+    for (const lifetime of this.#live) lifetime.end(serviceUnavailable('The apiserver is shutting down'));
+  }
+
+  /** Rejects with a StatusError for every refusal. */
+  async call(call: ApiCallLike, caller: LocalCaller, signal?: AbortSignal): Promise<unknown> {
+    return this.#within(signal, true, async (lifetime) => present(await this.#run(call, call.verb, caller, lifetime)));
+  }
+
+  /** `call.verb` is `list`. Throws a StatusError of reason Expired when the resourceVersion is too old. */
+  async *watch(call: ApiCallLike, caller: LocalCaller, signal: AbortSignal): AsyncGenerator<readonly WatchEventLike[]> {
+    const lifetime = this.#begin(signal, false);
+    try {
+      const result = await this.#run(call, 'watch', caller, lifetime);
+      if (result.kind !== 'watch') throw internalError('a watch did not answer with a stream');
+      for await (const batch of result.events) yield batch.map(asWatchEvent);
+    } catch (err) {
+      if (!signal.aborted) throw StatusError.from(err);
+    } finally {
+      this.#end(lifetime);
+    }
+  }
+
+  #run(call: ApiCallLike, verb: string, caller: LocalCaller, lifetime: Lifetime): Promise<ApiResult> {
+    const query = Query.of(call.query);
+    const info = infoOf(call, verb, query);
+    const request: ApiRequest = {
+      info,
+      method: METHODS[verb] ?? 'GET',
+      rest: (call.subresource ?? '').slice(info.subresource.length),
+      tooLong: false,
+      query,
+      auth: new LocalRequest(info.path, caller.userAgent),
+      fixedUser: caller.user,
+      get signal() {
+        return lifetime.signal;
+      },
+      contentType: call.patchType ?? '',
+      readBody: () => Promise.resolve(call.body === undefined || NO_BODY.has(verb) ? undefined : { kind: 'value', value: call.body }),
+      warnings: [],
+      auditAnnotations: new Map(),
+    };
+    return this.#pipeline.handle(request);
+  }
+
+  async #within<T>(signal: AbortSignal | undefined, deadline: boolean, run: (lifetime: Lifetime) => Promise<T>): Promise<T> {
+    const lifetime = this.#begin(signal, deadline);
+    try {
+      return await run(lifetime);
+    } catch (err) {
+      throw StatusError.from(err);
+    } finally {
+      this.#end(lifetime);
+    }
+  }
+  readonly #aborts = new WeakMap<Lifetime, () => void>();
+  #begin(signal: AbortSignal | undefined, deadline: boolean): Lifetime {
+    if (this.#down) throw serviceUnavailable('The apiserver is shutting down');
+    signal?.throwIfAborted();
+    const lifetime = new Lifetime();
+    this.#live.add(lifetime);
+    if (deadline) this.#deadlines.add(lifetime, this.#timeoutMs);
+    if (signal) {
+      const onAbort = (): void => lifetime.end(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#aborts.set(lifetime, () => signal.removeEventListener('abort', onAbort));
+    }
+    return lifetime;
+  }
+  #end(lifetime: Lifetime): void {
+    this.#live.delete(lifetime);
+    this.#deadlines.remove(lifetime);
+    this.#aborts.get(lifetime)?.();
+    lifetime.end(new Error('the call is over'));
+  }
+}
+
+/** The answer as an object. */
+function present(result: ApiResult): unknown {
+  switch (result.kind) {
+    case 'object':
+      return result.object;
+    case 'list': {
+      const { info } = result.served;
+      return { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata: listMeta(result), items: result.entries.map((e) => e.object) };
+    }
+    case 'raw':
+      return Buffer.isBuffer(result.body) ? result.body.toString('utf8') : result.body;
+    default:
+      throw internalError(`a call in the process cannot be answered with "${result.kind}"`);
+  }
+}
+function asWatchEvent(event: WatchedEvent): WatchEventLike {
+  if (event.type === 'ERROR') throw new StatusError(event.object as ConstructorParameters<typeof StatusError>[0]);
+  return 'entry' in event ? { type: event.type, object: event.entry.object } : event;
+}

@@ -1,0 +1,97 @@
+/**
+ * The way of every request, whatever carried it: authenticate → impersonate → authorise → route → admission, registry, store.
+ * Adapters (HTTP, in process) make an {@link ApiRequest} and write out the {@link ApiResult}.
+ */
+import { forbiddenError } from './authorization/forbidden.ts';
+import { unauthorized } from '#machinery/status-error.ts';
+import type { Subresource } from '#api/resources.ts';
+import { RequestContext, type Services } from './context.ts';
+import { pathNotFound, verbNotAllowed } from './generic-errors.ts';
+import type { Authenticator, AuthorizationResult, Impersonator, MaybePromise, RequestInfo, UserInfo } from './interfaces.ts';
+import { isPromise } from './maybe-promise.ts';
+import { serveVerb } from './registry/verbs.ts';
+import type { ServedResource } from './registry/resource-registry.ts';
+import type { ApiRequest, ApiResult } from './request.ts';
+
+/** Serves paths outside of the resources; undefined: there is nothing at that path. */
+export type PathHandler = (request: ApiRequest, user: UserInfo) => MaybePromise<ApiResult | undefined>;
+
+export interface PipelineOptions {
+  readonly authenticator: Authenticator;
+  readonly impersonator?: Impersonator | undefined;
+  readonly services: Services;
+  readonly paths: PathHandler;
+}
+
+export class Pipeline {
+  readonly #options: PipelineOptions;
+  readonly #services: Services;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+    this.#services = options.services;
+  }
+
+  /** Rejects with a StatusError for every refusal. `onUser` hears who asks, as soon as it is known (limits, audit). */
+  async handle(request: ApiRequest, onUser?: (user: UserInfo) => void): Promise<ApiResult> {
+    const user = request.fixedUser ?? (await this.#authenticate(request));
+    onUser?.(user);
+    const decision = this.#services.authorizer.authorize({ ...request.info, user }, request.signal);
+    this.#permit(request.info, user, isPromise(decision) ? await decision : decision);
+    return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);
+  }
+
+  async #authenticate(request: ApiRequest): Promise<UserInfo> {
+    const answer = this.#options.authenticator.authenticate(request.auth, request.signal);
+    const result = isPromise(answer) ? await answer : answer;
+    if (!result) throw unauthorized();
+    const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal) ?? result.user;
+    return isPromise(user) ? await user : user;
+  }
+
+  #permit(info: RequestInfo, user: UserInfo, result: AuthorizationResult): void {
+    if (result.decision !== 'allow') throw forbiddenError({ ...info, user }, result.reason);
+  }
+
+  async #servePath(request: ApiRequest, user: UserInfo): Promise<ApiResult> {
+    const answer = await this.#options.paths(request, user);
+    if (!answer) throw pathNotFound();
+    return answer;
+  }
+
+  #serveResource(request: ApiRequest, user: UserInfo): MaybePromise<ApiResult> {
+    const { info } = request;
+    const { resources } = this.#services;
+    const delegate = resources.delegate(info.apiGroup, info.apiVersion);
+    if (delegate) return delegate.handle(request, { user });
+    const served = resources.find(info.apiGroup, info.apiVersion, info.resource);
+    if (!served) throw pathNotFound();
+    const sub = checkRoute(request, served);
+    request.checkAcceptable?.(served);
+    const ctx = new RequestContext(request, user, served, this.#services);
+    if (!sub) return served.virtual ? served.virtual(ctx) : serveVerb(ctx);
+    const handler = served.subresources.get(sub.name);
+    if (!handler) throw pathNotFound();
+    return handler(ctx);
+  }
+}
+
+/** Whether such a path and verb exist for the resource; the subresource's row where the path names one. */
+function checkRoute(request: ApiRequest, served: ServedResource): Subresource | undefined {
+  const { info } = request;
+  const { info: resource } = served;
+  const namesObject = info.verb !== 'list' && info.verb !== 'deletecollection' && info.name !== '' && info.verb !== 'watch';
+  const isNamespace = resource.plural === 'namespaces' && resource.group === '';
+  if (request.tooLong || (info.namespace !== '' && !resource.namespaced && !isNamespace)) throw pathNotFound();
+  if (info.subresource !== '') {
+    const sub = resource.subresources.find((s) => s.name === info.subresource);
+    if (!sub || (resource.namespaced && info.namespace === '')) throw pathNotFound();
+    if (!sub.verbs.includes(info.verb)) throw verbNotAllowed();
+    return sub;
+  }
+  if (!resource.verbs.includes(info.verb)) throw verbNotAllowed();
+  if (resource.namespaced && info.namespace === '' && namesObject) throw pathNotFound();
+  // Only reads and collections may span namespaces; POST and PUT need the object's own path.
+  if (info.verb === 'create' ? info.name !== '' || (resource.namespaced && info.namespace === '') : !namesObject && ['get', 'update', 'patch', 'delete'].includes(info.verb)) throw verbNotAllowed();
+  return undefined;
+}

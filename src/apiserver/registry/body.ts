@@ -1,0 +1,141 @@
+/** From a request's body to an object of the kind that is expected: upstream's `negotiate input serializer` and decoders. */
+import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
+import type { Draft } from '#base/draft.ts';
+import { badRequest, unsupportedMediaType } from '#machinery/status-error.ts';
+import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
+import { checkDepth, parseJson as parseJsonText } from '#machinery/json.ts';
+import { decodeObject } from '#machinery/protobuf.ts';
+import { parseYaml } from '#machinery/yaml.ts';
+import type { RequestContext } from '../context.ts';
+import type { RequestBody } from '../request.ts';
+import type { FieldValidation } from './options.ts';
+import type { ResourceCodec } from './resource-registry.ts';
+
+export const JSON_TYPE = 'application/json';
+export const YAML_TYPE = 'application/yaml';
+export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf';
+const ACCEPTED = [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE];
+
+export interface ExpectedKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+/** A body as a JSON value, with the text that shows what the value no longer does: repeated fields. */
+export interface RawBody {
+  readonly value: unknown;
+  readonly text?: string | undefined;
+}
+
+/** Message of a 415. */
+export function unknownFormat(accepted: readonly string[]): Error {
+  return unsupportedMediaType(`the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
+}
+
+/** The bytes a person would need to see to know what was sent: upstream's `summarizeData`. */
+function summary(bytes: Buffer): string {
+  if (bytes.length === 0) return '<empty>';
+  const cut = bytes.length > 30 ? ' ...' : '';
+  const head = bytes.subarray(0, 30);
+  return bytes[0] === 0x7b ? head.toString('latin1') + cut : head.toString('hex') + cut;
+}
+
+function unrecognized(expected: ExpectedKind, why: string, bytes: Buffer): Error {
+  return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${why} (${summary(bytes)})`);
+}
+
+/** The body's JSON value. `expected` names the kind for messages. */
+export function parseBody(body: RequestBody, expected: ExpectedKind): RawBody {
+  if (body.kind === 'value') return { value: body.value };
+  const { bytes, mediaType } = body;
+  switch (mediaType === '' ? JSON_TYPE : mediaType) {
+    case JSON_TYPE:
+      return parseJson(bytes, expected);
+    case YAML_TYPE:
+    case 'application/yml':
+    case 'text/yaml':
+      return parseYamlBody(bytes, expected);
+    case PROTOBUF_TYPE:
+      return parseProtobuf(bytes, expected);
+    default:
+      throw unknownFormat(ACCEPTED);
+  }
+}
+
+function parseJson(bytes: Buffer, expected: ExpectedKind): RawBody {
+  const text = bytes.toString('utf8');
+  try {
+    const value = parseJsonText(text);
+    checkDepth(value);
+    return { value, text };
+  } catch (err) {
+    throw unrecognized(expected, `couldn't get version/kind; json parse error: ${messageOf(err)}`, bytes);
+  }
+}
+function parseYamlBody(bytes: Buffer, expected: ExpectedKind): RawBody {
+  try {
+    return { value: parseYaml(bytes.toString('utf8')) };
+  } catch (err) {
+    throw unrecognized(expected, messageOf(err), bytes);
+  }
+}
+function parseProtobuf(bytes: Buffer, expected: ExpectedKind): RawBody {
+  try {
+    return { value: decodeObject(bytes) };
+  } catch (err) {
+    throw unrecognized(expected, messageOf(err), bytes);
+  }
+}
+
+export interface DecodeOptions {
+  readonly expected: ExpectedKind;
+  readonly codec: Pick<ResourceCodec, 'decode'>;
+  readonly fieldValidation: FieldValidation;
+}
+
+/** The object of a create or PUT: checked for its kind, typed, defaulted by the schema, and private to the request. */
+export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, options: DecodeOptions): Draft<KubeObject> {
+  const { expected } = options;
+  const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
+  const raw = parseBody(given, expected);
+  const value = raw.value;
+  const identified = identify(value, expected, given);
+  return decodeValue(ctx, identified, raw.text, options);
+}
+const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
+
+/** `apiVersion` and `kind` must be those of the request; absent ones are taken from it. */
+function identify(value: unknown, expected: ExpectedKind, body: RequestBody): unknown {
+  const own = apiVersionOf(expected.group, expected.version);
+  let meta;
+  try {
+    meta = readTypeMeta(value);
+  } catch (err) {
+    throw unrecognized(expected, messageOf(err), body.kind === 'bytes' ? body.bytes : Buffer.from(JSON.stringify(value)));
+  }
+  const { apiVersion, kind } = meta;
+  if ((kind === '' || kind === expected.kind) && (apiVersion === '' || apiVersion === own)) {
+    return kind !== '' && apiVersion !== '' ? value : { ...(value as object), kind: expected.kind, apiVersion: own };
+  }
+  const { group, version } = splitApiVersion(apiVersion || own);
+  if (kind !== '' && kind !== expected.kind) {
+    throw badRequest(cannotHandle(kind, version, expected.kind, `converting (${version}.${kind}) to (${expected.group.split('.', 1)[0] || 'core'}.${expected.kind}): unknown conversion`));
+  }
+  const data = apiVersionOf(group, version);
+  throw badRequest(`the API version in the data (${data}) does not match the expected API version (${own})`);
+}
+
+/** Types and defaults a JSON value; complaints of strict decoding become an error or warnings, as the request asks. */
+export function decodeValue(ctx: RequestContext, value: unknown, text: string | undefined, options: DecodeOptions): Draft<KubeObject> {
+  const { expected, codec, fieldValidation } = options;
+  const refuse = (why: string) => badRequest(cannotHandle(expected.kind, expected.version, expected.kind, why));
+  let decoded;
+  try {
+    decoded = codec.decode(value, fieldValidation === 'Ignore' ? undefined : text);
+  } catch (err) {
+    throw refuse(messageOf(err));
+  }
+  if (decoded.strict.length && fieldValidation === 'Strict') throw refuse(strictReason(decoded.strict));
+  if (fieldValidation === 'Warn') for (const complaint of decoded.strict) ctx.warn(complaint);
+  return decoded.object;
+}

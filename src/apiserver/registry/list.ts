@@ -1,0 +1,102 @@
+/** Lists a resource. Source: the API concepts page, "Semantics for get and list", "Retrieving large results sets in chunks". */
+import type { KubeObject } from '#api/object.ts';
+import { badRequest, expired, StatusError, timeout } from '#machinery/status-error.ts';
+import { ExpiredError } from '#store/cache-watch.ts';
+import type { Entry } from '#store/entry.ts';
+import { listPrefix, objectKey } from '#store/keys.ts';
+import type { RequestContext } from '../context.ts';
+import type { ListResult } from '../request.ts';
+import { decodeContinue, encodeContinue, tokenExpired, type ContinueToken } from './continue-token.ts';
+import type { CacheEntry, ObjectStorage } from './object-cache.ts';
+import { listOptions, parseResourceVersion, type ListOptions } from './options.ts';
+import type { ServedResource } from './resource-registry.ts';
+import { selectionOf, type Selection } from './selection.ts';
+
+/** How long a read waits for a revision that the cache has not seen: upstream's three seconds. */
+const WAIT_FOR_REVISION_MS = 3_000;
+
+export type Select = (entry: Entry<KubeObject>) => boolean;
+/** A selection on entries of the cache; undefined selects everything. */
+export function selectOf(served: ServedResource, selection: Selection): Select | undefined {
+  return selection.empty ? undefined : (entry) => selection.matches(served.codec.fromStorage(entry).object);
+}
+
+export async function listObjects(ctx: RequestContext): Promise<ListResult> {
+  const options = listOptions(ctx.request.query, false);
+  const selection = selectionOf(ctx.served, options.labelSelector, options.fieldSelector);
+  return listSelected(ctx, options, selection);
+}
+
+export async function listSelected(ctx: RequestContext, options: ListOptions, selection: Selection): Promise<ListResult> {
+  const { served } = ctx;
+  const storage = served.storage!;
+  const prefix = listPrefix(served.info, ctx.namespace);
+  const token = options.continue === '' ? undefined : continueToken(options, prefix);
+  const exact = token ? (token.revision > 0 ? token.revision : undefined) : await settleRevision(ctx, options);
+  if (!token && selection.name !== undefined && (ctx.namespace !== '' || !served.info.namespaced) && exact === undefined) return single(ctx, selection);
+  try {
+    const page = storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });
+    const last = page.entries.at(-1);
+    return {
+      kind: 'list',
+      served,
+      entries: page.entries.map((e) => served.codec.fromStorage(e)),
+      resourceVersion: String(page.revision),
+      ...(page.next !== undefined && last ? { continue: encodeContinue(last.key, prefix, page.revision) } : {}),
+      ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
+    };
+  } catch (err) {
+    if (!(err instanceof ExpiredError)) throw err;
+    throw token ? tokenExpired(token, prefix) : expired('The resourceVersion for the provided list is too old.');
+  }
+}
+
+function continueToken(options: ListOptions, prefix: string): ContinueToken {
+  if (options.resourceVersion !== '' && options.resourceVersion !== '0') throw badRequest('specifying resource version is not allowed when using continue');
+  return decodeContinue(options.continue, prefix);
+}
+
+/** Waits until the cache can answer; returns the revision that the list must be at exactly, undefined for the newest. */
+async function settleRevision(ctx: RequestContext, options: ListOptions): Promise<number | undefined> {
+  const storage = ctx.served.storage!;
+  if (options.resourceVersion === '') {
+    await storage.freshen(undefined, ctx.signal);
+    return undefined;
+  }
+  const revision = parseResourceVersion(options.resourceVersion);
+  if (revision === 0) return undefined;
+  await reach(ctx, storage, revision);
+  const exact = options.resourceVersionMatch === 'Exact' || (options.resourceVersionMatch === '' && options.limit > 0);
+  return exact ? revision : undefined;
+}
+
+/** Resolves when the cache is at `revision`; refuses a revision that does not come. */
+export async function reach(ctx: RequestContext, storage: ObjectStorage, revision: number): Promise<void> {
+  if (storage.revision >= revision) return;
+  const late = new AbortController();
+  const timer = ctx.services.clock.after(WAIT_FOR_REVISION_MS, () => late.abort());
+  try {
+    await storage.freshen(revision, AbortSignal.any([late.signal, ctx.signal]));
+  } catch (err) {
+    if (!late.signal.aborted) throw err;
+    throw tooLargeVersion(revision, storage.revision);
+  } finally {
+    timer.cancel();
+  }
+}
+function tooLargeVersion(asked: number, current: number): StatusError {
+  const { status } = timeout(`Too large resource version: ${asked}, current: ${current}`, 1);
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  return new StatusError({ ...status, details: { ...status.details, causes } });
+}
+
+/** A list that can hold one object only needs no scan. */
+function single(ctx: RequestContext, selection: Selection): ListResult {
+  const { served } = ctx;
+  const storage = served.storage!;
+  const name = selection.name!;
+  const stored = name === '' ? undefined : storage.get(objectKey(served.info, ctx.namespace, name));
+  const entry = stored && served.codec.fromStorage(stored);
+  const entries: readonly CacheEntry[] = entry && selection.matches(entry.object) ? [entry] : [];
+  return { kind: 'list', served, entries, resourceVersion: String(storage.revision) };
+}

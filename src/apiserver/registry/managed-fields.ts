@@ -1,0 +1,83 @@
+/** Who owns which field, booked on every write (server-side apply, KEP-555). */
+import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import type { Draft } from '#base/draft.ts';
+import { applyPatch } from '#machinery/apply/apply-patch.ts';
+import { excludeFields, type FieldFilter } from '#machinery/apply/field-filter.ts';
+import { equalButForTimes } from '#machinery/apply/managed-fields.ts';
+import { managerName } from '#machinery/apply/manager-name.ts';
+import { updateManagedFields, type FieldManagement } from '#machinery/apply/update.ts';
+import { jsonEqual, type JsonObject } from '#machinery/patch/json.ts';
+import { badRequest } from '#machinery/status-error.ts';
+import type { RequestContext } from '../context.ts';
+import type { WriteOptions } from './options.ts';
+import { hasStatus } from './subresource-split.ts';
+
+const WITHOUT_STATUS = excludeFields('status');
+const WITHOUT_SPEC = excludeFields('spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences');
+
+/** Leaves out what the endpoint resets: nobody comes to own a field by a write that has no effect on it. */
+function filterOf(ctx: RequestContext, subresource: string): FieldFilter | undefined {
+  if (subresource === 'status') return WITHOUT_SPEC;
+  return subresource === '' && hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;
+}
+
+function management(ctx: RequestContext, manager: string, subresource: string): FieldManagement {
+  const { info, codec } = ctx.served;
+  return {
+    ...codec.apply,
+    apiVersion: apiVersionOf(info.group, info.version),
+    kind: info.kind,
+    subresource,
+    manager,
+    now: ctx.services.clock.now(),
+    filter: filterOf(ctx, subresource),
+  };
+}
+
+export interface TrackArgs {
+  readonly live: KubeObject | undefined;
+  readonly draft: Draft<KubeObject>;
+  /** The `fieldManager` parameter; '' for none. */
+  readonly fieldManager: string;
+  readonly subresource: string;
+}
+/** Books what the draft changes on the request's manager: sets `metadata.managedFields`. */
+export function trackFields(ctx: RequestContext, args: TrackArgs): void {
+  const manager = managerName(args.fieldManager, ctx.request.auth.header('user-agent'));
+  const entries = updateManagedFields(args.live, args.draft, management(ctx, manager, args.subresource));
+  if (entries) args.draft.metadata.managedFields = entries as Draft<typeof entries>;
+  else delete args.draft.metadata.managedFields;
+}
+
+export interface ApplyArgs {
+  readonly live: KubeObject | undefined;
+  readonly patch: unknown;
+  readonly options: WriteOptions;
+  readonly subresource: string;
+}
+/** The object after a server-side apply, typed and defaulted, with its managed fields. */
+export function applyFields(ctx: RequestContext, args: ApplyArgs): Draft<KubeObject> {
+  const { options } = args;
+  const applied = applyPatch(args.live, args.patch, { ...management(ctx, options.fieldManager, args.subresource), force: options.force });
+  let decoded;
+  try {
+    decoded = ctx.served.codec.decode(applied.object);
+  } catch (err) {
+    throw badRequest(err instanceof Error ? err.message : String(err));
+  }
+  const draft = decoded.object;
+  if (!draft.metadata.name) draft.metadata.name = ctx.name;
+  // Decoding copied the entries: the very list of the live object says that nothing changed hands.
+  if (applied.object.metadata.managedFields) draft.metadata.managedFields = applied.object.metadata.managedFields as Draft<typeof applied.object.metadata.managedFields>;
+  return draft;
+}
+
+/** Whether two states differ in nothing but the times of their managed fields: such a write is none. */
+export function sameButTimes(a: KubeObject, b: KubeObject): boolean {
+  if (!equalButForTimes(a.metadata.managedFields, b.metadata.managedFields)) return false;
+  return jsonEqual(withoutManagers(a), withoutManagers(b));
+}
+function withoutManagers(object: KubeObject): JsonObject {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata } as unknown as JsonObject;
+}

@@ -1,0 +1,142 @@
+/**
+ * Patches an object in one of four ways: JSON patch (RFC 6902), JSON merge patch (RFC 7386), strategic merge patch and
+ * server-side apply. Upstream's patch handler. A lost race is tried again; a patch that names a resourceVersion is not.
+ */
+import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import type { Draft } from '#base/draft.ts';
+import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
+import { strictReason } from '#machinery/decode.ts';
+import { checkDepth, parseJson } from '#machinery/json.ts';
+import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
+import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
+import { applyStrategicMergePatch } from '#machinery/patch/strategic-merge.ts';
+import { badRequest, invalid } from '#machinery/status-error.ts';
+import { parseYaml } from '#machinery/yaml.ts';
+import type { RequestContext } from '../context.ts';
+import type { ApiRequest, ObjectResult, RequestBody } from '../request.ts';
+import { unknownFormat, type ExpectedKind } from './body.ts';
+import { applyFields } from './managed-fields.ts';
+import { checkName } from './object-meta.ts';
+import { writeOptions, type WriteOptions } from './options.ts';
+import type { ResourceCodec } from './resource-registry.ts';
+import { updateObject } from './update.ts';
+
+export const JSON_PATCH = 'application/json-patch+json';
+export const MERGE_PATCH = 'application/merge-patch+json';
+export const STRATEGIC_PATCH = 'application/strategic-merge-patch+json';
+export const APPLY_PATCH = 'application/apply-patch+yaml';
+
+/** A patch that was read: how it changes an object of the wire. */
+export interface ReadPatch {
+  readonly type: string;
+  readonly value: unknown;
+  /** Complaints about the patch itself in strict decoding. */
+  readonly strict: readonly string[];
+}
+
+export function patchTypes(codec: Pick<ResourceCodec, 'structType'>): readonly string[] {
+  return [JSON_PATCH, MERGE_PATCH, ...(codec.structType ? [STRATEGIC_PATCH] : []), APPLY_PATCH];
+}
+
+/** Refuses a media type that is no patch of this resource: before anything else is looked at. */
+export function checkPatchType(request: ApiRequest, codec: Pick<ResourceCodec, 'structType'>): string {
+  const types = patchTypes(codec);
+  if (!types.includes(request.contentType)) throw unknownFormat(types);
+  return request.contentType;
+}
+
+export async function readPatch(request: ApiRequest, type: string): Promise<ReadPatch> {
+  const body = await request.readBody();
+  if (!body || (body.kind === 'bytes' && body.bytes.length === 0)) throw badRequest(type === APPLY_PATCH ? 'error decoding YAML: EOF' : 'unexpected end of JSON input');
+  const value = body.kind === 'value' ? body.value : type === APPLY_PATCH ? parseApply(body) : parsePatchJson(body);
+  if (type !== JSON_PATCH && type !== APPLY_PATCH && (value === null || typeof value !== 'object' || Array.isArray(value))) {
+    throw badRequest(`json: cannot unmarshal ${Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value} into Go value of type map[string]interface {}`);
+  }
+  return { type, value, strict: type === JSON_PATCH ? unknownJsonPatchFields(value) : [] };
+}
+function parsePatchJson(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
+  const text = body.bytes.toString('utf8');
+  try {
+    const value = parseJson(text);
+    checkDepth(value);
+    return value;
+  } catch (err) {
+    throw badRequest(err instanceof Error ? err.message : String(err));
+  }
+}
+function parseApply(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
+  try {
+    return parseYaml(body.bytes.toString('utf8'));
+  } catch (err) {
+    throw badRequest(`error decoding YAML: ${err instanceof Error ? err.message : String(err)}`);
+  }
+}
+
+/** What is patched: the kind on the wire and its decoder. */
+export interface PatchTarget {
+  readonly expected: ExpectedKind;
+  readonly codec: Pick<ResourceCodec, 'structType' | 'decode'>;
+}
+
+/** The patched object, typed again; the argument stays as it is. */
+export function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, target: PatchTarget, options: WriteOptions): Draft<KubeObject> {
+  const value = applyByType(patch, object, target);
+  const shown = () => JSON.stringify(patch.type === STRATEGIC_PATCH ? patch.value : value);
+  const refuse = (why: string) => invalid({ group: '', kind: '' }, '', [invalidValue(fieldPath('patch'), shown(), why)]);
+  let decoded;
+  try {
+    decoded = target.codec.decode(value);
+  } catch (err) {
+    throw refuse(err instanceof Error ? err.message : String(err));
+  }
+  const strict = [...patch.strict, ...decoded.strict];
+  if (strict.length && options.fieldValidation === 'Strict') throw refuse(strictReason(strict));
+  if (options.fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
+  return decoded.object;
+}
+function applyByType(patch: ReadPatch, object: KubeObject, target: PatchTarget): unknown {
+  switch (patch.type) {
+    case JSON_PATCH:
+      return applyJsonPatch(object, patch.value);
+    case MERGE_PATCH:
+      return applyMergePatch(object, patch.value);
+    default:
+      return applyStrategicMergePatch(object, patch.value, target.codec.structType!);
+  }
+}
+
+/** PATCH of a resource or of a subresource that is the object itself. */
+export async function patchObject(ctx: RequestContext, subresource: string): Promise<ObjectResult> {
+  const { served, request } = ctx;
+  const { info } = served;
+  const type = checkPatchType(request, served.codec);
+  const apply = type === APPLY_PATCH;
+  const options = writeOptions(request.query, 'PatchOptions', apply);
+  const patch = await readPatch(request, type);
+  const target: PatchTarget = { expected: { group: info.group, version: info.version, kind: info.kind }, codec: served.codec };
+  if (apply) checkApplied(ctx, patch.value, apiVersionOf(info.group, info.version));
+  return updateObject(ctx, {
+    name: ctx.name,
+    options,
+    optionsKind: 'PatchOptions',
+    subresource,
+    allowCreate: apply && subresource === '',
+    applied: apply,
+    source: (existing) => {
+      const draft = apply ? applyFields(ctx, { live: existing, patch: patch.value, options, subresource }) : patched(ctx, patch, existing!, target, options);
+      checkName(draft, ctx.name, ctx.namespace);
+      return draft;
+    },
+  });
+}
+
+/** An applied configuration must name what it is; identity that it leaves out is the URL's. */
+function checkApplied(ctx: RequestContext, value: unknown, own: string): void {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw badRequest('error decoding YAML: the patch is not an object');
+  const { apiVersion, kind, metadata } = value as { apiVersion?: unknown; kind?: unknown; metadata?: { name?: unknown; managedFields?: unknown } | null };
+  if (typeof apiVersion !== 'string' || apiVersion === '') throw badRequest("apiVersion must be set");
+  if (typeof kind !== 'string' || kind === '') throw badRequest("kind must be set");
+  if (apiVersion !== own) throw badRequest(`Incorrect version specified in apply patch. Specified patch version: ${apiVersion}, expected: ${own}`);
+  if (metadata?.managedFields !== undefined && metadata.managedFields !== null) throw badRequest('metadata.managedFields must be nil');
+  if (metadata?.name !== undefined && metadata.name !== ctx.name) throw badRequest(`the name of the object (${String(metadata.name)}) does not match the name on the URL (${ctx.name})`);
+}

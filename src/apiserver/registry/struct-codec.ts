@@ -1,0 +1,26 @@
+/** The codec of a built-in kind: everything follows from its Go type in the table of facts. */
+import type { KubeObject } from '#api/object.ts';
+import type { StructType } from '#api/schema.ts';
+import type { Draft } from '#base/draft.ts';
+import { structSchema, zeroObject } from '#machinery/apply/struct-schema.ts';
+import { decodeInto, normalise, strictMessages } from '#machinery/decode.ts';
+import type { ResourceCodec } from './resource-registry.ts';
+
+export function structCodec(type: StructType): ResourceCodec {
+  let apply: ResourceCodec['apply'] | undefined;
+  return {
+    structType: type,
+    get apply() {
+      return (apply ??= { schema: structSchema(type), zero: zeroObject(type) });
+    },
+    decode(value, text) {
+      const { object, unknown, errors } = decodeInto(type, value);
+      if (errors.length) throw new Error(errors[0]);
+      const strict = text === undefined ? unknown.map((path) => `unknown field ${JSON.stringify(path)}`) : strictMessages(unknown, text, type);
+      return { object: normalise(type, object) as unknown as Draft<KubeObject>, strict };
+    },
+    normalise: (object) => normalise(type, object) as unknown as Draft<KubeObject>,
+    toStorage: (object) => object,
+    fromStorage: (entry) => entry,
+  };
+}

@@ -1,0 +1,174 @@
+/** Changes an object: upstream's update handler and `Store.Update`, for PUT, every kind of patch, and subresources that write. */
+import type { KubeObject } from '#api/object.ts';
+import { draftOf, type Draft } from '#base/draft.ts';
+import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
+import { deepEqual, validateObjectMetaUpdate } from '#machinery/object-meta.ts';
+import { conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
+import { RevisionConflictError } from '#store/contract.ts';
+import { objectKey } from '#store/keys.ts';
+import type { RequestContext } from '../context.ts';
+import type { MaybePromise } from '../interfaces.ts';
+import { isPromise } from '../maybe-promise.ts';
+import type { ObjectResult } from '../request.ts';
+import { admissionAttributes } from './admit.ts';
+import { createObject } from './create.ts';
+import { sameButTimes, trackFields } from './managed-fields.ts';
+import { dedupOwnerReferences, keepSystemFields } from './object-meta.ts';
+import type { CacheEntry } from './object-cache.ts';
+import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
+import { resultOf } from './result.ts';
+import { keepForeignFields } from './subresource-split.ts';
+
+export interface UpdateArgs {
+  readonly name: string;
+  readonly options: WriteOptions;
+  readonly optionsKind: WriteKind;
+  /** '' for the main resource. */
+  readonly subresource: string;
+  /**
+   * The new object, private to the request, from the one that is stored; asked again when the write lost a race. `existing` is
+   * undefined only where {@link allowCreate} is set.
+   */
+  source(existing: KubeObject | undefined): MaybePromise<Draft<KubeObject>>;
+  /** A missing object is created. */
+  readonly allowCreate: boolean;
+  /** Server-side apply writes the managed fields itself. */
+  readonly applied?: boolean;
+  /** Called with the object that is about to be written; throws to refuse. Subresources have rules of their own. */
+  check?(next: KubeObject, old: KubeObject): void;
+  /** The object as admission sees it, where that is not the object itself (a Scale). */
+  readonly admissionKind?: { readonly group: string; readonly version: string; readonly kind: string };
+}
+
+export async function updateObject(ctx: RequestContext, args: UpdateArgs): Promise<ObjectResult> {
+  const { served } = ctx;
+  const storage = served.storage!;
+  const key = objectKey(served.info, ctx.namespace, args.name);
+  await storage.freshen(undefined, ctx.signal);
+  for (;;) {
+    ctx.signal.throwIfAborted();
+    const stored = storage.get(key);
+    try {
+      if (!stored) return await createInstead(ctx, args);
+      return await updateOnce(ctx, args, key, stored);
+    } catch (err) {
+      // Another write came between: the cache has it already, begin again from there.
+      if (!(err instanceof RevisionConflictError)) throw err;
+    }
+  }
+}
+
+async function createInstead(ctx: RequestContext, args: UpdateArgs): Promise<ObjectResult> {
+  const { info } = ctx.served;
+  if (!args.allowCreate) throw notFound({ group: info.group, resource: info.plural }, args.name);
+  const draft = await args.source(undefined);
+  if (draft.metadata.uid) throw uidConflict(ctx, args.name, draft.metadata.uid, '');
+  if (Number(draft.metadata.resourceVersion ?? 0) !== 0) throw notFound({ group: info.group, resource: info.plural }, args.name);
+  return createObject(ctx, { draft, options: args.options, optionsKind: args.optionsKind, applied: args.applied ?? false });
+}
+
+/** Upstream's storage error for a UID that is not the stored one's. */
+function uidConflict(ctx: RequestContext, name: string, asked: string, stored: string): Error {
+  const { info } = ctx.served;
+  const key = objectKey(info, ctx.namespace, name);
+  const why = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${asked}, UID in object meta: ${stored}`;
+  return conflict({ group: info.group, resource: info.plural }, name, why);
+}
+
+async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, stored: CacheEntry): Promise<ObjectResult> {
+  const { served, services } = ctx;
+  const { options, subresource } = args;
+  const old = served.codec.fromStorage(stored).object;
+  const made = args.source(old);
+  const draft = isPromise(made) ? await made : made;
+  settleVersion(ctx, args.name, draft, old);
+  served.strategy.default?.(draft);
+  if (!args.applied) trackFields(ctx, { live: old, draft, fieldManager: options.fieldManager, subresource });
+  const attributes = services.admission.handles('UPDATE')
+    ? admissionAttributes(ctx, { operation: 'UPDATE', subresource, name: args.name, object: draft, oldObject: old, options: writeOptionsObject(args.optionsKind, options), dryRun: options.dryRun, kind: args.admissionKind })
+    : undefined;
+  if (attributes) {
+    const admitted = services.admission.admit(attributes, ctx.signal);
+    if (isPromise(admitted)) await admitted;
+  }
+  dedupOwnerReferences(draft, ctx, attributes !== undefined);
+  prepareForUpdate(ctx, args, draft, old);
+  args.check?.(draft, old);
+  if (attributes) {
+    const validated = services.admission.validate(attributes, ctx.signal);
+    if (isPromise(validated)) await validated;
+  }
+  return commit(ctx, args, { key, stored, draft, old });
+}
+
+/** The resourceVersion that the client wrote its change for, against the stored one; the UID likewise. */
+function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject): void {
+  const { info, strategy } = ctx.served;
+  const gr = { group: info.group, resource: info.plural };
+  const meta = draft.metadata;
+  if (meta.uid && meta.uid !== old.metadata.uid) throw uidConflict(ctx, name, meta.uid, old.metadata.uid ?? '');
+  const asked = meta.resourceVersion ?? '';
+  if (asked !== '' && !/^\d+$/.test(asked)) {
+    throw invalid({ group: info.group, kind: info.kind }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), asked, `strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`)]);
+  }
+  if (asked === '' || asked === '0') {
+    if (strategy.allowUnconditionalUpdate === false) {
+      throw invalid({ group: info.group, kind: info.kind }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), 0, 'must be specified for an update')]);
+    }
+  } else if (asked !== old.metadata.resourceVersion) throw conflict(gr, name, MODIFIED);
+  meta.resourceVersion = old.metadata.resourceVersion;
+}
+
+function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
+  const { info, strategy } = ctx.served;
+  const { subresource } = args;
+  const strategyContext = ctx.strategyContext(subresource);
+  if (info.namespaced) draft.metadata.namespace ||= old.metadata.namespace;
+  keepSystemFields(draft, old);
+  keepForeignFields(draft, old, info, subresource);
+  strategy.prepareForUpdate?.(draft, old, strategyContext);
+  countGeneration(draft, old, strategy.generationFields ?? []);
+  const validate = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate) : strategy.validateUpdate;
+  const errors = [...validateObjectMetaUpdate(draft.metadata, old.metadata), ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
+  if (errors.length) throw invalid({ group: info.group, kind: info.kind }, args.name, errors);
+}
+
+function countGeneration(draft: Draft<KubeObject>, old: KubeObject, fields: readonly string[]): void {
+  if (fields.length === 0) return;
+  const next = draft as unknown as Readonly<Record<string, unknown>>;
+  const before = old as unknown as Readonly<Record<string, unknown>>;
+  if (fields.some((f) => !deepEqual(next[f], before[f]))) draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
+}
+
+interface Commit {
+  readonly key: string;
+  readonly stored: CacheEntry;
+  readonly draft: Draft<KubeObject>;
+  readonly old: KubeObject;
+}
+async function commit(ctx: RequestContext, args: UpdateArgs, c: Commit): Promise<ObjectResult> {
+  const storage = ctx.served.storage!;
+  const { stored } = c;
+  const draft = ctx.served.codec.normalise(c.draft);
+  if (lastFinalizerGone(ctx, draft, c.old)) {
+    if (args.options.dryRun) return { kind: 'object', code: 200, object: draft };
+    await storage.delete(c.key, stored.revision);
+    return { kind: 'object', code: 200, object: draft };
+  }
+  if (sameButTimes(draft, c.old)) return resultOf(ctx, stored, 200);
+  if (args.options.dryRun) return { kind: 'object', code: 200, object: draft };
+  const toStore = await ctx.served.codec.toStorage(draft);
+  return resultOf(ctx, await storage.update(c.key, toStore, stored.revision), 200);
+}
+
+/** An object under deletion whose last finalizer this update takes away is deleted instead of written. */
+export function lastFinalizerGone(ctx: RequestContext, next: KubeObject, old: KubeObject): boolean {
+  if (old.metadata.deletionTimestamp === undefined || (next.metadata.finalizers?.length ?? 0) > 0) return false;
+  if (isNamespace(ctx) && ((next as { spec?: { finalizers?: readonly string[] } }).spec?.finalizers?.length ?? 0) > 0) return false;
+  return (old.metadata.deletionGracePeriodSeconds ?? 0) === 0;
+}
+export function isNamespace(ctx: RequestContext): boolean {
+  return ctx.served.info.plural === 'namespaces' && ctx.served.info.group === '';
+}
+/** A private copy of a stored object to be changed. */
+export const editable = (object: KubeObject): Draft<KubeObject> => draftOf(object);

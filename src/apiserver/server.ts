@@ -1,0 +1,262 @@
+/**
+ * The API server as a component: watch caches over a store, the pipeline over them, HTTPS and in-process calls on top.
+ *
+ * ```
+ *   HTTPS ──▶ request-handler ─┐                                   ┌─▶ registry ─▶ watch cache ─▶ store
+ *                              ├─▶ pipeline: authn ▸ authz ▸ route ─┤
+ *   in process ────────────────┘                                   └─▶ subresources, discovery, health, …
+ * ```
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import { logger } from '#base/logger.ts';
+import type { Store } from '#store/contract.ts';
+import { WatchCache, type ValueTransformer } from '#store/watch-cache.ts';
+import { admissionChain, type AdmissionChain } from './admission-chain.ts';
+import type { Services } from './context.ts';
+import type { HealthCheck } from './http/health.ts';
+import { HttpServer, type TlsFiles } from './http/http-server.ts';
+import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
+import { ServerMetrics } from './http/metrics.ts';
+import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
+import { pathHandler, type VersionInfo } from './http/paths.ts';
+import { RequestHandler, type AuditSink } from './http/request-handler.ts';
+import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
+import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersonator, Loopback, ObjectReader, RuleResolver, TokenAuthenticator, TokenIssuer, UserInfo } from './interfaces.ts';
+import { Pipeline, type PathHandler } from './pipeline.ts';
+import { builtinResources, storedPrefixes } from './registry/builtin.ts';
+import { CacheReader } from './registry/cache-reader.ts';
+import type { ObjectStorage } from './registry/object-cache.ts';
+import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
+import type { ComponentHealth } from './subresources/component-statuses.ts';
+import type { NodeProxy } from './subresources/node-proxy.ts';
+
+const log = logger('kube-apiserver');
+
+/** What the parts that plug in may use. The reader is complete when they are made. */
+export interface ServerParts {
+  readonly reader: ObjectReader;
+  /** Calls of the server to itself, as `system:apiserver`. Works once the server is ready. */
+  readonly loopback: Loopback;
+  readonly resources: ResourceRegistry;
+  readonly clock: Clock;
+}
+/** Who asks and what they may do. */
+export interface SecurityParts {
+  readonly authenticator: Authenticator;
+  readonly impersonator?: Impersonator | undefined;
+  readonly authorizer: Authorizer;
+  readonly rules?: RuleResolver | undefined;
+  readonly tokens?: TokenAuthenticator | undefined;
+  readonly tokenIssuer?: TokenIssuer | undefined;
+  /** The server's own token audiences. */
+  readonly audiences?: readonly string[] | undefined;
+  /** More paths: `/openid/v1/jwks`, … */
+  readonly paths?: ReadonlyMap<string, PathHandler> | undefined;
+  /** Called when the server stops. */
+  stop?(): void;
+}
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Absent: in-process calls only. */
+  readonly http?: { readonly host: string; readonly port: number; readonly tls: TlsFiles } | undefined;
+  readonly security: (parts: ServerParts) => SecurityParts;
+  readonly admission: (parts: ServerParts & SecurityParts) => readonly AdmissionPlugin[];
+  readonly openapi: (resources: ResourceRegistry) => OpenApiSource;
+  readonly nodeProxy?: NodeProxy | undefined;
+  readonly version?: VersionInfo | undefined;
+  /** Host and port under which Pods reach the API server. Default: where it listens. */
+  readonly serverAddress?: string | undefined;
+  readonly components?: readonly ComponentHealth[] | undefined;
+  /** Checks of `/readyz` and `/healthz` besides the server's own. */
+  readonly healthChecks?: readonly HealthCheck[] | undefined;
+  readonly inFlight?: InFlightLimits | undefined;
+  readonly audit?: AuditSink | undefined;
+  /** Encryption at rest of what lies under a prefix; undefined: as it is. */
+  readonly transformer?: ((prefix: string) => ValueTransformer | undefined) | undefined;
+  /** How many changes a resource's watch cache keeps. */
+  readonly watchCacheCapacity?: number | undefined;
+  readonly requestTimeoutMs?: number | undefined;
+  readonly bodyTimeoutMs?: number | undefined;
+  readonly minRequestTimeoutSeconds?: number | undefined;
+  readonly uid?: (() => string) | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+export const DEFAULT_VERSION: VersionInfo = {
+  major: '1',
+  minor: '36',
+  gitVersion: 'v1.36.0+podyard',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: `node ${process.version}`,
+  compiler: 'node',
+  platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+};
+const REQUEST_TIMEOUT_MS = 60_000;
+const BODY_TIMEOUT_MS = 30_000;
+const MIN_REQUEST_TIMEOUT_SECONDS = 1_800;
+
+export const APISERVER_USER: UserInfo = { name: 'system:apiserver', uid: '', groups: ['system:masters', 'system:authenticated'] };
+const LOOPBACK_CALLER: LocalCaller = { user: APISERVER_USER, userAgent: 'kube-apiserver' };
+
+/** What exists between start and stop. */
+interface Running {
+  readonly inProcess: InProcessServer;
+  readonly http: HttpServer | undefined;
+  readonly handler: RequestHandler;
+  readonly security: SecurityParts;
+}
+
+export class ApiServer implements Component {
+  readonly name = 'kube-apiserver';
+  readonly resources = new DynamicResourceRegistry();
+  readonly metrics = new ServerMetrics();
+  readonly reader: ObjectReader;
+  readonly failed: Promise<Error>;
+  readonly #options: ApiServerOptions;
+  readonly #caches = new Map<string, WatchCache>();
+  readonly #reader: CacheReader;
+  #running: Running | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+    for (const prefix of storedPrefixes()) this.#caches.set(prefix, this.#makeCache(prefix));
+    this.#reader = new CacheReader((prefix) => this.storageOf(prefix));
+    this.reader = this.#reader;
+    this.failed = Promise.race([...this.#caches.values()].map((cache) => cache.failed));
+  }
+
+  /** The port that HTTPS listens on. */
+  get port(): number {
+    if (!this.#running?.http) throw new Error('the API server does not listen: it is not started, or was made without HTTP');
+    return this.#running.http.port;
+  }
+  /** The watch cache of a prefix. */
+  storageOf(prefix: string): ObjectStorage {
+    const cache = this.#caches.get(prefix);
+    if (!cache) throw new Error(`no resource is stored under "${prefix}"`);
+    return cache;
+  }
+  /** Opens the watch cache of one more prefix: custom resources. */
+  async addStorage(prefix: string, signal: AbortSignal): Promise<ObjectStorage> {
+    const cache = this.#caches.get(prefix) ?? this.#makeCache(prefix);
+    if (!this.#caches.has(prefix)) {
+      this.#caches.set(prefix, cache);
+      await cache.start(signal);
+    }
+    return cache;
+  }
+  async removeStorage(prefix: string): Promise<void> {
+    const cache = this.#caches.get(prefix);
+    this.#caches.delete(prefix);
+    await cache?.stop();
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#caches.values()].map((cache) => cache.start(signal)));
+    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix)));
+    this.#running = this.#assemble();
+    await this.#running.http?.start();
+    log.info({ port: this.#running.http?.port }, 'The API server is ready');
+  }
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /** A call of the process itself, as `caller`. */
+  call(call: ApiCallLike, caller: LocalCaller, signal?: AbortSignal): Promise<unknown> {
+    return this.#started().inProcess.call(call, caller, signal);
+  }
+  watch(call: ApiCallLike, caller: LocalCaller, signal: AbortSignal): AsyncIterable<readonly WatchEventLike[]> {
+    return this.#started().inProcess.watch(call, caller, signal);
+  }
+  /** Takes another serving certificate. */
+  setTls(tls: TlsFiles): void {
+    this.#started().http?.setTls(tls);
+  }
+
+  #started(): Running {
+    if (!this.#running) throw new Error('the API server is not started');
+    return this.#running;
+  }
+  #makeCache(prefix: string): WatchCache {
+    const { store, clock, watchCacheCapacity, transformer } = this.#options;
+    const transform = transformer?.(prefix);
+    return new WatchCache({ store, prefix, clock, ...(watchCacheCapacity === undefined ? {} : { capacity: watchCacheCapacity }), ...(transform ? { transformer: transform } : {}) });
+  }
+
+  #assemble(): Running {
+    const o = this.#options;
+    const loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
+    const parts: ServerParts = { reader: this.reader, loopback, resources: this.resources, clock: o.clock };
+    const security = o.security(parts);
+    const chain = admissionChain(o.admission({ ...parts, ...security }));
+    const services = this.#services(security, chain);
+    const paths = pathHandler({
+      resources: this.resources,
+      serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,
+      version: o.version ?? DEFAULT_VERSION,
+      health: this.#health(),
+      metrics: this.metrics,
+      openapi: new OpenApiPaths(this.resources, o.openapi(this.resources)),
+      extra: security.paths,
+    });
+    const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths });
+    const requestTimeoutMs = o.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    const handler = new RequestHandler({
+      pipeline, resources: this.resources, clock: o.clock, metrics: this.metrics, audit: o.audit, requestTimeoutMs,
+      inFlight: o.inFlight ?? DEFAULT_IN_FLIGHT, bodyTimeoutMs: o.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
+    });
+    return {
+      security,
+      handler,
+      inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs),
+      http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
+    };
+  }
+
+  #services(security: SecurityParts, admission: AdmissionChain): Services {
+    const o = this.#options;
+    return {
+      clock: o.clock,
+      resources: this.resources,
+      admission,
+      authorizer: security.authorizer,
+      reader: this.reader,
+      uid: o.uid ?? randomUUID,
+      random: o.random ?? Math.random,
+      rules: security.rules,
+      audiences: security.audiences ?? [],
+      components: o.components ?? [],
+      tokenAuthenticator: security.tokens,
+      tokenIssuer: security.tokenIssuer,
+      nodeProxy: o.nodeProxy,
+      minRequestTimeoutSeconds: o.minRequestTimeoutSeconds ?? MIN_REQUEST_TIMEOUT_SECONDS,
+    };
+  }
+
+  #health(): Parameters<typeof pathHandler>[0]['health'] {
+    const ping: HealthCheck = { name: 'ping', check: () => true };
+    const store: HealthCheck = { name: 'etcd', check: () => [...this.#caches.values()].every((cache) => cache.failure === undefined) };
+    const shutdown: HealthCheck = { name: 'shutdown', check: () => this.#stopping === undefined };
+    const informers: HealthCheck = { name: 'informer-sync', check: () => this.#running !== undefined };
+    const more = this.#options.healthChecks ?? [];
+    return { livez: () => [ping, store], healthz: () => [ping, store, ...more], readyz: () => [ping, store, informers, ...more, shutdown] };
+  }
+
+  async #stop(): Promise<void> {
+    const running = this.#running;
+    running?.inProcess.shutDown();
+    await running?.http?.stop();
+    running?.security.stop?.();
+    this.#reader.stop();
+    await Promise.all([...this.#caches.values()].map((cache) => cache.stop()));
+  }
+}

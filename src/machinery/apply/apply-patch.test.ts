@@ -116,6 +116,28 @@ test('applyPatch removes list items, keeps what others put into them', () => {
   assert.deepEqual((live as unknown as Loose).spec, { containers: [{ name: 'b', tty: true }, { name: 'c', image: 'i' }] });
 });
 
+test('applyPatch takes along what a controller put into an item that goes', () => {
+  let live = applied(undefined, 'Pod', { spec: { containers: [{ name: 'a' }, { name: 'b', image: 'i' }] } }, 'one');
+  live = updated(live, 'Pod', { spec: { containers: [{ name: 'a' }, { name: 'b', image: 'i', env: [{ name: 'X', value: '1' }] }] } }, 'controller');
+  assert.ok(entryOf(live, 'controller'));
+  live = applied(live, 'Pod', { spec: { containers: [{ name: 'a' }] } }, 'one');
+  assert.deepEqual((live as unknown as Loose).spec, { containers: [{ name: 'a' }] });
+  assert.equal(entryOf(live, 'controller'), undefined);
+});
+
+test('applyPatch keeps what managers at other versions own, seen at theirs', () => {
+  // Version v0 says data.<key> where v1 says data.new-<key>.
+  const rename = (o: Loose, change: (k: string) => string): Loose => ({ ...o, data: Object.fromEntries(Object.entries((o.data as object | undefined) ?? {}).map(([k, v]) => [change(k), v])) });
+  const versions = (v: string) =>
+    v === 'v0' ? { schema: options('ConfigMap', 'm').schema, convert: (o: Loose) => rename(o, (k) => k.replace('new-', '')), revert: (o: Loose) => rename(o, (k) => `new-${k}`) } : undefined;
+  const entry = (manager: string, ...keys: string[]) => ({ manager, operation: 'Apply', apiVersion: 'v0', fieldsType: 'FieldsV1', fieldsV1: { 'f:data': Object.fromEntries(keys.map((k) => [`f:${k}`, {}])) } });
+  const live = deepFreeze({ ...objectOf('ConfigMap', { data: { 'new-a': '1', 'new-b': '2', 'new-c': '3' } }), metadata: { name: 'x', uid: 'u', managedFields: [entry('m', 'a', 'b', 'c'), entry('other', 'b')] } });
+  const next = applied(live as unknown as KubeObject, 'ConfigMap', { data: { 'new-a': '1' } }, 'm', { versions });
+  assert.deepEqual((next as unknown as Loose).data, { 'new-a': '1', 'new-b': '2' });
+  const err = failure(() => applied(next, 'ConfigMap', { data: { 'new-b': '9' } }, 'm', { versions }));
+  assert.equal(err.message, 'Apply failed with 1 conflict: conflict with "other": .data.b');
+});
+
 test('applyPatch keeps the default of a field that nobody owns when its list item stays', () => {
   let live = applied(undefined, 'Service', { spec: { ports: [{ port: 80, name: 'http' }, { port: 81, name: 'x' }] } }, 'one');
   live = stored({ ...live, spec: { clusterIP: '10.0.0.1', ports: [{ port: 80, name: 'http', protocol: 'TCP', targetPort: 80 }, { port: 81, name: 'x', protocol: 'TCP' }] } } as unknown as KubeObject);
@@ -163,7 +185,7 @@ test('applyPatch at another version than last time removes by the paths that bot
     ...objectOf('ConfigMap', { data: { a: '1', b: '2' } }),
     metadata: { name: 'x', uid: 'u', managedFields: [{ manager: 'm', operation: 'Apply', apiVersion: 'v0', fieldsType: 'FieldsV1', fieldsV1: { 'f:data': { 'f:a': {}, 'f:b': {} } } }] },
   }) as unknown as KubeObject;
-  const versions = (v: string) => (v === 'v0' ? { schema: options('ConfigMap', 'm').schema, convert: (o: object) => o as Loose } : undefined);
+  const versions = (v: string) => (v === 'v0' ? { schema: options('ConfigMap', 'm').schema, convert: (o: object) => o as Loose, revert: (o: object) => o as Loose } : undefined);
   const next = applied(live, 'ConfigMap', { data: { a: '1' } }, 'm', { versions });
   assert.deepEqual((next as unknown as Loose).data, { a: '1' });
   assert.deepEqual(next.metadata.managedFields!.map((e) => [e.manager, e.apiVersion]), [['m', 'v1']]);

@@ -9,12 +9,12 @@ import { badRequest } from '../status-error.ts';
 import { jsonKind } from '../patch/go-format.ts';
 import { isObject, jsonEqual, shallowCopy, type JsonObject } from '../patch/json.ts';
 import { unclassifiedError } from '../patch/patch-errors.ts';
-import { compareObjects, fieldSetOf, reconcileWithSchema, withNamedFields, type Comparison } from './compare.ts';
+import { compareObjects, fieldSetOf, reconcileWithSchema, type Comparison } from './compare.ts';
 import { conflictError, type Conflict } from './conflict.ts';
-import { differenceSets, EMPTY, intersectSets, isEmpty, unionSets, type FieldSet } from './field-set.ts';
+import { differenceSets, intersectSets, isEmpty, type FieldSet } from './field-set.ts';
 import { decodeStored, dropEmpty, encodeManaged, identityOf, withSet, type Managed, type ManagedMap } from './managed-fields.ts';
-import { mergeApplied, removeItems } from './merge.ts';
-import type { ApplySchema } from './schema.ts';
+import { mergeApplied } from './merge.ts';
+import { pruneApplied } from './prune.ts';
 import { atVersion, compare, stripMetadata, trackUpdate, type FieldManagement } from './update.ts';
 import { violationsOf } from './validate.ts';
 
@@ -115,7 +115,7 @@ function merge(applying: Applying, force: boolean): Merged | { conflicts: readon
   const own: Managed = { ...identity, time: last?.time, set };
   managed.set(id, own);
   const merged = live === undefined ? config : (mergeApplied(live, config, schema) as JsonObject);
-  const object = prune(merged, managed, last, set, applying);
+  const object = pruneApplied(merged, managed, last, set, options);
   const conflicts = live === undefined ? [] : settle(live, object, id, managed, options);
   if (conflicts.length > 0 && !force) return { conflicts };
   for (const { with: m, fields } of conflicts) {
@@ -143,61 +143,6 @@ function settle(live: JsonObject, object: JsonObject, self: string, managed: Man
     managed.set(id, withSet(m, differenceSets(m.set, gone.removed)));
   }
   return conflicts;
-}
-
-/**
- * Removes what this manager applied last time, does not apply now, and nobody else owns. Items keep what was put into
- * them by others or by nobody.
- */
-function prune(merged: JsonObject, managed: ManagedMap, last: Managed | undefined, now: FieldSet, { config, options }: Applying): JsonObject {
-  if (!last || isEmpty(differenceSets(last.set, now))) return merged;
-  let going: FieldSet;
-  if (last.apiVersion === options.apiVersion) going = goingFields(merged, last.set, ownedAt(managed, last.apiVersion), options.schema);
-  else {
-    const version = options.versions?.(last.apiVersion);
-    if (!version) return merged;
-    // What is no longer wanted is found at the version of the last apply; paths that both versions share then go.
-    const owned = unionSets(ownedAt(managed, last.apiVersion), fieldSetOf(version.convert(config), version.schema));
-    going = goingFields(version.convert(merged), last.set, owned, version.schema);
-  }
-  const kept = keepForOtherVersions(merged, going, managed, options);
-  return isEmpty(kept) ? merged : ((removeItems(merged, kept, options.schema) ?? {}) as JsonObject);
-}
-
-function ownedAt(managed: ManagedMap, apiVersion: string): FieldSet {
-  let out = EMPTY;
-  for (const m of managed.values()) if (m.apiVersion === apiVersion) out = unionSets(out, m.set);
-  return out;
-}
-
-/** Those of the fields applied last time that go: not owned, and not inside or around anything that is. */
-function goingFields(merged: JsonObject, last: FieldSet, owned: FieldSet, schema: ApplySchema): FieldSet {
-  const named = (set: FieldSet) => withNamedFields(set, schema);
-  const lastNamed = named(last);
-  const mergedNamed = named(fieldSetOf(merged, schema));
-  const without = removeItems(merged, lastNamed, schema);
-  const unowned = differenceSets(mergedNamed, unionSets(named(fieldSetOf(without, schema)), named(owned)));
-  const withOwned = removeItems(merged, unowned, schema);
-  return intersectSets(differenceSets(mergedNamed, named(fieldSetOf(withOwned, schema))), lastNamed);
-}
-
-/** Without the fields that managers at other versions of the API own: by their paths, or all where paths do not tell. */
-function keepForOtherVersions(merged: JsonObject, going: FieldSet, managed: ManagedMap, options: ApplyOptions): FieldSet {
-  let out = going;
-  for (const apiVersion of new Set([...managed.values()].map((m) => m.apiVersion))) {
-    const version = apiVersion === options.apiVersion ? undefined : options.versions?.(apiVersion);
-    if (!version) continue;
-    const owned = ownedAt(managed, apiVersion);
-    const loses = (set: FieldSet) => {
-      const pruned = (removeItems(merged, set, options.schema) ?? {}) as JsonObject;
-      const lost = differenceSets(fieldSetOf(version.convert(merged), version.schema), fieldSetOf(version.convert(pruned), version.schema));
-      return !isEmpty(intersectSets(lost, owned));
-    };
-    if (!loses(out)) continue;
-    out = differenceSets(out, owned);
-    if (loses(out)) return EMPTY;
-  }
-  return out;
 }
 
 /** Fields of the last applied configuration that the live object still has as it says; undefined where there is none. */

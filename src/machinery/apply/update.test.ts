@@ -148,7 +148,7 @@ test('updateManagedFields sees changes at the version that a manager wrote at, a
   ];
   const live = withManaged(podOf({ spec: { nodeName: 'a' } }), old);
   const next = changedBy(live, (p) => void (p.spec.nodeName = 'b'));
-  const versions = (v: string) => (v === 'other/v1' ? { schema: { kind: 'untyped' } as const, convert: (o: Loose) => ({ oldName: (o.spec as Loose).nodeName }) } : undefined);
+  const versions = (v: string) => (v === 'other/v1' ? { schema: { kind: 'untyped' } as const, convert: (o: Loose) => ({ oldName: (o.spec as Loose).nodeName }), revert: (o: Loose) => ({ spec: { nodeName: o.oldName } }) } : undefined);
   assert.deepEqual(updateManagedFields(live, next, by('x', { versions }))!.map((e) => e.manager), ['x']);
   const same = changedBy(live, (p) => void (p.metadata.labels = { a: 'b' }));
   assert.deepEqual(updateManagedFields(live, same, by('x', { versions }))!.map((e) => e.manager), ['v1er', 'x']);

@@ -14,10 +14,13 @@ import {
 } from './managed-fields.ts';
 import type { ApplySchema } from './schema.ts';
 
-/** An object at another version of its API, for managers that wrote it there. */
+/** Another version of the object's API, for managers that wrote it there. Conversions may share with their argument. */
 export interface OtherVersion {
   readonly schema: ApplySchema;
+  /** From the version of the request to this one. */
   convert(object: JsonObject): JsonObject;
+  /** From this version to that of the request. */
+  revert(object: JsonObject): JsonObject;
 }
 
 /** What both kinds of writes need to know of the object and the request. */

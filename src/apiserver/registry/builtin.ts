@@ -6,6 +6,7 @@ import { resourcePrefix } from '#store/keys.ts';
 import { strategyFor } from '../strategies/index.ts';
 import { fromCoreEvent, toCoreEvent } from '../strategies/events/conversion.ts';
 import { subresourceHandlers, virtualHandler } from '../subresources/handlers.ts';
+import { apiServiceType } from './apiservice-type.ts';
 import { convertingCodec, type Conversion } from './converting-codec.ts';
 import { hpaV1FromV2, hpaV2FromV1 } from './hpa-conversion.ts';
 import type { ObjectStorage } from './object-cache.ts';
@@ -27,7 +28,7 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
 };
 
 function codecOf(info: ResourceInfo): ResourceCodec {
-  const type = structByKind(info.group, info.version, info.kind);
+  const type = info.kind === 'APIService' ? apiServiceType() : structByKind(info.group, info.version, info.kind);
   if (!type) throw new Error(`kind "${info.group}/${info.version}, ${info.kind}" is not in the table of facts`);
   const codec = structCodec(type);
   const conversion = CONVERSIONS[`${info.group}/${info.version}/${info.plural}`];

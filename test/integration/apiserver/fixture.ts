@@ -1,0 +1,89 @@
+/** A real API server in the test's process: TLS, certificates, authentication and RBAC; a store in memory. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createAuthentication } from '#apiserver/authentication/authentication.ts';
+import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
+import { createAuthorization } from '#apiserver/authorization/authorization.ts';
+import type { AdmissionPlugin } from '#apiserver/interfaces.ts';
+import { ApiServer, type ApiServerOptions } from '#apiserver/server.ts';
+import { systemClock } from '#base/clock.ts';
+import { ensureClusterPki, writeKubeconfig, type ClusterPki } from '#cluster/pki.ts';
+import type { Store } from '#store/contract.ts';
+import { openMemoryStore } from '#store/memory.ts';
+
+export interface Fixture {
+  readonly server: ApiServer;
+  readonly pki: ClusterPki;
+  readonly url: string;
+  readonly kubeconfig: string;
+  kubectl(args: readonly string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }>;
+  close(): Promise<void>;
+}
+export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admission' | 'security'>> {
+  readonly admission?: (escalation: AdmissionPlugin) => readonly AdmissionPlugin[];
+  readonly store?: Store;
+}
+
+const NO_OPENAPI = { v2: () => ({ swagger: '2.0', info: { title: 'Kubernetes', version: '' }, paths: {} }), v3: () => undefined, v3Paths: () => [] };
+
+export async function startServer(options: FixtureOptions = {}): Promise<Fixture> {
+  const dir = await mkdtemp(join(tmpdir(), 'podyard-apiserver-'));
+  const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock: systemClock });
+  const { admission, ...rest } = options;
+  const server = new ApiServer({
+    store: openMemoryStore(),
+    clock: systemClock,
+    openapi: () => NO_OPENAPI,
+    http: { host: '127.0.0.1', port: 0, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } },
+    security: ({ reader, clock }) => {
+      const authentication = createAuthentication({ reader, clock, clientCa: pki.ca.cert, serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey } });
+      const authorization = createAuthorization({ reader, clock });
+      return {
+        authenticator: authentication.authenticator,
+        impersonator: new HeaderImpersonator(authorization.authorizer),
+        authorizer: authorization.authorizer,
+        rules: authorization.authorizer,
+        tokens: authentication.tokens,
+        tokenIssuer: authentication.issuer,
+        audiences: authentication.audiences,
+        stop: () => authorization.stop(),
+      };
+    },
+    admission: () => admission?.({ name: 'none', handles: () => false }) ?? [],
+    ...rest,
+  });
+  await server.start(new AbortController().signal);
+  const url = `https://127.0.0.1:${server.port}`;
+  const kubeconfig = join(dir, 'kubeconfig.yaml');
+  await writeKubeconfig(kubeconfig, { server: url, ca: pki.ca.cert, cluster: 'podyard', user: 'kubernetes-admin', credentials: pki.clients.admin });
+  return {
+    server,
+    pki,
+    url,
+    kubeconfig,
+    kubectl: (args, input) => runKubectl(dir, kubeconfig, args, input),
+    close: async () => {
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function runKubectl(dir: string, kubeconfig: string, args: readonly string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, KUBECONFIG: kubeconfig, HOME: dir, KUBECACHEDIR: join(dir, 'cache') };
+  return new Promise((resolve) => {
+    const child = execFile('kubectl', [...args], { env, timeout: 60_000, maxBuffer: 64 << 20 }, (err, stdout, stderr) => {
+      resolve({ code: err ? Number(err.code ?? 1) || 1 : 0, stdout, stderr });
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input ?? '');
+  });
+}
+/** Writes a manifest beside the fixture's files and returns its path. */
+export async function manifest(fixture: Fixture, name: string, text: string): Promise<string> {
+  const path = join(fixture.kubeconfig, '..', name);
+  await writeFile(path, text);
+  return path;
+}

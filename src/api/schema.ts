@@ -145,10 +145,13 @@ export function structByFactsName(factsName: string): StructType {
   return type;
 }
 
+/** Groups whose Go package is not under `api/`. */
+const PACKAGE_ROOTS: Readonly<Record<string, string>> = { apiextensions: 'apiextensions-apiserver/pkg/apis', apiregistration: 'kube-aggregator/pkg/apis' };
+
 /** The package of a group's version in the facts: `('apps', 'v1')` → `api/apps/v1`; undefined when there is none. */
 export function packageOf(group: string, version: string): string | undefined {
   const name = group === '' ? 'core' : group.split('.', 1)[0]!;
-  const pkg = name === 'apiextensions' ? `apiextensions-apiserver/pkg/apis/apiextensions/${version}` : name === 'meta' ? META : `api/${name}/${version}`;
+  const pkg = name === 'meta' ? META : `${PACKAGE_ROOTS[name] ?? 'api'}/${name}/${version}`;
   return Object.keys(facts().types).some((k) => k.startsWith(`${pkg}.`)) ? pkg : undefined;
 }
 

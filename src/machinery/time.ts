@@ -75,6 +75,7 @@ export function canonicalMicroTime(text: string): string {
 }
 /** Seconds since the epoch and nanoseconds, as protobuf has them. Takes both forms. */
 export function timeParts(text: string): { seconds: number; nanos: number } {
+  if (CANONICAL_TIME.test(text) && isPlausible(text)) return { seconds: Date.parse(text) / 1000, nanos: 0 };
   const { seconds, micros } = parse(text, TIME_LAYOUT, TIME_STAGES);
   return { seconds: seconds / 1000, nanos: micros * 1000 };
 }

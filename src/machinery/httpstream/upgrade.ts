@@ -95,13 +95,18 @@ export function requestUpgrade(url: URL, options: DialOptions, onRefused: OnResp
     const make = secure ? httpsRequest : httpRequest;
     const req = make({
       host: hostname, port, path: `${url.pathname}${url.search}`, method: options.method ?? 'POST', headers: { Host: url.host, ...options.headers },
-      agent: false, createConnection: connect, ...(options.signal ? { signal: options.signal } : {}),
+      // With a function to connect and without an agent, Node uses the function and keeps no connection.
+      createConnection: connect, ...(options.signal ? { signal: options.signal } : {}),
     });
     req.on('upgrade', (response, socket, head) => {
       if (socket instanceof Socket) socket.setNoDelay(true);
       resolve({ socket, head, response });
     });
-    req.on('response', onRefused);
+    req.on('response', (response) => {
+      // Node would keep the connection, for an agent that does not exist.
+      response.once('close', () => req.destroy());
+      onRefused(response);
+    });
     req.on('error', reject);
     req.end();
   });

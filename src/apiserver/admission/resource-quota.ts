@@ -15,6 +15,9 @@ export class ResourceQuota implements AdmissionPlugin {
     this.#ledger = new QuotaLedger(options);
     this.#clock = options.clock;
   }
+  stop(): void {
+    this.#ledger.stop();
+  }
   validate(a: AdmissionAttributes): void | Promise<void> {
     if (a.namespace === '' || !a.object || !a.resource.namespaced || !countsOn(a.operation, a.resource, a.subresource)) return undefined;
     const quotas = this.#ledger.quotas(a.namespace);

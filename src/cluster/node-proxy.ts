@@ -1,0 +1,81 @@
+/** How the API server reaches kubelets, Pods and Services: HTTPS with its own client certificate, upgrades passed through. */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent } from 'node:https';
+import type { Node } from '#api/gen/core-v1.ts';
+
+import type { ApiRequest, ApiResult } from '#apiserver/request.ts';
+import type { AddressTarget, KubeletTarget, NodeProxy, ProxyAnswer } from '#apiserver/subresources/node-proxy.ts';
+import { proxyRequest, proxyUpgrade, type ProxiedResponse, type ProxyTarget } from '#machinery/httpstream/upgrade-proxy.ts';
+import { serviceUnavailable } from '#machinery/status-error.ts';
+
+export interface NodeProxyOptions {
+  /** PEM of the authority of kubelets' serving certificates, and of our client certificate and key. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+/** Headers that would let a Pod act as the one who asks. */
+const CREDENTIALS = { authorization: undefined, cookie: undefined };
+
+function kubeletAddress(node: Node): { host: string; port: number } {
+  const addresses = node.status?.addresses ?? [];
+  const found = ['InternalIP', 'Hostname', 'ExternalIP'].map((type) => addresses.find((a) => a.type === type)).find((a) => a);
+  if (!found) throw serviceUnavailable(`no preferred addresses found; known addresses: []`);
+  return { host: found.address, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10_250 };
+}
+const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
+export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): void } {
+  const { ca, cert, key } = options;
+  const kubelets = new Agent({ keepAlive: true, ca, cert, key });
+  const plain = new HttpAgent({ keepAlive: true });
+
+  function targetOf(target: AddressTarget | KubeletTarget): ProxyTarget {
+    if ('node' in target) {
+      const { host, port } = kubeletAddress(target.node);
+      const url = new URL(`https://${bracketed(host)}:${port}${target.path}`);
+      return { url, tls: { ca, cert, key }, agent: kubelets, headers: CREDENTIALS };
+    }
+    const url = new URL(`${target.scheme}://${bracketed(target.host)}:${target.port}${target.path}`);
+    // As upstream's proxy: what a Pod serves over TLS is not checked, its address is all that is known of it.
+    return { url, headers: CREDENTIALS, ...(target.scheme === 'https' ? { tls: { rejectUnauthorized: false } } : { agent: plain }) };
+  }
+  async function send(target: ProxyTarget, request: ApiRequest | undefined, signal: AbortSignal): Promise<ProxiedResponse> {
+    const headers = request?.auth.headerNames().flatMap((name) => request.auth.headerValues(name).flatMap((value) => [name, value])) ?? [];
+    const body = request?.bodyStream?.();
+    return await proxyRequest(target, { method: request?.method ?? 'GET', rawHeaders: headers, ...(body ? { body: body as never } : {}) }, signal);
+  }
+  const headersOf = (response: ProxiedResponse): Record<string, string | string[]> => {
+    const out: Record<string, string | string[]> = {};
+    for (const [name, value] of response.headers) {
+      const key = name.toLowerCase();
+      const before = out[key];
+      out[key] = before === undefined ? value : [before, value].flat();
+    }
+    return out;
+  };
+  async function upgradeTo(target: ProxyTarget, request: ApiRequest): Promise<ApiResult> {
+    const { upgrade, signal } = request;
+    if (!upgrade) throw new Error('the request asks for no upgrade');
+    await proxyUpgrade(target, { method: upgrade.method, rawHeaders: upgrade.rawHeaders }, upgrade.socket, upgrade.head, { signal });
+    return { kind: 'hijacked' };
+  }
+
+  return {
+    async get(target, signal): Promise<ProxyAnswer> {
+      const response = await send(targetOf(target), undefined, signal);
+      return { status: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
+    },
+    upgrade: (target, request) => upgradeTo(targetOf(target), request),
+    async forward(target, request): Promise<ApiResult> {
+      const to = targetOf(target);
+      if (request.upgrade) return await upgradeTo(to, request);
+      const response = await send(to, request, request.signal);
+      return { kind: 'raw', code: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
+    },
+    close() {
+      kubelets.destroy();
+      plain.destroy();
+    },
+  };
+}

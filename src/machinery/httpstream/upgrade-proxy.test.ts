@@ -58,7 +58,7 @@ test('proxyUpgrade carries a remote command to a TLS server, with a client certi
 
 test('proxyUpgrade passes a refusal on and ends the connection', async (t) => {
   const upstream = createServer();
-  upstream.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nno pod\r\n0\r\n\r\n'));
+  upstream.on('upgrade', (_req, socket) => socket.resume().end('HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nno pod\r\n0\r\n\r\n'));
   const target = { url: new URL(`http://127.0.0.1:${await listen(t, upstream)}/`) };
   const front = createServer();
   front.on('upgrade', (req, socket, head) => void proxyUpgrade(target, { method: req.method!, rawHeaders: req.rawHeaders }, socket, head));

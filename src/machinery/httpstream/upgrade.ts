@@ -104,7 +104,8 @@ export function requestUpgrade(url: URL, options: DialOptions, onRefused: OnResp
     });
     req.on('response', (response) => {
       // Node would keep the connection, for an agent that does not exist.
-      response.once('close', () => req.destroy());
+      const { socket } = response;
+      response.once('close', () => socket.destroy());
       onRefused(response);
     });
     req.on('error', reject);

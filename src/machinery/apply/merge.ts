@@ -139,3 +139,27 @@ function removeFromList(list: readonly unknown[], items: FieldSet, schema: ListS
   }
   return !changed ? list : out.length === 0 ? null : out;
 }
+
+/**
+ * Only the set's members, with what is needed to hold them: list items that are members come whole where nothing under
+ * them is in the set, and atomic values do whenever anything in them is. Null where nothing of a map or list is left.
+ */
+export function extractItems(value: unknown, items: FieldSet, schema: ApplySchema): unknown {
+  const shape = schemaFor(schema, value);
+  if (shape.kind === 'map' && !shape.atomic && isObject(value) && !noKeys(value)) {
+    const out: JsonDraft = {};
+    for (const key of Object.keys(value)) {
+      const node = items[fieldElement(key)];
+      if (node !== undefined) setOwn(out, key, extractItems(value[key], node, childSchema(shape, key)));
+    }
+    return noKeys(out) ? null : out;
+  }
+  if (shape.kind === 'list' && shape.relationship !== 'atomic' && isArray(value) && value.length > 0) {
+    const out = value.flatMap((item) => {
+      const node = items[tryElement(shape, item) ?? ''];
+      return node === undefined ? [] : [hasChildren(node) ? extractItems(item, node, shape.element) : item];
+    });
+    return out.length === 0 ? null : out;
+  }
+  return value;
+}

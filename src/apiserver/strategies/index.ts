@@ -3,13 +3,22 @@
  */
 import type { ResourceInfo } from '#api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
+import { controllerrevisions } from './apps/controllerrevisions.ts';
+import { daemonsets } from './apps/daemonsets.ts';
+import { deployments } from './apps/deployments.ts';
+import { replicasets } from './apps/replicasets.ts';
+import { statefulsets } from './apps/statefulsets.ts';
+import { cronjobs } from './batch/cronjobs.ts';
+import { jobs } from './batch/jobs.ts';
 import { leases } from './coordination/leases.ts';
 import { configmaps } from './core/configmaps.ts';
 import { endpoints } from './core/endpoints.ts';
 import { events as coreEvents } from './core/events.ts';
 import { namespaces } from './core/namespaces.ts';
 import { nodes } from './core/nodes.ts';
+import { podtemplates } from './core/podtemplates.ts';
 import { pods } from './core/pods.ts';
+import { replicationcontrollers } from './core/replicationcontrollers.ts';
 import { secrets } from './core/secrets.ts';
 import { serviceaccounts } from './core/serviceaccounts.ts';
 import { services } from './core/services.ts';
@@ -21,7 +30,9 @@ import { rolebindings } from './rbac/rolebindings.ts';
 import { roles } from './rbac/roles.ts';
 
 const STRATEGIES: readonly Strategy[] = [
-  configmaps, endpoints, coreEvents, namespaces, nodes, pods, secrets, serviceaccounts, services,
+  configmaps, endpoints, coreEvents, namespaces, nodes, pods, podtemplates, replicationcontrollers, secrets, serviceaccounts, services,
+  controllerrevisions, daemonsets, deployments, replicasets, statefulsets,
+  cronjobs, jobs,
   events,
   leases,
   clusterrolebindings, clusterroles, rolebindings, roles,

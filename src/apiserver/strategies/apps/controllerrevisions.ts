@@ -1,0 +1,24 @@
+import type { ControllerRevision } from '#api/gen/apps-v1.ts';
+import { splitApiVersion } from '#api/object.ts';
+import { fieldPath, required, type FieldError } from '#machinery/field-errors.ts';
+import { defineStrategy } from '../define.ts';
+import { immutable, nonNegative } from '../field-checks.ts';
+import { AGE, age, NAME, NONE, text } from '../printing.ts';
+
+function validate(revision: ControllerRevision): FieldError[] {
+  const errors = revision.data === undefined || revision.data === null ? [required(fieldPath('data'), 'data is mandatory')] : [];
+  return [...errors, ...nonNegative(revision.revision, fieldPath('revision'))];
+}
+function controllerText(revision: ControllerRevision): string {
+  const owner = revision.metadata.ownerReferences?.find((ref) => ref.controller);
+  if (!owner) return NONE;
+  const { group } = splitApiVersion(owner.apiVersion);
+  return `${owner.kind.toLowerCase()}${group === '' ? '' : `.${group}`}/${owner.name}`;
+}
+
+export const controllerrevisions = defineStrategy<ControllerRevision>('apps', 'v1', 'controllerrevisions', {
+  validate,
+  validateUpdate: (revision, old) => [...validate(revision), ...immutable(revision.data, old.data, fieldPath('data'))],
+  columns: [NAME, text('Controller'), text('Revision'), AGE],
+  row: (revision, now) => [revision.metadata.name ?? '', controllerText(revision), revision.revision ?? 0, age(revision.metadata, now)],
+});

@@ -1,0 +1,93 @@
+import type { DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet } from '#api/gen/apps-v1.ts';
+import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { validateLabelSelector } from '#machinery/object-meta.ts';
+import { defaultPodTemplate } from '../core/pod/defaults.ts';
+import { validatePodTemplate } from '../core/pod/spec.ts';
+import { defineStrategy, emptyStatus } from '../define.ts';
+import { immutable, nonNegative, semanticEqual } from '../field-checks.ts';
+import { AGE, age, containerCells, integer, labelsText, NAME, selectorText, text, wide } from '../printing.ts';
+import { atMost100Percent, isZero, validateCollisionCount, validateCounts, validateIntOrPercent } from './rolling-update.ts';
+import { isEmptySelector, matcherOf, validateLongRunning, validateSelects } from './template.ts';
+
+const SPEC = fieldPath('spec');
+const STATUS = fieldPath('status');
+/** What the older field `templateGeneration` became in this version. */
+const TEMPLATE_GENERATION = 'deprecated.daemonset.template.generation';
+
+function validateRollingUpdate({ maxUnavailable = 0, maxSurge = 0 }: RollingUpdateDaemonSet, path: FieldPath): FieldError[] {
+  const [unavailable, surge] = [path.child('maxUnavailable'), path.child('maxSurge')];
+  const errors = [
+    ...validateIntOrPercent(maxUnavailable, unavailable), ...validateIntOrPercent(maxSurge, surge), ...atMost100Percent(maxUnavailable, unavailable),
+    ...atMost100Percent(maxSurge, surge),
+  ];
+  if (!isZero(maxUnavailable) && !isZero(maxSurge)) errors.push(invalidValue(surge, maxSurge, 'may not be set when maxUnavailable is non-zero'));
+  if (isZero(maxUnavailable) && isZero(maxSurge)) errors.push(required(unavailable, 'cannot be 0 when maxSurge is 0'));
+  return errors;
+}
+function validateStrategy(strategy: DaemonSetUpdateStrategy | undefined, path: FieldPath): FieldError[] {
+  const { type, rollingUpdate } = strategy ?? {};
+  if (type === 'OnDelete') return [];
+  if (type !== 'RollingUpdate') return [notSupported(path, { Type: type ?? '', RollingUpdate: null }, ['RollingUpdate', 'OnDelete'])];
+  return rollingUpdate ? validateRollingUpdate(rollingUpdate, path.child('rollingUpdate')) : [required(path.child('rollingUpdate'))];
+}
+function validate({ spec }: DaemonSet): FieldError[] {
+  const at = SPEC.child('template');
+  const matcher = matcherOf(spec.selector);
+  const errors = validateLabelSelector(spec.selector, SPEC.child('selector'));
+  if (matcher) errors.push(...validateSelects(matcher, spec.template, at));
+  if (spec.selector && isEmptySelector(spec.selector)) errors.push(invalidValue(SPEC.child('selector'), spec.selector, 'empty selector is invalid for daemonset'));
+  return [
+    ...errors,
+    ...validatePodTemplate(spec.template, at),
+    ...validateLongRunning(spec.template, 'DaemonSet', at),
+    ...nonNegative(spec.minReadySeconds, SPEC.child('minReadySeconds')),
+    ...validateStrategy(spec.updateStrategy, SPEC.child('updateStrategy')),
+    ...nonNegative(spec.revisionHistoryLimit, SPEC.child('revisionHistoryLimit')),
+  ];
+}
+const COUNTS = [
+  'currentNumberScheduled', 'numberMisscheduled', 'desiredNumberScheduled', 'numberReady', 'observedGeneration', 'updatedNumberScheduled', 'numberAvailable',
+  'numberUnavailable', 'collisionCount',
+] as const;
+
+export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', {
+  default({ spec }) {
+    if (!spec) return;
+    defaultPodTemplate(spec.template);
+    const strategy = (spec.updateStrategy ??= {});
+    strategy.type ||= 'RollingUpdate';
+    if (strategy.type === 'RollingUpdate') {
+      const update = (strategy.rollingUpdate ??= {});
+      update.maxUnavailable ??= 1;
+      update.maxSurge ??= 0;
+    }
+    spec.revisionHistoryLimit ??= 10;
+  },
+  prepareForCreate(set) {
+    set.status = emptyStatus('apps', 'v1', 'DaemonSet');
+    set.metadata.generation = 1;
+    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = '1';
+  },
+  prepareForUpdate(set, old, ctx) {
+    if (ctx.subresource !== '') return;
+    const before = Number(old.metadata.annotations?.[TEMPLATE_GENERATION] ?? 0);
+    const changed = !semanticEqual(set.spec.template, old.spec.template);
+    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(changed ? before + 1 : before);
+  },
+  validate,
+  validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  validateStatusUpdate: (set, old) => [
+    ...validateCounts(set.status ?? {}, COUNTS, STATUS), ...validateCollisionCount(set.status?.collisionCount, old.status?.collisionCount, STATUS),
+  ],
+  generationFields: ['spec'],
+  columns: [
+    NAME, integer('Desired'), integer('Current'), integer('Ready'), integer('Up-to-date'), integer('Available'), text('Node Selector'), AGE, wide('Containers'), wide('Images'),
+    wide('Selector'),
+  ],
+  row({ metadata, spec, status }, now) {
+    return [
+      metadata.name ?? '', status?.desiredNumberScheduled ?? 0, status?.currentNumberScheduled ?? 0, status?.numberReady ?? 0, status?.updatedNumberScheduled ?? 0,
+      status?.numberAvailable ?? 0, labelsText(spec.template?.spec?.nodeSelector), age(metadata, now), ...containerCells(spec.template?.spec?.containers), selectorText(spec.selector),
+    ];
+  },
+});

@@ -1,0 +1,50 @@
+import type { ReplicaSet } from '#api/gen/apps-v1.ts';
+import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
+import { defaultPodTemplate } from '../core/pod/defaults.ts';
+import { defineStrategy, emptyStatus } from '../define.ts';
+import { immutable, nonNegative } from '../field-checks.ts';
+import { AGE, age, containerCells, integer, NAME, selectorText, wide } from '../printing.ts';
+import { validateAvailable, validateCounts, validateWithinReplicas } from './rolling-update.ts';
+import { validateReplicaTemplate, validateSelector } from './template.ts';
+
+const SPEC = fieldPath('spec');
+const STATUS = fieldPath('status');
+
+function validate({ spec }: ReplicaSet): FieldError[] {
+  return [
+    ...nonNegative(spec.replicas, SPEC.child('replicas')),
+    ...nonNegative(spec.minReadySeconds, SPEC.child('minReadySeconds')),
+    // Upstream's word here is the Deployment's.
+    ...validateSelector(spec.selector, 'deployment', SPEC.child('selector')),
+    ...validateReplicaTemplate(spec.template, spec.selector, SPEC),
+  ];
+}
+
+export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets', {
+  default({ spec }) {
+    if (!spec) return;
+    spec.replicas ??= 1;
+    defaultPodTemplate((spec.template ??= {}));
+  },
+  prepareForCreate(rs) {
+    rs.status = emptyStatus('apps', 'v1', 'ReplicaSet');
+    rs.metadata.generation = 1;
+  },
+  validate,
+  validateUpdate: (rs, old) => [...validate(rs), ...immutable(rs.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  validateStatusUpdate({ status }) {
+    const counts = status ?? { replicas: 0 };
+    return [
+      ...validateCounts(counts, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration'], STATUS),
+      ...validateWithinReplicas(counts, ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'], STATUS),
+      ...validateAvailable(counts, 'readyReplicas', STATUS),
+    ];
+  },
+  generationFields: ['spec'],
+  columns: [NAME, integer('Desired'), integer('Current'), integer('Ready'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  row({ metadata, spec, status }, now) {
+    const [names, images] = containerCells(spec.template?.spec?.containers);
+    return [metadata.name ?? '', spec.replicas ?? 0, status?.replicas ?? 0, status?.readyReplicas ?? 0, age(metadata, now), names, images, selectorText(spec.selector)];
+  },
+  selectableFields: { 'status.replicas': (rs) => String(rs.status?.replicas ?? 0) },
+});

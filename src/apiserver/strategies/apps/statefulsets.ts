@@ -1,0 +1,125 @@
+import type { StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy } from '#api/gen/apps-v1.ts';
+import type { PodTemplateSpec } from '#api/gen/core-v1.ts';
+import type { Draft } from '#base/draft.ts';
+import { fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { isDNS1123Label, nameIsDNSLabel } from '#machinery/names.ts';
+import { defaultClaimSpec } from '../core/persistentvolumeclaim-defaults.ts';
+import { defaultPodTemplate } from '../core/pod/defaults.ts';
+import { validatePodTemplate } from '../core/pod/spec.ts';
+import { defineStrategy, emptyStatus } from '../define.ts';
+import { fromMessages, nonNegative, oneOf, semanticEqual } from '../field-checks.ts';
+import { AGE, age, containerCells, NAME, text, wide } from '../printing.ts';
+import { atMost100Percent, isZero, validateAvailable, validateCollisionCount, validateCounts, validateIntOrPercent, validateWithinReplicas } from './rolling-update.ts';
+import { matcherOf, validateLongRunning, validateSelector, validateSelects } from './template.ts';
+
+const SPEC = fieldPath('spec');
+const STATUS = fieldPath('status');
+const RETENTION = ['Retain', 'Delete'];
+const MUTABLE = ['replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy', 'minReadySeconds'] as const;
+
+function validateUpdateStrategy(strategy: StatefulSetUpdateStrategy | undefined, path: FieldPath): FieldError[] {
+  const { type, rollingUpdate } = strategy ?? {};
+  const at = path.child('rollingUpdate');
+  if (!type) return [required(path)];
+  if (type === 'OnDelete') return rollingUpdate ? [invalidValue(at, { Partition: rollingUpdate.partition ?? 0, MaxUnavailable: rollingUpdate.maxUnavailable ?? null }, "only allowed for updateStrategy 'RollingUpdate'")] : [];
+  if (type !== 'RollingUpdate') return [invalidValue(path, { Type: type, RollingUpdate: null }, "must be 'RollingUpdate' or 'OnDelete'")];
+  if (!rollingUpdate) return [];
+  const errors = nonNegative(rollingUpdate.partition, at.child('partition'));
+  const unavailable = rollingUpdate.maxUnavailable;
+  if (unavailable === undefined) return errors;
+  const field = at.child('maxUnavailable');
+  errors.push(...validateIntOrPercent(unavailable, field));
+  if (isZero(unavailable)) errors.push(invalidValue(field, unavailable, 'cannot be 0'));
+  return [...errors, ...atMost100Percent(unavailable, field)];
+}
+
+/** The template with the volumes that its claim templates will become. */
+function withClaimVolumes({ template, volumeClaimTemplates = [] }: StatefulSetSpec): PodTemplateSpec {
+  const claims = volumeClaimTemplates.map((claim) => claim.metadata.name ?? '').filter((name) => name !== '');
+  const own = (template?.spec?.volumes ?? []).filter((volume) => !claims.includes(volume.name));
+  const volumes = [...own, ...claims.map((name) => ({ name, persistentVolumeClaim: { claimName: name } }))];
+  return { ...template, spec: { containers: [], ...template?.spec, volumes } };
+}
+function validate({ spec }: StatefulSet): FieldError[] {
+  const policy = spec.podManagementPolicy ?? '';
+  const retention = spec.persistentVolumeClaimRetentionPolicy;
+  const at = SPEC.child('template');
+  const matcher = matcherOf(spec.selector);
+  const errors: FieldError[] = [];
+  if (policy === '') errors.push(required(SPEC.child('podManagementPolicy')));
+  else if (policy !== 'OrderedReady' && policy !== 'Parallel') errors.push(invalidValue(SPEC.child('podManagementPolicy'), policy, "must be 'OrderedReady' or 'Parallel'"));
+  errors.push(...validateUpdateStrategy(spec.updateStrategy, SPEC.child('updateStrategy')));
+  if (retention) {
+    const path = SPEC.child('persistentVolumeClaimRetentionPolicy');
+    errors.push(...oneOf(retention.whenDeleted, RETENTION, path.child('whenDeleted')), ...oneOf(retention.whenScaled, RETENTION, path.child('whenScaled')));
+  }
+  errors.push(
+    ...nonNegative(spec.replicas, SPEC.child('replicas')),
+    ...nonNegative(spec.minReadySeconds, SPEC.child('minReadySeconds')),
+    ...nonNegative(spec.ordinals?.start, SPEC.child('ordinals.start')),
+    ...(spec.serviceName ? fromMessages(SPEC.child('serviceName'), spec.serviceName, isDNS1123Label(spec.serviceName)) : []),
+    ...validateSelector(spec.selector, 'statefulset', SPEC.child('selector')),
+  );
+  if (!matcher) errors.push(invalidValue(SPEC.child('selector'), spec.selector, ''));
+  else errors.push(...validateSelects(matcher, spec.template, at), ...validatePodTemplate(withClaimVolumes(spec), at));
+  return [...errors, ...validateLongRunning(spec.template, 'StatefulSet', at)];
+}
+function validateUpdate(set: StatefulSet, old: StatefulSet): FieldError[] {
+  const errors = validate(set);
+  const fixed = Object.fromEntries(MUTABLE.map((field) => [field, old.spec[field]]));
+  if (!semanticEqual({ ...set.spec, ...fixed }, old.spec)) {
+    const named = MUTABLE.map((field) => `'${field}'`);
+    errors.push(forbiddenField(SPEC, `updates to statefulset spec for fields other than ${named.slice(0, -1).join(', ')} and ${named.at(-1)} are forbidden`));
+  }
+  return errors;
+}
+
+function defaultSpec(spec: Draft<StatefulSetSpec>): void {
+  defaultPodTemplate(spec.template);
+  for (const claim of spec.volumeClaimTemplates ?? []) {
+    claim.apiVersion = 'v1';
+    claim.kind = 'PersistentVolumeClaim';
+    defaultClaimSpec(claim.spec);
+    claim.status ??= {};
+    claim.status.phase ||= 'Pending';
+  }
+  spec.podManagementPolicy ||= 'OrderedReady';
+  const strategy = (spec.updateStrategy ??= {});
+  strategy.type ||= 'RollingUpdate';
+  if (strategy.type === 'RollingUpdate') {
+    const update = (strategy.rollingUpdate ??= {});
+    update.partition ??= 0;
+    update.maxUnavailable ??= 1;
+  }
+  const retention = (spec.persistentVolumeClaimRetentionPolicy ??= {});
+  retention.whenDeleted ||= 'Retain';
+  retention.whenScaled ||= 'Retain';
+  spec.replicas ??= 1;
+  spec.revisionHistoryLimit ??= 10;
+}
+
+export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefulsets', {
+  default: ({ spec }) => spec && defaultSpec(spec),
+  prepareForCreate(set) {
+    set.status = emptyStatus('apps', 'v1', 'StatefulSet');
+    set.metadata.generation = 1;
+  },
+  // Pods take the set's name and a number: a subdomain would make no host name.
+  validateName: nameIsDNSLabel,
+  validate,
+  validateUpdate,
+  validateStatusUpdate({ status }, old) {
+    const counts = status ?? { replicas: 0 };
+    return [
+      ...validateCounts(counts, ['replicas', 'readyReplicas', 'currentReplicas', 'updatedReplicas', 'availableReplicas', 'observedGeneration', 'collisionCount'], STATUS),
+      ...validateWithinReplicas(counts, ['readyReplicas', 'currentReplicas', 'updatedReplicas', 'availableReplicas'], STATUS),
+      ...validateAvailable(counts, 'status.readyReplicas', STATUS),
+      ...validateCollisionCount(counts.collisionCount, old.status?.collisionCount, STATUS),
+    ];
+  },
+  generationFields: ['spec'],
+  columns: [NAME, text('Ready'), AGE, wide('Containers'), wide('Images')],
+  row({ metadata, spec, status }, now) {
+    return [metadata.name ?? '', `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, age(metadata, now), ...containerCells(spec.template?.spec?.containers)];
+  },
+});

@@ -1,0 +1,18 @@
+import type { PodTemplate } from '#api/gen/core-v1.ts';
+import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
+import { defineStrategy } from '../define.ts';
+import { containerCells, labelsText, NAME, text } from '../printing.ts';
+import { defaultPodTemplate } from './pod/defaults.ts';
+import { validatePodTemplate } from './pod/spec.ts';
+
+const validate = (obj: PodTemplate): FieldError[] => validatePodTemplate(obj.template, fieldPath('template'));
+
+export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates', {
+  default: (obj) => defaultPodTemplate((obj.template ??= {})),
+  prepareForCreate: (obj) => void (obj.metadata.generation = 1),
+  validate,
+  validateUpdate: validate,
+  generationFields: ['template'],
+  columns: [NAME, text('Containers'), text('Images'), text('Pod Labels')],
+  row: (obj) => [obj.metadata.name ?? '', ...containerCells(obj.template?.spec?.containers), labelsText(obj.template?.metadata?.labels)],
+});

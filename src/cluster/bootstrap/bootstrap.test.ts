@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type * as rbacV1 from '#api/gen/rbac-v1.ts';
+import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
+import { rulesAllow } from '#apiserver/authorization/rules.ts';
+import type { ApiCall, Transport } from '#client/transport.ts';
+import { alreadyExists, notFound } from '#machinery/status-error.ts';
+import { bootstrapObjects, ensureKubernetesService } from './bootstrap.ts';
+import { CLUSTER_ROLES } from './cluster-roles.ts';
+import { CONTROLLER_ROLE_BINDINGS, CONTROLLER_ROLES } from './controller-roles.ts';
+import { planRbac } from './reconcile-rbac.ts';
+import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
+
+/** A server of the bare verbs, over a map. */
+function bareServer() {
+  const objects = new Map<string, KubeObject>();
+  const calls: string[] = [];
+  let revision = 0;
+  const transport: Transport = {
+    async call(call: ApiCall): Promise<unknown> {
+      const body = call.body as KubeObject;
+      const prefix = `${call.resource.group}/${call.resource.plural}`;
+      const gr = { group: call.resource.group, resource: call.resource.plural };
+      const name = call.name ?? (call.verb === 'create' ? nameOf(body) : '');
+      const key = `${prefix}/${call.namespace ?? ''}/${name}`;
+      if (call.verb !== 'list' && call.verb !== 'get') calls.push(`${call.verb} ${call.resource.plural} ${name}`);
+      switch (call.verb) {
+        case 'list':
+          return { items: [...objects].filter(([k]) => k.startsWith(`${prefix}/`)).map(([, o]) => o) };
+        case 'get':
+          if (!objects.has(key)) throw notFound(gr, name);
+          return objects.get(key);
+        case 'create':
+          if (objects.has(key)) throw alreadyExists(gr, name);
+          if (call.resource.namespaced && !objects.has(`/namespaces//${call.namespace}`)) throw notFound({ group: '', resource: 'namespaces' }, call.namespace ?? '');
+          break;
+        case 'delete':
+          objects.delete(key);
+          return {};
+        default:
+          if (!objects.has(key)) throw notFound(gr, name);
+      }
+      assert.equal(namespaceOf(body), call.namespace ?? '');
+      const stored = { ...body, metadata: { ...body.metadata, resourceVersion: String(++revision) } };
+      objects.set(key, stored);
+      return stored;
+    },
+    watch() {
+      throw new Error('not needed');
+    },
+  };
+  return { transport, objects, calls };
+}
+
+describe('bootstrapObjects', () => {
+  it('makes everything once and then leaves it alone', async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport);
+    for (const key of ['/namespaces//kube-node-lease', 'rbac.authorization.k8s.io/clusterroles//system:controller:job-controller', 'rbac.authorization.k8s.io/rolebindings/kube-public/system:controller:bootstrap-signer', 'scheduling.k8s.io/priorityclasses//system-node-critical', 'flowcontrol.apiserver.k8s.io/flowschemas//catch-all']) assert.ok(server.objects.has(key), key);
+    server.calls.length = 0;
+    await bootstrapObjects(server.transport);
+    assert.deepEqual(server.calls, []);
+  });
+  it('repairs roles and makes bindings to other roles again', async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport);
+    const put = (plural: string, o: KubeObject): void => void server.objects.set(`rbac.authorization.k8s.io/${plural}//${nameOf(o)}`, o);
+    put('clusterroles', { ...CLUSTER_ROLES.find((r) => nameOf(r) === 'system:basic-user')!, rules: [] } as KubeObject);
+    put('clusterrolebindings', { ...CLUSTER_ROLE_BINDINGS[0]!, roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' } } as KubeObject);
+    server.calls.length = 0;
+    await bootstrapObjects(server.transport);
+    assert.deepEqual(server.calls.toSorted(), ['create clusterrolebindings cluster-admin', 'delete clusterrolebindings cluster-admin', 'update clusterroles system:basic-user']);
+  });
+  it('leaves out what the server does not have', async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport, { serves: (r) => r.group === '' });
+    assert.deepEqual(server.calls.filter((c) => !c.startsWith('create namespaces')), []);
+  });
+});
+
+describe('planRbac', () => {
+  const wanted = CLUSTER_ROLES.find((r) => nameOf(r) === 'system:basic-user')!;
+  it('adds what is missing and keeps what people added', () => {
+    const extra = { verbs: ['get'], nonResourceURLs: ['/mine'] };
+    const plan = planRbac({ ...wanted, rules: [wanted.rules![0]!, extra] }, wanted);
+    assert.equal(plan.action, 'update');
+    const { rules } = (plan as { object: rbacV1.ClusterRole }).object;
+    assert.deepEqual(rules, [wanted.rules![0]!, extra, wanted.rules![1]!]);
+  });
+  it('respects autoupdate: "false"', () => {
+    const kept = { ...wanted, rules: [], metadata: { ...wanted.metadata, annotations: { 'rbac.authorization.kubernetes.io/autoupdate': 'false' } } };
+    assert.deepEqual(planRbac(kept, wanted), { action: 'none' });
+  });
+  it('keeps rules that the aggregation controller made', () => {
+    const admin = CLUSTER_ROLES.find((r) => nameOf(r) === 'admin')!;
+    assert.deepEqual(planRbac({ ...admin, rules: [{ verbs: ['*'], apiGroups: ['x'], resources: ['y'] }] }, admin), { action: 'none' });
+  });
+  it('adds subjects that a binding lost', () => {
+    const binding = CLUSTER_ROLE_BINDINGS.find((b) => nameOf(b) === 'system:public-info-viewer')!;
+    const plan = planRbac({ ...binding, subjects: [binding.subjects![0]!] }, binding);
+    assert.deepEqual((plan as { object: rbacV1.ClusterRoleBinding }).object.subjects, binding.subjects);
+  });
+});
+
+describe('the tables', () => {
+  const roles = [...CLUSTER_ROLES, ...CONTROLLER_ROLES];
+  it('name each role once, and every binding names a role', () => {
+    const names = roles.map(nameOf);
+    assert.equal(new Set(names).size, names.length);
+    for (const b of [...CLUSTER_ROLE_BINDINGS, ...CONTROLLER_ROLE_BINDINGS, ...JOIN_BINDINGS]) assert.ok(names.includes(b.roleRef.name), nameOf(b));
+    for (const b of NAMESPACE_ROLE_BINDINGS) assert.ok(NAMESPACE_ROLES.some((r) => nameOf(r) === b.roleRef.name && r.metadata.namespace === b.metadata.namespace), nameOf(b));
+  });
+  it('let anonymous requests see health and version, and nothing else', () => {
+    const anonymous = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+    const bound = CLUSTER_ROLE_BINDINGS.filter((b) => b.subjects?.some((s) => s.name === 'system:unauthenticated')).map((b) => b.roleRef.name);
+    assert.deepEqual(bound, ['system:public-info-viewer']);
+    const ask = (path: string): boolean => rulesAllow(roles.find((r) => nameOf(r) === bound[0])!.rules!, { isResourceRequest: false, verb: 'get', path, apiGroup: '', apiVersion: '', namespace: '', resource: '', subresource: '', name: '', user: anonymous });
+    assert.deepEqual(['/healthz', '/livez', '/readyz', '/version', '/api', '/metrics'].map(ask), [true, true, true, true, false, false]);
+  });
+});
+
+describe('ensureKubernetesService', () => {
+  it('makes the Service and follows the addresses of the servers', async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport);
+    const options = { serviceIp: '10.96.0.1', addresses: ['192.0.2.7'], port: 6443 };
+    await ensureKubernetesService(server.transport, options);
+    const slice = (): unknown => (server.objects.get('discovery.k8s.io/endpointslices/default/kubernetes') as unknown as { endpoints: { addresses: string[] }[] }).endpoints[0]?.addresses;
+    assert.deepEqual(slice(), ['192.0.2.7']);
+    await ensureKubernetesService(server.transport, { ...options, addresses: ['192.0.2.8', '192.0.2.7'] });
+    assert.deepEqual(slice(), ['192.0.2.7', '192.0.2.8']);
+    assert.equal(server.calls.filter((c) => c === 'create services kubernetes').length, 1);
+  });
+});

@@ -53,6 +53,7 @@ export interface Field {
   readonly pbPath: readonly number[];
   readonly listType?: 'atomic' | 'set' | 'map' | undefined;
   readonly listMapKeys?: readonly string[] | undefined;
+  /** How the field's map or struct merges in server-side apply, where that differs from its type's own way (`+mapType`, `+structType`). */
   readonly mapType?: 'atomic' | 'granular' | undefined;
   /** Overrides {@link StructType.atomic} of the field's own type. */
   readonly structType?: 'atomic' | 'granular' | undefined;
@@ -203,7 +204,7 @@ function resolveField(pkg: string, f: FieldFacts): Field {
     pbPath: f.pb === undefined ? [] : [f.pb],
     listType: marker(f, 'listType') as Field['listType'],
     listMapKeys: keys?.length ? keys : undefined,
-    mapType: marker(f, 'mapType') as Field['mapType'],
+    mapType: (marker(f, 'mapType') ?? marker(f, 'structType')) as Field['mapType'],
     structType: marker(f, 'structType') as Field['structType'],
     patchStrategy: f.patchStrategy?.split(','),
     patchMergeKey: f.patchMergeKey,

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
+import { buildOpenApiV2, buildOpenApiV3, clientDescriptions, encodeOpenApiV2, openApiHash, openApiV3Index, openApiV3Keys, type CustomKind, type Json } from './openapi.ts';
+import { Reader } from './protobuf-wire.ts';
+
+type Doc = Record<string, Record<string, Json>>;
+const VERSION = 'v1.36.0';
+const v2 = buildOpenApiV2({ version: VERSION }) as Doc;
+/** A value deep inside a document. */
+function at(value: unknown, ...path: string[]): unknown {
+  return path.reduce((v, key) => (v as Record<string, unknown> | undefined)?.[key], value);
+}
+/** Every `$ref` in a document. */
+function refs(value: unknown, out = new Set<string>()): Set<string> {
+  if (value === null || typeof value !== 'object') return out;
+  for (const [key, child] of Object.entries(value)) {
+    if (key === '$ref' && typeof child === 'string') out.add(child);
+    else refs(child, out);
+  }
+  return out;
+}
+
+const CRON_TABS: ResourceInfo = {
+  group: 'stable.example.com', version: 'v1', plural: 'crontabs', singular: 'crontab', kind: 'CronTab', listKind: 'CronTabList', namespaced: true, verbs: RESOURCES.find((r) => r.plural === 'pods')!.verbs, shortNames: [], categories: [], subresources: [],
+};
+const CUSTOM: CustomKind = { resource: CRON_TABS, schema: { type: 'object', description: 'A table.', properties: { spec: { type: 'object', properties: { cronSpec: { type: 'string' } } } } } };
+
+test('buildOpenApiV2 describes types with their extensions', () => {
+  const ports = at(v2, 'definitions', 'io.k8s.api.core.v1.Container', 'properties', 'ports');
+  assert.deepEqual(ports, {
+    type: 'array', items: { $ref: '#/definitions/io.k8s.api.core.v1.ContainerPort' }, 'x-kubernetes-list-map-keys': ['containerPort', 'protocol'], 'x-kubernetes-list-type': 'map', 'x-kubernetes-patch-merge-key': 'containerPort', 'x-kubernetes-patch-strategy': 'merge',
+  });
+  assert.deepEqual(at(v2, 'definitions', 'io.k8s.api.core.v1.Pod', 'x-kubernetes-group-version-kind'), [{ group: '', version: 'v1', kind: 'Pod' }]);
+  assert.deepEqual(at(v2, 'definitions', 'io.k8s.api.core.v1.Container', 'required'), ['name']);
+  assert.deepEqual(at(v2, 'definitions', 'io.k8s.apimachinery.pkg.util.intstr.IntOrString'), { type: 'string', format: 'int-or-string' });
+  assert.deepEqual(at(v2, 'definitions', 'io.k8s.api.core.v1.Container', 'properties', 'imagePullPolicy', 'enum'), ['Always', 'IfNotPresent', 'Never'].toSorted());
+});
+
+test('every reference of a document leads to a definition', () => {
+  for (const ref of refs(v2)) assert.ok(at(v2, 'definitions', ref.replace('#/definitions/', '')), ref);
+  for (const key of openApiV3Keys({ custom: [CUSTOM] })) {
+    const doc = buildOpenApiV3(key, { version: VERSION, custom: [CUSTOM] });
+    for (const ref of refs(doc)) assert.ok(at(doc, 'components', 'schemas', ref.replace('#/components/schemas/', '')), `${key}: ${ref}`);
+  }
+});
+
+test('operations have unique ids, and paths exist for every resource and subresource', () => {
+  const ids: string[] = [];
+  for (const item of Object.values(v2['paths']!)) for (const [method, operation] of Object.entries(item)) if (method !== 'parameters') ids.push((operation as Json)['operationId'] as string);
+  assert.equal(new Set(ids).size, ids.length);
+  for (const id of ['createCoreV1NamespacedPod', 'listCoreV1PodForAllNamespaces', 'deleteCoreV1CollectionNamespacedPod', 'readCoreV1NamespacedPodLog', 'connectCoreV1GetNamespacedPodExec', 'connectCoreV1PutNamespacedPodProxyWithPath', 'patchAppsV1NamespacedDeploymentScale', 'createCoreV1NamespacedServiceAccountToken', 'replaceCoreV1NamespaceFinalize', 'readRbacAuthorizationV1ClusterRole', 'listFlowcontrolApiserverV1FlowSchema', 'createAuthorizationV1SelfSubjectAccessReview']) assert.ok(ids.includes(id), id);
+  for (const r of RESOURCES) {
+    const base = `${r.group === '' ? '/api/' : `/apis/${r.group}/`}${r.version}/${r.namespaced ? 'namespaces/{namespace}/' : ''}${r.plural}`;
+    assert.ok(v2['paths']![base], base);
+    for (const sub of r.subresources) assert.ok(v2['paths']![`${base}/{name}/${sub.name}`], `${base} ${sub.name}`);
+  }
+});
+
+test('patch operations say that they take dryRun and fieldValidation, which kubectl looks for', () => {
+  const patch = at(v2, 'paths', '/apis/apps/v1/namespaces/{namespace}/deployments/{name}', 'patch');
+  assert.deepEqual(at(patch, 'x-kubernetes-group-version-kind'), { group: 'apps', kind: 'Deployment', version: 'v1' });
+  assert.equal(at(patch, 'x-kubernetes-action'), 'patch');
+  const names = (at(patch, 'parameters') as Json[]).map((p) => p['name']);
+  for (const name of ['dryRun', 'fieldManager', 'fieldValidation', 'force', 'body']) assert.ok(names.includes(name), name);
+});
+
+test('buildOpenApiV3 gives a document for each group version', () => {
+  assert.ok(openApiV3Keys({}).includes('api/v1'));
+  const doc = buildOpenApiV3('api/v1', { version: VERSION });
+  assert.deepEqual(at(doc, 'components', 'schemas', 'io.k8s.apimachinery.pkg.api.resource.Quantity'), { oneOf: [{ type: 'string' }, { type: 'number' }] });
+  assert.deepEqual(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.ContainerPort', 'properties', 'protocol', 'default'), 'TCP');
+  assert.deepEqual(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.PersistentVolumeSpec', 'properties', 'claimRef'), { 'x-kubernetes-map-type': 'granular', allOf: [{ $ref: '#/components/schemas/io.k8s.api.core.v1.ObjectReference' }] });
+  assert.deepEqual(Object.keys(at(doc, 'paths', '/api/v1/namespaces/{namespace}/pods', 'post', 'requestBody', 'content') as object), ['*/*']);
+  assert.equal(at(doc, 'paths', '/apis/apps/v1/'), undefined);
+  assert.equal(buildOpenApiV3('apis/nope/v1', { version: VERSION }), undefined);
+  const hash = openApiHash(JSON.stringify(doc));
+  assert.deepEqual(openApiV3Index(new Map([['api/v1', hash]])), { paths: { 'api/v1': { serverRelativeURL: `/openapi/v3/api/v1?hash=${hash}` } } });
+});
+
+test('custom resources come with their own schema', () => {
+  const doc = buildOpenApiV3('apis/stable.example.com/v1', { version: VERSION, custom: [CUSTOM] });
+  const schema = at(doc, 'components', 'schemas', 'com.example.stable.v1.CronTab') as Json;
+  assert.deepEqual(schema['x-kubernetes-group-version-kind'], [{ group: 'stable.example.com', version: 'v1', kind: 'CronTab' }]);
+  assert.deepEqual(Object.keys(schema['properties'] as object).toSorted(), ['apiVersion', 'kind', 'metadata', 'spec']);
+  assert.equal(at(doc, 'paths', '/apis/stable.example.com/v1/namespaces/{namespace}/crontabs', 'post', 'operationId'), 'createStableExampleComV1NamespacedCronTab');
+  const whole = buildOpenApiV2({ version: VERSION, custom: [CUSTOM] });
+  assert.ok(at(whole, 'definitions', 'com.example.stable.v1.CronTabList'));
+});
+
+test('encodeOpenApiV2 writes the document that kubectl 1.20 reads', () => {
+  const bytes = encodeOpenApiV2(v2);
+  const numbers: number[] = [];
+  let definitions = 0;
+  let pod: string[] = [];
+  const reader = new Reader(bytes);
+  while (!reader.done) {
+    const tag = reader.small();
+    const number = Math.floor(tag / 8);
+    numbers.push(number);
+    assert.equal(tag % 8, 2);
+    const value = reader.bytes();
+    if (number === 1) assert.equal(value.toString(), '2.0');
+    if (number !== 9) continue;
+    const inner = new Reader(value);
+    while (!inner.done) {
+      assert.equal(inner.small(), (1 << 3) | 2);
+      definitions++;
+      const named = new Reader(inner.bytes());
+      assert.equal(named.small(), (1 << 3) | 2);
+      const name = named.string();
+      if (name === 'io.k8s.api.core.v1.Pod') pod = propertyNames(named);
+    }
+  }
+  assert.deepEqual(numbers, [1, 2, 8, 9, 12, 13]);
+  assert.equal(definitions, Object.keys(v2['definitions']!).length);
+  assert.deepEqual(pod, ['apiVersion', 'kind', 'metadata', 'spec', 'status']);
+});
+
+/** Names in `properties` (25) of the schema that is the value (2) of a named schema. */
+function propertyNames(named: Reader): string[] {
+  named.small();
+  const schema = new Reader(named.bytes());
+  const out: string[] = [];
+  while (!schema.done) {
+    const number = Math.floor(schema.small() / 8);
+    const value = schema.bytes();
+    if (number !== 25) continue;
+    const properties = new Reader(value);
+    while (!properties.done) {
+      properties.small();
+      const property = new Reader(properties.bytes());
+      property.small();
+      out.push(property.string());
+    }
+  }
+  return out;
+}
+
+const describe = clientDescriptions();
+test('descriptions come from the installed client', { skip: describe ? false : 'the package @kubernetes/client-node is not installed' }, () => {
+  const doc = buildOpenApiV3('api/v1', { version: VERSION, ...(describe ? { describe } : {}) });
+  assert.match(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.EnvVar', 'properties', 'value', 'description') as string, /^Variable references \$\(VAR_NAME\) are expanded/);
+  assert.match(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.Event', 'description') as string, /^Event is a report of an event/);
+  const [described, all] = Object.values(at(doc, 'components', 'schemas') as Record<string, Json>).reduce(([have, of], s) => [have + (s['description'] === undefined ? 0 : 1), of + 1], [0, 0]);
+  assert.ok(described! > all! * 0.9, `${described} of ${all}`);
+});
+
+const factsFile = process.env['PODYARD_OPENAPI_FACTS'];
+test('an independent table of OpenAPI facts agrees', { skip: factsFile ? false : 'PODYARD_OPENAPI_FACTS names no file' }, () => {
+  const facts = JSON.parse(readFileSync(factsFile!, 'utf8')) as { definitions: Record<string, Json>; paths: Record<string, Record<string, Json>> };
+  /** Without what the facts leave out or name for more versions than are served. */
+  const comparable = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(comparable);
+    if (value === null || typeof value !== 'object') return value;
+    const kept = Object.entries(value).filter(([key, child]) => !(key === 'enum' && Array.isArray(child)) && key !== 'x-kubernetes-unions' && key !== 'x-kubernetes-group-version-kind');
+    return Object.fromEntries(kept.map(([key, child]) => [key, key === 'required' && Array.isArray(child) ? child.toSorted() : comparable(child)]));
+  };
+  for (const [name, schema] of Object.entries(v2['definitions']!)) {
+    assert.ok(facts.definitions[name], name);
+    assert.deepEqual(comparable(schema), comparable(facts.definitions[name]), name);
+    const theirs = new Set(((facts.definitions[name]!['x-kubernetes-group-version-kind'] as Json[] | undefined) ?? []).map((k) => JSON.stringify([k['group'], k['version'], k['kind']])));
+    for (const k of (schema['x-kubernetes-group-version-kind'] as Json[] | undefined) ?? []) assert.ok(theirs.has(JSON.stringify([k['group'], k['version'], k['kind']])), name);
+  }
+  for (const [path, item] of Object.entries(v2['paths']!)) {
+    const theirs = facts.paths[path];
+    assert.ok(theirs, path);
+    assert.deepEqual(Object.keys(item).filter((k) => k !== 'parameters').toSorted(), Object.keys(theirs).toSorted(), path);
+    for (const [method, fact] of Object.entries(theirs)) {
+      const own = (item as Record<string, Json>)[method]!;
+      assert.deepEqual([own['x-kubernetes-action'], own['x-kubernetes-group-version-kind'], Object.keys(own['responses'] as object).toSorted()], [fact['action'], fact['gvk'], fact['responses']], `${method} ${path}`);
+    }
+  }
+});

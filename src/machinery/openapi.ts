@@ -8,7 +8,7 @@ import { structByKind } from '#api/schema.ts';
 import { DefinitionSet, metaType, type Describe, type Dialect, type GroupVersionKind, type Json } from './openapi/definitions.ts';
 import { groupVersionPath, resourcePaths, tagOf, type Operation, type Parameter, type PathItem, type Payload } from './openapi/operations.ts';
 
-export { encodeOpenApiV2, OPENAPI_V2_PROTOBUF } from './openapi/v2-protobuf.ts';
+export { encodeOpenApiV2, OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_ANSWER } from './openapi/v2-protobuf.ts';
 export { clientDescriptions } from './openapi/descriptions.ts';
 export type { Describe, Json } from './openapi/definitions.ts';
 

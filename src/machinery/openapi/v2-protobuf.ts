@@ -6,8 +6,10 @@ import { Writer } from '../protobuf-wire.ts';
 import { dumpYaml } from '../yaml-dump.ts';
 import type { Json } from './definitions.ts';
 
-/** The media type of {@link encodeOpenApiV2}. */
+/** The media type by which clients ask for {@link encodeOpenApiV2}'s bytes. */
 export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** The content type of the answer: Go's MIME parser does not take the one that was asked for. */
+export const OPENAPI_V2_PROTOBUF_ANSWER = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 /** Writes a message backwards: the last field first. */
 type Body = (w: Writer) => void;

@@ -121,8 +121,9 @@ function changedConditions(from: readonly PodCondition[], to: readonly PodCondit
   for (const c of from) if (OWN_CONDITIONS.has(c.type) && !to.some((t) => t.type === c.type)) out.push({ $patch: 'delete', type: c.type });
   return out;
 }
+/** Deep equality of JSON values; null and absent are the same, as they are to Go. */
 function equal(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
+  if ((a ?? undefined) === (b ?? undefined)) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
   for (const k of keys) if (!equal((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k])) return false;

@@ -1,0 +1,34 @@
+import { DEFAULT_DATA_DIR, type ClusterChoices } from '#cluster/config.ts';
+import { portOf, textOf, type Flags, type Parsed } from './arguments.ts';
+
+export const DATA_DIR_FLAG: Flags = { 'data-dir': { type: 'string', value: 'DIR', help: `where the cluster's data is (default ${DEFAULT_DATA_DIR})` } };
+
+/** Flags that say what a cluster is to be. */
+export const CLUSTER_FLAGS: Flags = {
+  ...DATA_DIR_FLAG,
+  'node-name': { type: 'string', value: 'NAME', help: "name of this node (default: the host's name)" },
+  'node-ip': { type: 'string', value: 'IP', help: 'address of this node (default: the first of the host)' },
+  'api-port': { type: 'string', value: 'PORT', help: 'port of the API server (default 6443)' },
+  'kubelet-port': { type: 'string', value: 'PORT', help: "port of the kubelet's server (default 10250)" },
+  'cluster-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Pods (default 10.244.0.0/16)' },
+  'service-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Services (default 10.96.0.0/16)' },
+  'container-runtime-endpoint': { type: 'string', value: 'SOCKET', help: 'use this CRI runtime instead of a containerd of our own' },
+  'log-level': { type: 'string', value: 'LEVEL', help: 'debug, info, warn or error (default info)' },
+};
+
+export function clusterChoices(parsed: Parsed): ClusterChoices {
+  return {
+    dataDir: textOf(parsed, 'data-dir'),
+    nodeName: textOf(parsed, 'node-name'),
+    nodeIP: textOf(parsed, 'node-ip'),
+    apiPort: portOf(parsed, 'api-port'),
+    kubeletPort: portOf(parsed, 'kubelet-port'),
+    clusterCIDR: textOf(parsed, 'cluster-cidr'),
+    serviceCIDR: textOf(parsed, 'service-cidr'),
+    containerRuntimeEndpoint: textOf(parsed, 'container-runtime-endpoint'),
+    logLevel: textOf(parsed, 'log-level'),
+  };
+}
+export function dataDirOf(parsed: Parsed): string {
+  return textOf(parsed, 'data-dir') ?? DEFAULT_DATA_DIR;
+}

@@ -1,0 +1,35 @@
+/** What the person sees: steps with their times, in plain words. */
+import { createInterface } from 'node:readline/promises';
+import { styleText } from 'node:util';
+
+const WIDTH = 44;
+/** `12 ms`, `3.4 s`. */
+export function duration(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+export function say(text = ''): void {
+  process.stdout.write(`${text}\n`);
+}
+export function sayStep(what: string, ms: number): void {
+  say(`${styleText('green', '✔')} ${what.padEnd(WIDTH)} ${styleText('dim', duration(ms).padStart(8))}`);
+}
+export function complain(text: string): void {
+  process.stderr.write(`${styleText('red', 'podyard:')} ${text}\n`);
+}
+/** Runs one step, showing its name and time when it is done. */
+export async function step<T>(what: string, task: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const result = await task();
+  sayStep(what, performance.now() - began);
+  return result;
+}
+/** A yes-or-no question on the terminal; false without one. */
+export async function confirm(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^(y|yes|)$/i.test((await prompt.question(`${question} [Y/n] `)).trim());
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The table of a cluster's components: what each is called, what it needs, how it is made. Starting sorts by needs, stopping
+ * reverses. A new component is a row here.
+ */
+import { join } from 'node:path';
+import { RESOURCES } from '#api/resources.ts';
+import type { ApiServer } from '#apiserver/server.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import type { ComponentRow } from '#base/component-group.ts';
+import { Client } from '#client/client.ts';
+import { InformerFactory } from '#client/informer.ts';
+import { NAMESPACES } from '#client/kinds.ts';
+import { isReason } from '#machinery/status-error.ts';
+import type { Transport } from '#client/transport.ts';
+import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
+import type { ControllerContext } from '#controllers/controller.ts';
+import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
+import { newNamespaceController } from '#controllers/namespace/namespace.ts';
+import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
+import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
+import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
+import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
+import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
+import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
+import type { Kubelet } from '#kubelet/kubelet.ts';
+import type { Store } from '#store/contract.ts';
+import { openEmbeddedStore } from '#store/embedded.ts';
+import type { ClusterConfig } from './config.ts';
+import { newApiServer } from './control-plane.ts';
+import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { newKubelet, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
+import { newNodeProxy } from './node-proxy.ts';
+import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
+import type { HostChanges } from './runtime/host-changes.ts';
+import type { Registries } from './runtime/registries.ts';
+
+/** What the rows make and share; each is there once its row is ready. */
+export interface Assembly {
+  readonly config: ClusterConfig;
+  readonly clock: Clock;
+  readonly changes: HostChanges;
+  readonly registries: Registries;
+  store?: Store;
+  pki?: ClusterPki;
+  nodePki?: NodePki;
+  server?: ApiServer;
+  runtime?: NodeRuntime;
+  kubelet?: Kubelet;
+  /** Shared by the controllers. */
+  controllers?: ControllerContext;
+}
+
+/** A component that only opens something at its start. */
+function opened(name: string, start: (signal: AbortSignal) => Promise<void>, stop: () => Promise<void> | void = () => {}): Component {
+  return { name, start, stop: async () => void (await stop()) };
+}
+/** A transport that acts as one user. */
+function as(a: Assembly, name: string, ...groups: string[]): Transport {
+  return inProcessTransport(a.server!, componentUser(name, ...groups), name.replace(/^system:(serviceaccount:kube-system:)?/, ''));
+}
+const CONTROLLERS: readonly (readonly [name: string, create: (context: ControllerContext, a: Assembly) => Component])[] = [
+  ['serviceaccount', (c) => newServiceAccountController(c)],
+  ['root-ca-certificate-publisher', (c, a) => newRootCaPublisher(c, a.pki!.ca.cert)],
+  ['namespace', (c) => newNamespaceController(c)],
+  ['garbage-collector', (c) => newGarbageCollector(c)],
+  ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
+  ['node-ipam', (c, a) => newNodeIpamController(c, { clusterCIDR: a.config.clusterCIDR })],
+  ['node-lifecycle', (c) => newNodeLifecycleController(c)],
+  ['taint-eviction', (c) => newTaintEvictionController(c)],
+  ['clusterrole-aggregation', (c) => newClusterRoleAggregationController(c)],
+];
+
+export function componentTable(a: Assembly): ComponentRow[] {
+  const { config, clock } = a;
+  const pkiDir = join(config.dataDir, 'pki');
+  return [
+    {
+      name: 'store', needs: [],
+      create: () => opened('store', async () => void (a.store = await openEmbeddedStore({ directory: join(config.dataDir, 'store') })), () => a.store?.close()),
+    },
+    {
+      name: 'certificates', needs: [],
+      create: () => opened('certificates', async () => {
+        a.pki = await ensureClusterPki({ dir: pkiDir, clusterDomain: config.clusterDomain, serviceIp: config.serviceCIDR.replace(/\.0\/.*$/, '.1'), apiServerSans: [config.nodeIP, config.nodeName], clock });
+        a.nodePki = await ensureNodePki(a.pki, { dir: pkiDir, nodeName: config.nodeName, addresses: [config.nodeIP, '127.0.0.1'], clock });
+      }),
+    },
+    {
+      name: 'apiserver', needs: ['store', 'certificates'],
+      create: () => {
+        const client = a.pki!.clients['apiserver-kubelet-client'];
+        const nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key });
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}` });
+        return a.server;
+      },
+    },
+    {
+      name: 'bootstrap', needs: ['apiserver'],
+      create: () => opened('bootstrap', async (signal) => {
+        const client = new Client(as(a, 'system:apiserver', 'system:masters'), 'kube-apiserver');
+        for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) await client.of(NAMESPACES).create({ metadata: { name }, spec: {} }, { signal }).catch((err: unknown) => { if (!isReason(err, 'AlreadyExists')) throw err; });
+      }),
+    },
+    {
+      name: 'controllers', needs: ['apiserver', 'bootstrap'],
+      create: () => {
+        const client = new Client(as(a, 'system:kube-controller-manager', 'system:masters'), 'kube-controller-manager');
+        const informers = new InformerFactory(client, clock);
+        a.controllers = { client, informers, clock, resources: { list: () => RESOURCES, onChange: () => () => {} } };
+        const components = CONTROLLERS.map(([, create]) => create(a.controllers!, a));
+        return {
+          name: 'kube-controller-manager',
+          start: async (signal) => void (await Promise.all(components.map((c) => c.start(signal)))),
+          stop: async () => {
+            await Promise.all(components.map((c) => c.stop()));
+            await informers.stop();
+          },
+        };
+      },
+    },
+    { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
+    { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
+    {
+      name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime'],
+      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries)),
+    },
+  ];
+}

@@ -1,0 +1,108 @@
+/** The API server of a cluster, with everything that plugs into it. */
+import { randomUUID } from 'node:crypto';
+import type { Service } from '#api/gen/core-v1.ts';
+import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
+import { splitApiVersion } from '#api/object.ts';
+import { resourceOf } from '#api/resources.ts';
+import { createAdmission } from '#apiserver/admission/admission.ts';
+import { createAuthentication } from '#apiserver/authentication/authentication.ts';
+import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
+import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
+import type { ObjectReader } from '#apiserver/interfaces.ts';
+import type { PathHandler } from '#apiserver/pipeline.ts';
+import { ApiServer, type ApiServerOptions, type SecurityParts, type ServerParts } from '#apiserver/server.ts';
+import { WebhookClient, type ServiceResolver } from '#apiserver/webhook/client.ts';
+import type { Clock } from '#base/clock.ts';
+import { builtinOpenApi } from './openapi.ts';
+import type { Store } from '#store/contract.ts';
+import type { ClusterPki } from './pki.ts';
+
+export interface ControlPlaneOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly pki: ClusterPki;
+  /** Absent: calls in the process only. */
+  readonly http?: { readonly host: string; readonly port: number } | undefined;
+  /** Where Pods reach the API server: `10.0.0.5:6443`. */
+  readonly serverAddress?: string | undefined;
+  readonly nodeProxy?: ApiServerOptions['nodeProxy'];
+  readonly healthChecks?: ApiServerOptions['healthChecks'];
+}
+
+const SERVICES = resourceOf('', 'v1', 'services');
+const ENDPOINT_SLICES = resourceOf('discovery.k8s.io', 'v1', 'endpointslices');
+
+/** A ready endpoint of a Service, for webhooks: the API server needs no cluster DNS and no proxy rules of its own. */
+export function serviceResolver(reader: ObjectReader): ServiceResolver {
+  return {
+    resolve(namespace, name, port) {
+      const service = reader.get<Service>(SERVICES, namespace, name);
+      if (!service) throw new Error(`service "${name}" not found`);
+      const declared = service.spec.ports?.find((p) => p.port === port);
+      if (!declared) throw new Error(`no service port ${port} found for service "${name}"`);
+      if (service.spec.type === 'ExternalName') return { host: service.spec.externalName ?? '', port };
+      const slices = reader.list<EndpointSlice>(ENDPOINT_SLICES, namespace).filter((s) => s.metadata.labels?.['kubernetes.io/service-name'] === name);
+      for (const slice of slices) {
+        const target = slice.ports?.find((p) => (p.name ?? '') === (declared.name ?? ''))?.port;
+        const ready = slice.endpoints?.find((e) => e.conditions?.ready !== false && e.addresses[0]);
+        if (ready && target !== undefined) return { host: ready.addresses[0]!, port: target };
+      }
+      throw new Error(`no endpoints available for service "${name}"`);
+    },
+  };
+}
+
+export function newApiServer(options: ControlPlaneOptions): ApiServer {
+  const { store, clock, pki, http } = options;
+  let authorization: Authorization | undefined;
+  let admission: ReturnType<typeof createAdmission> | undefined;
+
+  function security({ reader }: ServerParts): SecurityParts {
+    const authentication = createAuthentication({
+      reader, clock, clientCa: pki.ca.cert,
+      requestHeader: { authorities: pki.frontProxyCa.cert, allowedNames: ['front-proxy-client'] },
+      serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey },
+    });
+    const made = (authorization = createAuthorization({ reader, clock }));
+    const json = (body: unknown, type: string) => ({ kind: 'raw', code: 200, headers: { 'content-type': type }, body: Buffer.from(JSON.stringify(body)) }) as const;
+    return {
+      authenticator: authentication.authenticator,
+      impersonator: new HeaderImpersonator(made.authorizer),
+      authorizer: made.authorizer,
+      rules: made.authorizer,
+      tokens: authentication.tokens,
+      tokenIssuer: authentication.issuer,
+      audiences: authentication.audiences,
+      paths: new Map<string, PathHandler>([
+        ['/openid/v1/jwks', async () => json(await authentication.jwks(), 'application/jwk-set+json')],
+        ['/.well-known/openid-configuration', () => json(authentication.openIdConfiguration(), 'application/json')],
+      ]),
+      stop: () => {
+        admission?.stop();
+        made.stop();
+      },
+    };
+  }
+  return new ApiServer({
+    store,
+    clock,
+    security,
+    admission: ({ reader, loopback, authorizer, resources }) => {
+      admission = createAdmission({
+        reader, loopback, authorizer, clock, random: Math.random, uid: randomUUID,
+        webhooks: new WebhookClient({ resolver: serviceResolver(reader), clock }),
+        resolve: (apiVersion, kind) => {
+          const { group, version } = splitApiVersion(apiVersion);
+          return resources.all().find((r) => r.info.group === group && r.info.version === version && r.info.kind === kind)?.info;
+        },
+        escalation: authorization!.escalation,
+      });
+      return admission.plugins;
+    },
+    openapi: (resources) => builtinOpenApi(resources),
+    nodeProxy: options.nodeProxy,
+    serverAddress: options.serverAddress,
+    healthChecks: options.healthChecks,
+    ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } } } : {}),
+  });
+}

@@ -1,0 +1,71 @@
+/** The cluster's own process: everything in the table of components, from start to stop. */
+import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { load } from 'js-yaml';
+import { systemClock } from '#base/clock.ts';
+import { ComponentGroup } from '#base/component-group.ts';
+import { configureLogging, logger } from '#base/logger.ts';
+import { componentTable, type Assembly } from './components.ts';
+import { ensureClusterConfig, type ClusterChoices, type ClusterConfig } from './config.ts';
+import { claimPidFile, releasePidFile } from './daemon.ts';
+import { writeKubeconfig } from './pki.ts';
+import type { ProgressReporter } from './progress.ts';
+import { HostChangeJournal } from './runtime/host-changes.ts';
+import { NO_REGISTRIES, parseRegistries, type Registries } from './runtime/registries.ts';
+
+const log = logger('podyard');
+
+/** `registries.yaml` of the data directory or of `/etc/podyard`; none is fine. */
+async function readRegistries(config: ClusterConfig): Promise<Registries> {
+  for (const path of [join(config.dataDir, 'registries.yaml'), '/etc/podyard/registries.yaml']) {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text !== undefined) return parseRegistries(load(text));
+  }
+  return NO_REGISTRIES;
+}
+
+/** Names under which the administrator stands in kubeconfigs. */
+export function adminNames(config: Pick<ClusterConfig, 'dataDir' | 'runDir'>): { cluster: string; user: string; context: string } {
+  const name = config.runDir.replace(/^\/run\//, '');
+  return { cluster: name, user: `${name}-admin`, context: name };
+}
+
+/**
+ * Runs a cluster until `signal` aborts or a component fails. Resolves after everything was stopped; rejects with what failed.
+ * `reporter` hears of each step and of readiness.
+ */
+export async function runCluster(choices: ClusterChoices, reporter: ProgressReporter | undefined, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const began = clock.monotonic();
+  const config = await ensureClusterConfig(choices);
+  configureLogging({ level: config.logLevel });
+  await claimPidFile(config);
+  const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
+  await changes.record('empty-directory', config.runDir);
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config) };
+  const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
+  try {
+    await group.start(signal);
+    await writeAdminKubeconfig(assembly);
+    reporter?.tell({ type: 'ready', ms: clock.monotonic() - began });
+    reporter?.close();
+    log.info({ ms: Math.round(clock.monotonic() - began) }, 'The cluster is ready');
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const failure = await Promise.race([group.failed, stopped]);
+    if (failure) throw failure;
+  } catch (err) {
+    if (!signal.aborted) reporter?.tell({ type: 'failed', message: (err as Error).message });
+    throw err;
+  } finally {
+    await group.stop();
+    await changes.close();
+    await releasePidFile(config);
+  }
+}
+
+async function writeAdminKubeconfig({ config, pki, changes }: Assembly): Promise<void> {
+  const { cluster, user, context } = adminNames(config);
+  await changes.record('empty-directory', dirname(config.kubeconfig));
+  await changes.record('file', config.kubeconfig);
+  await writeKubeconfig(config.kubeconfig, { server: `https://127.0.0.1:${config.apiPort}`, ca: pki!.ca.cert, cluster, user, context, credentials: pki!.clients.admin });
+}

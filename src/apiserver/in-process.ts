@@ -17,6 +17,8 @@ export type WatchEventLike =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }
   | { readonly type: 'BOOKMARK'; readonly object: KubeObject };
 
+/** Ends what a call may have left behind: a watch whose consumer has gone. */
+const CALL_OVER = new Error('the call is over');
 const METHODS: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT', patch: 'PATCH', delete: 'DELETE', deletecollection: 'DELETE' };
 const NO_BODY: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
 
@@ -144,7 +146,7 @@ export class InProcessServer {
     this.#live.delete(lifetime);
     this.#deadlines.remove(lifetime);
     this.#aborts.get(lifetime)?.();
-    lifetime.end(new Error('the call is over'));
+    lifetime.end(CALL_OVER);
   }
 }
 

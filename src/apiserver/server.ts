@@ -20,6 +20,7 @@ import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
 import { ServerMetrics } from './http/metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
+import { openApiSource } from './http/openapi-source.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler, type AuditSink } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
@@ -65,7 +66,8 @@ export interface ApiServerOptions {
   readonly http?: { readonly host: string; readonly port: number; readonly tls: TlsFiles } | undefined;
   readonly security: (parts: ServerParts) => SecurityParts;
   readonly admission: (parts: ServerParts & SecurityParts) => readonly AdmissionPlugin[];
-  readonly openapi: (resources: ResourceRegistry) => OpenApiSource;
+  /** Default: the documents of the built-in resources. */
+  readonly openapi?: ((resources: ResourceRegistry) => OpenApiSource) | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
   readonly version?: VersionInfo | undefined;
   /** Host and port under which Pods reach the API server. Default: where it listens. */
@@ -205,7 +207,7 @@ export class ApiServer implements Component {
       version: o.version ?? DEFAULT_VERSION,
       health: this.#health(),
       metrics: this.metrics,
-      openapi: new OpenApiPaths(this.resources, o.openapi(this.resources)),
+      openapi: new OpenApiPaths(this.resources, o.openapi?.(this.resources) ?? openApiSource({ version: (o.version ?? DEFAULT_VERSION).gitVersion.split('+', 1)[0]! })),
       extra: security.paths,
     });
     const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths });

@@ -22,6 +22,11 @@ export class Lifetime {
   onOver(listener: (reason: unknown) => void): void {
     this.#onOver = listener;
   }
+  /** The request is answered: nobody needs to hear. */
+  finish(): void {
+    this.#over = true;
+    this.#onOver = undefined;
+  }
   end(reason: unknown): void {
     if (this.#over) return;
     this.#over = true;

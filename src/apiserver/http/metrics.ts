@@ -1,9 +1,7 @@
 /** The API server's metrics, under upstream's names. */
-import { Counter, Gauge, Histogram, Registry } from '#base/metrics.ts';
+import { Counter, Gauge, Registry } from '#base/metrics.ts';
 import type { RequestInfo } from '../interfaces.ts';
-
-const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
-const BYTES = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+import { RequestSeries, requestMetricsText } from './request-metrics.ts';
 
 /** Upstream's scope label. */
 function scopeOf(info: RequestInfo): string {
@@ -19,25 +17,30 @@ function verbOf(info: RequestInfo): string {
   return KNOWN_VERBS.has(info.verb) ? verb.toUpperCase() : 'OTHER';
 }
 
+function seriesId(info: RequestInfo, known: boolean): string {
+  return known ? `${verbOf(info)} ${info.apiGroup}/${info.apiVersion}/${info.resource}/${info.subresource} ${scopeOf(info)}` : `${verbOf(info)} ${scopeOf(info)}`;
+}
+
 export class ServerMetrics {
+  /** For metrics of others in the process. */
   readonly registry = new Registry();
-  readonly #requests: Counter;
-  readonly #durations: Histogram;
-  readonly #sizes: Histogram;
-  readonly #inFlight: Gauge;
+  readonly #series = new Map<string, RequestSeries>();
+  /** How many requests of each kind are in, asked when somebody scrapes. */
+  inFlight: Readonly<Record<'mutating' | 'readOnly', () => number>> | undefined;
   readonly #longRunning: Gauge;
   readonly #terminations: Counter;
   readonly #watchEvents: Counter;
-  /** Label sets by what they are made of: prom-client hashes labels on every call, we make the object once. */
-  readonly #labels = new Map<string, Record<string, string>>();
 
   constructor() {
     const registers = [this.registry];
     const scope = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'];
-    this.#requests = new Counter({ name: 'apiserver_request_total', help: 'Counter of apiserver requests broken out for each verb, group, version, resource, scope, component and HTTP response code.', labelNames: [...scope, 'code', 'dry_run'], registers });
-    this.#durations = new Histogram({ name: 'apiserver_request_duration_seconds', help: 'Response latency distribution in seconds.', labelNames: [...scope, 'dry_run'], buckets: SECONDS, registers });
-    this.#sizes = new Histogram({ name: 'apiserver_response_sizes', help: 'Response size distribution in bytes.', labelNames: scope, buckets: BYTES, registers });
-    this.#inFlight = new Gauge({ name: 'apiserver_current_inflight_requests', help: 'Number of requests being served, by kind.', labelNames: ['request_kind'], registers });
+    const inFlight = () => this.inFlight;
+    new Gauge({
+      name: 'apiserver_current_inflight_requests', help: 'Number of requests being served, by kind.', labelNames: ['request_kind'], registers,
+      collect() {
+        for (const [kind, count] of Object.entries(inFlight() ?? {})) this.set({ request_kind: kind }, count());
+      },
+    });
     this.#longRunning = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Number of active long-running requests.', labelNames: scope, registers });
     this.#terminations = new Counter({ name: 'apiserver_request_terminations_total', help: 'Number of requests which the server terminated in self-defense.', labelNames: ['component', 'code', 'group', 'resource', 'scope', 'subresource', 'verb', 'version'], registers });
     this.#watchEvents = new Counter({ name: 'apiserver_watch_events_total', help: 'Number of events sent in watch clients.', labelNames: ['group', 'version', 'resource'], registers });
@@ -45,16 +48,17 @@ export class ServerMetrics {
 
   /** `known`: the path belongs to a resource that is served; others share one label set. */
   observe(info: RequestInfo, known: boolean, code: number, seconds: number, bytes: number | undefined): void {
-    const labels = this.#labelsOf(info, known);
-    this.#requests.inc({ ...labels, code: String(code), dry_run: '' });
-    this.#durations.observe({ ...labels, dry_run: '' }, seconds);
-    if (bytes !== undefined) this.#sizes.observe(labels, bytes);
+    const id = seriesId(info, known);
+    let series = this.#series.get(id);
+    if (!series) this.#series.set(id, (series = new RequestSeries(this.#labelsOf(info, known))));
+    series.observe(code, seconds, bytes);
   }
   terminated(info: RequestInfo, known: boolean, code: number): void {
     this.#terminations.inc({ ...this.#labelsOf(info, known), code: String(code) });
   }
-  inFlight(kind: 'mutating' | 'readOnly', count: number): void {
-    this.#inFlight.set({ request_kind: kind }, count);
+  /** Everything, as Prometheus reads it. */
+  async text(): Promise<string> {
+    return `${requestMetricsText([...this.#series.values()])}\n${await this.registry.metrics()}`;
   }
   longRunning(info: RequestInfo, known: boolean, delta: 1 | -1): void {
     this.#longRunning.inc(this.#labelsOf(info, known), delta);
@@ -64,14 +68,7 @@ export class ServerMetrics {
   }
 
   #labelsOf(info: RequestInfo, known: boolean): Record<string, string> {
-    const [verb, scope] = [verbOf(info), scopeOf(info)];
-    const id = known ? `${verb} ${info.apiGroup}/${info.apiVersion}/${info.resource}/${info.subresource} ${scope}` : `${verb} ${scope}`;
-    let labels = this.#labels.get(id);
-    if (!labels) {
-      labels = { verb, group: '', version: '', resource: '', subresource: '', scope, component: 'apiserver' };
-      if (known) Object.assign(labels, { group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource });
-      this.#labels.set(id, labels);
-    }
-    return labels;
+    const labels = { verb: verbOf(info), group: '', version: '', resource: '', subresource: '', scope: scopeOf(info), component: 'apiserver' };
+    return known ? { ...labels, group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource } : labels;
   }
 }

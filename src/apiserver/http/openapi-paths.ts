@@ -1,5 +1,7 @@
 /** `/openapi/v2`, `/openapi/v3` and `/openapi/v3/…`: documents made when first asked for and kept until the resources change (KEP-2896). */
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { MaybePromise } from '../interfaces.ts';
 import type { ResourceRegistry } from '../registry/resource-registry.ts';
 import type { ApiRequest, ApiResult, RawResult } from '../request.ts';
 import { parseAccept } from './negotiation.ts';
@@ -37,7 +39,7 @@ export class OpenApiPaths {
   }
 
   /** `rest`: the path behind `/openapi`. */
-  answer(rest: readonly string[], request: ApiRequest): ApiResult | undefined {
+  answer(rest: readonly string[], request: ApiRequest): MaybePromise<ApiResult | undefined> {
     if (this.#generation !== this.#resources.generation) {
       this.#documents.clear();
       this.#generation = this.#resources.generation;
@@ -67,7 +69,17 @@ export class OpenApiPaths {
     if (!this.#source.v3Paths().includes(path)) return undefined;
     return this.#document(path, () => Buffer.from(JSON.stringify(this.#source.v3(path))));
   }
-  #v3Index(request: ApiRequest): RawResult {
+  /** Needs every document's hash: they are made one in a turn of the event loop, so that nobody waits for all of them. */
+  async #v3Index(request: ApiRequest): Promise<RawResult> {
+    const generation = this.#generation;
+    if (!this.#documents.has('v3')) {
+      for (const path of this.#source.v3Paths()) {
+        this.#v3Document(path);
+        await setImmediate();
+      }
+    }
+    // Resources that changed meanwhile: what follows makes the rest at once.
+    if (generation !== this.#generation) this.#documents.delete('v3');
     const index = this.#document('v3', () => {
       const paths = this.#source.v3Paths().map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${this.#v3Document(path)!.hash}` }]);
       return Buffer.from(JSON.stringify({ paths: Object.fromEntries(paths) as object }));

@@ -56,7 +56,7 @@ export function pathHandler(options: PathOptions): PathHandler {
       case 'readyz':
         return health(options, head, rest.join('/'), request);
       case 'metrics':
-        return rest.length ? undefined : options.metrics.registry.metrics().then((text) => rawText(200, text, options.metrics.registry.contentType));
+        return rest.length ? undefined : options.metrics.text().then((text) => rawText(200, text, options.metrics.registry.contentType));
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:

@@ -62,6 +62,8 @@ interface Serving {
   error: StatusError | undefined;
 }
 
+/** One for all: making an Error costs more than a small request. */
+const CLIENT_GONE = new Error('the client is gone');
 const TIMED_OUT = () => timeout('request did not complete within the allotted timeout', 0);
 
 export class RequestHandler {
@@ -75,6 +77,7 @@ export class RequestHandler {
     this.#o = options;
     this.#inFlight = new InFlight(options.inFlight);
     this.#deadlines = new Deadlines(options.clock, TIMED_OUT);
+    options.metrics.inFlight = { readOnly: () => this.#inFlight.count('readOnly'), mutating: () => this.#inFlight.count('mutating') };
   }
 
   /** Ends every request under way, watches and streams included. */
@@ -98,12 +101,12 @@ export class RequestHandler {
       return;
     }
     this.#live.add(lifetime);
-    exchange.onGone(() => lifetime.end(new Error('the client is gone')));
+    exchange.onGone(() => lifetime.end(CLIENT_GONE));
     const serving: Serving = { exchange, parsed, query, lifetime, response, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#live.delete(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - started);
-    lifetime.end(new Error('the request is answered'));
+    lifetime.finish();
   }
 
   async #run(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): Promise<Outcome> {

@@ -26,8 +26,6 @@ export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admissio
   readonly store?: Store;
 }
 
-const NO_OPENAPI = { v2: () => ({ swagger: '2.0', info: { title: 'Kubernetes', version: '' }, paths: {} }), v3: () => undefined, v3Paths: () => [] };
-
 export async function startServer(options: FixtureOptions = {}): Promise<Fixture> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-apiserver-'));
   const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock: systemClock });
@@ -35,7 +33,6 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
   const server = new ApiServer({
     store: openMemoryStore(),
     clock: systemClock,
-    openapi: () => NO_OPENAPI,
     http: { host: '127.0.0.1', port: 0, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } },
     security: ({ reader, clock }) => {
       const authentication = createAuthentication({ reader, clock, clientCa: pki.ca.cert, serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey } });

@@ -266,9 +266,16 @@ async function prepareHost(config: NodeRuntimeConfig, changes: HostChanges): Pro
     await mkdir(dir, { recursive: true, mode });
   }
   for (const dir of config.sharedDirs) await ensureShared(dir, changes);
+  await recordForwarding(config, changes);
   await changes.record('link', config.netns === undefined ? config.bridge : `${config.bridge}@${config.netns}`);
   await changes.record('cgroup', config.cgroupRoot);
   await changes.record('containerd', config.configDir);
+}
+
+/** The bridge plugin switches forwarding on; a network namespace of the node's own goes with its sysctls. */
+async function recordForwarding(config: NodeRuntimeConfig, changes: HostChanges): Promise<void> {
+  const forwarding = (await readFileIfThere('/proc/sys/net/ipv4/ip_forward'))?.trim();
+  if (config.netns === undefined && forwarding === '0') await changes.record('sysctl', 'net.ipv4.ip_forward=0');
 }
 
 async function openLog(config: NodeRuntimeConfig) {

@@ -2,6 +2,7 @@
 import { sleep, type Clock } from '#base/clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { run } from './command.ts';
+import { parseContainerdVersion } from './config.ts';
 import { holding } from './hold.ts';
 
 export interface ImageImportOptions {
@@ -21,7 +22,10 @@ const VISIBLE_TIMEOUT_MS = 10_000;
  */
 export async function importImages(path: string, options: ImageImportOptions): Promise<string[]> {
   const { socket, runtime, clock, signal } = options;
-  const { stdout } = await run('ctr', ['--address', socket, '--namespace', NAMESPACE, 'images', 'import', path], { signal });
+  const version = parseContainerdVersion((await run('ctr', ['--version'], { signal })).stdout);
+  // From 2.0 on ctr by default asks another service, which reports for people's eyes only.
+  const local = Number(version.split('.')[0]) >= 2 ? ['--local'] : [];
+  const { stdout } = await run('ctr', ['--address', socket, '--namespace', NAMESPACE, 'images', 'import', ...local, path], { signal });
   // ctr: `unpacking docker.io/library/nginx:1.28 (sha256:…)...done`
   const names = [...stdout.matchAll(/^unpacking (\S+) \(sha256:/gm)].map((m) => m[1]!);
   if (names.length === 0) throw new Error(`importing images from "${path}": the archive names none; save it with a tag`);

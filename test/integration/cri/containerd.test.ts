@@ -131,3 +131,17 @@ test('mounts made on the host later are seen by a container with HostToContainer
   const { stdout } = await node.cri.execSync({ containerId, cmd: ['ls', '/v/sub'], timeout: 10 });
   assert.equal(Buffer.from(stdout).toString(), 'later\n');
 });
+
+test('a mount that a container with Bidirectional makes is seen on the host', async () => {
+  await using node = await startTestNode('bidi');
+  await loadBusybox(node);
+  const volume = `${node.config.sharedDirs[0]}/volume`;
+  await run('mkdir', ['-p', `${volume}/sub`]);
+  const containerId = await runContainer(node, await runSandbox(node, 'p', { privileged: true }), 'c', {
+    image: { image: BUSYBOX }, command: ['sleep', '1000'], mounts: [{ containerPath: '/v', hostPath: volume, propagation: 'PROPAGATION_BIDIRECTIONAL' }],
+    linux: { securityContext: { privileged: true, namespaceOptions: { network: 'POD', pid: 'CONTAINER' } } },
+  });
+  const done = await node.cri.execSync({ containerId, cmd: ['sh', '-c', 'mount -t tmpfs tmpfs /v/sub && touch /v/sub/inside'], timeout: 10 });
+  assert.equal(done.exitCode, 0, Buffer.from(done.stderr).toString());
+  assert.equal(await exists(`${volume}/sub/inside`), true);
+});

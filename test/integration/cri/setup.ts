@@ -39,7 +39,17 @@ export async function startTestNode(name: string, options: { readonly mirror?: s
     await containerd.start(AbortSignal.timeout(60_000));
     return containerd;
   };
-  const containerd = await start();
+  const dispose = async () => {
+    for (const c of running) await c.release();
+    const failures = await undoHostChanges(changes, systemClock);
+    await changes.close();
+    if (failures.length > 0) throw new AggregateError(failures.map((f) => f.error), 'the node could not be removed');
+    await rm(dir, { recursive: true, force: true });
+  };
+  const containerd = await start().catch(async (error: unknown) => {
+    await dispose();
+    throw error;
+  });
   if (options.mirror !== undefined) await writeHostsFiles(config.certsDir, parseRegistries({ mirrors: { '*': { endpoint: [options.mirror] }, 'docker.io': { endpoint: [options.mirror] } } }), { defaultEndpoint: false });
   return {
     dir,
@@ -48,26 +58,20 @@ export async function startTestNode(name: string, options: { readonly mirror?: s
     changes,
     cri: containerd.client,
     restart: start,
-    async [Symbol.asyncDispose]() {
-      for (const c of running) await c.release();
-      const failures = await undoHostChanges(changes, systemClock);
-      await changes.close();
-      if (failures.length > 0) throw new AggregateError(failures.map((f) => f.error), 'the node could not be removed');
-      await rm(dir, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: dispose,
   };
 }
 
 /** The configuration of a sandbox in the node's own cgroup. */
-export function sandboxConfig(node: TestNode, name: string, extra: Init<PodSandboxConfig> = {}): Init<PodSandboxConfig> {
+function sandboxConfig(node: TestNode, name: string, privileged: boolean): Init<PodSandboxConfig> {
   return {
     metadata: { name, uid: `uid-${name}`, namespace: 'default', attempt: 0 }, hostname: name, logDirectory: `${node.dir}/logs/${name}`, labels: { 'io.kubernetes.pod.name': name },
-    linux: { cgroupParent: `${node.config.cgroupRoot}/kubepods/${name}`, securityContext: { namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } }, ...extra,
+    linux: { cgroupParent: `${node.config.cgroupRoot}/kubepods/${name}`, securityContext: { privileged, namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } },
   };
 }
 
-export async function runSandbox(node: TestNode, name: string): Promise<{ podSandboxId: string; config: Init<PodSandboxConfig> }> {
-  const config = sandboxConfig(node, name);
+export async function runSandbox(node: TestNode, name: string, options: { readonly privileged?: boolean } = {}): Promise<{ podSandboxId: string; config: Init<PodSandboxConfig> }> {
+  const config = sandboxConfig(node, name, options.privileged ?? false);
   return { ...(await node.cri.runPodSandbox({ config })), config };
 }
 

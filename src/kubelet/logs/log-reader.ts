@@ -98,7 +98,7 @@ async function* followFile(path: string, run: LogSource, file: GrowingFile, form
       yield* drain(file, formatter, signal);
       if (formatter.exhausted) return;
       maybeReplaced = watch.takeReplaced() || maybeReplaced;
-      const state = maybeReplaced || last ? await file.rotate(path, last) : 'same';
+      const state: 'same' | 'waiting' | 'replaced' = maybeReplaced || last ? await file.rotate(path, last) : 'same';
       maybeReplaced = state === 'waiting';
       if (state === 'replaced') {
         yield* drain(file, formatter, signal);

@@ -54,12 +54,15 @@ async function dialSpdyCommand(url: URL, options: DialRemoteCommandOptions): Pro
     return stream;
   };
   try {
-    // One after the other, the error stream first: servers of the first versions rely on the order.
-    const error = await open('error');
-    const stdin = options.stdin ? await open('stdin') : undefined;
-    const stdout = options.stdout ? await open('stdout') : undefined;
-    const stderr = options.stderr && !options.tty ? await open('stderr') : undefined;
-    const resize = options.tty && protocol !== V1_CHANNEL && protocol !== 'v2.channel.k8s.io' ? await open('resize') : undefined;
+    // In this order, the error stream first, as servers of the first versions want it; the answers are awaited together.
+    const tty = options.tty && protocol !== V1_CHANNEL && protocol !== 'v2.channel.k8s.io';
+    const [error, stdin, stdout, stderr, resize] = await Promise.all([
+      open('error'),
+      options.stdin ? open('stdin') : undefined,
+      options.stdout ? open('stdout') : undefined,
+      options.stderr && !options.tty ? open('stderr') : undefined,
+      tty ? open('resize') : undefined,
+    ]);
     // The sides that carry nothing are drained, so that they end.
     stdin?.resume();
     resize?.resume();

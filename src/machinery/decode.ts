@@ -7,6 +7,7 @@
  */
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
 import { parseDuration } from './duration.ts';
+import { goQuote } from './go-text.ts';
 import { elementName, goFields, structName, type GoField } from './go-types.ts';
 import { ANY_SHAPE, checkDepth, duplicateFields, JsonSyntaxError, MAX_DEPTH, type Shape } from './json.ts';
 import { canonicalQuantity } from './quantity.ts';
@@ -315,21 +316,18 @@ function shapeOfRef(ref: TypeRef): Shape | undefined {
   return undefined;
 }
 
-/** Go's quoting of a path in a strict error. */
-const quote = (text: string): string => JSON.stringify(text);
-
 /**
  * The messages of strict decoding: `unknown field "spec.x"`, `duplicate field "spec.y"`. `text` is the JSON that the object came from;
  * without a type every key of it counts (custom resources).
  */
 export function strictMessages(unknown: readonly string[], text: string, type?: StructType): string[] {
   const duplicates = duplicateFields(text, type ? shapeOf(type) : ANY_SHAPE);
-  return [...unknown.map((path) => `unknown field ${quote(path)}`), ...duplicates.map((path) => `duplicate field ${quote(path)}`)];
+  return [...unknown.map((path) => `unknown field ${goQuote(path)}`), ...duplicates.map((path) => `duplicate field ${goQuote(path)}`)];
 }
 
 /** The message of a refused body, as upstream puts it: `Pod in version "v1" cannot be handled as a Pod: …`. */
 export function cannotHandle(kind: string, version: string, expectedKind: string, why: string): string {
-  return `${kind} in version ${quote(version)} cannot be handled as a ${expectedKind}: ${why}`;
+  return `${kind} in version ${goQuote(version)} cannot be handled as a ${expectedKind}: ${why}`;
 }
 /** The reason for {@link cannotHandle} when strict messages refuse a body. */
 export function strictReason(messages: readonly string[]): string {

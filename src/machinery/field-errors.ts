@@ -2,6 +2,7 @@
  * Validation errors that name a field, worded as upstream's `apimachinery/pkg/util/validation/field`.
  * `validate…` functions return arrays of these and never throw.
  */
+import { goJson, goQuote } from './go-text.ts';
 
 /** The wire values of `StatusCause.reason` for field errors. */
 export type FieldErrorType =
@@ -42,7 +43,8 @@ export function fieldPath(...names: string[]): FieldPath {
 /** A value as Go's messages show it: strings quoted, numbers and booleans bare, the rest as JSON. */
 export function showValue(value: unknown): string {
   if (value === undefined || value === null) return 'null';
-  return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (typeof value === 'string') return goQuote(value);
+  return typeof value === 'object' ? goJson(value) : String(value);
 }
 const make = (type: FieldErrorType, path: FieldPath, body: string): FieldError => ({ type, field: path.toString(), body });
 const withDetail = (head: string, detail: string): string => (detail === '' ? head : `${head}: ${detail}`);
@@ -61,17 +63,27 @@ export function typeInvalid(path: FieldPath, value: unknown, detail: string): Fi
 }
 /** `supported` is shown sorted and quoted, as upstream does. */
 export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
-  const list = supported.length ? `supported values: ${supported.toSorted().map((s) => JSON.stringify(s)).join(', ')}` : '';
+  const list = supported.length ? `supported values: ${supported.toSorted().map(goQuote).join(', ')}` : '';
   return make('FieldValueNotSupported', path, withDetail(`Unsupported value: ${showValue(value)}`, list));
 }
 export function forbiddenField(path: FieldPath, detail: string): FieldError {
   return make('FieldValueForbidden', path, withDetail('Forbidden', detail));
 }
+const count = (n: number, unit: string): string => `${n} ${unit}${n === 1 ? '' : 's'}`;
+/** `maxLength` in bytes; negative: the message does not name it. */
 export function tooLong(path: FieldPath, maxLength: number): FieldError {
-  return make('FieldValueTooLong', path, maxLength >= 0 ? `Too long: may not be more than ${maxLength} bytes` : 'Too long');
+  return make('FieldValueTooLong', path, `Too long: ${maxLength >= 0 ? `may not be more than ${count(maxLength, 'byte')}` : 'value is too long'}`);
 }
+/** The same for lengths that are counted in characters. */
+export function tooLongCharacters(path: FieldPath, maxLength: number): FieldError {
+  return make('FieldValueTooLong', path, `Too long: ${maxLength >= 0 ? `may not be more than ${count(maxLength, 'character')}` : 'value is too long'}`);
+}
+/** A negative `actual` or `max` is left out of the message. */
 export function tooMany(path: FieldPath, actual: number, max: number): FieldError {
-  return make('FieldValueTooMany', path, `Too many: ${actual}: must have at most ${max} items`);
+  return make('FieldValueTooMany', path, `Too many${actual >= 0 ? `: ${actual}` : ''}: ${max >= 0 ? `must have at most ${count(max, 'item')}` : 'has too many items'}`);
+}
+export function internalFieldError(path: FieldPath, message: string): FieldError {
+  return make('InternalError', path, `Internal error: ${message}`);
 }
 export function notFoundField(path: FieldPath, value: unknown): FieldError {
   return make('FieldValueNotFound', path, `Not found: ${showValue(value)}`);

@@ -3,6 +3,8 @@
  * Functions that validate return messages, none where the value is fine.
  */
 
+import { goQuote } from './go-text.ts';
+
 /** An address as a number of 32 or 128 bits. IPv4-mapped IPv6 addresses become version 4, as Go's `net.IP` treats them. */
 export interface IPAddress {
   readonly version: 4 | 6;
@@ -115,8 +117,6 @@ export function cidrContains(cidr: CIDR, ip: IPAddress): boolean {
   return cidr.address.version === ip.version && maskIP(ip, cidr.prefixLength).bits === maskIP(cidr.address, cidr.prefixLength).bits;
 }
 
-const quote = (text: string): string => JSON.stringify(text);
-
 /** For fields that took addresses before they were checked strictly: any form but leading zeros and IPv4-mapped IPv6. */
 export function isValidIPForLegacyField(value: string, validOld: readonly string[] = []): string[] {
   if (validOld.includes(value)) return [];
@@ -132,7 +132,7 @@ export function isValidIP(value: string): string[] {
   const out = isValidIPForLegacyField(value);
   if (out.length) return out;
   const canonical = ipText(parseIP(value)!);
-  return value === canonical ? [] : [`must be in canonical form (${quote(canonical)})`];
+  return value === canonical ? [] : [`must be in canonical form (${goQuote(canonical)})`];
 }
 
 export function isValidCIDRForLegacyField(value: string, validOld: readonly string[] = []): string[] {
@@ -147,14 +147,14 @@ export function isValidCIDR(value: string): string[] {
   const out = isValidCIDRForLegacyField(value);
   if (out.length) return out;
   const canonical = cidrText(parseCIDR(value)!);
-  return value === canonical ? [] : [`must be in canonical form (${quote(canonical)})`];
+  return value === canonical ? [] : [`must be in canonical form (${goQuote(canonical)})`];
 }
 /** An address with the length of its subnet: `192.168.1.5/24`. */
 export function isValidInterfaceAddress(value: string): string[] {
   const cidr = parseSloppyCIDR(value);
   if (!cidr) return ['must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)'];
   const canonical = `${ipText(cidr.address)}/${cidr.prefixLength}`;
-  return value === canonical ? [] : [`must be in canonical form (${quote(canonical)})`];
+  return value === canonical ? [] : [`must be in canonical form (${goQuote(canonical)})`];
 }
 
 /** Warnings for an address that passed {@link isValidIPForLegacyField} and is not in the usual form. */
@@ -162,8 +162,8 @@ export function warningsForIP(path: { toString(): string }, value: string): stri
   const ip = parseSloppy(value);
   if (!ip) return [];
   const canonical = ipText(ip);
-  if (ip.leadingZeros || ip.mapped) return [`${path}: non-standard IP address ${quote(value)} is invalid: use ${quote(canonical)}`];
-  return ip.version === 6 && canonical !== value ? [`${path}: IPv6 address ${quote(value)} should be in RFC 5952 canonical format (${quote(canonical)})`] : [];
+  if (ip.leadingZeros || ip.mapped) return [`${path}: non-standard IP address ${goQuote(value)} is invalid: use ${goQuote(canonical)}`];
+  return ip.version === 6 && canonical !== value ? [`${path}: IPv6 address ${goQuote(value)} should be in RFC 5952 canonical format (${goQuote(canonical)})`] : [];
 }
 /** Warnings for a CIDR that passed {@link isValidCIDRForLegacyField} and is not in the usual form. */
 export function warningsForCIDR(path: { toString(): string }, value: string): string[] {
@@ -172,9 +172,9 @@ export function warningsForCIDR(path: { toString(): string }, value: string): st
   const out: string[] = [];
   const subnet = cidrText(cidr);
   if (maskIP(cidr.address, cidr.prefixLength).bits !== cidr.address.bits) {
-    out.push(`${path}: CIDR value ${quote(value)} is ambiguous in this context (should be ${quote(subnet)} or ${quote(`${ipText(cidr.address)}/${width(cidr.address)}`)}?)`);
+    out.push(`${path}: CIDR value ${goQuote(value)} is ambiguous in this context (should be ${goQuote(subnet)} or ${goQuote(`${ipText(cidr.address)}/${width(cidr.address)}`)}?)`);
   }
-  if (cidr.parsed.leadingZeros || cidr.prefixZeros || cidr.parsed.mapped) out.push(`${path}: non-standard CIDR value ${quote(value)} is invalid: use ${quote(subnet)}`);
-  if (out.length === 0 && cidr.address.version === 6 && subnet !== value) out.push(`${path}: IPv6 CIDR value ${quote(value)} should be in RFC 5952 canonical format (${quote(subnet)})`);
+  if (cidr.parsed.leadingZeros || cidr.prefixZeros || cidr.parsed.mapped) out.push(`${path}: non-standard CIDR value ${goQuote(value)} is invalid: use ${goQuote(subnet)}`);
+  if (out.length === 0 && cidr.address.version === 6 && subnet !== value) out.push(`${path}: IPv6 CIDR value ${goQuote(value)} should be in RFC 5952 canonical format (${goQuote(subnet)})`);
   return out;
 }

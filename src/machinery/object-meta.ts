@@ -5,6 +5,7 @@
 import type { LabelSelector, LabelSelectorRequirement, ManagedFieldsEntry, ObjectMeta, OwnerReference } from '#api/gen/meta-v1.ts';
 import { splitApiVersion } from '#api/object.ts';
 import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError, type FieldPath } from './field-errors.ts';
+import { goQuote } from './go-text.ts';
 import { isQualifiedName, isValidLabelValue, nameIsDNSLabel, nameIsDNSSubdomain, type ValidateName } from './names.ts';
 
 export const FIELD_IMMUTABLE = 'field is immutable';
@@ -150,7 +151,7 @@ export function validateFinalizers(finalizers: readonly string[], path: FieldPat
 export function validateNoNewFinalizers(finalizers: readonly string[], old: readonly string[], path: FieldPath): FieldError[] {
   const added = [...new Set(finalizers)].filter((f) => !old.includes(f)).toSorted();
   if (added.length === 0) return [];
-  const shown = added.map((f) => JSON.stringify(f)).join(', ');
+  const shown = added.map(goQuote).join(', ');
   return [forbiddenField(path, `no new finalizers can be added if the object is being deleted, found new finalizers []string{${shown}}`)];
 }
 

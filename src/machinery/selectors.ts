@@ -4,6 +4,7 @@
  */
 import type { LabelSelector } from '#api/gen/meta-v1.ts';
 import { fieldPath, FieldPath, invalidValue, notSupported, toAggregate, type FieldError } from './field-errors.ts';
+import { goQuote } from './go-text.ts';
 import { isQualifiedName, isValidLabelValue } from './names.ts';
 
 export { parseFieldSelector, escapeFieldValue, type FieldMatcher, type FieldRequirement } from './field-selectors.ts';
@@ -144,7 +145,7 @@ export function labelMatcherOf(selector: LabelSelector | null | undefined): Labe
   const requirements = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => labelRequirement(key, '=', [value]));
   for (const { key, operator, values } of selector.matchExpressions ?? []) {
     const op = Object.hasOwn(OBJECT_OPERATORS, operator) ? OBJECT_OPERATORS[operator]! : undefined;
-    if (op === undefined) throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
+    if (op === undefined) throw new SelectorError(`${goQuote(operator)} is not a valid label selector operator`);
     requirements.push(labelRequirement(key, op, values ?? []));
   }
   return requirements.length === 0 ? EVERYTHING : new LabelMatcher(requirements);

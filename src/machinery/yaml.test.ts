@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { dumpYaml, parseYaml, parseYamlDocuments, splitYamlDocuments, YamlError } from './yaml.ts';
+import { dumpYaml, parseYaml, parseYamlDocuments, splitYamlDocuments, YamlError, yamlStrictMessage } from './yaml.ts';
 
 test('parseYaml reads scalars as kubectl does', () => {
   const cases: [string, unknown][] = [
@@ -41,6 +41,8 @@ test('parseYaml stands up to bombs', () => {
 
 test('parseYaml in strict mode names keys that come twice', () => {
   assert.throws(() => parseYaml('a: 1\nb:\n  c: 1\n  c: 2\na: 3\n', { strict: true }), { message: 'yaml: unmarshal errors:\n  line 4: key "c" already set in map\n  line 5: key "a" already set in map' });
+  assert.equal(yamlStrictMessage('a: 1\na: 2\n'), 'yaml: unmarshal errors:\n  line 2: key "a" already set in map');
+  assert.equal(yamlStrictMessage('a: 1\n'), undefined);
   assert.deepEqual(parseYaml('a: {b: 1}\nc: {b: 1}\n', { strict: true }), { a: { b: 1 }, c: { b: 1 } });
 });
 

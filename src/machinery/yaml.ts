@@ -5,6 +5,7 @@
  * Objects come out as plain JSON values: keys are strings, dates are strings, a key that comes twice keeps its last value.
  */
 import { EVENT_ID, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException, type Event, type ScalarEvent } from 'js-yaml';
+import { goQuote } from './go-text.ts';
 import { MAX_DEPTH } from './json.ts';
 import { syntaxError, YamlError } from './yaml-errors.ts';
 import { resolvePlain, type Scalar } from './yaml-scalars.ts';
@@ -198,7 +199,7 @@ class Builder {
       }
       const key = this.#key(keyNode);
       const value = this.build(valueNode);
-      if (this.#strict && Object.hasOwn(out, key)) this.problems.push(`line ${valueNode.line}: key ${JSON.stringify(key)} already set in map`);
+      if (this.#strict && Object.hasOwn(out, key)) this.problems.push(`line ${valueNode.line}: key ${goQuote(key)} already set in map`);
       // `__proto__` must stay an ordinary key.
       if (key === '__proto__') Object.defineProperty(out, key, { value, enumerable: true, configurable: true, writable: true });
       else out[key] = value;
@@ -255,6 +256,17 @@ export function parseYaml(text: string, options: YamlOptions = {}): unknown {
   const value = builder.build(root);
   if (builder.problems.length) throw new YamlError(`yaml: unmarshal errors:\n  ${builder.problems.join('\n  ')}`);
   return value;
+}
+
+/** What strict reading complains about; undefined where all is well. The text must be one that {@link parseYaml} reads. */
+export function yamlStrictMessage(text: string): string | undefined {
+  try {
+    parseYaml(text, { strict: true });
+    return undefined;
+  } catch (err) {
+    if (err instanceof YamlError) return err.message;
+    throw err;
+  }
 }
 
 /** The texts between lines that begin with `---`, as kubectl splits a file: what else is on such a line is dropped. */

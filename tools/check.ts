@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const table = JSON.parse(readFileSync(new URL('layers.json', import.meta.url), 'utf8')) as Record<string, { imports: string[]; packages: string[] }>;
-const IMPORT = /(?:from|import)\s*\(?\s*'([^']+)'/g;
+/** Not `Buffer.from('…')`. */
+const IMPORT = /(?:\bfrom\s+|\bimport\s*(?:\(\s*)?)'([^']+)'/g;
 const builtins = new Set(builtinModules);
 
 /** Findings about one file's imports against the table. */

@@ -27,14 +27,14 @@ import type { HostChanges } from './host-changes.ts';
 import { holding } from './hold.ts';
 import { importImages } from './image-import.ts';
 import { ensureShared } from './mounts.ts';
-import { pauseImageArchive } from './pause-image.ts';
+import { PAUSE_IMAGE, pauseImageArchive } from './pause-image.ts';
 import { endProcess, isRunning, listProcesses, processInfo, type ProcessId } from './processes.ts';
 
 export interface ContainerdOptions {
   readonly config: NodeRuntimeConfig;
   readonly clock: Clock;
   readonly changes: HostChanges;
-  /** Called with the built-in pause image's archive loaded; false for a configuration whose pause image is another's. */
+  /** Whether to import the built-in pause image, under its own name; true unless `config.pauseImage` is another. */
   readonly importPauseImage?: boolean;
 }
 
@@ -96,7 +96,7 @@ export class Containerd implements Component {
     await prepareHost(config, changes);
     await writeCniConfig(config);
     await this.#ensureRunning(signal);
-    if (this.#options.importPauseImage !== false) await this.#importPauseImage(signal);
+    if (this.#options.importPauseImage ?? this.#options.config.pauseImage === PAUSE_IMAGE) await this.#importPauseImage(signal);
     this.#supervision = this.#supervise();
   }
 

@@ -7,6 +7,7 @@ import { run } from '#cluster/runtime/command.ts';
 import { configFile, Containerd, findInstance, pidFile } from '#cluster/runtime/containerd.ts';
 import { listMounts } from '#cluster/runtime/mounts.ts';
 import { processInfo } from '#cluster/runtime/processes.ts';
+import { runtimeEvents } from '#cri/events.ts';
 import { buildImages } from '../../images/build.ts';
 import { importImages } from '#cluster/runtime/image-import.ts';
 import { exists, runContainer, runSandbox, startTestNode, type TestNode } from './setup.ts';
@@ -37,8 +38,14 @@ test('containerd that was killed is started again, and finds its containers runn
   await loadBusybox(node);
   const sandbox = await runSandbox(node, 'p');
   const containerId = await runContainer(node, sandbox, 'c', { image: { image: BUSYBOX }, command: ['sleep', '1000'] });
+  const stop = new AbortController();
+  const events = runtimeEvents({ runtime: node.cri, clock: systemClock, signal: stop.signal });
+  assert.equal((await events.next()).value?.type, 'Resync');
   const killed = node.containerd.process!.pid;
   process.kill(killed, 'SIGKILL');
+  assert.equal((await events.next()).value?.type, 'Resync', 'the event stream comes back, and says that something may have been missed');
+  stop.abort();
+  await events.return(undefined);
   while (node.containerd.process!.pid === killed) await new Promise((resolve) => setTimeout(resolve, 10));
   await node.cri.connected({ timeoutMs: 20_000 });
   for (;;) {

@@ -9,6 +9,7 @@ import { listMeta } from './http/encode.ts';
 import { Deadlines, Lifetime } from './http/lifetime.ts';
 import type { Pipeline } from './pipeline.ts';
 import { Query } from './query.ts';
+import { nameOfSelector } from './request-info.ts';
 import type { ApiRequest, ApiResult, WatchedEvent } from './request.ts';
 import type { Clock } from '#base/clock.ts';
 
@@ -49,7 +50,7 @@ function infoOf(call: ApiCallLike, verb: string, query: Query): RequestInfo {
   const namespace = namespaced ? (call.namespace ?? '') : isNamespace ? (call.name ?? '') : '';
   const path = `/${group === '' ? 'api' : 'apis'}/${apiVersionOf(group, version)}${namespaced && namespace ? `/namespaces/${namespace}` : ''}/${plural}${call.name ? `/${call.name}` : ''}${call.subresource ? `/${call.subresource}` : ''}`;
   return {
-    isResourceRequest: true, verb, path, apiGroup: group, apiVersion: version, namespace, resource: plural, subresource, name: call.name ?? '',
+    isResourceRequest: true, verb, path, apiGroup: group, apiVersion: version, namespace, resource: plural, subresource, name: call.name ?? nameOfSelector(verb, query),
     labelSelector: query.get('labelSelector') || undefined, fieldSelector: query.get('fieldSelector') || undefined,
   };
 }

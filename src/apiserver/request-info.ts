@@ -73,8 +73,8 @@ function collectionVerb(verb: string, name: string, query: Query): string {
 }
 
 /** `fieldSelector=metadata.name=x` names the object, so that a role restricted to names can list and watch it. */
-function nameOfSelector(verb: string, query: Query): string {
-  if (verb !== 'get' && verb !== 'watch') return '';
+export function nameOfSelector(verb: string, query: Query): string {
+  if (!['get', 'list', 'watch'].includes(verb)) return '';
   const selector = query.get('fieldSelector');
   if (selector === '') return '';
   const hit = /(?:^|,)metadata\.name==?([^,=!\\]+)(?:,|$)/.exec(selector);

@@ -10,8 +10,6 @@ import type { Component } from '#base/component.ts';
 import type { ComponentRow } from '#base/component-group.ts';
 import { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
-import { NAMESPACES } from '#client/kinds.ts';
-import { isReason } from '#machinery/status-error.ts';
 import type { Transport } from '#client/transport.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
 import type { ControllerContext } from '#controllers/controller.ts';
@@ -26,7 +24,9 @@ import { newTaintEvictionController } from '#controllers/taint-eviction/taint-ev
 import type { Kubelet } from '#kubelet/kubelet.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
-import type { ClusterConfig } from './config.ts';
+import { newScheduler } from '#scheduler/scheduler.ts';
+import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
+import { addressIn, type ClusterConfig } from './config.ts';
 import { newApiServer } from './control-plane.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { newKubelet, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
@@ -82,7 +82,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'certificates', needs: [],
       create: () => opened('certificates', async () => {
-        a.pki = await ensureClusterPki({ dir: pkiDir, clusterDomain: config.clusterDomain, serviceIp: config.serviceCIDR.replace(/\.0\/.*$/, '.1'), apiServerSans: [config.nodeIP, config.nodeName], clock });
+        a.pki = await ensureClusterPki({ dir: pkiDir, clusterDomain: config.clusterDomain, serviceIp: addressIn(config.serviceCIDR, 1), apiServerSans: [config.nodeIP, config.nodeName], clock });
         a.nodePki = await ensureNodePki(a.pki, { dir: pkiDir, nodeName: config.nodeName, addresses: [config.nodeIP, '127.0.0.1'], clock });
       }),
     },
@@ -97,10 +97,17 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'bootstrap', needs: ['apiserver'],
-      create: () => opened('bootstrap', async (signal) => {
-        const client = new Client(as(a, 'system:apiserver', 'system:masters'), 'kube-apiserver');
-        for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) await client.of(NAMESPACES).create({ metadata: { name }, spec: {} }, { signal }).catch((err: unknown) => { if (!isReason(err, 'AlreadyExists')) throw err; });
-      }),
+      create: () => {
+        const transport = as(a, 'system:apiserver', 'system:masters');
+        return opened('bootstrap', async (signal) => {
+          await bootstrapObjects(transport, {}, signal);
+          await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);
+        });
+      },
+    },
+    {
+      name: 'scheduler', needs: ['apiserver', 'bootstrap'],
+      create: () => newScheduler({ client: new Client(as(a, 'system:kube-scheduler'), 'kube-scheduler'), clock, random: Math.random }),
     },
     {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],

@@ -99,7 +99,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       });
       return admission.plugins;
     },
-    openapi: (resources) => builtinOpenApi(resources),
+    openapi: () => builtinOpenApi(),
     nodeProxy: options.nodeProxy,
     serverAddress: options.serverAddress,
     healthChecks: options.healthChecks,

@@ -4,11 +4,14 @@
  */
 import type { ConfigMap, Pod, Secret } from '#api/gen/core-v1.ts';
 import { uidOf, type KubeObject } from '#api/object.ts';
+import { abortable, within } from '#base/abort.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Client } from '#client/client.ts';
 import { Informer } from '#client/informer.ts';
 import { CONFIG_MAPS, SECRETS, type KindRef } from '#client/kinds.ts';
 import { notFound } from '#machinery/status-error.ts';
+
+const SYNC_TIMEOUT_MS = 1000;
 
 interface Watched<T extends KubeObject> {
   readonly informer: Informer<T>;
@@ -51,7 +54,9 @@ export class WatchedObjects<T extends KubeObject> {
   async get(namespace: string, name: string, signal?: AbortSignal): Promise<T> {
     const watched = this.#watched.get(`${namespace}/${name}`);
     if (!watched) return await this.#client.of(this.#kind).get(namespace, name, signal);
-    await watched.informer.synced;
+    // Known within a moment, or something is wrong that a retry may find mended.
+    const synced = within(this.#clock, SYNC_TIMEOUT_MS, watched.informer.synced, () => new Error(`failed to sync ${this.#kind.singular} cache: timed out waiting for the condition`));
+    await (signal ? abortable(synced, signal) : synced);
     const found = watched.informer.get(namespace, name);
     if (!found) throw notFound({ group: this.#kind.group, resource: this.#kind.singular }, name);
     return found;

@@ -124,7 +124,8 @@ export class RequestHandler {
         serving.user = user;
         if (!long) this.#inFlight.check(kind, user);
       });
-      serving.format ??= this.#format(serving, undefined);
+      // Raw answers have chosen their form themselves.
+      if (result.kind !== 'raw' && result.kind !== 'hijacked') serving.format ??= this.#format(serving, undefined);
       return await writeResult(serving.response, result, serving.format, serving.served);
     } catch (err) {
       return this.#refuse(serving, err);

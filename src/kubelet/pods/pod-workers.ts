@@ -68,10 +68,12 @@ export class PodWorkers {
   /** The API has a new or changed Pod for this node. */
   update(pod: Pod): void {
     const uid = uidOf(pod);
-    const entry = this.#entries.get(uid) ?? this.#add(pod);
+    const known = this.#entries.get(uid);
+    const entry = known ?? this.#add(pod);
+    const before = entry.pod;
     entry.pod = pod;
     if (pod.metadata.deletionTimestamp) this.#end(entry, pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds);
-    this.#reconciler.queue.add(uid);
+    if (!known || asksForSync(before, pod)) this.#reconciler.queue.add(uid);
   }
   /** The API has it no more: what still runs is stopped, then every trace is removed. */
   remove(pod: Pod): void {
@@ -202,4 +204,18 @@ export class PodWorkers {
     const start = entry.pod.status?.startTime ? Date.parse(entry.pod.status.startTime) : entry.firstSeen;
     return start + seconds * 1000 - this.#o.clock.now();
   }
+}
+
+/** Whether a change of the Pod is one for the node to act on. Most changes are the answers to the node's own status writes. */
+function asksForSync(before: Pod, after: Pod): boolean {
+  const a = before.metadata;
+  const b = after.metadata;
+  const same = a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp && a.deletionGracePeriodSeconds === b.deletionGracePeriodSeconds;
+  if (!same || !sameMap(a.labels, b.labels) || !sameMap(a.annotations, b.annotations)) return true;
+  // Conditions of readiness gates are written by others, and make the Pod ready.
+  return (after.spec.readinessGates ?? []).length > 0;
+}
+function sameMap(a: Readonly<Record<string, string>> = {}, b: Readonly<Record<string, string>> = {}): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((k) => a[k] === b[k]);
 }

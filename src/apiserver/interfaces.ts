@@ -65,7 +65,7 @@ export interface AuthenticationResult {
   readonly audiences?: readonly string[] | undefined;
 }
 export interface Authenticator {
-  /** undefined: the request carries nothing of this kind, ask the next one. Throws (`unauthorized()`) for credentials that are wrong. */
+  /** undefined: the request carries nothing of this kind, ask the next one. Throws for credentials that are wrong, with the reason for the log; the client sees `Unauthorized`. */
   authenticate(request: AuthenticationRequest, signal: AbortSignal): MaybePromise<AuthenticationResult | undefined>;
 }
 /** Bearer tokens by themselves: TokenReview and the kubelet's webhook use it. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { load } from 'js-yaml';
 import { FakeClock } from '#base/fake-clock.ts';
-import { createAuthority, createCsr, ensureClusterPki, ensureNodePki, signCsr, verifyCsr, writeKubeconfig, type ClusterPki, type Kubeconfig } from './pki.ts';
+import { createAuthority, createCsr, ensureClusterPki, ensureNodePki, renewalDue, signCsr, verifyCsr, writeKubeconfig, type ClusterPki, type Kubeconfig } from './pki.ts';
 
 const DAY = 86_400_000;
 describe('ensureClusterPki', () => {
@@ -51,6 +51,10 @@ describe('ensureClusterPki', () => {
     assert.equal(again.ca.cert, pki.ca.cert);
     assert.notEqual(again.clients.admin.cert, pki.clients.admin.cert);
     assert.ok(new X509Certificate(again.clients.admin.cert).validToDate.getTime() > later.now() + 300 * DAY);
+  });
+  it('says when the next renewal is due', () => {
+    assert.equal(renewalDue([pki.apiServer.cert, pki.ca.cert], clock.now()), 335 * DAY);
+    assert.equal(renewalDue([pki.apiServer.cert], clock.now() + 400 * DAY), 0);
   });
   it('refuses to go on with an authority that expired', async () => {
     await assert.rejects(ensureClusterPki({ dir, clock: new FakeClock(clock.now() + 4000 * DAY) }), /certificate authority ".*ca.crt" expired at/);

@@ -4,6 +4,12 @@ import type { AdmissionAttributes } from '../interfaces.ts';
 export interface AdmissionRequestBody extends Readonly<Record<string, unknown>> {
   readonly uid: string;
 }
+const OPTIONS_KIND = { CREATE: 'CreateOptions', UPDATE: 'UpdateOptions', DELETE: 'DeleteOptions' } as const;
+/** The options with their kind, as webhooks get them; connects have none. */
+function optionsOf(a: AdmissionAttributes): unknown {
+  if (a.operation === 'CONNECT') return null;
+  return { kind: OPTIONS_KIND[a.operation], apiVersion: 'meta.k8s.io/v1', ...a.options };
+}
 /** `withObjects`: false leaves `object` and `oldObject` out, which expressions have under names of their own. */
 export function admissionRequestOf(a: AdmissionAttributes, uid: string, withObjects: boolean): AdmissionRequestBody {
   const { group, version, plural } = a.resource;
@@ -19,6 +25,6 @@ export function admissionRequestOf(a: AdmissionAttributes, uid: string, withObje
     userInfo: { username: a.user.name, ...(a.user.uid ? { uid: a.user.uid } : {}), groups: a.user.groups, ...(a.user.extra ? { extra: a.user.extra } : {}) },
     ...(withObjects ? { object: a.object ?? null, oldObject: a.oldObject ?? null } : {}),
     dryRun: a.dryRun,
-    options: Object.keys(a.options).length ? a.options : null,
+    options: optionsOf(a),
   };
 }

@@ -42,7 +42,7 @@ export class NodeRestriction implements AdmissionPlugin {
   constructor(options: { readonly reader: ObjectReader }) {
     this.#reader = options.reader;
   }
-  // As upstream in the mutating phase: before the ServiceAccount plugin gives mirror Pods an account.
+  // As upstream in the mutating phase, before anybody acts on an object that the node may not write.
   admit(a: AdmissionAttributes): void {
     const node = nodeOf(a.user);
     if (node === undefined) return;

@@ -198,9 +198,9 @@ describe('admission webhooks', () => {
   it('WebhookTokenAuthenticator maps the answer, remembers it and asks once for requests that come together', async () => {
     handler = () => ({ raw: { status: { authenticated: true, user: { username: 'jane', groups: ['dev'] } } } });
     const tokens = new WebhookTokenAuthenticator({ client, target: { url: `https://127.0.0.1:${port}/token`, caBundle: caBundle() }, audiences: ['api'], clock: systemClock });
-    const [first] = await Promise.all([tokens.authenticateToken('t', [], signal), tokens.authenticateToken('t', [], signal)]);
+    const [first] = await Promise.all([tokens.authenticateToken('t', []), tokens.authenticateToken('t', [])]);
     assert.deepEqual(first, { user: { name: 'jane', groups: ['dev'] }, audiences: ['api'] });
-    await tokens.authenticateToken('t', [], signal);
+    await tokens.authenticateToken('t', []);
     assert.deepEqual(calls, ['/token']);
   });
   it('WebhookAuthorizer passes on the answer, and has no opinion when nobody answers', async () => {

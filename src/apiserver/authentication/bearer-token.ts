@@ -1,5 +1,4 @@
 /** Finds the token of a request and asks the token authenticators. */
-import { unauthorized } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator, MaybePromise, TokenAuthenticator } from '../interfaces.ts';
 
 const WEBSOCKET_PROTOCOL_PREFIX = 'base64url.bearer.authorization.k8s.io.';
@@ -29,7 +28,7 @@ export class BearerTokenAuthenticator implements Authenticator {
     const token = bearerTokenOf(request);
     if (token === undefined) return undefined;
     const refuse = (result: AuthenticationResult | undefined): AuthenticationResult => {
-      if (result === undefined) throw unauthorized(); // "invalid bearer token"
+      if (result === undefined) throw new Error('invalid bearer token');
       return result;
     };
     const answer = this.#tokens.authenticateToken(token, [], signal);

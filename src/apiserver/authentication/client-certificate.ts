@@ -7,7 +7,6 @@ import 'reflect-metadata';
 import { createHash, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import type { Clock } from '#base/clock.ts';
-import { unauthorized } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator, UserInfo } from '../interfaces.ts';
 import { EXTRA } from './users.ts';
 
@@ -67,9 +66,9 @@ export class ClientCertificateAuthenticator implements Authenticator {
     if (!cert) return undefined;
     const judged = this.#judge(cert);
     if (judged === undefined) return undefined;
-    if (typeof judged === 'string') throw unauthorized();
+    if (typeof judged === 'string') throw new Error(`verifying certificate failed: ${judged}`);
     const now = this.#clock.now();
-    if (now < judged.from || now > judged.to) throw unauthorized();
+    if (now < judged.from || now > judged.to) throw new Error('verifying certificate failed: x509: certificate has expired or is not yet valid');
     return { user: judged.user };
   }
   #judge(cert: X509Certificate): Judged | string | undefined {

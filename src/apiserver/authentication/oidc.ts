@@ -50,14 +50,14 @@ export class OidcAuthenticator implements TokenAuthenticator {
     this.#options = options;
     this.#verified = new BoundedCache({ ...CACHE, clock: options.clock });
   }
-  authenticateToken(token: string, audiences: readonly string[], signal: AbortSignal): MaybePromise<AuthenticationResult | undefined> {
+  authenticateToken(token: string, audiences: readonly string[]): MaybePromise<AuthenticationResult | undefined> {
     if (!this.#ours(token)) return undefined;
     const own = [this.#options.clientId, ...(this.#options.audiences ?? [])];
     const wanted = audiences.length ? own.filter((a) => audiences.includes(a)) : own;
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#verified.get(key);
     if (known) return this.#judge(known, wanted, audiences);
-    return this.#verify(token, own, signal).then((claims) => {
+    return this.#verify(token, own).then((claims) => {
       this.#verified.set(key, claims);
       return this.#judge(claims, wanted, audiences);
     });
@@ -69,9 +69,9 @@ export class OidcAuthenticator implements TokenAuthenticator {
       return false;
     }
   }
-  async #verify(token: string, audiences: readonly string[], signal: AbortSignal): Promise<JWTPayload> {
+  async #verify(token: string, audiences: readonly string[]): Promise<JWTPayload> {
     const { kid } = decodeProtectedHeader(token);
-    await this.#ready(kid, signal);
+    await this.#ready(kid);
     const { payload } = await jwtVerify(token, this.#keys!.set, {
       issuer: this.#options.issuerUrl,
       audience: [...audiences],
@@ -82,26 +82,33 @@ export class OidcAuthenticator implements TokenAuthenticator {
     return payload;
   }
   /** Sees to it that the keys are fresh, and know `kid` if the issuer does. */
-  async #ready(kid: string | undefined, signal: AbortSignal): Promise<void> {
+  async #ready(kid: string | undefined): Promise<void> {
     const now = this.#options.clock.monotonic();
     const fresh = this.#keys && now - this.#keys.fetchedAt < KEYS_GOOD_FOR_MS;
     const knowsKey = kid === undefined || this.#keys?.kids.has(kid);
     if (fresh && knowsKey) return;
     if (this.#keys && now - this.#triedAt < REFETCH_AFTER_MS) return;
-    this.#fetching ??= this.#fetch(signal).finally(() => (this.#fetching = undefined));
+    this.#fetching ??= this.#fetch().finally(() => (this.#fetching = undefined));
     try {
       await this.#fetching;
     } catch (err) {
       if (!this.#keys) throw err; // with keys in hand an issuer that is away for a while does no harm
     }
   }
-  async #fetch(signal: AbortSignal): Promise<void> {
-    this.#triedAt = this.#options.clock.monotonic();
-    const fetchJson = this.#options.fetchJson ?? ((url: string, s: AbortSignal) => httpsJson(url, this.#options.ca, s));
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
-    const discovery = (await fetchJson(`${this.#options.issuerUrl.replace(/\/$/, '')}/.well-known/openid-configuration`, limited)) as { readonly issuer?: unknown; readonly jwks_uri?: unknown };
-    if (discovery.issuer !== this.#options.issuerUrl) throw new Error(`oidc: issuer did not match the issuer returned by provider, expected "${this.#options.issuerUrl}" got "${String(discovery.issuer)}"`);
-    const jwks = (await fetchJson(String(discovery.jwks_uri), limited)) as JSONWebKeySet;
+  /** Many requests wait for one fetch: it goes by its own time, not by any one request's. */
+  async #fetch(): Promise<void> {
+    const { issuerUrl, ca, clock } = this.#options;
+    this.#triedAt = clock.monotonic();
+    const fetchJson = this.#options.fetchJson ?? ((url: string, s: AbortSignal) => httpsJson(url, ca, s));
+    const limit = new AbortController();
+    const timer = clock.after(FETCH_TIMEOUT_MS, () => limit.abort(new Error(`oidc: fetching the keys of "${issuerUrl}" took too long`)));
+    try {
+      this.#take(await fetchKeys(issuerUrl, fetchJson, limit.signal));
+    } finally {
+      timer.cancel();
+    }
+  }
+  #take(jwks: JSONWebKeySet): void {
     this.#keys = { set: createLocalJWKSet(jwks), kids: new Set(jwks.keys.map((k) => k.kid ?? '')), fetchedAt: this.#options.clock.monotonic() };
   }
   #judge(claims: JWTPayload, wanted: readonly string[], requested: readonly string[]): AuthenticationResult | undefined {
@@ -129,6 +136,11 @@ export class OidcAuthenticator implements TokenAuthenticator {
   }
 }
 
+async function fetchKeys(issuerUrl: string, fetchJson: NonNullable<OidcOptions['fetchJson']>, signal: AbortSignal): Promise<JSONWebKeySet> {
+  const discovery = (await fetchJson(`${issuerUrl.replace(/\/$/, '')}/.well-known/openid-configuration`, signal)) as { readonly issuer?: unknown; readonly jwks_uri?: unknown };
+  if (discovery.issuer !== issuerUrl) throw new Error(`oidc: issuer did not match the issuer returned by provider, expected "${issuerUrl}" got "${String(discovery.issuer)}"`);
+  return (await fetchJson(String(discovery.jwks_uri), signal)) as JSONWebKeySet;
+}
 function httpsJson(url: string, ca: string | undefined, signal: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const req = get(url, { signal, headers: { accept: 'application/json' }, ...(ca ? { ca } : {}) }, (res) => {

@@ -4,7 +4,6 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '#base/clock.ts';
-import { unauthorized } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator } from '../interfaces.ts';
 import { judgeClientCertificate, parseCertificates, userOfCertificate } from './client-certificate.ts';
 
@@ -37,7 +36,7 @@ export class RequestHeaderAuthenticator implements Authenticator {
     if (name === undefined || !request.peerCertificate) return undefined;
     const speaks = this.#maySpeak(request.peerCertificate);
     if (speaks === 'not ours') return undefined; // some other client certificate: its own authenticator judges it
-    if (speaks === 'not allowed') throw unauthorized();
+    if (speaks === 'not allowed') throw new Error('x509: the front proxy is not among the allowed names, or its certificate is not valid now');
     const uid = first(uidHeaders);
     return {
       user: { name, groups: groupHeaders.flatMap((h) => request.headerValues(h)), extra: extraOf(request, extraHeaderPrefixes), ...(uid ? { uid } : {}) },

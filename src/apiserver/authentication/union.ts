@@ -1,8 +1,10 @@
 /** Several authenticators as one: the first that knows the caller wins; an error counts only when nobody does. */
+import { logger } from '#base/logger.ts';
 import { unauthorized } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator, MaybePromise, TokenAuthenticator } from '../interfaces.ts';
 import { withAuthenticatedGroup } from './users.ts';
 
+const log = logger('authentication');
 type Answer = AuthenticationResult | undefined;
 
 /** Asks in order, without a turn of the event loop while the answers are at hand. */
@@ -56,14 +58,16 @@ export class RequestAuthenticator implements Authenticator {
       if (anonymous instanceof Promise) return anonymous.then(known);
       return known(anonymous);
     };
-    const refuse = (): never => {
+    // The client learns nothing; whoever runs the cluster finds the reason in the log.
+    const refuse = (err: unknown): never => {
+      log.info({ remoteAddress: request.remoteAddress, err: err instanceof Error ? err.message : String(err) }, 'unable to authenticate the request');
       throw unauthorized();
     };
     try {
       const answer = firstAnswer(this.#credentials, (a) => a.authenticate(request, signal));
       return answer instanceof Promise ? answer.then(finish, refuse) : finish(answer);
-    } catch {
-      return refuse();
+    } catch (err) {
+      return refuse(err);
     }
   }
 }

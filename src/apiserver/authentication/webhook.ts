@@ -29,26 +29,28 @@ export class WebhookTokenAuthenticator implements TokenAuthenticator {
     this.#options = options;
     this.#cache = new BoundedCache({ max: MAX_REMEMBERED, ttlMs: options.cacheTtlMs ?? DEFAULT_CACHE_TTL_MS, clock: options.clock });
   }
-  authenticateToken(token: string, audiences: readonly string[], signal: AbortSignal): MaybePromise<AuthenticationResult | undefined> {
+  authenticateToken(token: string, audiences: readonly string[]): MaybePromise<AuthenticationResult | undefined> {
     const key = createHash('sha256').update(JSON.stringify([token, audiences])).digest('base64');
     const known = this.#cache.get(key);
     if (known !== undefined) return known === 'unknown' ? undefined : known;
     // Requests with one token that come together ask once.
     const running = this.#asking.get(key);
     if (running) return running;
-    const asking = this.#ask(token, audiences, signal).then((answer) => {
+    const asking = this.#ask(token, audiences).then((answer) => {
       this.#cache.set(key, answer ?? 'unknown');
       return answer;
     }).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
     return asking;
   }
-  async #ask(token: string, requested: readonly string[], signal: AbortSignal): Promise<AuthenticationResult | undefined> {
+  async #ask(token: string, requested: readonly string[]): Promise<AuthenticationResult | undefined> {
     const { client, target, audiences: own } = this.#options;
     const asked = requested.length ? requested : own;
     const body: authenticationV1.TokenReview = { kind: 'TokenReview', apiVersion: 'authentication.k8s.io/v1', metadata: {}, spec: { token, audiences: asked } };
+    // Several requests may wait for the answer: it goes by its own time, not by any one request's.
+    const { signal } = new AbortController();
     let failure: unknown;
-    for (let i = 0; i < TRIES && !signal.aborted; i++) {
+    for (let i = 0; i < TRIES; i++) {
       try {
         const review = (await client.post(target, { body, timeoutMs: TIMEOUT_MS, signal })) as authenticationV1.TokenReview;
         return resultOf(review.status, asked, own);
@@ -56,7 +58,7 @@ export class WebhookTokenAuthenticator implements TokenAuthenticator {
         failure = err;
       }
     }
-    throw failure ?? signal.reason;
+    throw failure;
   }
 }
 function resultOf(status: authenticationV1.TokenReviewStatus | undefined, asked: readonly string[], own: readonly string[]): AuthenticationResult | undefined {

@@ -82,4 +82,9 @@ export async function ensureLeaf(dir: string, name: string, ca: KeyPair, request
   await writePair(dir, name, made);
   return made;
 }
+/** Milliseconds until the first of some leaves is to be made anew: when a running cluster should call `ensure…` again. 0: now. */
+export function renewalDue(certificates: readonly string[], now: number): number {
+  const ends = certificates.map((pem) => new X509Certificate(pem).validToDate.getTime());
+  return Math.max(0, Math.min(...ends) - RENEW_BEFORE_MS - now);
+}
 export { splitSans };

@@ -186,6 +186,20 @@ function watches(withStore: WithStore): void {
     assert.deepEqual(shown(value as readonly StoreEvent[]), [`put /registry/w/x@${made.modRevision}=1`]);
   });
 
+  withStore('watch passes from the past into the present without a gap or a repeat', async (store, signal) => {
+    const [r, past] = [store.revision, 1_234];
+    await Promise.all(Array.from({ length: past }, (_, i) => store.create(`/registry/w/${i}`, bytes('1'))));
+    const batches = store.watch('/registry/w/', r, signal)[Symbol.asyncIterator]();
+    const seen: number[] = [];
+    while (seen.length < past + 20) {
+      const { done, value } = await batches.next();
+      assert.ok(!done);
+      seen.push(...value.map(revisionOf));
+      if (seen.length >= past) await store.create(`/registry/w/new${seen.length}`, bytes('1'));
+    }
+    assert.deepEqual(seen, Array.from({ length: past + 20 }, (_, i) => r + 1 + i));
+  });
+
   withStore('watch from a revision to come leaves out what is before it', async (store, signal) => {
     const r = store.revision;
     const seen = collect(store.watch('/registry/w/', r + 2, signal), (e) => e.length >= 1);

@@ -83,7 +83,10 @@ describe('the etcd backend', { skip: binary ? false : 'etcd is not installed' },
     }
     const made = await cache.create('/registry/shared/mine', { metadata: { name: 'mine' } });
     assert.equal(cache.get('/registry/shared/mine')?.revision, made.revision);
-    const watcher = cache.watch({ after: made.revision, signal });
+    const theirs = await others.update('/registry/shared/mine', value('mine'), made.revision);
+    await assert.rejects(cache.update('/registry/shared/mine', { metadata: { name: 'mine', labels: { a: 'b' } } }, made.revision), { name: 'RevisionConflictError' });
+    assert.equal(cache.get('/registry/shared/mine')?.revision, theirs.modRevision, 'the cache holds what was in the way');
+    const watcher = cache.watch({ after: theirs.modRevision, signal });
     const next = watcher.next();
     await stopServer();
     await assert.rejects(others.get('/registry/shared/mine'), { name: 'EtcdError' });

@@ -13,6 +13,7 @@ interface Thing extends KubeObject {
   readonly spec?: { readonly n: number };
 }
 const P = '/registry/things/';
+const bytes = (text: string): Buffer => Buffer.from(text);
 const keyOf = (name: string, namespace = 'default'): string => `${P}${namespace}/${name}`;
 function thing(name: string, n: number, options: { namespace?: string; labels?: Record<string, string> } = {}): Thing {
   const { namespace = 'default', labels } = options;
@@ -142,12 +143,12 @@ describe('WatchCache: writes and reads', () => {
     await store.create(keyOf('a'), Buffer.from(JSON.stringify(thing('a', 1))));
     await cache.freshen();
     assert.equal(cache.get(keyOf('a'))?.object.spec?.n, 1);
-    await store.create('/registry/others/x', Buffer.from('{}'));
+    await store.create('/registry/others/x', bytes('{}'));
     await cache.freshen();
     assert.equal(cache.revision, store.revision, 'writes elsewhere count too');
     const future = cache.freshen(store.revision + 2);
     await cache.create(keyOf('b'), thing('b', 1));
-    await store.create('/registry/others/y', Buffer.from('{}'));
+    await store.create('/registry/others/y', bytes('{}'));
     await future;
     const late = new AbortController();
     const never = cache.freshen(store.revision + 1, late.signal);
@@ -179,7 +180,7 @@ describe('WatchCache: writes and reads', () => {
   });
 
   test('start fails for a value that is not JSON, and names its key', async () => {
-    await store.create(keyOf('bad'), Buffer.from('{'));
+    await store.create(keyOf('bad'), bytes('{'));
     await assert.rejects(opened(), /"\/registry\/things\/default\/bad" at revision \d+ is not JSON/);
     cache = new WatchCache<Thing>({ store, prefix: P });
   });
@@ -329,7 +330,7 @@ describe('WatchCache: watchers', () => {
     const quiet = watch({ after: 0 });
     const first = take(watcher, 1);
     const nothing = quiet.next();
-    await store.create('/registry/others/x', Buffer.from('{}'));
+    await store.create('/registry/others/x', bytes('{}'));
     await clock.advance(60_000);
     assert.deepEqual(await first, ['BOOKMARK@1']);
     const a = await cache.create(keyOf('a'), thing('a', 1));

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FakeClock } from '#base/fake-clock.ts';
+import { Query } from '../query.ts';
+import { warningHeader } from '../warnings.ts';
+import { compareVersions, storageVersionHash } from './discovery.ts';
+import type { Exchange, ResponseStream } from './exchange.ts';
+import { answerHealth } from './health.ts';
+import { Deadlines, Lifetime } from './lifetime.ts';
+import { InFlight } from './limits.ts';
+import { aggregatedVersion } from './paths.ts';
+import { durationMs, mediaTypeOf } from './request-handler.ts';
+import { requestMetricsText, RequestSeries } from './request-metrics.ts';
+import { writeResult } from './responder.ts';
+import { WatchEncoder } from './watch-encoder.ts';
+import { genericStrategy } from '../strategies/generic.ts';
+import { resourceOf } from '#api/resources.ts';
+import { structByKind } from '#api/schema.ts';
+import { structCodec } from '../registry/struct-codec.ts';
+import type { ServedResource } from '../registry/resource-registry.ts';
+import { Entry } from '#store/entry.ts';
+
+const info = resourceOf('', 'v1', 'configmaps');
+const served: ServedResource = { info, strategy: genericStrategy(info), codec: structCodec(structByKind('', 'v1', 'ConfigMap')!), storage: undefined, subresources: new Map() };
+const JSON_FORMAT = { mediaType: 'application/json', transform: undefined, version: '', pretty: undefined, indent: false, include: 'Metadata', now: 0 } as const;
+const entry = new Entry('/registry/configmaps/default/a', { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'a', resourceVersion: '7' } }, 7);
+
+test('compareVersions puts stable versions first, higher numbers before lower', () => {
+  assert.deepEqual(['v1beta1', 'v1', 'v2alpha1', 'foo', 'v2', 'v1beta2'].toSorted(compareVersions), ['v2', 'v1', 'v1beta2', 'v1beta1', 'v2alpha1', 'foo']);
+});
+test('storageVersionHash is upstream\'s', () => assert.equal(storageVersionHash('', 'v1', 'Pod'), 'xPOwRZ+Yhw8='));
+
+test('aggregatedVersion takes the clause that comes before plain JSON', () => {
+  const clause = (v: string) => `application/json;g=apidiscovery.k8s.io;v=${v};as=APIGroupDiscoveryList`;
+  assert.equal(aggregatedVersion(`${clause('v2')},${clause('v2beta1')},application/json`), 'v2');
+  assert.equal(aggregatedVersion(`${clause('v3')},${clause('v2beta1')}`), 'v2beta1');
+  assert.equal(aggregatedVersion(`application/json,${clause('v2')}`), undefined);
+  assert.equal(aggregatedVersion(undefined), undefined);
+});
+
+test('answerHealth names what failed, not why', async () => {
+  const checks = [{ name: 'ping', check: () => true }, { name: 'etcd', check: () => Promise.reject(new Error('secret')) }];
+  assert.deepEqual(await answerHealth('readyz', '', Query.empty, checks), { code: 500, text: '[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n' });
+  assert.deepEqual(await answerHealth('readyz', '', Query.parse('exclude=etcd&verbose'), checks), { code: 200, text: '[+]ping ok\n[+]etcd excluded: ok\nreadyz check passed\n' });
+  assert.equal((await answerHealth('livez', 'ping', Query.empty, checks))?.text, 'ok');
+  assert.equal(await answerHealth('livez', 'nothing', Query.empty, checks), undefined);
+});
+
+test('Deadlines ends what is overdue and keeps no timer when nothing is left', async () => {
+  const clock = new FakeClock();
+  const deadlines = new Deadlines(clock, () => new Error('late'));
+  const [short, long] = [new Lifetime(), new Lifetime()];
+  deadlines.add(short, 1_500);
+  deadlines.add(long, 60_000);
+  const { signal } = short;
+  await clock.advance(2_000);
+  assert.equal(signal.aborted, true);
+  assert.equal(long.over, false);
+  deadlines.remove(long);
+  await clock.advance(1_000);
+  assert.equal(clock.timers, 0);
+});
+test('Lifetime gives an aborted signal to those who ask late', () => {
+  const lifetime = new Lifetime();
+  const heard: unknown[] = [];
+  lifetime.onOver((reason) => heard.push(reason));
+  lifetime.end('first');
+  lifetime.end('second');
+  assert.equal(lifetime.signal.reason, 'first');
+  assert.deepEqual(heard, ['first']);
+});
+
+test('InFlight refuses above the limit, but never the privileged', () => {
+  const inFlight = new InFlight({ maxReadOnly: 1, maxMutating: 1 });
+  inFlight.enter('mutating');
+  inFlight.enter('mutating');
+  assert.throws(() => inFlight.check('mutating', { name: 'u', groups: [] }), { message: 'Too many requests, please try again later.' });
+  inFlight.check('mutating', { name: 'root', groups: ['system:masters'] });
+  inFlight.enter('readOnly');
+  inFlight.check('readOnly', { name: 'u', groups: [] });
+  inFlight.leave('mutating');
+  inFlight.check('mutating', { name: 'u', groups: [] });
+});
+
+test('durationMs and mediaTypeOf read what clients send', () => {
+  assert.equal(durationMs('1m30s'), 90_000);
+  assert.equal(durationMs('250ms'), 250);
+  assert.throws(() => durationMs('soon'), { message: 'invalid timeout specified in the request URL - time: invalid duration "soon"' });
+  assert.equal(mediaTypeOf('Application/JSON; charset=utf-8'), 'application/json');
+  assert.equal(mediaTypeOf(undefined), '');
+});
+test('warningHeader quotes, and keeps to one line', () => {
+  assert.equal(warningHeader('unknown field "a\\b"\n'), '299 - "unknown field \\"a\\\\b\\""');
+});
+test('requestMetricsText adds up buckets and escapes labels', () => {
+  const series = new RequestSeries({ verb: 'GET', resource: 'a"b' });
+  series.observe(200, 0.003, 500);
+  series.observe(200, 0.03, undefined);
+  const text = requestMetricsText([series]);
+  assert.match(text, /apiserver_request_total\{verb="GET",resource="a\\"b",code="200",dry_run=""\} 2/);
+  assert.match(text, /apiserver_request_duration_seconds_bucket\{[^}]*le="0\.025"\} 1\n[^\n]*le="0\.05"\} 2\n/);
+  assert.match(text, /apiserver_response_sizes_count\{[^}]*\} 1/);
+});
+
+test('WatchEncoder writes the bytes that exist, and Tables with their head once', () => {
+  const encoder = new WatchEncoder(served, JSON_FORMAT, () => 0);
+  assert.equal(encoder.encode({ type: 'ADDED', entry }).toString(), `{"type":"ADDED","object":${entry.json.toString()}}\n`);
+  assert.equal(encoder.encode({ type: 'ADDED', entry }), encoder.encode({ type: 'ADDED', entry }), 'one frame for all watchers');
+  const table = new WatchEncoder(served, { ...JSON_FORMAT, transform: 'Table', version: 'v1' }, () => 0);
+  const first = JSON.parse(table.encode({ type: 'ADDED', entry }).toString()) as { object: { columnDefinitions: unknown[] } };
+  const second = JSON.parse(table.encode({ type: 'MODIFIED', entry }).toString()) as { object: { columnDefinitions: unknown[] } };
+  assert.deepEqual([first.object.columnDefinitions.length, second.object.columnDefinitions.length], [2, 0]);
+});
+
+test('writeResult cuts off a watcher that takes nothing for a minute', async () => {
+  const clock = new FakeClock();
+  let aborted = false;
+  const stream: ResponseStream = { closed: false, write: () => false, drained: () => new Promise(() => {}), end: () => {}, abort: () => void (aborted = true) };
+  const exchange = { stream: () => stream, header: () => undefined } as unknown as Exchange;
+  let taken = 0;
+  const events = (async function* () {
+    for (;;) {
+      taken++;
+      yield [{ type: 'ADDED' as const, entry }];
+    }
+  })();
+  const done = writeResult({ exchange, auditId: 'x', warnings: [], clock, signal: new AbortController().signal }, { kind: 'watch', served, events }, JSON_FORMAT, served);
+  await clock.advance(59_000);
+  assert.equal(aborted, false);
+  await clock.advance(2_000);
+  await done;
+  assert.equal(aborted, true);
+  assert.equal(taken, 1, 'nothing was taken while the client did not read');
+});

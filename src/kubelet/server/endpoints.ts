@@ -5,7 +5,7 @@ import type { Pod, PodList } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { isLogOptionsError, parseLogOptions } from '../logs/log-options.ts';
 import type { KubeletHost } from './interfaces.ts';
-import type { ContainerRef, Route } from './routes.ts';
+import type { ContainerRef, Route, StreamingRoute } from './routes.ts';
 
 export interface EndpointRequest {
   readonly req: IncomingMessage;
@@ -18,7 +18,7 @@ export interface EndpointOptions {
   readonly host: KubeletHost;
   readonly clock: Clock;
 }
-type DocumentRoute = Exclude<Route, { kind: 'exec' | 'attach' | 'portForward' }>;
+type DocumentRoute = Exclude<Route, StreamingRoute>;
 
 export function sendText(res: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
   res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff', 'Content-Length': Buffer.byteLength(text), ...headers });

@@ -1,6 +1,6 @@
 /** Port forwarding to a Pod through the container runtime's streaming server. */
-import type { Duplex } from 'node:stream';
-import { acceptPortForward, forwardTo, isTunnelRequest, PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL, portsOf, type PortForwardStream } from '#machinery/httpstream/portforward.ts';
+import { pipeline } from 'node:stream/promises';
+import { acceptPortForward, joinPortForward, isTunnelRequest, PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL, portsOf, type PortForwardStream } from '#machinery/httpstream/portforward.ts';
 import { dialSpdy, type SpdyConnection } from '#machinery/httpstream/spdy.ts';
 import { dialUpgrade, isSpdyUpgrade, refuseUpgrade, UpgradeRefusedError } from '#machinery/httpstream/upgrade.ts';
 import { joinSockets, proxyUpgrade } from '#machinery/httpstream/upgrade-proxy.ts';
@@ -58,15 +58,18 @@ async function serveChannels(request: StreamingRequest, options: StreamingOption
 }
 
 async function forwardToRuntime(stream: PortForwardStream, connection: SpdyConnection, requestId: string): Promise<void> {
-  const open = async (): Promise<Duplex> => {
-    const headers = { port: String(stream.port), requestid: requestId };
-    const error = await connection.openStream({ ...headers, streamtype: 'error' });
-    error.on('error', () => {});
+  const headers = { port: String(stream.port), requestid: requestId };
+  try {
+    const [error, data] = await Promise.all([connection.openStream({ ...headers, streamtype: 'error' }), connection.openStream({ ...headers, streamtype: 'data' })]);
+    for (const s of [error, data]) s.on('error', () => {});
     error.end();
     // What the runtime has to say about the connection is said to the client.
-    error.pipe(stream.error, { end: false });
-    const data = await connection.openStream({ ...headers, streamtype: 'data' });
-    return data.on('error', () => {});
-  };
-  await forwardTo(stream, open, (err) => `error forwarding port ${stream.port}: ${messageOf(err)}`);
+    const told = pipeline(error, stream.error).catch(() => {});
+    await joinPortForward(stream, data);
+    await told;
+  } catch (err) {
+    stream.error.end(`error forwarding port ${stream.port}: ${messageOf(err)}`);
+    stream.data.resume();
+    stream.data.end();
+  }
 }

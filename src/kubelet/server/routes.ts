@@ -12,9 +12,12 @@ export type Route =
   | { readonly kind: 'healthz'; readonly check: string }
   | { readonly kind: 'pods' | 'runningpods' | 'summary' }
   | { readonly kind: 'metrics'; readonly metrics: MetricsKind }
-  | ({ readonly kind: 'logs' | 'run' | 'exec' | 'attach' } & ContainerRef)
-  | { readonly kind: 'portForward'; readonly namespace: string; readonly pod: string; readonly uid?: string | undefined };
-export type StreamingRoute = Extract<Route, { kind: 'exec' | 'attach' | 'portForward' }>;
+  | ({ readonly kind: 'logs' | 'run' } & ContainerRef)
+  | CommandRoute
+  | PortForwardRoute;
+export type CommandRoute = { readonly kind: 'exec' | 'attach' } & ContainerRef;
+export type PortForwardRoute = { readonly kind: 'portForward' } & Omit<ContainerRef, 'container'>;
+export type StreamingRoute = CommandRoute | PortForwardRoute;
 
 const METRICS: Readonly<Record<string, MetricsKind>> = { '': 'kubelet', resource: 'resource', cadvisor: 'cadvisor', probes: 'probes' };
 

@@ -13,7 +13,7 @@ import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade } from '#machinery/htt
 import type { KubeletHost } from './interfaces.ts';
 import { messageOf } from './endpoints.ts';
 import { servePortForward } from './port-forward.ts';
-import type { StreamingRoute } from './routes.ts';
+import type { CommandRoute, PortForwardRoute, StreamingRoute } from './routes.ts';
 
 export interface StreamingRequest {
   readonly req: IncomingMessage;
@@ -57,14 +57,14 @@ export async function serveStreaming(route: StreamingRoute, request: StreamingRe
   }
 }
 
-async function portForwardUrl(route: StreamingRoute, ports: readonly number[], request: StreamingRequest, host: KubeletHost): Promise<URL> {
+async function portForwardUrl(route: PortForwardRoute, ports: readonly number[], request: StreamingRequest, host: KubeletHost): Promise<URL> {
   const pod = host.podByName(route.namespace, route.pod);
   if (!pod) throw new StreamingError(404, 'pod does not exist');
   if (route.uid !== undefined && pod.metadata.uid !== route.uid) throw new StreamingError(404, 'pod not found');
   return host.portForwardUrl(pod, ports, request.signal);
 }
 
-async function serveCommand(route: Extract<StreamingRoute, { container: string }>, request: StreamingRequest, { host, clock }: StreamingOptions): Promise<void> {
+async function serveCommand(route: CommandRoute, request: StreamingRequest, { host, clock }: StreamingOptions): Promise<void> {
   const { req, socket, head, query, signal } = request;
   const wanted = wantedStreams(query);
   const pod = host.podByName(route.namespace, route.pod);

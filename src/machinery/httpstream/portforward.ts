@@ -80,11 +80,12 @@ export async function forwardTo(stream: PortForwardStream, open: () => Promise<D
     stream.data.end();
     return;
   }
-  await join(stream, target);
+  await joinPortForward(stream, target);
   stream.error.end();
 }
 
-async function join(stream: PortForwardStream, target: Duplex): Promise<void> {
+/** Copies both ways until both sides have ended, or the client has gone; leaves the error stream alone. Never rejects. */
+export async function joinPortForward(stream: PortForwardStream, target: Duplex): Promise<void> {
   const stop = (): void => void target.destroy();
   stream.signal.addEventListener('abort', stop, { once: true });
   if (stream.signal.aborted) stop();

@@ -111,6 +111,20 @@ for (const transport of TRANSPORTS) {
       await gone.promise;
     });
 
+    test('closes in the middle of being given output', async (t) => {
+      const gone = Promise.withResolvers<void>();
+      const url = await serve(t, ALL, async (session) => {
+        session.stdin!.resume();
+        session.signal.addEventListener('abort', () => gone.resolve(), { once: true });
+        session.stdout!.write('running');
+      });
+      const command = await dialAll(url, transport);
+      command.stderr!.resume();
+      command.stdout!.once('data', () => command.close());
+      await gone.promise;
+      await command.closed;
+    });
+
     if (transport.halfClose) {
       test('ends stdin while output goes on, 8 MB intact', async (t) => {
         const url = await serve(t, ALL, echo);

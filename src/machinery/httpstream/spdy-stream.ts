@@ -49,7 +49,8 @@ export class SpdyStream extends Duplex {
 
   /** For the connection: payload from the peer. False when the consumer is slow and reading must pause. */
   receive(payload: Buffer): boolean {
-    return this.#finReceived || this.destroyed || payload.length === 0 || this.push(payload);
+    // The consumer may end the stream while it is being given the payload.
+    return this.#finReceived || this.destroyed || payload.length === 0 || this.push(payload) || this.#finReceived;
   }
   /** For the connection: the peer's FIN. */
   receiveFin(): void {

@@ -121,7 +121,8 @@ class Channel extends Duplex {
     this.#index = index;
   }
   receive(payload: Buffer): boolean {
-    return this.#ended || this.destroyed || payload.length === 0 || this.push(payload);
+    // The consumer may end the stream while it is being given the payload.
+    return this.#ended || this.destroyed || payload.length === 0 || this.push(payload) || this.#ended;
   }
   receiveEnd(): void {
     if (this.#ended || this.destroyed) return;

@@ -1,0 +1,36 @@
+/**
+ * The nodes as one scheduling cycle sees them. A cycle runs without interruption, so the view shares the cache's own NodeInfos instead
+ * of copying them; what upstream copies by generation, this keeps up to date change by change.
+ */
+import type { NodeInfo } from '../framework/node-info.ts';
+
+export class Snapshot {
+  /** Nodes that are known, taking one of each zone in turn. */
+  nodes: readonly NodeInfo[] = [];
+  #byName = new Map<string, NodeInfo>();
+  readonly #withAffinity = new Set<NodeInfo>();
+  readonly #withRequiredAntiAffinity = new Set<NodeInfo>();
+
+  get(name: string): NodeInfo | undefined {
+    return this.#byName.get(name);
+  }
+  /** Nodes with Pods that have any inter-Pod affinity. Nodes that are not known are among them only while they hold Pods. */
+  get nodesWithAffinity(): Iterable<NodeInfo> {
+    return this.#withAffinity;
+  }
+  get nodesWithRequiredAntiAffinity(): Iterable<NodeInfo> {
+    return this.#withRequiredAntiAffinity;
+  }
+
+  rebuild(nodes: readonly NodeInfo[]): void {
+    this.nodes = nodes;
+    this.#byName = new Map(nodes.map((n) => [n.name, n]));
+  }
+  /** To be called after the Pods of a node have changed. */
+  track(node: NodeInfo): void {
+    if (node.podsWithAffinity.size > 0) this.#withAffinity.add(node);
+    else this.#withAffinity.delete(node);
+    if (node.podsWithRequiredAntiAffinity.size > 0) this.#withRequiredAntiAffinity.add(node);
+    else this.#withRequiredAntiAffinity.delete(node);
+  }
+}

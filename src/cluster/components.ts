@@ -29,7 +29,7 @@ import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap
 import { addressIn, type ClusterConfig } from './config.ts';
 import { newApiServer } from './control-plane.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
-import { newKubelet, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
+import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
@@ -131,6 +131,10 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime'],
       create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries)),
+    },
+    {
+      name: 'kubelet server', needs: ['kubelet'],
+      create: () => newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!, a.pki!.ca.cert),
     },
   ];
 }

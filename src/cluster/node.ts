@@ -8,8 +8,11 @@ import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import { KUBELET_DEFAULTS, type KubeletConfig } from '#kubelet/config.ts';
 import { Kubelet } from '#kubelet/kubelet.ts';
+import { KubeletServer } from '#kubelet/server/server.ts';
 import { newNodeNetwork } from '#network/node-network.ts';
 import type { ClusterConfig } from './config.ts';
+import { webhookKubeletAuth } from './kubelet-auth.ts';
+import type { NodePki } from './pki.ts';
 import { nodeRuntimeConfig } from './runtime/config.ts';
 import { Containerd } from './runtime/containerd.ts';
 import type { HostChangeKind, HostChanges } from './runtime/host-changes.ts';
@@ -64,6 +67,10 @@ function foreignRuntime(endpoint: string, clock: Clock): NodeRuntime {
 
 export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries): Kubelet {
   return new Kubelet({ config: kubeletConfig(config), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image) });
+}
+/** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
+export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): Component {
+  return new KubeletServer({ port: config.kubeletPort, certificate: nodePki.serving, clientCa, auth: webhookKubeletAuth(transport, config.nodeName, clock), host: kubelet.host(), clock });
 }
 export function newNetwork(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): Component {
   return newNodeNetwork({

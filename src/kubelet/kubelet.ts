@@ -1,5 +1,6 @@
 /** The kubelet: puts its subjects together and feeds them with the Pods of its node. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Pod, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
@@ -17,6 +18,9 @@ import type { KubeletConfig } from './config.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
+import { newKubeletHost } from './host.ts';
+import type { KubeletHost } from './server/interfaces.ts';
+import { newStats } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { NodeManager } from './node/node-manager.ts';
@@ -140,12 +144,20 @@ export class Kubelet implements Component {
     const network = this.cache.get(pod.metadata.uid ?? '')?.sandboxes[0]?.network;
     return network?.ip ? [network.ip, ...network.additionalIps.map((a) => a.ip)] : [];
   }
-  /** The Pod of the node with this name, as the API has it. */
-  findPod(namespace: string, name: string): Pod | undefined {
-    return this.#pods.get(namespace, name);
-  }
-  pods(): readonly Pod[] {
-    return this.#pods.list();
+  /** What the kubelet's server serves from. */
+  host(): KubeletHost {
+    const { runtime, clock, config } = this.#o;
+    const withStatus = (pod: Pod): Pod => ({ ...pod, status: this.#statuses.statusOf(pod) ?? pod.status });
+    const running = () => this.cache.uids().flatMap((uid) => this.cache.get(uid)?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? []);
+    return newKubeletHost({
+      runtime, cache: this.cache,
+      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
+      pods: () => this.#pods.list().map(withStatus),
+      podByName: (namespace, name) => {
+        const pod = this.#pods.get(namespace, name);
+        return pod && withStatus(pod);
+      },
+    });
   }
 
   /** Pods that are in the runtime or on the disk, but not in the API: their time is over. */

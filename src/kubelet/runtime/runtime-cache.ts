@@ -44,6 +44,7 @@ export class RuntimeCache {
   readonly #pods = new Map<string, MutablePod>();
   readonly #owner = new Map<string, string>();
   #listener: (uid: string) => void = () => {};
+  readonly #stopWatchers = new Map<string, Set<() => void>>();
 
   constructor(runtime: ContainerRuntime) {
     this.#runtime = runtime;
@@ -51,6 +52,16 @@ export class RuntimeCache {
   /** Called with the uid of a Pod whose sandboxes or containers changed. */
   onChange(listener: (uid: string) => void): void {
     this.#listener = listener;
+  }
+  /** Calls back once, when a container has ended or is gone; at once when it has already. Returns the unsubscriber. */
+  onContainerStopped(id: string, listener: () => void): () => void {
+    if (this.#pods.get(this.#owner.get(id) ?? '')?.containers.get(id)?.state !== 'CONTAINER_RUNNING') {
+      listener();
+      return () => {};
+    }
+    const set = this.#stopWatchers.get(id) ?? new Set();
+    this.#stopWatchers.set(id, set.add(listener));
+    return () => void set.delete(listener);
   }
   get(uid: string): RuntimePod | undefined {
     const pod = this.#pods.get(uid);
@@ -110,6 +121,7 @@ export class RuntimeCache {
   }
   /** A sandbox or container was removed. */
   forget(id: string): void {
+    this.#tellStopped(id);
     const uid = this.#owner.get(id);
     this.#owner.delete(id);
     const pod = this.#pods.get(uid ?? '');
@@ -148,10 +160,16 @@ export class RuntimeCache {
         hash: status.annotations[ANNOTATIONS.hash] ?? '',
       });
       this.#owner.set(id, pod.uid);
+      if (status.state === 'CONTAINER_EXITED') this.#tellStopped(id);
       return pod.uid;
     } catch (err) {
       return this.#gone(id, err);
     }
+  }
+  #tellStopped(id: string): void {
+    const watchers = this.#stopWatchers.get(id);
+    this.#stopWatchers.delete(id);
+    for (const tell of watchers ?? []) tell();
   }
   async #sandboxOf(containerId: string): Promise<string> {
     const { containers } = await this.#runtime.listContainers({ filter: { id: containerId } });

@@ -1,0 +1,77 @@
+/** What the kubelet's server asks of the kubelet: Pods, the runtime's streaming addresses, logs, statistics. */
+import type { Pod } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import type { RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
+import type { LogOptions } from './logs/log-options.ts';
+import { loggedContainerId } from './logs/container-logs.ts';
+import { readLogs } from './logs/log-reader.ts';
+import type { RuntimeCache, RuntimeContainer } from './runtime/runtime-cache.ts';
+import type { KubeletHost, MetricsKind } from './server/interfaces.ts';
+import type { StatsProvider } from './stats/stats.ts';
+
+export interface KubeletHostOptions {
+  readonly runtime: ContainerRuntime;
+  readonly cache: RuntimeCache;
+  readonly stats: StatsProvider;
+  /** Pods of the node, with the status that the kubelet last made. */
+  pods(): readonly Pod[];
+  podByName(namespace: string, name: string): Pod | undefined;
+}
+
+export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
+  const { runtime, cache, stats } = options;
+  const running = (pod: Pod, name: string): RuntimeContainer | undefined => cache.get(uidOf(pod))?.containers.find((c) => c.name === name && c.state === 'CONTAINER_RUNNING');
+  const streamsOf = ({ stdin, stdout, stderr, tty }: RemoteCommandStreams) => ({ stdin, stdout, stderr: stderr && !tty, tty });
+
+  return {
+    pods: () => options.pods(),
+    podByName: (namespace, name) => options.podByName(namespace, name),
+    async runningPods() {
+      return cache.uids().flatMap((uid) => {
+        const pod = cache.get(uid);
+        const containers = pod?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? [];
+        if (!pod || containers.length === 0) return [];
+        return [{ metadata: { name: pod.name, namespace: pod.namespace, uid }, spec: { containers: containers.map((c) => ({ name: c.name, image: c.image?.image, resources: {} })) }, status: {} }];
+      });
+    },
+    syncLoopProblem: () => undefined,
+    async execUrl(pod, container, command, streams, signal) {
+      const run = running(pod, container);
+      if (!run) return undefined;
+      return new URL((await runtime.exec({ containerId: run.id, cmd: command, ...streamsOf(streams) }, { signal })).url);
+    },
+    async attachUrl(pod, container, streams, signal) {
+      const run = running(pod, container);
+      if (!run) return undefined;
+      return new URL((await runtime.attach({ containerId: run.id, ...streamsOf(streams) }, { signal })).url);
+    },
+    async portForwardUrl(pod, ports, signal) {
+      const sandbox = cache.get(uidOf(pod))?.sandboxes.find((s) => s.state === 'SANDBOX_READY');
+      if (!sandbox) throw new Error(`failed to find sandbox ready for pod "${pod.metadata.name}_${pod.metadata.namespace}(${uidOf(pod)})"`);
+      return new URL((await runtime.portForward({ podSandboxId: sandbox.id, port: ports }, { signal })).url);
+    },
+    async run(pod, container, command, signal) {
+      const run = running(pod, container);
+      if (!run) return undefined;
+      const { stdout, stderr, exitCode } = await runtime.execSync({ containerId: run.id, cmd: command, timeout: 0 }, { signal });
+      const output = Buffer.concat([stdout, stderr]);
+      if (exitCode !== 0) throw new Error(`command '${command.join(' ')}' exited with ${exitCode}: ${output.toString('utf8')}`);
+      return output;
+    },
+    async *logs(pod: Pod, container: string, logOptions: LogOptions, signal: AbortSignal) {
+      const id = loggedContainerId(pod, container, logOptions.previous);
+      const run = cache.get(uidOf(pod))?.containers.find((c) => c.id === id);
+      if (!run) throw new Error(`unable to retrieve container logs for containerd://${id}`);
+      const stopped = new AbortController();
+      const unsubscribe = cache.onContainerStopped(id, () => stopped.abort());
+      try {
+        yield* readLogs({ path: run.logPath, stopped: stopped.signal }, logOptions, signal);
+      } finally {
+        unsubscribe();
+      }
+    },
+    statsSummary: (onlyCpuAndMemory, signal) => stats.summary(onlyCpuAndMemory, signal),
+    metrics: (kind: MetricsKind, signal) => stats.metrics(kind, signal),
+  };
+}

@@ -1,6 +1,6 @@
 /** A warning as it may stand in a header: one line, no control characters (upstream's `net.NewWarningHeader`). */
 export function warningText(message: string): string {
-  return message.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ').trim();
+  return message.replaceAll(/\p{Cc}+/gu, ' ').trim();
 }
 /** RFC 7234, 5.5: `299 - "text"`. Text is a quoted string; what is not ASCII goes as UTF-8 bytes. */
 export function warningHeader(message: string): string {

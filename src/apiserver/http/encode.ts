@@ -89,7 +89,7 @@ function joinList(head: object, entries: readonly CacheEntry[]): Buffer {
 export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ListResult['served'] | undefined): Encoded {
   if (format.transform === 'Table' && served && object.kind !== 'Status') {
     const shown = entry ?? ({ object } as CacheEntry);
-    const metadata = { ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}) };
+    const metadata = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};
     return encodeValue(tableOf(served, [shown], metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
   }
   if (format.transform === 'PartialObjectMetadata' && object.kind !== 'Status') return encodeValue(partialMetadata(object, format.version) as KubeObject, format);

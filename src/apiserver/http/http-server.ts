@@ -56,6 +56,8 @@ export class HttpServer {
   readonly #server: Http2SecureServer;
   readonly #sessions = new Set<Http2Session>();
   readonly #sockets = new Set<Duplex>();
+  /** Requests under way by connection. */
+  readonly #requests = new WeakMap<object, number>();
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
@@ -103,13 +105,18 @@ export class HttpServer {
       for (const socket of this.#sockets) socket.destroy();
     });
     // Kept-alive HTTP/1.1 connections have no goaway: those that are idle go at once.
-    for (const socket of this.#sockets) if ((socket as { idle?: boolean }).idle !== false && !this.#isHttp2(socket)) socket.destroy();
+    for (const socket of this.#sockets) if ((socket as TLSSocket).alpnProtocol !== 'h2' && this.#requestsOn(socket) === 0) socket.destroy();
     await closed;
     timer.cancel();
   }
 
-  #isHttp2(socket: Duplex): boolean {
-    return (socket as TLSSocket).alpnProtocol === 'h2';
+  #requestsOn(connection: object): number {
+    return this.#requests.get(connection) ?? 0;
+  }
+  /** Counts a request of a connection (an HTTP/2 session or an HTTP/1.1 socket) until `done` closes. */
+  #count(connection: object, done: { once(event: 'close', listener: () => void): unknown }): void {
+    this.#requests.set(connection, this.#requestsOn(connection) + 1);
+    done.once('close', () => this.#requests.set(connection, this.#requestsOn(connection) - 1));
   }
 
   #listen(): void {
@@ -126,7 +133,7 @@ export class HttpServer {
       session.on('close', () => this.#sessions.delete(session));
       session.on('error', () => session.destroy());
       session.setTimeout(IDLE_CONNECTION_MS, () => {
-        if (session.state.lastProcStreamID !== undefined && this.#open(session) === 0) session.close();
+        if (this.#requestsOn(session) === 0) session.close();
       });
     });
     server.on('secureConnection', (socket: TLSSocket) => {
@@ -141,21 +148,15 @@ export class HttpServer {
       else socket.destroy();
     }) as (err: Error) => void);
   }
-  #open(session: Http2Session): number {
-    return this.#streams.get(session) ?? 0;
-  }
-  readonly #streams = new WeakMap<Http2Session, number>();
-
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number): void {
-    const session = stream.session!;
-    this.#streams.set(session, this.#open(session) + 1);
-    stream.once('close', () => this.#streams.set(session, this.#open(session) - 1));
+    this.#count(stream.session!, stream);
     // A reset by the client is an end like any other; without a listener it would end the process.
     stream.on('error', () => {});
     const endsWithHeaders = (flags & 1) !== 0;
     this.#serve(new Http2Exchange(stream, headers, endsWithHeaders));
   }
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    this.#count(request.socket, response);
     request.on('error', () => {});
     response.on('error', () => {});
     this.#serve(new Http1Exchange(request, response));

@@ -1,5 +1,5 @@
 /** How long requests may live: one timer for all of them, and an AbortSignal for each that somebody asks for. */
-import type { Clock, Timer } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
 
 /** The end of one request: because the client went, its time was over, or the server stops. */
 export class Lifetime {
@@ -43,7 +43,7 @@ export class Deadlines {
   readonly #clock: Clock;
   readonly #at = new Map<Lifetime, number>();
   readonly #reason: () => unknown;
-  #timer: Timer | undefined;
+  #armed = false;
 
   constructor(clock: Clock, reason: () => unknown) {
     this.#clock = clock;
@@ -51,7 +51,7 @@ export class Deadlines {
   }
   add(lifetime: Lifetime, ms: number): void {
     this.#at.set(lifetime, this.#clock.monotonic() + ms);
-    this.#timer ??= this.#clock.after(SWEEP_MS, () => this.#sweep());
+    this.#arm();
   }
   remove(lifetime: Lifetime): void {
     this.#at.delete(lifetime);
@@ -63,6 +63,12 @@ export class Deadlines {
       this.#at.delete(lifetime);
       lifetime.end(this.#reason());
     }
-    this.#timer = this.#at.size ? this.#clock.after(SWEEP_MS, () => this.#sweep()) : undefined;
+    this.#armed = false;
+    if (this.#at.size) this.#arm();
+  }
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#clock.after(SWEEP_MS, () => this.#sweep());
   }
 }

@@ -35,12 +35,12 @@ export class ServerMetrics {
     const registers = [this.registry];
     const scope = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'];
     const inFlight = () => this.inFlight;
-    new Gauge({
-      name: 'apiserver_current_inflight_requests', help: 'Number of requests being served, by kind.', labelNames: ['request_kind'], registers,
+    this.registry.registerMetric(new Gauge({
+      name: 'apiserver_current_inflight_requests', help: 'Number of requests being served, by kind.', labelNames: ['request_kind'], registers: [],
       collect() {
         for (const [kind, count] of Object.entries(inFlight() ?? {})) this.set({ request_kind: kind }, count());
       },
-    });
+    }));
     this.#longRunning = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Number of active long-running requests.', labelNames: scope, registers });
     this.#terminations = new Counter({ name: 'apiserver_request_terminations_total', help: 'Number of requests which the server terminated in self-defense.', labelNames: ['component', 'code', 'group', 'resource', 'scope', 'subresource', 'verb', 'version'], registers });
     this.#watchEvents = new Counter({ name: 'apiserver_watch_events_total', help: 'Number of events sent in watch clients.', labelNames: ['group', 'version', 'resource'], registers });

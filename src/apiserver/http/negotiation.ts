@@ -47,7 +47,7 @@ export function parseAccept(header: string): readonly AcceptClause[] {
 }
 
 const MEDIA_TYPES: readonly MediaType[] = [JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE];
-/** `*​/*` and `application/*` stand for the first type that is offered: JSON. */
+/** Wildcards stand for the first type that is offered: JSON. */
 function matchType(type: string, offer: Offer): MediaType | undefined {
   if (type === '*/*' || type === 'application/*') return JSON_TYPE;
   const hit = MEDIA_TYPES.find((m) => m === type);

@@ -57,7 +57,7 @@ export class WatchEncoder {
     if (transform !== 'Table') return partialMetadata(object, version) as KubeObject;
     // A bookmark has no fields to show: its row carries the metadata alone.
     const entry = ('entry' in event ? event.entry : { object }) as CacheEntry;
-    const metadata = { ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}) };
+    const metadata = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};
     const headers = !this.#headersSent;
     this.#headersSent = true;
     const table = tableOf(this.#served, event.type === 'BOOKMARK' ? [] : [entry], metadata, { version, include, now: this.#now() }, headers);

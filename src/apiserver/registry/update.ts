@@ -121,7 +121,8 @@ function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObjec
 
 function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
   const { info, strategy } = ctx.served;
-  const { subresource } = args;
+  // A scale is a write to the main resource in another dress.
+  const subresource = args.subresource === 'scale' ? '' : args.subresource;
   const strategyContext = ctx.strategyContext(subresource);
   if (info.namespaced) draft.metadata.namespace ||= old.metadata.namespace;
   keepSystemFields(draft, old);

@@ -36,7 +36,7 @@ export function scaleOf(object: KubeObject): autoscalingV1.Scale {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { ...(spec?.replicas ? { replicas: spec.replicas } : {}) },
+    spec: spec?.replicas ? { replicas: spec.replicas } : {},
     status: { replicas: status?.replicas ?? 0, ...(selector ? { selector } : {}) },
   };
 }

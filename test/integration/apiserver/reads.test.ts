@@ -99,7 +99,7 @@ test('watch goes on from a resourceVersion and ends by an ERROR event when that 
   await put('w1', { c: '2' });
   const watch = await openWatch(http, `${CMS}?watch=true&resourceVersion=${from}`);
   const event = await watch.next();
-  assert.deepEqual((event?.object as unknown as { data: object }).data, { a: 'b', c: '2' });
+  assert.deepEqual((event!.object as unknown as { data: object }).data, { a: 'b', c: '2' });
   watch.close();
   const old = await openWatch(http, `${CMS}?watch=true&resourceVersion=1`);
   const error = await old.next();

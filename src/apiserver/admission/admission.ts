@@ -5,6 +5,7 @@
 import type { KubeObject } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { AdmissionAttributes, AdmissionPlugin, Authorizer, Loopback, ObjectReader } from '../interfaces.ts';
+import type { ResourceRegistry } from '../registry/resource-registry.ts';
 import type { WebhookClient } from '../webhook/client.ts';
 import { CertificateApproval } from './certificate-approval.ts';
 import { CertificateSigning } from './certificate-signing.ts';
@@ -14,8 +15,9 @@ import { DefaultStorageClass } from './default-storage-class.ts';
 import { DefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { NO_EXPRESSIONS, type ExpressionCompiler } from './expressions.ts';
 import { LimitRanger } from './limit-ranger.ts';
-import { MutatingPolicy, type MutatingPolicyOptions } from './mutating-policy.ts';
-import { MutatingWebhook, type Normaliser } from './mutating-webhook.ts';
+import { MutatingPolicy } from './mutating-policy.ts';
+import { MutatingWebhook } from './mutating-webhook.ts';
+import { applierOf, normaliserOf } from './mutations.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
@@ -44,10 +46,8 @@ export interface AdmissionOptions {
   readonly webhooks: WebhookClient;
   /** CEL. Absent: what needs it fails, by its failure policy. */
   readonly compiler?: ExpressionCompiler;
-  /** Decodes and defaults what webhooks and policies made of an object. Absent: it is taken as it is. */
-  readonly normalise?: Normaliser;
-  /** Server-side apply's merge, for MutatingAdmissionPolicy. */
-  readonly applyConfiguration?: MutatingPolicyOptions['applyConfiguration'];
+  /** What is served: mutated objects are decoded and defaulted by it, and apply configurations merged. Absent: objects are taken as they are. */
+  readonly resources?: ResourceRegistry;
   /** The resource behind a kind, for parameters of policies. */
   readonly resolve: ResourceResolver;
   readonly podSecurity?: Pick<PodSecurityOptions, 'defaults' | 'exemptions'>;
@@ -59,7 +59,8 @@ export interface AdmissionOptions {
 type Row = readonly [name: string, create: (o: AdmissionOptions) => AdmissionPlugin | undefined];
 
 const compilerOf = (o: AdmissionOptions): ExpressionCompiler => o.compiler ?? NO_EXPRESSIONS;
-const webhookServices = (o: AdmissionOptions) => ({ client: o.webhooks, reader: o.reader, compiler: compilerOf(o), authorizer: o.authorizer, uid: o.uid, ...(o.normalise ? { normalise: o.normalise } : {}) });
+const normaliser = (o: AdmissionOptions) => (o.resources ? { normalise: normaliserOf(o.resources) } : {});
+const webhookServices = (o: AdmissionOptions) => ({ client: o.webhooks, reader: o.reader, compiler: compilerOf(o), authorizer: o.authorizer, uid: o.uid, ...normaliser(o) });
 const policyServices = (o: AdmissionOptions) => ({ reader: o.reader, authorizer: o.authorizer, compiler: compilerOf(o), resolve: o.resolve });
 function noApply(_object: KubeObject, _configuration: unknown, _a: AdmissionAttributes): KubeObject {
   throw new Error('this API server was built without apply configurations');
@@ -84,7 +85,7 @@ export const ADMISSION_TABLE: readonly Row[] = [
   ['CertificateSubjectRestriction', () => new CertificateSubjectRestriction()],
   ['DefaultIngressClass', (o) => new DefaultIngressClass(o)],
   ['PodTopologyLabels', (o) => new PodTopologyLabels(o)],
-  ['MutatingAdmissionPolicy', (o) => new MutatingPolicy({ ...policyServices(o), applyConfiguration: o.applyConfiguration ?? noApply, ...(o.normalise ? { normalise: o.normalise } : {}) })],
+  ['MutatingAdmissionPolicy', (o) => new MutatingPolicy({ ...policyServices(o), applyConfiguration: o.resources ? applierOf(o.resources) : noApply, ...normaliser(o) })],
   ['MutatingAdmissionWebhook', (o) => new MutatingWebhook(webhookServices(o))],
   ['ValidatingAdmissionPolicy', (o) => new ValidatingPolicy(policyServices(o))],
   ['ValidatingAdmissionWebhook', (o) => new ValidatingWebhook(webhookServices(o))],

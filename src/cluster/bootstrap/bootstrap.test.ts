@@ -5,7 +5,7 @@ import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
 import { rulesAllow } from '#apiserver/authorization/rules.ts';
 import type { ApiCall, Transport } from '#client/transport.ts';
 import { alreadyExists, notFound } from '#machinery/status-error.ts';
-import { bootstrapObjects, ensureKubernetesService } from './bootstrap.ts';
+import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService } from './bootstrap.ts';
 import { CLUSTER_ROLES } from './cluster-roles.ts';
 import { CONTROLLER_ROLE_BINDINGS, CONTROLLER_ROLES } from './controller-roles.ts';
 import { planRbac } from './reconcile-rbac.ts';
@@ -130,5 +130,18 @@ describe('ensureKubernetesService', () => {
     await ensureKubernetesService(server.transport, { ...options, addresses: ['192.0.2.8', '192.0.2.7'] });
     assert.deepEqual(slice(), ['192.0.2.7', '192.0.2.8']);
     assert.equal(server.calls.filter((c) => c === 'create services kubernetes').length, 1);
+  });
+});
+
+describe('ensureExtensionAuthentication', () => {
+  it('makes the config map, and writes it again only for another authority', async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport);
+    server.calls.length = 0;
+    const options = { clientCa: 'A', requestHeaderCa: 'B', allowedNames: ['front-proxy-client'] };
+    for (const clientCa of ['A', 'A', 'C']) await ensureExtensionAuthentication(server.transport, { ...options, clientCa });
+    assert.deepEqual(server.calls, ['create configmaps extension-apiserver-authentication', 'update configmaps extension-apiserver-authentication']);
+    const { data } = server.objects.get('/configmaps/kube-system/extension-apiserver-authentication') as unknown as { data: Record<string, string> };
+    assert.deepEqual([data['client-ca-file'], data['requestheader-allowed-names']], ['C', '["front-proxy-client"]']);
   });
 });

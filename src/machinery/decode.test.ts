@@ -138,3 +138,8 @@ test('normalise shows the zeros of required fields', () => {
   assert.deepEqual(normalise(structByFactsName('api/core/v1.ResourceFieldSelector'), { resource: 'limits.cpu' }), { resource: 'limits.cpu', divisor: '0' });
   assert.deepEqual(normalise(structByFactsName('api/core/v1.PodCondition'), { type: 'Ready', status: 'True' }), { type: 'Ready', status: 'True', lastProbeTime: null, lastTransitionTime: null });
 });
+
+test('decodeInto takes undefined for absent, as values that never were text have it', () => {
+  const { object, unknown, errors } = decodeInto(structByFactsName('api/core/v1.ConfigMap'), { metadata: { name: 'a', namespace: undefined }, data: { k: 'v', gone: undefined } });
+  assert.deepEqual({ object, unknown, errors }, { object: { metadata: { name: 'a' }, data: { k: 'v' } }, unknown: [], errors: [] });
+});

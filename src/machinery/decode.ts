@@ -181,6 +181,7 @@ function mapReader(item: TypeRef, goType: string): Read {
     for (const key in value) {
       context.path[at] = key;
       const element = (value as Record<string, unknown>)[key];
+      if (element === undefined) continue;
       setKey(out, key, element === null ? zeroOf(item) : read(element, context));
     }
     context.path.length = at;
@@ -246,7 +247,8 @@ function structReader(type: StructType): Read {
         continue;
       }
       const child = (value as Record<string, unknown>)[key];
-      if (child === null) continue;
+      // Values that never were text may spell absence as undefined.
+      if (child === null || child === undefined) continue;
       context.path[at] = plan;
       const decoded = plan.read(child, context);
       if (decoded !== undefined) out[key] = decoded;

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { MaybePromise } from '../interfaces.ts';
 import type { ResourceRegistry } from '../registry/resource-registry.ts';
 import type { ApiRequest, ApiResult, RawResult } from '../request.ts';
+import { OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_ANSWER } from '#machinery/openapi.ts';
 import { parseAccept } from './negotiation.ts';
 
 /** Makes the documents. `#machinery/openapi.ts` is behind it; custom resources add theirs. */
@@ -21,7 +22,8 @@ interface Document {
   readonly body: Buffer;
   readonly hash: string;
 }
-const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** Old clients ask by a name that is no valid media type, and refuse an answer that carries it. */
+const isProtobuf = (type: string): boolean => type === OPENAPI_V2_PROTOBUF || type === OPENAPI_V2_PROTOBUF_ANSWER;
 /** A document whose address carries its hash never changes. */
 const IMMUTABLE = 'public, immutable';
 
@@ -61,8 +63,8 @@ export class OpenApiPaths {
 
   #v2(request: ApiRequest): RawResult {
     const accept = request.auth.header('accept');
-    const protobuf = this.#source.v2Protobuf && parseAccept(accept ?? '').find((c) => c.type === V2_PROTOBUF || c.type === 'application/json' || c.type === '*/*')?.type === V2_PROTOBUF;
-    if (protobuf) return respond(request, this.#document('v2 protobuf', () => this.#source.v2Protobuf!()), V2_PROTOBUF, 'no-cache, private');
+    const chosen = parseAccept(accept ?? '').find((c) => isProtobuf(c.type) || c.type === 'application/json' || c.type === '*/*');
+    if (this.#source.v2Protobuf && isProtobuf(chosen?.type ?? '')) return respond(request, this.#document('v2 protobuf', () => this.#source.v2Protobuf!()), OPENAPI_V2_PROTOBUF_ANSWER, 'no-cache, private');
     return respond(request, this.#document('v2', () => Buffer.from(JSON.stringify(this.#source.v2()))), 'application/json', 'no-cache, private');
   }
   #v3Document(path: string): Document | undefined {

@@ -1,7 +1,10 @@
 /** Who asks, and may they: the kubelet's authentication and authorisation (the reference page "Kubelet authentication/authorization", KEP-2862). */
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
+import { logger } from '#base/logger.ts';
 import type { KubeletAuth, NodeAttributes, UserInfo } from './interfaces.ts';
+
+const log = logger('kubelet-server');
 
 /** An answer that ends a request. */
 export interface Refusal {
@@ -21,7 +24,8 @@ export async function refusalFor(req: IncomingMessage, path: string, auth: Kubel
     const attributes: NodeAttributes = { user, verb, subresource, path };
     try {
       if (await auth.authorize(attributes, signal)) return undefined;
-    } catch {
+    } catch (err) {
+      log.warn({ err, user: user.name }, 'authorization not decided');
       return { status: 500, text: `Authorization error (user=${user.name}, verb=${verb}, resource=nodes, subresource=${subresource})` };
     }
   }

@@ -3,15 +3,19 @@ import { isDeepStrictEqual } from 'node:util';
 import type * as authenticationV1 from '#api/gen/authentication-v1.ts';
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import type * as resourceV1 from '#api/gen/resource-v1.ts';
+import type * as storageV1 from '#api/gen/storage-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import { notFound } from '#machinery/status-error.ts';
 import { nodeOf } from '../authentication/users.ts';
-import type { AdmissionAttributes, AdmissionPlugin, ObjectReader } from '../interfaces.ts';
+import type { AdmissionAttributes, AdmissionPlugin, Authorizer, ObjectReader } from '../interfaces.ts';
 import { configMapNamesOf, secretNamesOf } from './pod-visitors.ts';
 import { oneOf, quote, refusal } from './refusal.ts';
 
 const PODS = resourceOf('', 'v1', 'pods');
 const NODES = resourceOf('', 'v1', 'nodes');
+const CLAIMS = resourceOf('', 'v1', 'persistentvolumeclaims');
+const VOLUMES = resourceOf('', 'v1', 'persistentvolumes');
+const DRIVERS = resourceOf('storage.k8s.io', 'v1', 'csidrivers');
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const LEASE_NAMESPACE = 'kube-node-lease';
 
@@ -39,13 +43,15 @@ export class NodeRestriction implements AdmissionPlugin {
   readonly name = 'NodeRestriction';
   readonly handles = oneOf('CREATE', 'UPDATE', 'DELETE');
   readonly #reader: ObjectReader;
-  constructor(options: { readonly reader: ObjectReader }) {
+  readonly #authorizer: Authorizer;
+  constructor(options: { readonly reader: ObjectReader; readonly authorizer: Authorizer }) {
     this.#reader = options.reader;
+    this.#authorizer = options.authorizer;
   }
   // As upstream in the mutating phase, before anybody acts on an object that the node may not write.
-  admit(a: AdmissionAttributes): void {
+  admit(a: AdmissionAttributes, signal: AbortSignal): void | Promise<void> {
     const node = nodeOf(a.user);
-    if (node === undefined) return;
+    if (node === undefined) return undefined;
     if (node === '') throw refusal(a, `could not determine node from user ${quote(a.user.name)}`);
     switch (`${a.resource.group}/${a.resource.plural}`) {
       case '/pods':
@@ -55,7 +61,7 @@ export class NodeRestriction implements AdmissionPlugin {
       case '/persistentvolumeclaims':
         return claimStatus(node, a);
       case '/serviceaccounts':
-        return this.#token(node, a);
+        return this.#token(node, a, signal);
       case 'coordination.k8s.io/leases':
         if (a.namespace !== LEASE_NAMESPACE) throw refusal(a, `can only access leases in the ${quote(LEASE_NAMESPACE)} system namespace`);
         return sameName(node, a, 'can only access node lease with the same name as the requesting node');
@@ -64,6 +70,7 @@ export class NodeRestriction implements AdmissionPlugin {
       case 'resource.k8s.io/resourceslices':
         return ownSlice(node, a);
       default:
+        return undefined;
     }
   }
   #pod(node: string, a: AdmissionAttributes): void {
@@ -105,14 +112,40 @@ export class NodeRestriction implements AdmissionPlugin {
     if (pod.spec.volumes?.some((v) => v.projected?.sources?.some((s) => s.clusterTrustBundle))) throw refusal(a, `${me} can not create pods that reference clustertrustbundles`);
     if (pod.spec.volumes?.some((v) => v.persistentVolumeClaim)) throw refusal(a, `${me} can not create pods that reference persistentvolumeclaims`);
   }
-  #token(node: string, a: AdmissionAttributes): void {
-    if (a.operation !== 'CREATE' || a.subresource !== 'token') return;
-    const ref = (a.object as authenticationV1.TokenRequest).spec.boundObjectRef;
+  #token(node: string, a: AdmissionAttributes, signal: AbortSignal): void | Promise<void> {
+    if (a.operation !== 'CREATE' || a.subresource !== 'token') return undefined;
+    const { boundObjectRef: ref, audiences = [] } = (a.object as authenticationV1.TokenRequest).spec;
     if (!ref || ref.apiVersion !== 'v1' || ref.kind !== 'Pod' || !ref.name) throw refusal(a, 'node requested token not bound to a pod');
     if (!ref.uid) throw refusal(a, 'node requested token with a pod binding without a uid');
     const pod = this.#find(a, ref.name);
     if (ref.uid !== pod.metadata.uid) throw refusal(a, `the UID in the bound object reference (${ref.uid}) does not match the UID in record. The object might have been deleted and then recreated`);
     if (pod.spec?.nodeName !== node) throw refusal(a, 'node requested token bound to a pod scheduled on a different node');
+    if (audiences.length > 1) throw refusal(a, 'node may only request 0 or 1 audiences');
+    const audience = audiences[0] ?? '';
+    return this.#audiencesOf(pod).has(audience) ? undefined : this.#mayAsk(a, audience, signal);
+  }
+  /** Audiences that the Pod's volumes have tokens for (KEP-4412). */
+  #audiencesOf(pod: coreV1.Pod): ReadonlySet<string> {
+    const namespace = pod.metadata.namespace ?? '';
+    const drivers: (string | undefined)[] = [];
+    const audiences = new Set<string>();
+    for (const v of pod.spec?.volumes ?? []) {
+      for (const s of v.projected?.sources ?? []) if (s.serviceAccountToken) audiences.add(s.serviceAccountToken.audience ?? '');
+      drivers.push(v.csi?.driver);
+      const claimName = v.persistentVolumeClaim?.claimName ?? (v.ephemeral ? `${pod.metadata.name ?? ''}-${v.name}` : undefined);
+      const volumeName = claimName && this.#reader.get<coreV1.PersistentVolumeClaim>(CLAIMS, namespace, claimName)?.spec?.volumeName;
+      if (volumeName) drivers.push(this.#reader.get<coreV1.PersistentVolume>(VOLUMES, '', volumeName)?.spec?.csi?.driver);
+    }
+    for (const driver of drivers) {
+      for (const request of (driver && this.#reader.get<storageV1.CSIDriver>(DRIVERS, '', driver)?.spec.tokenRequests) || []) audiences.add(request.audience);
+    }
+    return audiences;
+  }
+  async #mayAsk(a: AdmissionAttributes, audience: string, signal: AbortSignal): Promise<void> {
+    const { decision } = await this.#authorizer.authorize({
+      isResourceRequest: true, verb: 'request-serviceaccounts-token-audience', path: '', apiGroup: '', apiVersion: 'v1', namespace: a.namespace, resource: audience, subresource: '', name: a.name, user: a.user,
+    }, signal);
+    if (decision !== 'allow') throw refusal(a, `audience ${quote(audience)} not found in pod spec volume, ${a.user.name} is not authorized to request tokens for this audience`);
   }
 }
 function podStatus(node: string, a: AdmissionAttributes): void {

@@ -234,9 +234,9 @@ describe('small plugins', () => {
 
 describe('NodeRestriction', () => {
   const node = (labels = {}, more: object = {}) => object('v1', 'Node', { name: 'n1', uid: 'u1', labels }, { spec: {}, ...more });
-  const bound = object('v1', 'Pod', { name: 'mine', namespace: 'default', uid: 'p1' }, { spec: { nodeName: 'n1', containers: [] } });
+  const bound = object('v1', 'Pod', { name: 'mine', namespace: 'default', uid: 'p1' }, { spec: { nodeName: 'n1', containers: [], volumes: [{ name: 't', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }] } });
   const other = object('v1', 'Pod', { name: 'other', namespace: 'default', uid: 'p2' }, { spec: { nodeName: 'n2', containers: [] } });
-  const plugin = new NodeRestriction({ reader: new FakeReader(node(), bound, other) });
+  const plugin = new NodeRestriction({ reader: new FakeReader(node(), bound, other), authorizer: { authorize: (a) => ({ decision: a.resource === 'vault' ? 'allow' : 'noOpinion', reason: '' }) } });
   const user = { name: 'system:node:n1', groups: ['system:nodes'] };
   it('does not concern anybody else', async () => assert.equal(await message(plugin, attributes(pod())), ''));
   it('lets nodes create mirror Pods alone', async () => {
@@ -259,8 +259,11 @@ describe('NodeRestriction', () => {
     assert.equal(await message(plugin, attributes(node({}, { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] } }), { oldObject: node(), user })), 'nodes "n1" is forbidden: node "n1" is not allowed to modify taints');
   });
   it('gives tokens for its own Pods alone', async () => {
-    const token = (boundObjectRef: object | undefined) => attributes({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: { name: 'default', namespace: 'default' }, spec: { boundObjectRef } }, { resource: resourceOf('', 'v1', 'serviceaccounts'), subresource: 'token', user });
+    const token = (boundObjectRef: object | undefined, audiences?: string[]) => attributes({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: { name: 'default', namespace: 'default' }, spec: { boundObjectRef, audiences } }, { resource: resourceOf('', 'v1', 'serviceaccounts'), subresource: 'token', user });
     assert.equal(await message(plugin, token({ kind: 'Pod', apiVersion: 'v1', name: 'mine', uid: 'p1' })), '');
+    const mine = { kind: 'Pod', apiVersion: 'v1', name: 'mine', uid: 'p1' };
+    assert.equal(await message(plugin, token(mine, ['vault'])), '');
+    assert.equal(await message(plugin, token(mine, ['other'])), 'serviceaccounts "default" is forbidden: audience "other" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience');
     assert.equal(await message(plugin, token(undefined)), 'serviceaccounts "default" is forbidden: node requested token not bound to a pod');
     assert.equal(await message(plugin, token({ kind: 'Pod', apiVersion: 'v1', name: 'other', uid: 'p2' })), 'serviceaccounts "default" is forbidden: node requested token bound to a pod scheduled on a different node');
   });

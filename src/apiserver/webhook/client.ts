@@ -163,7 +163,11 @@ function send(options: RequestOptions, body: Buffer): Promise<RawAnswer> {
       res.on('end', () => resolve({ status: res.statusCode ?? 0, statusText: res.statusMessage ?? '', body: Buffer.concat(chunks) }));
       res.on('error', reject);
     });
-    req.on('error', reject);
+    req.on('error', (err: NodeError) => {
+      // The server closed an idle connection just as it was taken up again: nobody has seen the call yet.
+      if (req.reusedSocket && err.code === 'ECONNRESET') resolve(send(options, body));
+      else reject(err);
+    });
     req.end(body);
   });
 }

@@ -8,10 +8,12 @@
  * ```
  */
 import { randomUUID } from 'node:crypto';
+import { resourceOf } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Store } from '#store/contract.ts';
+import { resourcePrefix } from '#store/keys.ts';
 import { WatchCache, type ValueTransformer } from '#store/watch-cache.ts';
 import { admissionChain, type AdmissionChain } from './admission-chain.ts';
 import type { Services } from './context.ts';
@@ -28,6 +30,7 @@ import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersona
 import { Pipeline, type PathHandler } from './pipeline.ts';
 import { builtinResources, storedPrefixes } from './registry/builtin.ts';
 import { CacheReader } from './registry/cache-reader.ts';
+import { EventExpiry } from './registry/event-expiry.ts';
 import type { ObjectStorage } from './registry/object-cache.ts';
 import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
 import type { ComponentHealth } from './subresources/component-statuses.ts';
@@ -83,6 +86,8 @@ export interface ApiServerOptions {
   readonly watchCacheCapacity?: number | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly bodyTimeoutMs?: number | undefined;
+  /** How long an event is kept after its last write. Default one hour. */
+  readonly eventTtlMs?: number | undefined;
   readonly minRequestTimeoutSeconds?: number | undefined;
   readonly uid?: (() => string) | undefined;
   readonly random?: (() => number) | undefined;
@@ -99,6 +104,7 @@ export const DEFAULT_VERSION: VersionInfo = {
   compiler: 'node',
   platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 };
+const EVENTS = resourcePrefix(resourceOf('', 'v1', 'events'));
 const REQUEST_TIMEOUT_MS = 60_000;
 const BODY_TIMEOUT_MS = 30_000;
 const MIN_REQUEST_TIMEOUT_SECONDS = 1_800;
@@ -112,6 +118,7 @@ interface Running {
   readonly http: HttpServer | undefined;
   readonly handler: RequestHandler;
   readonly security: SecurityParts;
+  readonly eventExpiry: EventExpiry;
 }
 
 export class ApiServer implements Component {
@@ -164,6 +171,7 @@ export class ApiServer implements Component {
     await Promise.all([...this.#caches.values()].map((cache) => cache.start(signal)));
     this.resources.add(...builtinResources((prefix) => this.storageOf(prefix)));
     this.#running = this.#assemble();
+    this.#running.eventExpiry.start();
     await this.#running.http?.start();
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
   }
@@ -219,6 +227,7 @@ export class ApiServer implements Component {
     return {
       security,
       handler,
+      eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
       inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs),
       http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
     };
@@ -258,6 +267,7 @@ export class ApiServer implements Component {
     running?.inProcess.shutDown();
     await running?.http?.stop();
     running?.security.stop?.();
+    await running?.eventExpiry.stop();
     this.#reader.stop();
     await Promise.all([...this.#caches.values()].map((cache) => cache.stop()));
   }

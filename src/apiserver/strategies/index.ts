@@ -8,34 +8,64 @@ import { daemonsets } from './apps/daemonsets.ts';
 import { deployments } from './apps/deployments.ts';
 import { replicasets } from './apps/replicasets.ts';
 import { statefulsets } from './apps/statefulsets.ts';
+import { horizontalpodautoscalers, horizontalpodautoscalersV1 } from './autoscaling/horizontalpodautoscalers.ts';
 import { cronjobs } from './batch/cronjobs.ts';
 import { jobs } from './batch/jobs.ts';
+import { certificatesigningrequests } from './certificates/certificatesigningrequests.ts';
 import { leases } from './coordination/leases.ts';
 import { configmaps } from './core/configmaps.ts';
 import { endpoints } from './core/endpoints.ts';
 import { events as coreEvents } from './core/events.ts';
+import { limitranges } from './core/limitranges.ts';
 import { namespaces } from './core/namespaces.ts';
 import { nodes } from './core/nodes.ts';
-import { podtemplates } from './core/podtemplates.ts';
+import { persistentvolumeclaims } from './core/persistentvolumeclaims.ts';
+import { persistentvolumes } from './core/persistentvolumes.ts';
 import { pods } from './core/pods.ts';
+import { podtemplates } from './core/podtemplates.ts';
 import { replicationcontrollers } from './core/replicationcontrollers.ts';
+import { resourcequotas } from './core/resourcequotas.ts';
 import { secrets } from './core/secrets.ts';
 import { serviceaccounts } from './core/serviceaccounts.ts';
 import { services } from './core/services.ts';
+import { endpointslices } from './discovery/endpointslices.ts';
 import { events } from './events/events.ts';
 import { genericStrategy } from './generic.ts';
+import { ingressclasses } from './networking/ingressclasses.ts';
+import { ingresses } from './networking/ingresses.ts';
+import { ipaddresses } from './networking/ipaddresses.ts';
+import { networkpolicies } from './networking/networkpolicies.ts';
+import { servicecidrs } from './networking/servicecidrs.ts';
+import { runtimeclasses } from './node/runtimeclasses.ts';
+import { poddisruptionbudgets } from './policy/poddisruptionbudgets.ts';
 import { clusterrolebindings } from './rbac/clusterrolebindings.ts';
 import { clusterroles } from './rbac/clusterroles.ts';
 import { rolebindings } from './rbac/rolebindings.ts';
 import { roles } from './rbac/roles.ts';
+import { priorityclasses } from './scheduling/priorityclasses.ts';
+import { csidrivers } from './storage/csidrivers.ts';
+import { csinodes } from './storage/csinodes.ts';
+import { csistoragecapacities } from './storage/csistoragecapacities.ts';
+import { storageclasses } from './storage/storageclasses.ts';
+import { volumeattachments } from './storage/volumeattachments.ts';
+import { volumeattributesclasses } from './storage/volumeattributesclasses.ts';
 
 const STRATEGIES: readonly Strategy[] = [
-  configmaps, endpoints, coreEvents, namespaces, nodes, pods, podtemplates, replicationcontrollers, secrets, serviceaccounts, services,
+  configmaps, endpoints, coreEvents, limitranges, namespaces, nodes, persistentvolumeclaims, persistentvolumes, pods, podtemplates, replicationcontrollers,
+  resourcequotas, secrets, serviceaccounts, services,
   controllerrevisions, daemonsets, deployments, replicasets, statefulsets,
+  horizontalpodautoscalers, horizontalpodautoscalersV1,
   cronjobs, jobs,
-  events,
+  certificatesigningrequests,
   leases,
+  endpointslices,
+  events,
+  ingressclasses, ingresses, ipaddresses, networkpolicies, servicecidrs,
+  runtimeclasses,
+  poddisruptionbudgets,
   clusterrolebindings, clusterroles, rolebindings, roles,
+  priorityclasses,
+  csidrivers, csinodes, csistoragecapacities, storageclasses, volumeattachments, volumeattributesclasses,
 ];
 
 const idOf = (r: ResourceInfo) => `${r.group}/${r.version}/${r.plural}`;

@@ -2,9 +2,10 @@
  * Defaults of a Pod and of the Pod templates of workloads. Source: the API reference, core/v1 PodSpec and its parts.
  * A template gets fewer of them than a Pod: what the Pod's own creation will add stays out of it.
  */
-import type { Container, EnvVar, EphemeralContainer, Lifecycle, PodSpec, PodTemplateSpec, Probe, Pod, PodStatus, ProjectedVolumeSource, Volume } from '#api/gen/core-v1.ts';
+import type { Container, EnvVar, EphemeralContainer, Lifecycle, PersistentVolumeSpec, PodSpec, PodTemplateSpec, Probe, Pod, PodStatus, ProjectedVolumeSource, Volume } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { milliQuantityOf, parseQuantity } from '#machinery/quantity.ts';
+import { defaultRemoteSources } from '../persistentvolume-sources.ts';
 import { defaultClaimSpec } from '../persistentvolumeclaim-defaults.ts';
 import { defaultPullPolicy } from './image-reference.ts';
 import { defaultPodLevelResources } from './pod-level-resources.ts';
@@ -87,28 +88,8 @@ function defaultVolume(volume: Draft<Volume>): void {
   if (volume.hostPath) volume.hostPath.type ??= '';
   if (volume.image) volume.image.pullPolicy ||= defaultPullPolicy(volume.image.reference ?? '');
   if (volume.ephemeral?.volumeClaimTemplate?.spec) defaultClaimSpec(volume.ephemeral.volumeClaimTemplate.spec);
-  defaultRemoteVolume(volume);
+  defaultRemoteSources(volume as Draft<Pick<PersistentVolumeSpec, 'iscsi' | 'rbd' | 'azureDisk' | 'scaleIO'>>);
 }
-/** Volume kinds of other people's storage. */
-function defaultRemoteVolume(volume: Draft<Volume>): void {
-  if (volume.iscsi) volume.iscsi.iscsiInterface ||= 'default';
-  if (volume.rbd) {
-    volume.rbd.pool ||= 'rbd';
-    volume.rbd.user ||= 'admin';
-    volume.rbd.keyring ||= '/etc/ceph/keyring';
-  }
-  if (volume.azureDisk) {
-    volume.azureDisk.cachingMode ??= 'ReadWrite';
-    volume.azureDisk.kind ??= 'Shared';
-    volume.azureDisk.fsType ??= 'ext4';
-    volume.azureDisk.readOnly ??= false;
-  }
-  if (volume.scaleIO) {
-    volume.scaleIO.storageMode ||= 'ThinProvisioned';
-    volume.scaleIO.fsType ||= 'xfs';
-  }
-}
-
 function defaultPodSpec(spec: Draft<PodSpec>): void {
   spec.dnsPolicy ||= 'ClusterFirst';
   spec.restartPolicy ||= 'Always';

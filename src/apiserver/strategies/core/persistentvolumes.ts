@@ -1,0 +1,104 @@
+import type { NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, PersistentVolumeSpec } from '#api/gen/core-v1.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { fieldPath, forbiddenField, invalidValue, type FieldError } from '#machinery/field-errors.ts';
+import { defineStrategy } from '../define.ts';
+import { immutable, semanticEqual } from '../field-checks.ts';
+import { goName, internalForm } from '../internal-form.ts';
+import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
+import { unifiedDiff } from '../unified-diff.ts';
+import { defaultRemoteSources, SOURCE_FIELDS } from './persistentvolume-sources.ts';
+import { validateVolumeSpec } from './persistentvolume-validation.ts';
+
+export const STORAGE_CLASS_ANNOTATION = 'volume.beta.kubernetes.io/storage-class';
+const SPEC = fieldPath('spec');
+const SOURCE_ORDER = [
+  'gcePersistentDisk', 'awsElasticBlockStore', 'hostPath', 'glusterfs', 'nfs', 'rbd', 'quobyte', 'iscsi', 'flexVolume', 'cinder', 'cephfs', 'fc', 'flocker', 'azureFile', 'vsphereVolume',
+  'azureDisk', 'photonPersistentDisk', 'portworxVolume', 'scaleIO', 'local', 'storageos', 'csi',
+];
+const sourceOf = (spec: PersistentVolumeSpec) => Object.fromEntries(SOURCE_FIELDS.map((field) => [field, spec[field]]));
+
+/** The source as upstream's diff shows it. */
+function shownSource(spec: PersistentVolumeSpec): Record<string, unknown> {
+  const form = internalForm(structByFactsName('api/core/v1.PersistentVolumeSpec'), sourceOf(spec), SOURCE_ORDER);
+  return Object.fromEntries(SOURCE_ORDER.map((field) => [goName(field), form[goName(field)]]));
+}
+
+/** Labels that cloud providers and node components had before they were settled. */
+const SETTLED_LABELS: Readonly<Record<string, string>> = {
+  'failure-domain.beta.kubernetes.io/zone': 'topology.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region': 'topology.kubernetes.io/region',
+  'beta.kubernetes.io/instance-type': 'node.kubernetes.io/instance-type',
+  'beta.kubernetes.io/os': 'kubernetes.io/os',
+  'beta.kubernetes.io/arch': 'kubernetes.io/arch',
+};
+function settled(requirement: NodeSelectorRequirement, target: NodeSelectorRequirement | undefined): NodeSelectorRequirement {
+  const now = SETTLED_LABELS[requirement.key];
+  return now !== undefined && target?.key === now ? { ...requirement, key: now } : requirement;
+}
+/** The old affinity with those beta labels renamed that the new one has in their settled form. */
+function settledTerms(old: readonly NodeSelectorTerm[], now: readonly NodeSelectorTerm[]): NodeSelectorTerm[] {
+  return old.map((term, i) => ({ ...term, matchExpressions: (term.matchExpressions ?? []).map((r, j) => settled(r, now[i]?.matchExpressions?.[j])) }));
+}
+function validateAffinityUpdate(spec: PersistentVolumeSpec, old: PersistentVolumeSpec): FieldError[] {
+  const [before, now] = [old.nodeAffinity, spec.nodeAffinity];
+  if (!before || semanticEqual(before, now)) return [];
+  const terms = settledTerms(before.required?.nodeSelectorTerms ?? [], now?.required?.nodeSelectorTerms ?? []);
+  if (now?.required && before.required && semanticEqual({ ...before.required, nodeSelectorTerms: terms }, now.required)) return [];
+  return [invalidValue(fieldPath('nodeAffinity'), now ?? null, 'field is immutable, except for updating from beta label to GA')];
+}
+function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldError[] {
+  const [spec, before] = [volume.spec, old.spec];
+  const errors = validateVolumeSpec(spec, volume.metadata.name ?? '', SPEC);
+  const expandRefAdded = !before.csi?.controllerExpandSecretRef && spec.csi?.controllerExpandSecretRef !== undefined && before.csi !== undefined;
+  const from = expandRefAdded ? { ...before, csi: { ...before.csi!, controllerExpandSecretRef: spec.csi!.controllerExpandSecretRef } } : before;
+  if (!semanticEqual(sourceOf(spec), sourceOf(from))) {
+    const diff = unifiedDiff(shownSource(spec), shownSource(from));
+    errors.push(forbiddenField(SPEC.child('persistentvolumesource'), `spec.persistentvolumesource is immutable after creation\n${diff}`));
+  }
+  errors.push(...immutable(spec.volumeMode, before.volumeMode, fieldPath('volumeMode')), ...validateAffinityUpdate(spec, before));
+  if (before.volumeAttributesClassName !== undefined && spec.volumeAttributesClassName === undefined) {
+    errors.push(forbiddenField(SPEC.child('volumeAttributesClassName'), 'update from non-nil value to nil is forbidden'));
+  }
+  return errors;
+}
+
+const SHORT_MODES = { ReadWriteOnce: 'RWO', ReadOnlyMany: 'ROX', ReadWriteMany: 'RWX', ReadWriteOncePod: 'RWOP' } as const;
+/** `RWO,ROX`: each mode once, in this order. */
+export function accessModesText(modes: readonly string[] | undefined): string {
+  return Object.entries(SHORT_MODES).filter(([mode]) => modes?.includes(mode)).map(([, short]) => short).join(',');
+}
+
+export const persistentvolumes = defineStrategy<PersistentVolume>('', 'v1', 'persistentvolumes', {
+  default(volume) {
+    ((volume.status ??= {}) as { phase?: string }).phase ||= 'Pending';
+    const { spec } = volume;
+    if (!spec) return;
+    spec.persistentVolumeReclaimPolicy ||= 'Retain';
+    spec.volumeMode ??= 'Filesystem';
+    if (spec.hostPath) spec.hostPath.type ??= '';
+    defaultRemoteSources(spec);
+  },
+  prepareForCreate(volume, ctx) {
+    volume.status = { phase: 'Pending', lastPhaseTransitionTime: new Date(Math.floor(ctx.now / 1000) * 1000).toISOString().replace('.000Z', 'Z') };
+  },
+  prepareForUpdate(volume, old, ctx) {
+    const status = volume.status;
+    if (ctx.subresource !== 'status' || !status || status.phase === old.status?.phase) return;
+    const untouched = status.lastPhaseTransitionTime === undefined || status.lastPhaseTransitionTime === old.status?.lastPhaseTransitionTime;
+    if (untouched) status.lastPhaseTransitionTime = new Date(Math.floor(ctx.now / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+  },
+  validate: ({ metadata, spec }) => validateVolumeSpec(spec ?? {}, metadata.name ?? '', SPEC),
+  validateUpdate,
+  validateStatusUpdate: () => [],
+  columns: [
+    NAME, text('Capacity'), text('Access Modes'), text('Reclaim Policy'), text('Status'), text('Claim'), text('StorageClass'), text('VolumeAttributesClass'), text('Reason'), AGE, wide('VolumeMode'),
+  ],
+  row({ metadata, spec, status }, now) {
+    const claim = spec.claimRef ? `${spec.claimRef.namespace ?? ''}/${spec.claimRef.name ?? ''}` : '';
+    return [
+      metadata.name ?? '', spec.capacity?.['storage'] ?? '0', accessModesText(spec.accessModes), spec.persistentVolumeReclaimPolicy ?? '',
+      metadata.deletionTimestamp ? 'Terminating' : (status?.phase ?? ''), claim, metadata.annotations?.[STORAGE_CLASS_ANNOTATION] ?? spec.storageClassName ?? '',
+      spec.volumeAttributesClassName ?? UNSET, status?.reason ?? '', age(metadata, now), spec.volumeMode ?? UNSET,
+    ];
+  },
+});

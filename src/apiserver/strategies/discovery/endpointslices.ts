@@ -1,0 +1,92 @@
+import type { Endpoint, EndpointHints, EndpointPort, EndpointSlice } from '#api/gen/discovery-v1.ts';
+import { duplicate, fieldPath, invalidValue, required, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { isDNS1123Label, isDNS1123Subdomain, isFullyQualifiedDomainName, isQualifiedName } from '#machinery/names.ts';
+import { validateLabels } from '#machinery/object-meta.ts';
+import { defineStrategy } from '../define.ts';
+import { each, fromMessages, immutable, oneOf, requiredOneOf } from '../field-checks.ts';
+import { familyOf, specialIPErrors } from '../ip-checks.ts';
+import { AGE, age, NAME, text, UNSET } from '../printing.ts';
+
+const MAX_ENDPOINTS = 1000;
+const MAX_ADDRESSES = 100;
+const MAX_PORTS = 20_000;
+const MAX_TOPOLOGY = 16;
+const MAX_HINTS = 8;
+const SHOWN = 3;
+const PROTOCOLS = ['SCTP', 'TCP', 'UDP'];
+
+function validateAddress(address: string, type: string, path: FieldPath): FieldError[] {
+  if (type === 'FQDN') return isFullyQualifiedDomainName(path, address);
+  if (type !== 'IPv4' && type !== 'IPv6') return [];
+  return familyOf(address) === type ? specialIPErrors(address, path) : [invalidValue(path, address, `must be a valid ${type} address`)];
+}
+function validateHints(hints: EndpointHints, path: FieldPath): FieldError[] {
+  return (['forZones', 'forNodes'] as const).flatMap((field) => {
+    const list: readonly { readonly name: string }[] = hints[field] ?? [];
+    const at = path.child(field);
+    if (list.length > MAX_HINTS) return [tooMany(at, list.length, MAX_HINTS)];
+    return each(list, at, ({ name = '' }, itemPath, i) => {
+      const where = itemPath.child('name');
+      if (list.findIndex((other) => other.name === name) < i) return [duplicate(where, name)];
+      return fromMessages(where, name, field === 'forZones' ? isDNS1123Label(name) : isDNS1123Subdomain(name));
+    });
+  });
+}
+function validateEndpoint(endpoint: Endpoint, type: string, path: FieldPath): FieldError[] {
+  const { addresses = [], nodeName, deprecatedTopology: topology, hostname, hints } = endpoint;
+  const errors: FieldError[] = [];
+  const at = path.child('addresses');
+  if (addresses.length === 0) errors.push(required(at, 'must contain at least 1 address'));
+  else if (addresses.length > MAX_ADDRESSES) errors.push(tooMany(at, addresses.length, MAX_ADDRESSES));
+  errors.push(...each(addresses, at, (address, addressPath) => validateAddress(address, type, addressPath)));
+  if (nodeName !== undefined) errors.push(...fromMessages(path.child('nodeName'), nodeName, isDNS1123Subdomain(nodeName)));
+  const labels = path.child('deprecatedTopology');
+  const count = Object.keys(topology ?? {}).length;
+  if (count > MAX_TOPOLOGY) errors.push(tooMany(labels, count, MAX_TOPOLOGY));
+  errors.push(...validateLabels(topology, labels));
+  if (hostname !== undefined) errors.push(...fromMessages(path.child('hostname'), hostname, isDNS1123Label(hostname)));
+  return hints ? [...errors, ...validateHints(hints, path.child('hints'))] : errors;
+}
+function validatePorts(ports: readonly EndpointPort[], path: FieldPath): FieldError[] {
+  if (ports.length > MAX_PORTS) return [tooMany(path, ports.length, MAX_PORTS)];
+  return each(ports, path, ({ name = '', protocol, appProtocol }, at, i) => [
+    ...(name === '' ? [] : fromMessages(at.child('name'), name, isDNS1123Label(name))),
+    ...(ports.findIndex((other) => (other.name ?? '') === name) < i ? [duplicate(at.child('name'), name)] : []),
+    ...requiredOneOf(protocol, PROTOCOLS, at.child('protocol')),
+    ...(appProtocol === undefined ? [] : fromMessages(at.child('appProtocol'), appProtocol, isQualifiedName(appProtocol))),
+  ]);
+}
+function validate({ addressType, endpoints = [], ports = [] }: EndpointSlice): FieldError[] {
+  const at = fieldPath('endpoints');
+  const type: string = addressType ?? '';
+  return [
+    ...(type === '' ? [required(fieldPath('addressType'))] : oneOf(type, ['FQDN', 'IPv4', 'IPv6'], fieldPath('addressType'))),
+    ...(endpoints.length > MAX_ENDPOINTS ? [tooMany(at, endpoints.length, MAX_ENDPOINTS)] : each(endpoints, at, (endpoint, path) => validateEndpoint(endpoint, type, path))),
+    ...validatePorts(ports, fieldPath('ports')),
+  ];
+}
+function shortList(items: readonly string[]): string {
+  if (items.length === 0) return UNSET;
+  const shown = items.slice(0, SHOWN).join(',');
+  return items.length > SHOWN ? `${shown} + ${items.length - SHOWN} more...` : shown;
+}
+
+export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', {
+  default({ ports }) {
+    for (const port of ports ?? []) {
+      port.name ??= '';
+      port.protocol ??= 'TCP';
+    }
+  },
+  prepareForCreate(slice) {
+    slice.metadata.generation = 1;
+  },
+  validate,
+  validateUpdate: (slice, old) => [...validate(slice), ...immutable(slice.addressType, old.addressType, fieldPath('addressType'))],
+  generationFields: ['addressType', 'endpoints', 'ports'],
+  columns: [NAME, text('AddressType'), text('Ports'), text('Endpoints'), AGE],
+  row({ metadata, addressType, endpoints = [], ports = [] }, now) {
+    const portTexts = ports.map(({ port, name }) => (port === undefined ? name || '*' : String(port)));
+    return [metadata.name ?? '', addressType, shortList(portTexts), shortList(endpoints.flatMap((endpoint) => endpoint.addresses ?? [])), age(metadata, now)];
+  },
+});

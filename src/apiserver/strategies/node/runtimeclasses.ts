@@ -1,0 +1,37 @@
+import type { RuntimeClass, Scheduling } from '#api/gen/node-v1.ts';
+import { duplicate, fieldPath, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { isDNS1123Label } from '#machinery/names.ts';
+import { validateLabels } from '#machinery/object-meta.ts';
+import { roundUpToMilli } from '../core/pod/defaults.ts';
+import { validateResourceRequirements } from '../core/pod/resources.ts';
+import { validateTolerations } from '../core/pod/scheduling.ts';
+import { defineStrategy } from '../define.ts';
+import { each, fromMessages, immutable, semanticEqual } from '../field-checks.ts';
+import { AGE, age, NAME, text } from '../printing.ts';
+
+function validateScheduling({ nodeSelector, tolerations = [] }: Scheduling, path: FieldPath): FieldError[] {
+  const at = path.child('tolerations');
+  return [
+    ...validateLabels(nodeSelector, path.child('nodeSelector')),
+    ...validateTolerations(tolerations, at),
+    ...each(tolerations, at, (toleration, itemPath, i) => (tolerations.slice(0, i).some((other) => semanticEqual(other, toleration)) ? [duplicate(itemPath, toleration)] : [])),
+  ];
+}
+function validate({ handler = '', overhead, scheduling }: RuntimeClass): FieldError[] {
+  return [
+    ...fromMessages(fieldPath('handler'), handler, isDNS1123Label(handler)),
+    ...(overhead ? validateResourceRequirements({ limits: overhead.podFixed }, new Set(), fieldPath('overhead')) : []),
+    ...(scheduling ? validateScheduling(scheduling, fieldPath('scheduling')) : []),
+  ];
+}
+
+export const runtimeclasses = defineStrategy<RuntimeClass>('node.k8s.io', 'v1', 'runtimeclasses', {
+  default({ overhead }) {
+    roundUpToMilli(overhead?.podFixed);
+  },
+  validate,
+  validateUpdate: (runtime, old) => immutable(runtime.handler, old.handler, fieldPath('handler')),
+  allowUnconditionalUpdate: false,
+  columns: [NAME, text('Handler'), AGE],
+  row: ({ metadata, handler }, now) => [metadata.name ?? '', handler, age(metadata, now)],
+});

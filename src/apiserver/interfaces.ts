@@ -75,7 +75,7 @@ export interface TokenAuthenticator {
 }
 /** `Impersonate-User`, `-Group`, `-Uid`, `-Extra-…`: returns the user to act as, or `user` itself when no header asks. Throws `forbidden`. */
 export interface Impersonator {
-  impersonate(request: AuthenticationRequest, user: UserInfo, signal: AbortSignal): MaybePromise<UserInfo>;
+  impersonate(request: AuthenticationRequest, user: UserInfo, signal: AbortSignal, /** The request at hand, for constrained impersonation. */ info?: RequestInfo): MaybePromise<UserInfo>;
 }
 /** What `create serviceaccounts/token` needs: upstream's TokenRequest storage over a token generator. */
 export interface TokenIssuer {

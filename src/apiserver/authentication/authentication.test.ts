@@ -7,7 +7,7 @@ import { decodeJwt, SignJWT } from 'jose';
 import type { KubeObject } from '#api/object.ts';
 import { FakeClock } from '#base/fake-clock.ts';
 import { StatusError } from '#machinery/status-error.ts';
-import type { AuthenticationRequest, AuthenticationResult, MaybePromise, UserInfo } from '../interfaces.ts';
+import type { AuthenticationRequest, AuthenticationResult, MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
 import { createAuthentication, DEFAULT_ISSUER, type Authentication } from './authentication.ts';
 import { OidcAuthenticator } from './oidc.ts';
 import { signingKey } from './service-account-keys.ts';
@@ -268,7 +268,7 @@ describe('HeaderImpersonator', () => {
     asked.length = 0;
     const became = await impersonator.impersonate(fakeRequest({ 'impersonate-user': 'jane', 'impersonate-group': ['dev'], 'impersonate-uid': '9', 'impersonate-extra-scopes': ['a', 'b'] }), user, signal);
     assert.deepEqual(became, { name: 'jane', uid: '9', groups: ['dev', 'system:authenticated'], extra: { scopes: ['a', 'b'] } });
-    assert.deepEqual(asked, ['impersonate /users /jane', 'impersonate /groups /dev', 'impersonate authentication.k8s.io/userextras/scopes /a', 'impersonate authentication.k8s.io/userextras/scopes /b', 'impersonate authentication.k8s.io/uids /9']);
+    assert.deepEqual(asked, ['impersonate /users /jane', 'impersonate authentication.k8s.io/uids /9', 'impersonate /groups /dev', 'impersonate authentication.k8s.io/userextras/scopes /a', 'impersonate authentication.k8s.io/userextras/scopes /b']);
   });
   it('knows the groups of service accounts', async () => {
     const became = await impersonator.impersonate(fakeRequest({ 'impersonate-user': 'system:serviceaccount:kube-system:dns' }), user, signal);
@@ -278,6 +278,36 @@ describe('HeaderImpersonator', () => {
   it('refuses with the known sentence', async () => {
     assert.equal((await refused(() => impersonator.impersonate(fakeRequest({ 'impersonate-user': 'root' }), user, signal))).message, 'users "root" is forbidden: User "op" cannot impersonate resource "users" in API group "" at the cluster scope');
     assert.equal((await refused(() => impersonator.impersonate(fakeRequest({ 'impersonate-group': 'x' }), user, signal))).code, 400);
+  });
+});
+
+describe('constrained impersonation', () => {
+  const list: RequestInfo = { isResourceRequest: true, verb: 'list', path: '', apiGroup: '', apiVersion: 'v1', namespace: 'default', resource: 'pods', subresource: '', name: '' };
+  const as = async (headers: Record<string, string | string[]>, allowed: readonly string[], who: UserInfo = { name: 'op', groups: [] }): Promise<UserInfo | string> => {
+    const impersonator = new HeaderImpersonator({ authorize: (a) => ({ decision: allowed.includes(`${a.verb} ${a.resource} ${a.name}`.trim()) ? 'allow' : 'noOpinion', reason: '' }) });
+    try {
+      return await impersonator.impersonate(fakeRequest(headers), who, signal, list);
+    } catch (err) {
+      return (err as Error).message;
+    }
+  };
+  it('needs the identity and the verb on the resource at hand', async () => {
+    assert.deepEqual(await as({ 'impersonate-user': 'jane' }, ['impersonate:user-info users jane', 'impersonate-on:user-info:list pods']), { name: 'jane', groups: ['system:authenticated'], extra: {} });
+    assert.equal(await as({ 'impersonate-user': 'jane' }, ['impersonate:user-info users jane']), 'pods is forbidden: User "op" cannot impersonate-on:user-info:list resource "pods" in API group "" in the namespace "default"');
+    assert.equal(await as({ 'impersonate-user': 'jane' }, ['impersonate-on:user-info:list pods']), 'users.authentication.k8s.io "jane" is forbidden: User "op" cannot impersonate:user-info resource "users" in API group "authentication.k8s.io" at the cluster scope');
+  });
+  it('falls back to the plain verb, which alone makes members of system:masters', async () => {
+    const plain = ['impersonate users jane', 'impersonate groups system:masters'];
+    const constrained = ['impersonate:user-info users jane', 'impersonate:user-info groups system:masters', 'impersonate-on:user-info:list pods'];
+    const headers = { 'impersonate-user': 'jane', 'impersonate-group': ['system:masters'] };
+    assert.deepEqual(((await as(headers, plain)) as UserInfo).groups, ['system:masters', 'system:authenticated']);
+    assert.match((await as(headers, constrained)) as string, /impersonating the system:masters group is not allowed$/);
+  });
+  it('lets a Pod be its own node, and no other', async () => {
+    const agent: UserInfo = { name: 'system:serviceaccount:kube-system:agent', groups: [], extra: { 'authentication.kubernetes.io/node-name': ['n1'] } };
+    const allowed = ['impersonate:associated-node nodes *', 'impersonate-on:associated-node:list pods'];
+    assert.deepEqual(((await as({ 'impersonate-user': 'system:node:n1' }, allowed, agent)) as UserInfo).groups, ['system:nodes', 'system:authenticated']);
+    assert.equal(typeof (await as({ 'impersonate-user': 'system:node:n2' }, allowed, agent)), 'string');
   });
 });
 

@@ -95,7 +95,7 @@ function taboo(wish: Wish): string | undefined {
   const key = wish.subresource ?? '';
   if (key === '') return 'impersonating the empty string key in extra is not allowed';
   if (key !== key.toLowerCase()) return `impersonating a non-lowercase key in extra is not allowed: ${JSON.stringify(key)}`;
-  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/.+$/.test(key)) return 'impersonating an invalid key in extra is not allowed: extra.key: Invalid value: ' + `${JSON.stringify(key)}: must be a domain-prefixed path (such as "acme.io/foo")`;
+  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/.+$/.test(key)) return `impersonating an invalid key in extra is not allowed: extra.key: Invalid value: ${JSON.stringify(key)}: must be a domain-prefixed path (such as "acme.io/foo")`;
   return wish.name === '' ? 'impersonating the empty string value in extra is not allowed' : undefined;
 }
 /** The user that the caller becomes. */

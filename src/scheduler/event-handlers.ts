@@ -104,7 +104,7 @@ class PodEvents {
   }
   #waiting(pod: Pod): void {
     if (this.#t.cache.isAssumed(uidOf(pod))) return;
-    this.#nominate(pod);
+    if (pod.status?.nominatedNodeName) this.#nominate(pod);
     this.#t.queue.add(pod);
   }
   #updateWaiting(old: Pod, pod: Pod): void {
@@ -116,7 +116,6 @@ class PodEvents {
     queue.update(old, pod, change ? [change] : []);
   }
   #nominate(pod: Pod): void {
-    const node = pod.status?.nominatedNodeName;
-    if (node) this.#t.nominator.set(new PodInfo(pod), node);
+    this.#t.nominator.set(new PodInfo(pod), pod.status?.nominatedNodeName ?? '');
   }
 }

@@ -49,7 +49,7 @@ export class PodStatusWriter {
       const observedGeneration = pod.metadata.generation;
       if (!old || old.status !== condition.status || old.reason !== condition.reason || old.message !== condition.message || old.observedGeneration !== observedGeneration) {
         const lastTransitionTime = old?.status === condition.status ? old.lastTransitionTime : rfc3339(this.#clock.now());
-        status['conditions'] = [{ ...condition, ...(observedGeneration ? { observedGeneration } : {}), lastProbeTime: null, lastTransitionTime }];
+        status['conditions'] = [{ ...condition, ...(observedGeneration ? { observedGeneration } : {}), lastTransitionTime }];
       }
     }
     // The uid guards against a Pod of the same name that has taken this one's place.

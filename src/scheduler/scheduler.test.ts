@@ -18,9 +18,10 @@ test('Scheduler tells why a Pod fits nowhere, in an event and in its condition',
   await using s = await startScheduler([makeNode('node-1').capacity({ cpu: '1' }).obj()]);
   s.put(makePod('web').req({ cpu: '2' }).obj());
   await s.settle();
-  const message = s.scheduledCondition('web')?.message ?? '';
-  assert.match(message, /^0\/1 nodes are available: 1 Insufficient cpu\./);
-  assert.equal(s.scheduledCondition('web')?.reason, 'Unschedulable');
+  const message = '0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.';
+  const { lastTransitionTime, ...condition } = s.scheduledCondition('web')!;
+  assert.deepEqual(condition, { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message });
+  assert.ok(lastTransitionTime);
   assert.deepEqual(s.events('web'), [`FailedScheduling: ${message}`]);
 });
 

@@ -16,7 +16,7 @@ import { Framework } from './framework/framework.ts';
 import type { FrameworkHandle, Listers } from './framework/handle.ts';
 import type { PodInfo } from './framework/pod-info.ts';
 import { errorStatus, messageOf, type Status } from './framework/status.ts';
-import { newInformers } from './listers.ts';
+import { listersOf, newInformers } from './listers.ts';
 import { defaultPlugins } from './plugins/registry.ts';
 import { PodStatusWriter } from './pod-status.ts';
 import { Nominator } from './queue/nominator.ts';
@@ -69,12 +69,13 @@ export class Scheduler implements Component {
     this.#recorder = new EventRecorder(client, { component: schedulerName, clock });
     this.#statuses = new PodStatusWriter(client, clock);
     this.#handle = {
-      client, clock, random, recorder: this.#recorder, listers: this.#informers, nominator: this.#nominator,
+      client, clock, random, recorder: this.#recorder, listers: listersOf(this.#informers), nominator: this.#nominator,
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.#framework.filters(state, info)(node),
       addPod: (state, info, added, node) => this.#framework.addPod(state, info, added, node),
       removePod: (state, info, removed, node) => this.#framework.removePod(state, info, removed, node),
-      reconsider: (uid) => this.queue.reconsider(uid),
+      reconsider: (uid, force) => this.queue.reconsider(uid, force),
+      patchStatus: (pod, change, signal) => this.#statuses.patch(pod, change, signal),
       background: (work) => this.#inBackground(work),
     };
     this.#framework = new Framework(defaultPlugins(this.#handle), this.#nominator);
@@ -166,7 +167,7 @@ export class Scheduler implements Component {
       await this.#pods.createSubresource(namespaceOf(pod), nameOf(pod), 'binding', binding, { signal });
       this.#recorder.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespaceOf(pod)}/${nameOf(pod)} to ${nodeName}`);
     } catch (err) {
-      if (!signal.aborted) this.#bindingFailed(queued, state, assumed, nodeName, errorStatus('DefaultBinder', err));
+      if (!signal.aborted) this.#bindingFailed(queued, state, assumed, nodeName, errorStatus('DefaultBinder', new Error(`running Bind plugin "DefaultBinder": ${(err as Error).message}`, { cause: err })));
     }
   }
   #bindingFailed(queued: QueuedPod, state: CycleState, assumed: PodInfo, nodeName: string, status: Status): void {
@@ -185,7 +186,7 @@ export class Scheduler implements Component {
     this.#failed(queued, 'Unschedulable', message, plugins, nominatedNodeName);
   }
   #broken(queued: QueuedPod, status: Status): void {
-    const message = status.plugin === '' || status.plugin === 'DefaultBinder' ? messageOf(status) : `running ${status.plugin}: ${messageOf(status)}`;
+    const message = messageOf(status);
     log.warn({ pod: queued.info.key, err: status.cause ?? message }, 'scheduling failed, retrying');
     this.#failed(queued, 'SchedulerError', message, NO_PLUGINS, '');
   }

@@ -56,7 +56,7 @@ export class Framework {
       const { status } = result;
       if (status?.code === 'Skip') state.skipFilter.add(plugin.name);
       else if (status?.code === 'Unschedulable') refused = status;
-      else if (status) return { status, narrowedBy };
+      else if (status) return { status: within(`running PreFilter plugin ${JSON.stringify(plugin.name)}`, status), narrowedBy };
       if (!result.nodeNames) continue;
       narrowedBy.add(plugin.name);
       nodeNames = nodeNames ? nodeNames.intersection(result.nodeNames) : result.nodeNames;
@@ -74,7 +74,7 @@ export class Framework {
     const run = (s: CycleState, node: NodeInfo): Status | undefined => {
       for (const plugin of active) {
         const status = plugin.filter(s, info, node);
-        if (status) return status;
+        if (status) return within(`running ${JSON.stringify(plugin.name)} filter plugin`, status);
       }
       return undefined;
     };
@@ -131,7 +131,7 @@ export class Framework {
   reserve(state: CycleState, info: PodInfo, nodeName: string): Status | undefined {
     for (const plugin of this.#plugins) {
       const status = plugin.reserve?.(state, info, nodeName);
-      if (status) return status;
+      if (status) return within(`running Reserve plugin ${JSON.stringify(plugin.name)}`, status);
     }
     return undefined;
   }
@@ -145,8 +145,13 @@ export class Framework {
   async preBind(state: CycleState, info: PodInfo, nodeName: string, signal: AbortSignal): Promise<Status | undefined> {
     for (const plugin of this.#plugins) {
       const status = await plugin.preBind?.(state, info, nodeName, signal);
-      if (status) return status;
+      if (status) return within(`running PreBind plugin ${JSON.stringify(plugin.name)}`, status);
     }
     return undefined;
   }
+}
+
+/** Says of something that broke where it did. */
+function within(where: string, status: Status): Status {
+  return status.code === 'Error' ? { ...status, reasons: [`${where}: ${messageOf(status)}`] } : status;
 }

@@ -10,13 +10,14 @@ import type { EventRecorder } from '#client/events.ts';
 import type { Informer } from '#client/informer.ts';
 import type { Snapshot } from '../cache/snapshot.ts';
 import type { Nominator } from '../queue/nominator.ts';
+import type { PodStatusChange } from '../pod-status.ts';
 import type { CycleState } from './cycle-state.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { PodInfo } from './pod-info.ts';
 import type { Status } from './status.ts';
 
 /** The reading side of an informer. Cluster-scoped objects have the namespace ''. */
-export type Lister<T extends KubeObject> = Pick<Informer<T>, 'get' | 'list'>;
+export type Lister<T extends KubeObject> = Pick<Informer<T>, 'get' | 'list' | 'addHandler'>;
 
 export interface Listers {
   readonly pods: Lister<Pod>;
@@ -50,8 +51,10 @@ export interface FrameworkHandle {
   /** Adds or removes a Pod on a cloned node, and in what `preFilter` has computed. */
   addPod(state: CycleState, info: PodInfo, added: PodInfo, node: NodeInfo): void;
   removePod(state: CycleState, info: PodInfo, removed: PodInfo, node: NodeInfo): void;
-  /** Lets a Pod that a plugin keeps out of the active queue try again. */
-  reconsider(uid: string): void;
+  /** Lets a Pod that a plugin keeps out of the active queue try again; with `force`, one that waits for an event too. */
+  reconsider(uid: string, force?: boolean): void;
+  /** Writes what differs from `pod` to its status. */
+  patchStatus(pod: Pod, change: PodStatusChange, signal: AbortSignal): Promise<void>;
   /** Work that goes on after the cycle; its signal aborts when the scheduler stops. */
   background(work: (signal: AbortSignal) => Promise<void>): void;
 }

@@ -107,7 +107,7 @@ function groupOf(namespace: string, labels: Labels | undefined, terminating: boo
   return group;
 }
 
-function hostPortsOf(pod: Pod): readonly HostPort[] {
+export function hostPortsOf(pod: Pod): readonly HostPort[] {
   let out: HostPort[] | undefined;
   const sidecars = pod.spec.initContainers?.filter((c) => c.restartPolicy === 'Always') ?? [];
   for (const c of [...sidecars, ...pod.spec.containers]) {

@@ -1,19 +1,35 @@
 /** The default profile: the plugins in the order they run, and their weights in scoring. */
 import type { FrameworkHandle } from '../framework/handle.ts';
 import type { Plugin, WeightedPlugin } from '../framework/plugin.ts';
+import { newDefaultPreemption } from './default-preemption.ts';
+import { newDynamicResources } from './dynamic-resources.ts';
+import { newImageLocality } from './image-locality.ts';
+import { newInterPodAffinity } from './inter-pod-affinity.ts';
+import { newNodeAffinity } from './node-affinity.ts';
 import { newNodeName } from './node-name.ts';
+import { newNodePorts } from './node-ports.ts';
+import { newNodeResourcesBalancedAllocation } from './node-resources-balanced-allocation.ts';
 import { newNodeResourcesFit } from './node-resources-fit.ts';
 import { newNodeUnschedulable } from './node-unschedulable.ts';
+import { newPodTopologySpread } from './pod-topology-spread.ts';
 import { newSchedulingGates } from './scheduling-gates.ts';
 import { newTaintToleration } from './taint-toleration.ts';
 
-export function defaultPlugins(_handle: FrameworkHandle): WeightedPlugin[] {
+export function defaultPlugins(handle: FrameworkHandle): WeightedPlugin[] {
   const row = (plugin: Plugin, weight = 0): WeightedPlugin => ({ plugin, weight });
   return [
     row(newSchedulingGates()),
     row(newNodeUnschedulable()),
     row(newNodeName()),
     row(newTaintToleration(), 3),
+    row(newNodeAffinity(), 2),
+    row(newNodePorts()),
     row(newNodeResourcesFit(), 1),
+    row(newPodTopologySpread(handle), 2),
+    row(newInterPodAffinity(handle), 2),
+    row(newDynamicResources()),
+    row(newDefaultPreemption(handle)),
+    row(newNodeResourcesBalancedAllocation(), 1),
+    row(newImageLocality(handle), 1),
   ];
 }

@@ -93,8 +93,7 @@ export class SchedulingQueue {
     for (const heap of [this.#active, this.#backoff, this.#errorBackoff]) if (heap.has(info.uid)) return heap.set(queued);
     if (queued.gatedBy !== undefined) {
       // Whatever keeps it out may look at any field of it.
-      this.#unschedulable.delete(info.uid);
-      return this.#activate(queued);
+      return this.#requeue(queued);
     }
     if (events.some((event) => this.#mayHelp(queued, event, old, pod))) this.#requeue(queued);
   }
@@ -145,17 +144,15 @@ export class SchedulingQueue {
       if (uid === except) continue;
       if (queued.gatedBy !== undefined) {
         if (!this.#pluginMayHelp(queued.gatedBy, queued.info.pod, event, old, obj)) continue;
-        this.#unschedulable.delete(uid);
-        this.#activate(queued);
+        this.#requeue(queued);
       } else if (this.#mayHelp(queued, event, old, obj)) this.#requeue(queued);
     }
   }
-  /** Lets a Pod that is kept out by a plugin try again. */
-  reconsider(uid: string): void {
+  /** Lets a Pod that is kept out by a plugin try again; with `force`, one that waits for an event too. */
+  reconsider(uid: string, force = false): void {
     const queued = this.#unschedulable.get(uid);
-    if (queued?.gatedBy === undefined) return;
-    this.#unschedulable.delete(uid);
-    this.#activate(queued);
+    if (!queued || (queued.gatedBy === undefined && !force)) return;
+    this.#requeue(queued);
   }
   close(): void {
     this.#closed = true;
@@ -169,24 +166,25 @@ export class SchedulingQueue {
     return this.#active.get(uid) ?? this.#backoff.get(uid) ?? this.#errorBackoff.get(uid) ?? this.#unschedulable.get(uid);
   }
   #activate(queued: QueuedPod): void {
-    const { uid } = queued.info;
-    const status = this.#o.preEnqueue(queued.info.pod);
-    if (status) {
-      queued.gatedBy = status.plugin;
-      this.#unschedulable.set(uid, queued);
-      return;
-    }
-    queued.gatedBy = undefined;
-    this.#unschedulable.delete(uid);
+    if (this.#isGated(queued)) return;
+    this.#unschedulable.delete(queued.info.uid);
     this.#active.set(queued);
     this.#o.onReady();
   }
   #requeue(queued: QueuedPod): void {
-    this.#unschedulable.delete(queued.info.uid);
     if (queued.backoffUntil <= this.#o.clock.now()) return this.#activate(queued);
+    if (this.#isGated(queued)) return;
+    this.#unschedulable.delete(queued.info.uid);
     this.#backoff.set(queued);
     this.#arm();
     this.#o.onReady();
+  }
+  /** Asks the plugins whether the Pod may be scheduled at all; one that may not waits among the unschedulable. */
+  #isGated(queued: QueuedPod): boolean {
+    queued.gatedBy = this.#o.preEnqueue(queued.info.pod)?.plugin;
+    if (queued.gatedBy === undefined) return false;
+    this.#unschedulable.set(queued.info.uid, queued);
+    return true;
   }
   #mayHelp(queued: QueuedPod, event: ClusterEvent, old: KubeObject | undefined, obj: KubeObject | undefined): boolean {
     for (const plugin of queued.refusedBy) if (this.#pluginMayHelp(plugin, queued.info.pod, event, old, obj)) return true;

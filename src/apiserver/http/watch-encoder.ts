@@ -17,13 +17,21 @@ const HEADS = {
 
 /** The newest frames: many watchers want the same ones at the same time. */
 const frames = new Map<CacheEntry, { readonly type: string; readonly frame: Buffer }>();
-const MAX_FRAMES = 256;
+const MAX_FRAMES_BYTES = 4 * 1024 * 1024;
+let framesBytes = 0;
 function jsonFrame(type: keyof typeof HEADS, entry: CacheEntry): Buffer {
   const known = frames.get(entry);
   if (known?.type === type) return known.frame;
   const frame = Buffer.concat([HEADS[type], entry.json, END]);
-  if (frames.size >= MAX_FRAMES) frames.delete(frames.keys().next().value!);
+  if (frame.length > MAX_FRAMES_BYTES / 16) return frame;
+  if (known) framesBytes -= known.frame.length;
   frames.set(entry, { type, frame });
+  framesBytes += frame.length;
+  for (const [oldest, { frame: dropped }] of frames) {
+    if (framesBytes <= MAX_FRAMES_BYTES) break;
+    frames.delete(oldest);
+    framesBytes -= dropped.length;
+  }
   return frame;
 }
 

@@ -154,3 +154,22 @@ test('mangled requests are refused and break nothing', async () => {
   await Promise.all(Array.from({ length: 8 }, worker));
   assert.ok((codes.get(400) ?? 0) > 0 && (codes.get(422) ?? 0) > 0);
 });
+
+test('several large lists at once come whole over one connection', async () => {
+  const data = { x: 'y'.repeat(500_000) };
+  for (let i = 0; i < 40; i++) await http.post('/api/v1/namespaces/big/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `b${i}` }, data });
+  const session = http2Connect(fixture.url, { ...http.tls, settings: { initialWindowSize: 4 << 20 } });
+  try {
+    const sizes = await Promise.all(Array.from({ length: 6 }, () => new Promise<number>((resolve, reject) => {
+      let size = 0;
+      const stream = session.request({ ':path': '/api/v1/namespaces/big/configmaps' });
+      stream.on('data', (chunk: Buffer) => (size += chunk.length));
+      stream.on('end', () => resolve(size));
+      stream.on('error', reject);
+    })));
+    assert.equal(new Set(sizes).size, 1);
+    assert.ok(sizes[0]! > 20_000_000);
+  } finally {
+    session.destroy();
+  }
+});

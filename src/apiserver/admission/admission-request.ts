@@ -10,15 +10,14 @@ function optionsOf(a: AdmissionAttributes): unknown {
   if (a.operation === 'CONNECT') return null;
   return { kind: OPTIONS_KIND[a.operation], apiVersion: 'meta.k8s.io/v1', ...a.options };
 }
-/** `withObjects`: false leaves `object` and `oldObject` out, which expressions have under names of their own. */
-export function admissionRequestOf(a: AdmissionAttributes, uid: string, withObjects: boolean): AdmissionRequestBody {
-  const { group, version, plural } = a.resource;
-  const resource = { group, version, resource: plural };
-  const kind = { group: a.kind.group, version: a.kind.version, kind: a.kind.kind };
+/** `withObjects`: false leaves `object` and `oldObject` out, which expressions have under names of their own. `original`: the request in its own version. */
+export function admissionRequestOf(a: AdmissionAttributes, uid: string, withObjects: boolean, original = a): AdmissionRequestBody {
+  const resourceOf = ({ resource: { group, version, plural } }: AdmissionAttributes) => ({ group, version, resource: plural });
+  const kindOf = ({ kind: { group, version, kind } }: AdmissionAttributes) => ({ group, version, kind });
   const sub = a.subresource === '' ? {} : { subResource: a.subresource };
   const requestSub = a.subresource === '' ? {} : { requestSubResource: a.subresource };
   return {
-    uid, kind, resource, ...sub, requestKind: kind, requestResource: resource, ...requestSub,
+    uid, kind: kindOf(a), resource: resourceOf(a), ...sub, requestKind: kindOf(original), requestResource: resourceOf(original), ...requestSub,
     ...(a.name === '' ? {} : { name: a.name }),
     ...(a.namespace === '' ? {} : { namespace: a.namespace }),
     operation: a.operation,

@@ -12,6 +12,7 @@ import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { reinvocationOf, scheduleAgain } from './reinvocation.ts';
 import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
+import type { Question } from './webhook/equivalents.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');
@@ -56,9 +57,10 @@ export class MutatingWebhook implements AdmissionPlugin {
     if (isReinvoke && state.output !== JSON.stringify(a.object)) scheduleAgain(state);
     for (const [index, hook] of hooks.entries()) {
       if (isReinvoke && !state.again.has(hook.id)) continue;
-      if (!(await concerns(hook, a, this.#services, signal))) continue;
+      const question = await concerns(hook, a, this.#services, signal);
+      if (!question) continue;
       const at = `round_${isReinvoke ? 1 : 0}_index_${index}`;
-      const changed = await this.#one(hook, a, at, signal);
+      const changed = await this.#one(hook, question, a, at, signal);
       if (changed) {
         scheduleAgain(state);
         request();
@@ -67,14 +69,15 @@ export class MutatingWebhook implements AdmissionPlugin {
     }
     state.output = JSON.stringify(a.object);
   }
-  async #one(hook: Hook<MutatingWebhookConfig>, a: MutableAdmissionAttributes, at: string, signal: AbortSignal): Promise<boolean> {
+  async #one(hook: Hook<MutatingWebhookConfig>, question: Question, a: MutableAdmissionAttributes, at: string, signal: AbortSignal): Promise<boolean> {
     const { configuration, webhook } = hook;
     let changed = false;
     try {
-      const { patch } = await callWebhook(hook, a, 'mutating', this.#services, signal);
+      const { patch } = await callWebhook(hook, question, a, 'mutating', this.#services, signal);
       if (patch.length) {
         if (!a.object) throw internalError(`admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`);
-        changed = replaceObject(a, this.#normalise(this.#patched(a, patch), a));
+        const patched = this.#patched(question.attributes.object, patch);
+        changed = replaceObject(a, await question.back(this.#normalise(patched, question.attributes)));
         a.annotate(`${PATCH_PREFIX}${at}`, JSON.stringify({ configuration, webhook: webhook.name, patch, patchType: 'JSONPatch' }));
       }
     } catch (err) {
@@ -88,9 +91,9 @@ export class MutatingWebhook implements AdmissionPlugin {
     }
     return changed;
   }
-  #patched(a: MutableAdmissionAttributes, patch: readonly unknown[]): KubeObject {
+  #patched(object: KubeObject | undefined, patch: readonly unknown[]): KubeObject {
     try {
-      return applyJsonPatch(a.object, patch) as KubeObject;
+      return applyJsonPatch(object, patch) as KubeObject;
     } catch (err) {
       throw internalError(err instanceof Error ? err.message : String(err), err);
     }

@@ -7,6 +7,7 @@ import type { AdmissionAttributes, AdmissionPlugin } from '../interfaces.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
+import type { Question } from './webhook/equivalents.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');
@@ -30,18 +31,21 @@ export class ValidatingWebhook implements AdmissionPlugin {
     return hooks.length === 0 || isExempt(a) ? undefined : this.#all(hooks, a, signal);
   }
   async #all(hooks: readonly Hook<ValidatingWebhookConfig>[], a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
-    const concerned: Hook<ValidatingWebhookConfig>[] = [];
-    for (const hook of hooks) if (await concerns(hook, a, this.#services, signal)) concerned.push(hook);
+    const concerned: { readonly hook: Hook<ValidatingWebhookConfig>; readonly question: Question }[] = [];
+    for (const hook of hooks) {
+      const question = await concerns(hook, a, this.#services, signal);
+      if (question) concerned.push({ hook, question });
+    }
     if (concerned.length && signal.aborted) throw timeout('request did not complete within requested timeout', 0);
-    const outcomes = await Promise.allSettled(concerned.map((hook, index) => this.#one(hook, index, a, signal)));
+    const outcomes = await Promise.allSettled(concerned.map(({ hook, question }, index) => this.#one(hook, question, index, a, signal)));
     // The first in order, not in time: the same request is refused with the same words every time.
     const refused = outcomes.find((o) => o.status === 'rejected');
     if (refused) throw refused.reason;
   }
-  async #one(hook: Hook<ValidatingWebhookConfig>, index: number, a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
+  async #one(hook: Hook<ValidatingWebhookConfig>, question: Question, index: number, a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
     const { webhook } = hook;
     try {
-      await callWebhook(hook, a, 'validating', this.#services, signal);
+      await callWebhook(hook, question, a, 'validating', this.#services, signal);
     } catch (err) {
       if (!(err instanceof WebhookFailure)) throw err;
       if (webhook.failurePolicy !== 'Ignore') throw internalError(err.message, err);

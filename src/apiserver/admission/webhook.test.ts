@@ -5,11 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { ExtendedKeyUsage } from '@peculiar/x509';
 import type { KubeObject } from '#api/object.ts';
+import { resourceOf } from '#api/resources.ts';
 import { systemClock } from '#base/clock.ts';
 import { StatusError } from '#machinery/status-error.ts';
 import { FakeReader, testAuthority, testLeaf, type TestAuthority } from '../authentication/testing/fakes.ts';
 import { WebhookTokenAuthenticator } from '../authentication/webhook.ts';
 import { WebhookAuthorizer } from '../authorization/webhook.ts';
+import { builtinResources } from '../registry/builtin.ts';
+import type { ObjectStorage } from '../registry/object-cache.ts';
+import { DynamicResourceRegistry } from '../registry/resource-registry.ts';
 import { WebhookClient } from '../webhook/client.ts';
 import { createAdmission } from './admission.ts';
 import { NO_EXPRESSIONS } from './expressions.ts';
@@ -110,6 +114,30 @@ describe('admission webhooks', () => {
       hook('this', { namespaceSelector: { matchLabels: { team: 'a' } }, objectSelector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web'] }] } }));
     await validate(attributes(pod({ app: 'web' })), all);
     assert.deepEqual(calls, ['/this?timeout=10s']);
+  });
+  it('are asked in the version that their rule names, and patch it back', async () => {
+    const [v1, v2] = [resourceOf('autoscaling', 'v1', 'horizontalpodautoscalers'), resourceOf('autoscaling', 'v2', 'horizontalpodautoscalers')];
+    const storage = {} as ObjectStorage;
+    const resources = new DynamicResourceRegistry();
+    const served = builtinResources(() => storage);
+    for (const info of [v1, v2]) resources.add(served.find((r) => r.info === info)!);
+    const hpa = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata: { name: 'h', namespace: 'default' }, spec: { scaleTargetRef: { kind: 'Deployment', name: 'd', apiVersion: 'apps/v1' }, minReplicas: 1, maxReplicas: 3, metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } } }] } };
+    handler = (review) => {
+      const { request } = review as unknown as { request: { kind: object; requestKind: object; object: { apiVersion: string; spec: { targetCPUUtilizationPercentage: number } } } };
+      assert.deepEqual([request.kind, request.requestKind], [{ group: 'autoscaling', version: 'v1', kind: 'HorizontalPodAutoscaler' }, { group: 'autoscaling', version: 'v2', kind: 'HorizontalPodAutoscaler' }]);
+      assert.deepEqual([request.object.apiVersion, request.object.spec.targetCPUUtilizationPercentage], ['autoscaling/v1', 50]);
+      return patch({ op: 'replace', path: '/spec/targetCPUUtilizationPercentage', value: 70 });
+    };
+    const rules = [{ operations: ['CREATE'], apiGroups: ['autoscaling'], apiVersions: ['v1'], resources: ['horizontalpodautoscalers'] }];
+    const ask = async (matchPolicy: string): Promise<unknown> => {
+      const a = attributes(hpa);
+      const plugin = new MutatingWebhook({ ...services(new FakeReader(namespace, configuration('Mutating', 'm', hook('old', { rules, matchPolicy })))), resources });
+      await plugin.admit(a, signal);
+      return (a.object as unknown as typeof hpa).spec.metrics[0]!.resource.target.averageUtilization;
+    };
+    assert.equal(await ask('Equivalent'), 70);
+    assert.equal(await ask('Exact'), 50);
+    assert.equal(calls.length, 1);
   });
   it('are never asked about the configurations of admission themselves', async () => {
     const self = configuration('Validating', 'v', hook('all', { rules: [{ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*'] }] }));

@@ -6,11 +6,13 @@ import type { Status } from '#api/gen/meta-v1.ts';
 import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, Authorizer, ObjectReader } from '../../interfaces.ts';
+import type { ResourceRegistry } from '../../registry/resource-registry.ts';
 import type { WebhookClient } from '../../webhook/client.ts';
 import { admissionRequestOf } from '../admission-request.ts';
 import type { ExpressionCompiler } from '../expressions.ts';
 import { evaluateMatchConditions } from '../match-conditions.ts';
-import { namespaceOfRequest, namespaceSelectorMatches, objectSelectorMatches, ruleMatches } from '../matching.ts';
+import { namespaceOfRequest, namespaceSelectorMatches, objectSelectorMatches } from '../matching.ts';
+import { questionFor, type Question } from './equivalents.ts';
 import type { AnyWebhook, Hook } from './hooks.ts';
 
 export interface WebhookServices {
@@ -18,6 +20,8 @@ export interface WebhookServices {
   readonly reader: ObjectReader;
   readonly compiler: ExpressionCompiler;
   readonly authorizer: Authorizer;
+  /** Which resources are the same in other versions; absent: rules match by their own names only. */
+  readonly resources?: ResourceRegistry | undefined;
   /** Fresh UUIDs. */
   readonly uid: () => string;
 }
@@ -31,16 +35,15 @@ export class WebhookFailure extends Error {
   }
 }
 
-/** Whether the webhook is to be called. Throws when that cannot be told and failures count. */
-export async function concerns(hook: Hook<AnyWebhook>, a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<boolean> {
+/** What the webhook is to be asked; undefined: it is not concerned. Throws when that cannot be told and failures count. */
+export async function concerns(hook: Hook<AnyWebhook>, a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<Question | undefined> {
   const { webhook } = hook;
-  if (!webhook.rules?.some((r) => ruleMatches(r, a))) return false;
-  if (!objectSelectorMatches(webhook.objectSelector, a)) return false;
-  if (!namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return false;
-  if (!webhook.matchConditions?.length) return true;
-  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(a, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
+  const question = await questionFor(webhook.rules ?? [], webhook.matchPolicy ?? 'Equivalent', a, services.resources);
+  if (!question || !objectSelectorMatches(webhook.objectSelector, a) || !namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return undefined;
+  if (!webhook.matchConditions?.length) return question;
+  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(question.attributes, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
   if (outcome.error !== undefined) throw forbidden({ group: a.resource.group, resource: a.resource.plural }, a.name, outcome.error);
-  return outcome.matches;
+  return outcome.matches ? question : undefined;
 }
 /** What match conditions see. Made anew for each: a mutating webhook before may have changed the object. */
 export function activationOf(a: AdmissionAttributes, services: Pick<WebhookServices, 'reader' | 'authorizer'>): Parameters<typeof evaluateMatchConditions>[2] {
@@ -65,12 +68,12 @@ interface Answer {
   readonly patch: readonly unknown[];
 }
 /** Calls the webhook. Throws a StatusError for its "no" and {@link WebhookFailure} when it could not answer. */
-export async function callWebhook(hook: Hook<AnyWebhook>, a: AdmissionAttributes, kind: 'mutating' | 'validating', services: WebhookServices, signal: AbortSignal): Promise<Answer> {
+export async function callWebhook(hook: Hook<AnyWebhook>, { attributes: a }: Pick<Question, 'attributes'>, original: AdmissionAttributes, kind: 'mutating' | 'validating', services: WebhookServices, signal: AbortSignal): Promise<Answer> {
   const { webhook } = hook;
   if (a.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') throw badRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
   const version = webhook.admissionReviewVersions.find((v) => v === 'v1' || v === 'v1beta1');
   if (!version) throw new WebhookFailure(webhook.name, 'could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)');
-  const request = admissionRequestOf(a, services.uid(), true);
+  const request = admissionRequestOf(a, services.uid(), true, original);
   const body = { kind: 'AdmissionReview', apiVersion: `admission.k8s.io/${version}`, request };
   let review: unknown;
   try {

@@ -9,18 +9,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { ComponentRow } from '#base/component-group.ts';
 import { Client } from '#client/client.ts';
-import { InformerFactory } from '#client/informer.ts';
 import type { Transport } from '#client/transport.ts';
-import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
-import type { ControllerContext } from '#controllers/controller.ts';
-import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
-import { newNamespaceController } from '#controllers/namespace/namespace.ts';
-import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
-import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
-import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
-import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
-import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
-import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
 import type { Kubelet } from '#kubelet/kubelet.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
@@ -28,6 +17,7 @@ import { newScheduler } from '#scheduler/scheduler.ts';
 import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
 import { addressIn, type ClusterConfig } from './config.ts';
 import { newApiServer } from './control-plane.ts';
+import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
@@ -47,8 +37,6 @@ export interface Assembly {
   server?: ApiServer;
   runtime?: NodeRuntime;
   kubelet?: Kubelet;
-  /** Shared by the controllers. */
-  controllers?: ControllerContext;
 }
 
 /** A component that only opens something at its start. */
@@ -59,18 +47,6 @@ function opened(name: string, start: (signal: AbortSignal) => Promise<void>, sto
 function as(a: Assembly, name: string, ...groups: string[]): Transport {
   return inProcessTransport(a.server!, componentUser(name, ...groups), name.replace(/^system:(serviceaccount:kube-system:)?/, ''));
 }
-const CONTROLLERS: readonly (readonly [name: string, create: (context: ControllerContext, a: Assembly) => Component])[] = [
-  ['serviceaccount', (c) => newServiceAccountController(c)],
-  ['root-ca-certificate-publisher', (c, a) => newRootCaPublisher(c, a.pki!.ca.cert)],
-  ['namespace', (c) => newNamespaceController(c)],
-  ['garbage-collector', (c) => newGarbageCollector(c)],
-  ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
-  ['node-ipam', (c, a) => newNodeIpamController(c, { clusterCIDR: a.config.clusterCIDR })],
-  ['node-lifecycle', (c) => newNodeLifecycleController(c)],
-  ['taint-eviction', (c) => newTaintEvictionController(c)],
-  ['clusterrole-aggregation', (c) => newClusterRoleAggregationController(c)],
-];
-
 export function componentTable(a: Assembly): ComponentRow[] {
   const { config, clock } = a;
   const pkiDir = join(config.dataDir, 'pki');
@@ -111,20 +87,10 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],
-      create: () => {
-        const client = new Client(as(a, 'system:kube-controller-manager', 'system:masters'), 'kube-controller-manager');
-        const informers = new InformerFactory(client, clock);
-        a.controllers = { client, informers, clock, resources: { list: () => RESOURCES, onChange: () => () => {} } };
-        const components = CONTROLLERS.map(([, create]) => create(a.controllers!, a));
-        return {
-          name: 'kube-controller-manager',
-          start: async (signal) => void (await Promise.all(components.map((c) => c.start(signal)))),
-          stop: async () => {
-            await Promise.all(components.map((c) => c.stop()));
-            await informers.stop();
-          },
-        };
-      },
+      create: () => newControllerManager({
+        clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
+        resources: { list: () => RESOURCES, onChange: () => () => {} }, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
+      }),
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },

@@ -16,3 +16,7 @@ export function inProcessTransport(server: ApiServer, user: UserInfo, userAgent:
 export function componentUser(name: string, ...groups: string[]): UserInfo {
   return { name, groups: [...groups, 'system:authenticated'] };
 }
+/** A service account, as its token would name it. */
+export function serviceAccountUser(namespace: string, name: string): UserInfo {
+  return componentUser(`system:serviceaccount:${namespace}:${name}`, 'system:serviceaccounts', `system:serviceaccounts:${namespace}`);
+}

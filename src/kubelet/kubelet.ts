@@ -39,7 +39,7 @@ import { RuntimeCache } from './runtime/runtime-cache.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
-import type { Prober, VolumeManager } from './interfaces.ts';
+import type { CgroupManager, Prober, VolumeManager } from './interfaces.ts';
 
 const log = logger('kubelet');
 
@@ -50,6 +50,8 @@ export interface KubeletOptions {
   readonly runtime: RuntimeWatchOptions['runtime'];
   readonly clock: Clock;
   readonly mounter?: Mounter;
+  /** Absent: the host's cgroups below the node's own root. Simulated nodes have none. */
+  readonly cgroups?: CgroupManager;
   /** Credentials of the node for an image, after the Pod's own. */
   readonly nodeCredentials?: (image: string) => readonly Partial<AuthConfig>[];
 }
@@ -80,7 +82,7 @@ export class Kubelet implements Component {
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
     const hierarchy = new CgroupHierarchy();
-    this.#cgroups = newCgroupManager(hierarchy, config.cgroupRoot);
+    this.#cgroups = options.cgroups ?? newCgroupManager(hierarchy, config.cgroupRoot);
     this.node = new NodeManager({ config, client, runtime, clock, recorder });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);

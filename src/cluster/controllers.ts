@@ -1,0 +1,58 @@
+/** The table of controllers: what runs in a kube-controller-manager. A new controller is a row here. */
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import type { Client } from '#client/client.ts';
+import { InformerFactory } from '#client/informer.ts';
+import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
+import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
+import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
+import { newNamespaceController } from '#controllers/namespace/namespace.ts';
+import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
+import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
+import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
+import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
+import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
+import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
+import type { UserInfo } from '#apiserver/interfaces.ts';
+import { componentUser, serviceAccountUser } from './in-process-transport.ts';
+
+export interface ControllerManagerOptions {
+  /** A client that acts as a user, named after it: the informers' own, or a controller's service account. */
+  clientAs(user: UserInfo, userAgent: string): Client;
+  readonly clock: Clock;
+  readonly resources: ResourceSource;
+  /** PEM of the authority that signs the API server's certificate. */
+  readonly rootCa: string;
+  readonly clusterCIDR: string;
+}
+/** Name of the service account in kube-system that the controller acts as (upstream's), and how it is made. */
+type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component];
+
+const CONTROLLERS: readonly Row[] = [
+  ['service-account-controller', (c) => newServiceAccountController(c)],
+  ['root-ca-cert-publisher', (c, o) => newRootCaPublisher(c, o.rootCa)],
+  ['namespace-controller', (c) => newNamespaceController(c)],
+  ['generic-garbage-collector', (c) => newGarbageCollector(c)],
+  ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
+  ['node-controller', (c, o) => newNodeIpamController(c, o)],
+  ['node-controller', (c) => newNodeLifecycleController(c)],
+  ['node-controller', (c) => newTaintEvictionController(c)],
+  ['clusterrole-aggregation-controller', (c) => newClusterRoleAggregationController(c)],
+];
+
+/** All controllers as one component, over shared informers. */
+export function newControllerManager(options: ControllerManagerOptions): Component {
+  const { clientAs, clock, resources } = options;
+  const informers = new InformerFactory(clientAs(componentUser('system:kube-controller-manager'), 'kube-controller-manager'), clock);
+  const components = CONTROLLERS.map(([account, create]) => create({ client: clientAs(serviceAccountUser('kube-system', account), account), informers, clock, resources }, options));
+  return {
+    name: 'kube-controller-manager',
+    async start(signal) {
+      await Promise.all(components.map((c) => c.start(signal)));
+    },
+    async stop() {
+      await Promise.all(components.map((c) => c.stop()));
+      await informers.stop();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * A whole cluster in the caller's own process, for tests of operators, charts and of Podyard itself: the real API server, scheduler and
+ * controllers over a store in memory; nodes are real kubelets over a runtime that only pretends to run containers.
+ *
+ * ```ts
+ * await using cluster = await startInProcessCluster();
+ * await cluster.client.of(PODS).create(pod);
+ * ```
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RESOURCES } from '#api/resources.ts';
+import type { ApiServer } from '#apiserver/server.ts';
+import { systemClock, type Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import { ComponentGroup, type ComponentRow } from '#base/component-group.ts';
+import { Client } from '#client/client.ts';
+import { fakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '#cri/fake-runtime.ts';
+import { KUBELET_DEFAULTS } from '#kubelet/config.ts';
+import type { CgroupManager } from '#kubelet/interfaces.ts';
+import { Kubelet } from '#kubelet/kubelet.ts';
+import { newScheduler } from '#scheduler/scheduler.ts';
+import { openMemoryStore } from '#store/memory.ts';
+import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
+import { newApiServer } from './control-plane.ts';
+import { newControllerManager } from './controllers.ts';
+import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
+
+export interface InProcessOptions {
+  readonly clock?: Clock;
+  /** Names of the simulated nodes. Default: one, `node-1`. */
+  readonly nodes?: readonly string[];
+  /** What the nodes' containers do. Default: they run until they are stopped. */
+  readonly containers?: FakeRuntimeOptions['container'];
+  /** Also listen for HTTPS, on a free port of 127.0.0.1. Default false. */
+  readonly http?: boolean;
+}
+export interface InProcessCluster extends AsyncDisposable {
+  /** Acts as the administrator. */
+  readonly client: Client;
+  readonly server: ApiServer;
+  readonly pki: ClusterPki;
+  readonly runtimes: ReadonlyMap<string, FakeRuntime>;
+  /** Path of the administrator's kubeconfig; needs `http`. */
+  kubeconfig(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+const NO_CGROUPS: CgroupManager = {
+  ensurePod: (pod) => Promise.resolve(`/simulated/${pod.metadata.uid}`),
+  removePod: () => Promise.resolve(),
+  listPods: () => Promise.resolve([]),
+};
+
+function simulatedNode(name: string, index: number, dir: string, server: ApiServer, clock: Clock, containers: FakeRuntimeOptions['container']): { kubelet: Kubelet; runtime: FakeRuntime } {
+  const runtime = fakeRuntime({ clock, podCIDR: `10.244.${index}.0/24`, anyImage: true, ...(containers ? { container: containers } : {}) });
+  const kubelet = new Kubelet({
+    config: {
+      ...KUBELET_DEFAULTS, nodeName: name, hostname: name, nodeIPs: [`192.0.2.${index + 1}`], clusterDNS: ['10.96.0.10'], cgroupRoot: `/simulated/${name}`,
+      rootDir: join(dir, name, 'kubelet'), secretsDir: join(dir, name, 'secrets'), podLogsDir: join(dir, name, 'pod-logs'),
+    },
+    client: new Client(inProcessTransport(server, componentUser(`system:node:${name}`, 'system:nodes'), 'kubelet'), 'kubelet'),
+    runtime, clock, cgroups: NO_CGROUPS,
+  });
+  return { kubelet, runtime };
+}
+
+/** Resolves when the nodes are registered. */
+export async function startInProcessCluster(options: InProcessOptions = {}): Promise<InProcessCluster> {
+  const clock = options.clock ?? systemClock;
+  const dir = await mkdtemp(join(tmpdir(), 'podyard-cluster-'));
+  const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock });
+  const store = openMemoryStore();
+  const server = newApiServer({ store, clock, pki, ...(options.http ? { http: { host: '127.0.0.1', port: 0 } } : {}) });
+  const admin = inProcessTransport(server, componentUser('kubernetes-admin', 'system:masters'), 'admin');
+  const clientAs = (name: string) => new Client(inProcessTransport(server, componentUser(name), name.replace('system:', '')), name.replace('system:', ''));
+  const runtimes = new Map<string, FakeRuntime>();
+  const bootstrap: Component = {
+    name: 'bootstrap',
+    async start(signal) {
+      await bootstrapObjects(admin, {}, signal);
+      await ensureKubernetesService(admin, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
+    },
+    stop: () => Promise.resolve(),
+  };
+  const rows: ComponentRow[] = [
+    { name: 'apiserver', needs: [], create: () => server },
+    { name: 'bootstrap', needs: ['apiserver'], create: () => bootstrap },
+    { name: 'scheduler', needs: ['bootstrap'], create: () => newScheduler({ client: clientAs('system:kube-scheduler'), clock, random: Math.random }) },
+    {
+      name: 'controllers', needs: ['bootstrap'],
+      create: () => newControllerManager({
+        clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
+        resources: { list: () => RESOURCES, onChange: () => () => {} }, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
+      }),
+    },
+    ...(options.nodes ?? ['node-1']).map((name, i) => ({
+      name, needs: ['bootstrap'],
+      create: () => {
+        const { kubelet, runtime } = simulatedNode(name, i, dir, server, clock, options.containers);
+        runtimes.set(name, runtime);
+        return kubelet;
+      },
+    })),
+  ];
+  const group = new ComponentGroup(rows, () => clock.monotonic());
+  const stop = async (): Promise<void> => {
+    await group.stop();
+    for (const r of runtimes.values()) r.close();
+    await store.close();
+    await rm(dir, { recursive: true, force: true });
+  };
+  await group.start(new AbortController().signal).catch(async (err: unknown) => {
+    await stop();
+    throw err;
+  });
+  return {
+    client: new Client(admin, 'admin'), server, pki, runtimes, stop,
+    async kubeconfig() {
+      const path = join(dir, 'kubeconfig.yaml');
+      await writeKubeconfig(path, { server: `https://127.0.0.1:${server.port}`, ca: pki.ca.cert, cluster: 'podyard', user: 'admin', context: 'podyard', credentials: pki.clients.admin });
+      return path;
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}

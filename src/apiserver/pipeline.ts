@@ -45,7 +45,7 @@ export class Pipeline {
     const answer = this.#options.authenticator.authenticate(request.auth, request.signal);
     const result = isPromise(answer) ? await answer : answer;
     if (!result) throw unauthorized();
-    const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal) ?? result.user;
+    const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal, request.info) ?? result.user;
     return isPromise(user) ? await user : user;
   }
 
@@ -54,6 +54,9 @@ export class Pipeline {
   }
 
   async #servePath(request: ApiRequest, user: UserInfo): Promise<ApiResult> {
+    const [, root, group = '', version = ''] = request.info.path.split('/');
+    const delegate = root === 'apis' && version !== '' ? this.#services.resources.delegate(group, version) : undefined;
+    if (delegate) return delegate.handle(request, { user });
     const answer = await this.#options.paths(request, user);
     if (!answer) throw pathNotFound();
     return answer;

@@ -14,7 +14,7 @@ import type { Kubelet } from '#kubelet/kubelet.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
-import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
+import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService } from './bootstrap/bootstrap.ts';
 import { addressIn, type ClusterConfig } from './config.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
@@ -77,6 +77,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         const transport = as(a, 'system:apiserver', 'system:masters');
         return opened('bootstrap', async (signal) => {
           await bootstrapObjects(transport, {}, signal);
+          await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
           await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);
         });
       },

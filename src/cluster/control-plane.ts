@@ -89,7 +89,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     security,
     admission: ({ reader, loopback, authorizer, resources }) => {
       admission = createAdmission({
-        reader, loopback, authorizer, clock, random: Math.random, uid: randomUUID,
+        reader, loopback, authorizer, clock, resources, random: Math.random, uid: randomUUID,
         webhooks: new WebhookClient({ resolver: serviceResolver(reader), clock }),
         resolve: (apiVersion, kind) => {
           const { group, version } = splitApiVersion(apiVersion);
@@ -103,6 +103,6 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     nodeProxy: options.nodeProxy,
     serverAddress: options.serverAddress,
     healthChecks: options.healthChecks,
-    ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } } } : {}),
+    ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });
 }

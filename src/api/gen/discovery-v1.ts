@@ -35,7 +35,7 @@ export interface EndpointSlice {
   readonly kind?: string | undefined;
   readonly apiVersion?: string | undefined;
   readonly metadata: metaV1.ObjectMeta;
-  readonly addressType: 'FQDN';
+  readonly addressType: 'IPv4' | 'IPv6' | 'FQDN';
   readonly endpoints?: readonly Endpoint[] | undefined;
   readonly ports?: readonly EndpointPort[] | undefined;
 }

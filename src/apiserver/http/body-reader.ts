@@ -15,8 +15,8 @@ export interface BodyLimits {
 /** Rejects with 413 for a body over the limit, 400 for one that is cut short, 504 for one that does not come. */
 export function readBody(source: Readable | undefined, announced: number | undefined, limits: BodyLimits, clock: Clock): Promise<Buffer> {
   if (!source) return Promise.resolve(Buffer.alloc(0));
-  const refused = tooLarge(`Request entity too large: limit is ${limits.maxBytes}`);
-  if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(refused);
+  const refused = () => tooLarge(`Request entity too large: limit is ${limits.maxBytes}`);
+  if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(refused());
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -32,7 +32,7 @@ export function readBody(source: Readable | undefined, announced: number | undef
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > limits.maxBytes) return finish(() => reject(refused));
+      if (size > limits.maxBytes) return finish(() => reject(refused()));
       chunks.push(chunk);
     };
     const onEnd = (): void => finish(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));

@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto';
 import type * as discoveryV2 from '#api/gen/apidiscovery-v2.ts';
 import type * as metaV1 from '#api/gen/meta-v1.ts';
 import { apiVersionOf } from '#api/object.ts';
-import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
+import type { GroupDelegate, ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 
 /** One group with its versions, best first. */
 interface Group {
   readonly name: string;
   readonly versions: ReadonlyMap<string, readonly ServedResource[]>;
+  /** Versions that another server answers. */
+  readonly delegates: ReadonlyMap<string, GroupDelegate>;
 }
 export interface AggregatedDocument {
   readonly body: Buffer;
@@ -95,7 +97,8 @@ export class Discovery {
       found.set(group, versions);
       if (!versions.has(version)) versions.set(version, []);
     }
-    this.#groups = new Map([...found].map(([name, versions]) => [name, { name, versions: new Map([...versions].sort(([a], [b]) => compareVersions(a, b))) }]));
+    const delegatesOf = (name: string) => new Map(this.#resources.delegates().filter((d) => d.group === name).map((d) => [d.version, d]));
+    this.#groups = new Map([...found].map(([name, versions]) => [name, { name, versions: new Map([...versions].sort(([a], [b]) => compareVersions(a, b))), delegates: delegatesOf(name) }]));
     return this.#groups;
   }
 }
@@ -132,11 +135,11 @@ function apiResources(served: ServedResource): metaV1.APIResource[] {
 }
 
 function groupDiscovery(group: Group): discoveryV2.APIGroupDiscovery {
-  const versions = [...group.versions].map(([version, served]) => ({
-    version,
-    resources: served.toSorted(byPlural).map(resourceDiscovery),
-    freshness: 'Current',
-  }));
+  const versions = [...group.versions].map(([version, served]) => {
+    const delegate = group.delegates.get(version);
+    if (delegate) return { version, resources: delegate.discovery?.resources ?? [], freshness: delegate.discovery?.freshness ?? 'Stale' };
+    return { version, resources: served.toSorted(byPlural).map(resourceDiscovery), freshness: 'Current' };
+  });
   return { metadata: group.name === '' ? {} : { name: group.name }, versions };
 }
 function resourceDiscovery(served: ServedResource): discoveryV2.APIResourceDiscovery {

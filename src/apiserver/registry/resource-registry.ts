@@ -2,6 +2,7 @@
  * Which resources are served right now. Built-in kinds are there from the start; CustomResourceDefinitions and aggregated APIs
  * come and go. Routing looks up here on every request; discovery and OpenAPI rebuild when {@link ResourceRegistry.generation} moves.
  */
+import type { APIResourceDiscovery } from '#api/gen/apidiscovery-v2.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import type { StructType } from '#api/schema.ts';
@@ -51,7 +52,10 @@ export interface ServedResource {
 export interface GroupDelegate {
   readonly group: string;
   readonly version: string;
+  /** Every request under `/apis/GROUP/VERSION`, that path itself (its discovery) included. */
   handle(request: ApiRequest, ctx: { readonly user: RequestContext['user'] }): MaybePromise<ApiResult>;
+  /** What aggregated discovery shows of it: last heard from the other server. Set the delegate again when it changes. */
+  readonly discovery?: { readonly resources: readonly APIResourceDiscovery[]; readonly freshness: 'Current' | 'Stale' } | undefined;
 }
 
 export interface ResourceRegistry {

@@ -114,11 +114,11 @@ export class Framework {
 
   /** The weighted sum of each node's scores. */
   score(state: CycleState, info: PodInfo, nodes: readonly NodeInfo[]): number[] {
-    const totals = new Array<number>(nodes.length).fill(0);
+    const totals = Array.from(nodes, () => 0);
     for (const { plugin } of this.#scorers) {
       if (plugin.preScore?.(state, info, nodes)?.code === 'Skip') state.skipScore.add(plugin.name);
     }
-    const scores = new Array<number>(nodes.length).fill(0);
+    const scores = Array.from(nodes, () => 0);
     for (const { plugin, weight } of this.#scorers) {
       if (state.skipScore.has(plugin.name)) continue;
       for (let i = 0; i < nodes.length; i++) scores[i] = plugin.score(state, info, nodes[i]!);

@@ -11,9 +11,13 @@ import { newNodePorts } from './node-ports.ts';
 import { newNodeResourcesBalancedAllocation } from './node-resources-balanced-allocation.ts';
 import { newNodeResourcesFit } from './node-resources-fit.ts';
 import { newNodeUnschedulable } from './node-unschedulable.ts';
+import { newNodeVolumeLimits } from './node-volume-limits.ts';
 import { newPodTopologySpread } from './pod-topology-spread.ts';
 import { newSchedulingGates } from './scheduling-gates.ts';
 import { newTaintToleration } from './taint-toleration.ts';
+import { newVolumeBinding } from './volume-binding.ts';
+import { newVolumeRestrictions } from './volume-restrictions.ts';
+import { newVolumeZone } from './volume-zone.ts';
 
 export function defaultPlugins(handle: FrameworkHandle): WeightedPlugin[] {
   const row = (plugin: Plugin, weight = 0): WeightedPlugin => ({ plugin, weight });
@@ -25,6 +29,10 @@ export function defaultPlugins(handle: FrameworkHandle): WeightedPlugin[] {
     row(newNodeAffinity(), 2),
     row(newNodePorts()),
     row(newNodeResourcesFit(), 1),
+    row(newVolumeRestrictions(handle)),
+    row(newNodeVolumeLimits(handle)),
+    row(newVolumeBinding(handle)),
+    row(newVolumeZone(handle)),
     row(newPodTopologySpread(handle), 2),
     row(newInterPodAffinity(handle), 2),
     row(newDynamicResources()),

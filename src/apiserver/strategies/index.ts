@@ -3,6 +3,12 @@
  */
 import type { ResourceInfo } from '#api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
+import { mutatingadmissionpolicies } from './admissionregistration/mutatingadmissionpolicies.ts';
+import { mutatingadmissionpolicybindings } from './admissionregistration/mutatingadmissionpolicybindings.ts';
+import { mutatingwebhookconfigurations } from './admissionregistration/mutatingwebhookconfigurations.ts';
+import { validatingadmissionpolicies } from './admissionregistration/validatingadmissionpolicies.ts';
+import { validatingadmissionpolicybindings } from './admissionregistration/validatingadmissionpolicybindings.ts';
+import { validatingwebhookconfigurations } from './admissionregistration/validatingwebhookconfigurations.ts';
 import { controllerrevisions } from './apps/controllerrevisions.ts';
 import { daemonsets } from './apps/daemonsets.ts';
 import { deployments } from './apps/deployments.ts';
@@ -30,6 +36,8 @@ import { serviceaccounts } from './core/serviceaccounts.ts';
 import { services } from './core/services.ts';
 import { endpointslices } from './discovery/endpointslices.ts';
 import { events } from './events/events.ts';
+import { flowschemas } from './flowcontrol/flowschemas.ts';
+import { prioritylevelconfigurations } from './flowcontrol/prioritylevelconfigurations.ts';
 import { genericStrategy } from './generic.ts';
 import { ingressclasses } from './networking/ingressclasses.ts';
 import { ingresses } from './networking/ingresses.ts';
@@ -53,6 +61,8 @@ import { volumeattributesclasses } from './storage/volumeattributesclasses.ts';
 const STRATEGIES: readonly Strategy[] = [
   configmaps, endpoints, coreEvents, limitranges, namespaces, nodes, persistentvolumeclaims, persistentvolumes, pods, podtemplates, replicationcontrollers,
   resourcequotas, secrets, serviceaccounts, services,
+  mutatingadmissionpolicies, mutatingadmissionpolicybindings, mutatingwebhookconfigurations, validatingadmissionpolicies, validatingadmissionpolicybindings,
+  validatingwebhookconfigurations,
   controllerrevisions, daemonsets, deployments, replicasets, statefulsets,
   horizontalpodautoscalers, horizontalpodautoscalersV1,
   cronjobs, jobs,
@@ -60,6 +70,7 @@ const STRATEGIES: readonly Strategy[] = [
   leases,
   endpointslices,
   events,
+  flowschemas, prioritylevelconfigurations,
   ingressclasses, ingresses, ipaddresses, networkpolicies, servicecidrs,
   runtimeclasses,
   poddisruptionbudgets,

@@ -1,0 +1,55 @@
+import type { MutatingAdmissionPolicy, Mutation } from '#api/gen/admissionregistration-v1.ts';
+import { fieldPath, forbiddenField, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { defineStrategy } from '../define.ts';
+import { each, oneOf, requiredOneOf } from '../field-checks.ts';
+import { AGE, age, integer, NAME, text } from '../printing.ts';
+import { validateMatchConditions } from './match-conditions.ts';
+import { paramKindText, validateConstraints, validateFailurePolicy, validateParamKind, validateVariables } from './policies.ts';
+import { defaultMatchResources } from './rules.ts';
+
+const SPEC = fieldPath('spec');
+/** Type of patch to the field that holds it. */
+const PATCHES = { ApplyConfiguration: 'applyConfiguration', JSONPatch: 'jsonPatch' } as const;
+
+function validateMutation(mutation: Mutation, path: FieldPath): FieldError[] {
+  const type = mutation.patchType;
+  if (!type) return [required(path.child('patchType'))];
+  const errors = oneOf(type, Object.keys(PATCHES), path.child('patchType'));
+  if (errors.length > 0) return errors;
+  for (const [other, field] of Object.entries(PATCHES)) {
+    const given = mutation[field];
+    if (other === type) {
+      if (!given) errors.push(required(path.child(field)));
+      else if ((given.expression ?? '').trim() === '') errors.push(required(path.child(field, 'expression'), 'expression is not specified'));
+    } else if (given) errors.push(forbiddenField(path.child(field), `must not be set when patchType is ${type}`));
+  }
+  return errors;
+}
+function validate({ spec = {} }: MutatingAdmissionPolicy): FieldError[] {
+  const at = SPEC.child('mutations');
+  return [
+    ...validateFailurePolicy(spec.failurePolicy, SPEC.child('failurePolicy')), ...validateParamKind(spec.paramKind, SPEC.child('paramKind')),
+    ...validateConstraints(spec.matchConstraints, SPEC.child('matchConstraints')), ...validateMatchConditions(spec.matchConditions, SPEC.child('matchConditions')),
+    ...validateVariables(spec.variables, SPEC.child('variables')),
+    ...(spec.mutations?.length ? each(spec.mutations, at, validateMutation) : [required(at, 'mutations must contain at least one item')]),
+    ...requiredOneOf(spec.reinvocationPolicy, ['IfNeeded', 'Never'], SPEC.child('reinvocationPolicy')),
+  ];
+}
+
+export const mutatingadmissionpolicies = defineStrategy<MutatingAdmissionPolicy>('admissionregistration.k8s.io', 'v1', 'mutatingadmissionpolicies', {
+  default({ spec }) {
+    if (!spec) return;
+    spec.failurePolicy ??= 'Fail';
+    spec.reinvocationPolicy ??= 'Never';
+    defaultMatchResources(spec.matchConstraints);
+  },
+  prepareForCreate({ metadata }) {
+    metadata.generation = 1;
+  },
+  validate,
+  validateUpdate: validate,
+  generationFields: ['spec'],
+  allowUnconditionalUpdate: false,
+  columns: [NAME, integer('Mutations'), text('ParamKind'), AGE],
+  row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.mutations?.length ?? 0, paramKindText(spec?.paramKind), age(metadata, now)],
+});

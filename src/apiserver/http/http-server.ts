@@ -47,9 +47,14 @@ const RESET_BURST = 1000;
 const RESET_RATE = 100;
 /** Longest wait for the head of a request. */
 const HEADERS_TIMEOUT_MS = 10_000;
+/** How often connections are looked at for heads that do not come. */
+const CHECK_MS = 5_000;
 const IDLE_CONNECTION_MS = 180_000;
 /** After this long a stopping server cuts off what is still open. */
 const SHUTDOWN_MS = 2_000;
+
+/** What Node's HTTP/1.1 parser gives up on: no request, so there is no Status to answer with. */
+const CLIENT_ERRORS: Readonly<Record<string, string>> = { ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout', HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large' };
 
 export class HttpServer {
   readonly #options: HttpServerOptions;
@@ -72,11 +77,11 @@ export class HttpServer {
       streamResetBurst: RESET_BURST,
       streamResetRate: RESET_RATE,
       settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_HEADER_BYTES },
-      // HTTP/1.1 only:
-      headersTimeout: HEADERS_TIMEOUT_MS,
+      handshakeTimeout: HEADERS_TIMEOUT_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
-      keepAliveTimeout: IDLE_CONNECTION_MS,
     } as Parameters<typeof createSecureServer>[0]);
+    // Of HTTP/1.1; Node takes them from the server and not from its options here.
+    Object.assign(this.#server, { headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: IDLE_CONNECTION_MS, connectionsCheckingInterval: CHECK_MS });
     this.#listen();
   }
 
@@ -143,8 +148,9 @@ export class HttpServer {
       socket.on('error', () => socket.destroy());
     });
     server.on('sessionError', () => {});
-    server.on('clientError' as 'error', ((_err: Error, socket: Duplex) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request');
+    server.on('clientError' as 'error', ((err: Error & { code?: string }, socket: Duplex) => {
+      const line = CLIENT_ERRORS[err.code ?? ''] ?? '400 Bad Request';
+      if (socket.writable) socket.end(`HTTP/1.1 ${line}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${line}`);
       else socket.destroy();
     }) as (err: Error) => void);
   }

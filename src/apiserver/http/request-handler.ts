@@ -90,7 +90,7 @@ export class RequestHandler {
     const started = this.#o.clock.monotonic();
     const lifetime = new Lifetime();
     const warnings: string[] = [];
-    const response: ResponseContext = { exchange, auditId: exchange.header('audit-id') ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
+    const response: ResponseContext = { exchange, auditId: auditIdOf(exchange.header('audit-id')) ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
     let parsed: ParsedPath;
     let query: Query;
     try {
@@ -233,6 +233,10 @@ function parseTarget(exchange: Exchange): [ParsedPath, Query] {
   return [parsePath(exchange.method, mark < 0 ? target : target.slice(0, mark), query), query];
 }
 
+/** The client's own audit ID, where it is one. */
+function auditIdOf(header: string | undefined): string | undefined {
+  return header !== undefined && /^[\w.-]{1,64}$/.test(header) ? header : undefined;
+}
 function isLongRunning(info: RequestInfo): boolean {
   return info.verb === 'watch' || LONG_RUNNING_SUBRESOURCES.has(info.subresource);
 }

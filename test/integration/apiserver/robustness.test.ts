@@ -173,3 +173,7 @@ test('several large lists at once come whole over one connection', async () => {
     session.destroy();
   }
 });
+
+test('headers without end are refused with 431', async () => {
+  assert.match(await raw(head('GET', '/version', `X-Long: ${'x'.repeat(70_000)}`)), /^HTTP\/1\.1 431 /);
+});

@@ -1,5 +1,6 @@
 import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/logger.ts';
+import { isReason } from '#machinery/status-error.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** What a reconcile asks for: nothing more (`undefined`), or to run again after a time even if nothing changes. */
@@ -61,7 +62,8 @@ export class Reconciler {
         this.queue.forget(key);
         logger.error({ controller: name, key, err }, 'reconcile failed for good');
       } else {
-        logger.warn({ controller: name, key, err, failures: this.queue.failures(key) }, 'reconcile failed, retrying');
+        // Somebody else was faster: ordinary life among controllers.
+        logger[isReason(err, 'Conflict') ? 'debug' : 'warn']({ controller: name, key, err, failures: this.queue.failures(key) }, 'reconcile failed, retrying');
         this.queue.addRateLimited(key);
       }
     }

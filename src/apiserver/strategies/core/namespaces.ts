@@ -32,8 +32,8 @@ export const namespaces = defineStrategy<Namespace>('', 'v1', 'namespaces', {
     if (!finalizers.includes('kubernetes')) finalizers.push('kubernetes');
   },
   prepareForUpdate(ns, old, ctx) {
-    ns.status = structuredClone(old.status) as typeof ns.status;
-    if (ctx.subresource !== 'finalize') ns.spec = structuredClone(old.spec) as typeof ns.spec;
+    // The registry has put back what a subresource may not change.
+    if (ctx.subresource === '') ns.spec = structuredClone(old.spec) as typeof ns.spec;
   },
   validateName: nameIsDNSLabel,
   validate: (ns) => validateFinalizers(ns, () => fieldPath('spec', 'finalizers')),

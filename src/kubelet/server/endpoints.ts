@@ -102,7 +102,13 @@ async function serveRun(ref: ContainerRef, { res, query, signal }: EndpointReque
   const pod = host.podByName(ref.namespace, ref.pod);
   if (!pod || (ref.uid !== undefined && pod.metadata.uid !== ref.uid)) return sendText(res, 404, 'pod does not exist');
   // `/run` has one parameter for the whole command, cut at each space.
-  const output = await host.run(pod, ref.container, (query.get('cmd') ?? '').split(' '), signal);
+  let output: Buffer | undefined;
+  try {
+    output = await host.run(pod, ref.container, (query.get('cmd') ?? '').split(' '), signal);
+  } catch (err) {
+    if (!signal.aborted) sendText(res, 500, messageOf(err));
+    return;
+  }
   if (output === undefined) return sendText(res, 500, `container not found (${JSON.stringify(ref.container)})`);
   res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': output.length }).end(output);
 }

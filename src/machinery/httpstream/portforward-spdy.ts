@@ -2,10 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '#base/clock.ts';
-import { PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL, type PortForwardSession, type PortForwardStream } from './portforward.ts';
+import type { PortForwardSession, PortForwardStream } from './portforward.ts';
 import { acceptSpdy, SpdyConnection, type SpdyStream } from './spdy.ts';
 import { acceptWebSocket } from './websocket.ts';
-import { WebSocketTunnel } from './websocket-tunnel.ts';
+import { TUNNEL_PREFIX, WebSocketTunnel } from './websocket-tunnel.ts';
+
+export const PORT_FORWARD_PROTOCOL = 'portforward.k8s.io';
+export const PORT_FORWARD_TUNNEL_PROTOCOL = `${TUNNEL_PREFIX}${PORT_FORWARD_PROTOCOL}`;
 
 /** How long a client may take to send the second stream of a pair. */
 const PAIR_TIMEOUT_MS = 30_000;

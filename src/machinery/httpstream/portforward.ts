@@ -7,12 +7,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { acceptChannelPortForward } from './portforward-channels.ts';
-import { acceptSpdyPortForward, acceptTunnelPortForward } from './portforward-spdy.ts';
-import { TUNNEL_PREFIX } from './websocket-tunnel.ts';
+import { acceptSpdyPortForward, acceptTunnelPortForward, PORT_FORWARD_TUNNEL_PROTOCOL } from './portforward-spdy.ts';
 import { headerValues, isWebSocketUpgrade } from './upgrade.ts';
 
-export const PORT_FORWARD_PROTOCOL = 'portforward.k8s.io';
-export const PORT_FORWARD_TUNNEL_PROTOCOL = `${TUNNEL_PREFIX}${PORT_FORWARD_PROTOCOL}`;
+export { PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL } from './portforward-spdy.ts';
 
 /** One connection to be made to a port of the Pod. Both streams must be ended; `error` gets one line of text when the connection fails. */
 export interface PortForwardStream {

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const table = JSON.parse(readFileSync(new URL('layers.json', import.meta.url), 'utf8')) as Record<string, { imports: string[]; packages: string[] }>;
-/** Not `Buffer.from('…')`. */
-const IMPORT = /(?:\bfrom\s+|\bimport\s*(?:\(\s*)?)'([^']+)'/g;
+/** Static imports and re-exports at the start of a line, and dynamic imports of a literal. */
+const IMPORT = /^(?:import|export)\b[^'";]*?\bfrom\s*'([^']+)'|^import\s*'([^']+)'|\bimport\('([^']+)'\)/gm;
 const builtins = new Set(builtinModules);
 
 /** Findings about one file's imports against the table. */
@@ -20,7 +20,8 @@ function layerFindings(file: string): string[] {
   if (!rules || rest.length === 0) return [`${file}: is in no component of tools/layers.json`];
   const isTest = /\.test\.ts$|\/testing\//.test(file);
   const out: string[] = [];
-  for (const [, spec = ''] of readFileSync(`${root}/${file}`, 'utf8').matchAll(IMPORT)) {
+  for (const [, from, bare, dynamic] of readFileSync(`${root}/${file}`, 'utf8').matchAll(IMPORT)) {
+    const spec = from ?? bare ?? dynamic ?? '';
     if (spec.startsWith('#')) {
       const other = spec.slice(1).split('/')[0]!;
       if (other !== component && !rules.imports.includes(other)) out.push(`${file}: may not import "${spec}": ${component} → ${other} is not in tools/layers.json`);

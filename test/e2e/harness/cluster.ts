@@ -1,0 +1,200 @@
+/**
+ * A real cluster for one test file: `./podyard up` in a data directory of its own, on free ports and address ranges, so that it
+ * disturbs no other cluster of the machine; uninstalled at the end.
+ */
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { Client } from '#client/client.ts';
+import { HttpTransport } from '#client/http-transport.ts';
+import { adminTransport } from '#cluster/admin.ts';
+import { readClusterConfig, type ClusterConfig } from '#cluster/config.ts';
+import { runningProcess } from '#cluster/daemon.ts';
+import { isRunning, type ProcessId } from '#cluster/runtime/processes.ts';
+import { buildImages } from '../../images/build.ts';
+import { requireKubectl, type KubectlVersion } from './kubectl-binary.ts';
+import { runProgram, startProgram, type Program, type Result, type RunOptions } from './process.ts';
+import { DIR_PREFIX, ownLeftover, PODYARD, sweepLeftovers } from './leftovers.ts';
+
+
+export interface ClusterOptions {
+  /** Images to load from a file, by their complete names. */
+  readonly images?: readonly string[];
+  /** `registries.yaml`. */
+  readonly registries?: string;
+  /** More flags of `up`. */
+  readonly flags?: readonly string[];
+}
+export interface KubectlOptions extends RunOptions {
+  /** Default 1.36. */
+  readonly version?: KubectlVersion;
+}
+
+/** A port of the loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+/** Two ranges of addresses, `10.N.0.0/16`, in which the machine has no interface. */
+function freeRanges(): { cluster: string; service: string } {
+  const used = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((a) => /^10\.(\d+)\./.exec(a.address)?.[1])));
+  const free = Array.from({ length: 40 }, (_, i) => 200 + ((process.pid + i) % 40)).filter((n) => !used.has(String(n)));
+  if (free[0] === undefined) throw new Error('starting a cluster: every range from 10.200.0.0/16 to 10.239.0.0/16 is in use');
+  return { cluster: `10.${free[0]}.0.0/16`, service: `10.${free[0] - 100}.0.0/16` };
+}
+
+export class TestCluster {
+  /** Holds the data directory, a home and the test's files. */
+  readonly dir: string;
+  readonly #flags: readonly string[];
+  #transport: HttpTransport | undefined;
+  #kubectlPath = '';
+
+  private constructor(dir: string, flags: readonly string[]) {
+    this.dir = dir;
+    this.#flags = flags;
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<TestCluster> {
+    const cluster = await TestCluster.prepare(options);
+    try {
+      await cluster.up();
+      if (options.images?.length) await cluster.loadImages(options.images);
+    } catch (error) {
+      process.stderr.write(await cluster.logs());
+      await cluster.uninstall().catch(() => {});
+      throw error;
+    }
+    return cluster;
+  }
+  /** Everything but `up`. */
+  static async prepare(options: ClusterOptions = {}): Promise<TestCluster> {
+    await sweepLeftovers();
+    const dir = await mkdtemp(DIR_PREFIX);
+    await ownLeftover(dir);
+    await mkdir(`${dir}/home`);
+    await mkdir(`${dir}/files`);
+    const ranges = freeRanges();
+    const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
+    const cluster = new TestCluster(dir, flags);
+    if (options.registries !== undefined) {
+      await mkdir(cluster.dataDir);
+      await writeFile(`${cluster.dataDir}/registries.yaml`, options.registries);
+    }
+    cluster.#kubectlPath = await requireKubectl('1.36');
+    return cluster;
+  }
+
+  get dataDir(): string {
+    return `${this.dir}/data`;
+  }
+  get kubeconfig(): string {
+    return `${this.dataDir}/kubeconfig.yaml`;
+  }
+  /** Where files that a test's commands name lie; their working directory. */
+  get files(): string {
+    return `${this.dir}/files`;
+  }
+  readonly nodeName = 'node01';
+  /** Environment of a person at this machine: a home of the test's own, kubectl 1.36 first in the PATH. */
+  get env(): NodeJS.ProcessEnv {
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(KUBE|NODE_TEST)/.test(name));
+    return { ...Object.fromEntries(inherited), HOME: `${this.dir}/home`, KUBECONFIG: this.kubeconfig, PATH: `${this.#kubectlPath.replace(/\/kubectl$/, '')}:${process.env['PATH'] ?? ''}`, TERM: 'xterm', LC_ALL: 'C.UTF-8' };
+  }
+
+  /** Runs `./podyard COMMAND --data-dir …`. */
+  podyard(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+    const [command = '', ...rest] = args;
+    const { KUBECONFIG: _, ...env } = this.env;
+    return runProgram(PODYARD, [command, '--data-dir', this.dataDir, ...rest], { timeoutMs: 120_000, env, cwd: this.files, ...options });
+  }
+  up(): Promise<Result> {
+    return this.podyard(['up', '--yes', ...this.#flags]);
+  }
+  down(...flags: string[]): Promise<Result> {
+    return this.podyard(['down', ...flags]);
+  }
+  async config(): Promise<ClusterConfig> {
+    const config = await readClusterConfig(this.dataDir);
+    if (!config) throw new Error(`no cluster in ${this.dataDir}`);
+    return config;
+  }
+  /** Podyard's own process; undefined when it does not run. */
+  async process(): Promise<ProcessId | undefined> {
+    return await runningProcess(await this.config());
+  }
+  /** `kill -9` of Podyard's own process; resolves when it is gone. */
+  async kill(): Promise<void> {
+    const id = await this.process();
+    if (!id) return;
+    process.kill(id.pid, 'SIGKILL');
+    while (await isRunning(id)) await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  /** Builds images where they are not yet, and loads them. */
+  async loadImages(names: readonly string[]): Promise<void> {
+    const store = await buildImages({ names });
+    await store.writeArchive(`${this.dir}/images.tar`, names);
+    await this.podyard(['image', 'load', `${this.dir}/images.tar`]);
+  }
+
+  /** Runs kubectl as the administrator. Words are separated by single spaces; use a list where one holds a space. */
+  async kubectl(args: string | readonly string[], options: KubectlOptions = {}): Promise<Result> {
+    const words = typeof args === 'string' ? args.split(' ') : args;
+    return runProgram(await requireKubectl(options.version ?? '1.36'), words, { cwd: this.files, ...options, env: { ...this.env, ...options.env } });
+  }
+  /** Starts kubectl beside the test. */
+  async startKubectl(args: string | readonly string[], options: Omit<KubectlOptions, 'input' | 'expect'> = {}): Promise<Program> {
+    const words = typeof args === 'string' ? args.split(' ') : args;
+    return startProgram(await requireKubectl(options.version ?? '1.36'), words, { cwd: this.files, ...options, env: { ...this.env, ...options.env } });
+  }
+  /** What a reader types into a shell: pipes and redirections work. */
+  shell(line: string, options: RunOptions = {}): Promise<Result> {
+    return runProgram('/bin/bash', ['-c', line], { cwd: this.files, env: this.env, ...options });
+  }
+  /** The same on a terminal, for `-it`; what is written to the program is typed. */
+  terminal(line: string, options: Pick<RunOptions, 'timeoutMs'> = {}): Program {
+    return startProgram('script', ['-qefc', line, '/dev/null'], { cwd: this.files, env: this.env, ...options });
+  }
+  /** Writes a file that commands can name. */
+  async file(name: string, content: string): Promise<string> {
+    await writeFile(`${this.files}/${name}`, content);
+    return name;
+  }
+  async apply(manifest: string | object, options: KubectlOptions = {}): Promise<Result> {
+    return await this.kubectl('apply -f -', { input: typeof manifest === 'string' ? manifest : JSON.stringify(manifest), ...options });
+  }
+
+  /** A typed client as the administrator, over HTTPS. */
+  async client(): Promise<Client> {
+    this.#transport ??= await adminTransport({ kubeconfig: this.kubeconfig });
+    return new Client(this.#transport, 'e2e');
+  }
+
+  /** The ends of the logs, for a failure's report. */
+  async logs(lines = 40): Promise<string> {
+    const tail = async (path: string): Promise<string> => {
+      const text = await readFile(path, 'utf8').catch(() => '');
+      return `--- ${path}\n${text.trimEnd().split('\n').slice(-lines).join('\n')}\n`;
+    };
+    return (await tail(`${this.dataDir}/podyard.log`)) + (await tail(`${this.dataDir}/runtime/containerd.log`));
+  }
+  /** Where the cluster stands, for a failure's report. */
+  async report(): Promise<string> {
+    const parts = [];
+    for (const args of ['get pods -A -o wide', 'get events -A --sort-by=.lastTimestamp']) {
+      const shown = await this.kubectl(args, { expect: 'any', timeoutMs: 10_000 }).catch((error: Error) => ({ stdout: '', stderr: error.message }));
+      parts.push(`--- kubectl ${args}\n${shown.stdout.split('\n').slice(-40).join('\n')}${shown.stderr}`);
+    }
+    return `${parts.join('\n')}\n${await this.logs()}`;
+  }
+  /** Takes it all off the machine; rejects when something stays. */
+  async uninstall(): Promise<void> {
+    this.#transport?.close();
+    this.#transport = undefined;
+    await this.podyard(['uninstall', '--yes']);
+    await runProgram('rm', ['-rf', '--one-file-system', this.dir]);
+  }
+}

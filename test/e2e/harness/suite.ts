@@ -1,0 +1,46 @@
+/** One cluster for the tests of a file: started before the first, uninstalled after the last, kept after a failure when PODYARD_KEEP=1. */
+import { after, before, test, type TestContext } from 'node:test';
+import { TestCluster, type ClusterOptions } from './cluster.ts';
+import { keepLeftover } from './leftovers.ts';
+
+export interface Suite {
+  /** A test on the cluster. At a failure it shows Pods, events and the ends of the logs. */
+  test(name: string, run: (cluster: TestCluster, t: TestContext) => Promise<void>): void;
+}
+
+/** `options` may be made when they are needed: by a registry that must run first, for one. */
+export function onCluster(options: ClusterOptions | (() => Promise<ClusterOptions>) = {}): Suite {
+  let cluster: TestCluster | undefined;
+  let failed = false;
+  // Timers and idle connections of the product do not keep this process alive.
+  let hold: NodeJS.Timeout;
+  before(async () => {
+    hold = setInterval(() => {}, 1 << 30);
+    cluster = await TestCluster.start(typeof options === 'function' ? await options() : options);
+  });
+  after(async () => {
+    clearInterval(hold);
+    if (!cluster) return;
+    if (failed && process.env['PODYARD_KEEP'] === '1') {
+      await keepLeftover(cluster.dir);
+      process.stderr.write(`the cluster is kept:\n  export KUBECONFIG=${cluster.kubeconfig}\n  ./podyard uninstall --yes --data-dir ${cluster.dataDir} && rm -r ${cluster.dir}\n`);
+      return;
+    }
+    await cluster.uninstall();
+  });
+  return {
+    test(name, run) {
+      test(name, async (t) => {
+        try {
+          await run(cluster!, t);
+        } catch (error) {
+          failed = true;
+          process.stderr.write(`FAILED: ${name}: ${(error as Error).message}\n${await cluster!.report()}\n`);
+          // What it left must not fail the tests after it.
+          if (process.env['PODYARD_KEEP'] !== '1') await cluster!.kubectl('delete pods --all --now', { expect: 'any' }).catch(() => {});
+          throw error;
+        }
+      });
+    },
+  };
+}

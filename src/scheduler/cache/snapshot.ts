@@ -8,15 +8,15 @@ export class Snapshot {
   /** Nodes that are known, taking one of each zone in turn. */
   nodes: readonly NodeInfo[] = [];
   #byName = new Map<string, NodeInfo>();
-  readonly #withAffinity = new Set<NodeInfo>();
+  readonly #withScoringTerms = new Set<NodeInfo>();
   readonly #withRequiredAntiAffinity = new Set<NodeInfo>();
 
   get(name: string): NodeInfo | undefined {
     return this.#byName.get(name);
   }
-  /** Nodes with Pods that have any inter-Pod affinity. Nodes that are not known are among them only while they hold Pods. */
-  get nodesWithAffinity(): Iterable<NodeInfo> {
-    return this.#withAffinity;
+  /** Nodes with Pods whose affinity counts in the scoring of others. Nodes that are not known are among them only while they hold Pods. */
+  get nodesWithScoringTerms(): Iterable<NodeInfo> {
+    return this.#withScoringTerms;
   }
   get nodesWithRequiredAntiAffinity(): Iterable<NodeInfo> {
     return this.#withRequiredAntiAffinity;
@@ -28,8 +28,8 @@ export class Snapshot {
   }
   /** To be called after the Pods of a node have changed. */
   track(node: NodeInfo): void {
-    if (node.podsWithAffinity.size > 0) this.#withAffinity.add(node);
-    else this.#withAffinity.delete(node);
+    if (node.podsWithScoringTerms.size > 0) this.#withScoringTerms.add(node);
+    else this.#withScoringTerms.delete(node);
     if (node.podsWithRequiredAntiAffinity.size > 0) this.#withRequiredAntiAffinity.add(node);
     else this.#withRequiredAntiAffinity.delete(node);
   }

@@ -17,7 +17,8 @@ export class NodeInfo {
   /** Undefined while Pods are known to be on a node that is not (yet, any more) known itself. */
   node: Node | undefined;
   readonly pods = new Map<string, PodInfo>();
-  readonly podsWithAffinity = new Map<string, PodInfo>();
+  /** Those whose affinity counts in the scoring of others. */
+  readonly podsWithScoringTerms = new Map<string, PodInfo>();
   readonly podsWithRequiredAntiAffinity = new Map<string, PodInfo>();
   /** How many Pods of each kind of labels there are. */
   readonly groups = new Map<PodGroupKey, number>();
@@ -52,7 +53,7 @@ export class NodeInfo {
   }
   add(info: PodInfo): void {
     this.pods.set(info.uid, info);
-    if (info.hasAffinity) this.podsWithAffinity.set(info.uid, info);
+    if (info.hasScoringTerms) this.podsWithScoringTerms.set(info.uid, info);
     if (info.terms.requiredAntiAffinity.length > 0) this.podsWithRequiredAntiAffinity.set(info.uid, info);
     this.ports.add(info.hostPorts);
     this.#count(info, 1);
@@ -62,7 +63,7 @@ export class NodeInfo {
     const info = this.pods.get(uid);
     if (!info) return undefined;
     this.pods.delete(uid);
-    this.podsWithAffinity.delete(uid);
+    this.podsWithScoringTerms.delete(uid);
     this.podsWithRequiredAntiAffinity.delete(uid);
     this.ports.remove(info.hostPorts);
     this.#count(info, -1);

@@ -10,7 +10,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** A term of inter-Pod affinity, compiled. */
+/** A term of inter-Pod affinity, compiled. Pods of one workload share it. */
 export interface AffinityTerm {
   readonly topologyKey: string;
   readonly selector: LabelMatcher;
@@ -33,6 +33,8 @@ const NO_TERMS: AffinityTerms = { requiredAffinity: [], requiredAntiAffinity: []
 const NO_PORTS: readonly HostPort[] = [];
 const NO_KEYS: readonly string[] = [];
 
+const infos = new WeakMap<Pod, PodInfo>();
+
 export class PodInfo {
   readonly pod: Pod;
   readonly uid: string;
@@ -51,7 +53,8 @@ export class PodInfo {
   /** Keys of the claims the Pod uses, `namespace/name`. */
   readonly claims: readonly string[];
   readonly terms: AffinityTerms;
-  readonly hasAffinity: boolean;
+  /** Has terms that count in the scoring of other Pods: all but required anti-affinity. */
+  readonly hasScoringTerms: boolean;
   readonly terminating: boolean;
   /** Equal for Pods of the same namespace and labels that are both terminating or both not: they count alike in spreading. */
   readonly group: PodGroupKey;
@@ -71,9 +74,15 @@ export class PodInfo {
     this.hostPorts = hostPortsOf(pod);
     this.claims = claimsOf(pod);
     this.terms = termsOf(pod);
-    this.hasAffinity = pod.spec.affinity?.podAffinity !== undefined || pod.spec.affinity?.podAntiAffinity !== undefined;
+    this.hasScoringTerms = this.terms.requiredAffinity.length + this.terms.preferredAffinity.length + this.terms.preferredAntiAffinity.length > 0;
     this.terminating = pod.metadata.deletionTimestamp !== undefined;
     this.group = groupOf(this.namespace, pod.metadata.labels, this.terminating);
+  }
+  /** For a Pod that is looked at again and again; computed once for as long as the object lives. */
+  static of(pod: Pod): PodInfo {
+    let info = infos.get(pod);
+    if (!info) infos.set(pod, (info = new PodInfo(pod)));
+    return info;
   }
   /** The same Pod as it will be once bound. */
   onNode(nodeName: string): PodInfo {
@@ -92,19 +101,25 @@ export interface PodGroupKey {
   readonly labels: Labels;
   readonly terminating: boolean;
 }
-const MAX_GROUPS = 16_384;
-const groups = new Map<string, WeakRef<PodGroupKey>>();
+/** One object for equal values. Forgetting is safe: two objects for the same value only cost time. */
+class Interned<T extends WeakKey> {
+  readonly #known = new Map<string, WeakRef<T>>();
+  get(id: string, make: () => T): T {
+    const known = this.#known.get(id)?.deref();
+    if (known) return known;
+    const value = make();
+    if (this.#known.size >= MAX_INTERNED) this.#known.clear();
+    this.#known.set(id, new WeakRef(value));
+    return value;
+  }
+}
+const MAX_INTERNED = 16_384;
+const groups = new Interned<PodGroupKey>();
+const terms = new Interned<AffinityTerm>();
 const NO_LABELS: Labels = {};
 
 function groupOf(namespace: string, labels: Labels | undefined, terminating: boolean): PodGroupKey {
-  const id = JSON.stringify([namespace, terminating, labels]);
-  const known = groups.get(id)?.deref();
-  if (known) return known;
-  const group = { namespace, labels: labels ?? NO_LABELS, terminating };
-  // Two keys for the same labels only cost time, so that forgetting all is safe.
-  if (groups.size >= MAX_GROUPS) groups.clear();
-  groups.set(id, new WeakRef(group));
-  return group;
+  return groups.get(JSON.stringify([namespace, terminating, labels]), () => ({ namespace, labels: labels ?? NO_LABELS, terminating }));
 }
 
 export function hostPortsOf(pod: Pod): readonly HostPort[] {
@@ -144,9 +159,11 @@ function termsOf(pod: Pod): AffinityTerms {
 }
 // The API server has merged matchLabelKeys and mismatchLabelKeys into the selector (KEP-3633).
 function compile(term: PodAffinityTerm, own: string, weight: number): AffinityTerm {
-  const named = term.namespaces ?? [];
-  const namespaces = new Set(named.length === 0 && term.namespaceSelector === undefined ? [own] : named);
-  return { topologyKey: term.topologyKey, selector: matcher(term.labelSelector), namespaces, namespaceSelector: matcher(term.namespaceSelector), weight };
+  return terms.get(JSON.stringify([own, weight, term]), () => {
+    const named = term.namespaces ?? [];
+    const namespaces = new Set(named.length === 0 && term.namespaceSelector === undefined ? [own] : named);
+    return { topologyKey: term.topologyKey, selector: matcher(term.labelSelector), namespaces, namespaceSelector: matcher(term.namespaceSelector), weight };
+  });
 }
 /** The compiled selector; one that cannot be read, which the API server refuses, selects nothing. */
 export function matcher(selector: PodAffinityTerm['labelSelector']): LabelMatcher {
@@ -156,12 +173,27 @@ export function matcher(selector: PodAffinityTerm['labelSelector']): LabelMatche
     return NOTHING;
   }
 }
-/** True where `pod` is one of those that the term speaks of. */
-export function termMatches(term: AffinityTerm, pod: Pod, labelsOfNamespace: NamespaceLabels): boolean {
-  const namespace = namespaceOf(pod);
+/** True where the Pods of the group are among those that the term speaks of. */
+export function termMatchesGroup(term: AffinityTerm, { namespace, labels }: Pick<PodGroupKey, 'namespace' | 'labels'>, labelsOfNamespace: NamespaceLabels): boolean {
   if (!term.namespaces.has(namespace)) {
     if (term.namespaceSelector === NOTHING) return false;
     if (term.namespaceSelector !== EVERYTHING && !term.namespaceSelector.matches(labelsOfNamespace(namespace))) return false;
   }
-  return term.selector.matches(pod.metadata.labels);
+  return term.selector.matches(labels);
+}
+/** Which terms speak of one group of Pods; each is asked once. */
+export class TermMatches {
+  readonly #group: PodGroupKey;
+  readonly #labels: NamespaceLabels;
+  readonly #known = new Map<AffinityTerm, boolean>();
+
+  constructor(group: PodGroupKey, labels: NamespaceLabels) {
+    this.#group = group;
+    this.#labels = labels;
+  }
+  has(term: AffinityTerm): boolean {
+    let match = this.#known.get(term);
+    if (match === undefined) this.#known.set(term, (match = termMatchesGroup(term, this.#group, this.#labels)));
+    return match;
+  }
 }

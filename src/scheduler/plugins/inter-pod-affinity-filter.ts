@@ -1,7 +1,7 @@
 /** The counts behind required inter-Pod affinity. */
 import { StateKey } from '../framework/cycle-state.ts';
 import type { NodeInfo } from '../framework/node-info.ts';
-import { termMatches, type AffinityTerm, type NamespaceLabels, type PodGroupKey, type PodInfo } from '../framework/pod-info.ts';
+import { TermMatches, termMatchesGroup, type AffinityTerm, type NamespaceLabels, type PodGroupKey, type PodInfo } from '../framework/pod-info.ts';
 
 export type Refusal = 'affinity' | 'anti-affinity' | 'existing anti-affinity';
 
@@ -42,17 +42,21 @@ export class AffinityFilterState {
   readonly #affinity: DomainCounts;
   readonly #antiAffinity: DomainCounts;
   readonly #labels: NamespaceLabels;
+  /** Whether terms of others speak of the incoming Pod. */
+  readonly #onIncoming: TermMatches;
+  #hasTerms = false;
 
-  constructor(labels: NamespaceLabels, against = new DomainCounts(), affinity = new DomainCounts(), antiAffinity = new DomainCounts()) {
+  constructor(labels: NamespaceLabels, onIncoming: TermMatches, against = new DomainCounts(), affinity = new DomainCounts(), antiAffinity = new DomainCounts()) {
     this.#labels = labels;
+    this.#onIncoming = onIncoming;
     this.#against = against;
     this.#affinity = affinity;
     this.#antiAffinity = antiAffinity;
   }
   static of(info: PodInfo, nodes: readonly NodeInfo[], nodesWithAntiAffinity: Iterable<NodeInfo>, labels: NamespaceLabels): AffinityFilterState {
-    const state = new AffinityFilterState(labels);
+    const state = new AffinityFilterState(labels, new TermMatches(info.group, labels));
     for (const node of nodesWithAntiAffinity) {
-      if (node.node) for (const pod of node.podsWithRequiredAntiAffinity.values()) state.#countAgainst(info, pod, node, 1);
+      if (node.node) for (const pod of node.podsWithRequiredAntiAffinity.values()) state.#countAgainst(pod, node, 1);
     }
     const { requiredAffinity, requiredAntiAffinity } = info.terms;
     if (requiredAffinity.length === 0 && requiredAntiAffinity.length === 0) return state;
@@ -71,7 +75,6 @@ export class AffinityFilterState {
     state.#hasTerms = true;
     return state;
   }
-  #hasTerms = false;
   /** True where no node can be refused. */
   get idle(): boolean {
     return !this.#hasTerms && this.#against.empty;
@@ -91,13 +94,13 @@ export class AffinityFilterState {
   }
   count(info: PodInfo, other: PodInfo, node: NodeInfo, by: 1 | -1): void {
     if (!node.node) return;
-    this.#countAgainst(info, other, node, by);
+    this.#countAgainst(other, node, by);
     const { requiredAffinity, requiredAntiAffinity } = info.terms;
     if (requiredAffinity.length > 0 && requiredAffinity.every((t) => this.#matches(t, other.group))) for (const term of requiredAffinity) this.#affinity.add(term.topologyKey, node, by);
     for (const term of requiredAntiAffinity) if (this.#matches(term, other.group)) this.#antiAffinity.add(term.topologyKey, node, by);
   }
   clone(): AffinityFilterState {
-    const copy = new AffinityFilterState(this.#labels, this.#against.clone(), this.#affinity.clone(), this.#antiAffinity.clone());
+    const copy = new AffinityFilterState(this.#labels, this.#onIncoming, this.#against.clone(), this.#affinity.clone(), this.#antiAffinity.clone());
     copy.#hasTerms = this.#hasTerms;
     return copy;
   }
@@ -112,13 +115,13 @@ export class AffinityFilterState {
       if (this.#affinity.get(term.topologyKey, value) <= 0) present = false;
     }
     // The first of a group of Pods that want to be together has nobody to join yet.
-    return present || (this.#affinity.empty && terms.every((t) => termMatches(t, info.pod, this.#labels)));
+    return present || (this.#affinity.empty && terms.every((t) => this.#onIncoming.has(t)));
   }
-  #countAgainst(info: PodInfo, other: PodInfo, node: NodeInfo, by: 1 | -1): void {
-    for (const term of other.terms.requiredAntiAffinity) if (termMatches(term, info.pod, this.#labels)) this.#against.add(term.topologyKey, node, by);
+  #countAgainst(other: PodInfo, node: NodeInfo, by: 1 | -1): void {
+    for (const term of other.terms.requiredAntiAffinity) if (this.#onIncoming.has(term)) this.#against.add(term.topologyKey, node, by);
   }
   #matches(term: AffinityTerm, group: PodGroupKey): boolean {
-    return termMatches(term, { metadata: { namespace: group.namespace, labels: group.labels }, spec: { containers: [] } }, this.#labels);
+    return termMatchesGroup(term, group, this.#labels);
   }
 }
 function remember(known: Map<PodGroupKey, boolean>, group: PodGroupKey, compute: () => boolean): boolean {

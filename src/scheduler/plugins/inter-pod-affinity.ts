@@ -3,7 +3,7 @@ import type { Node, Pod } from '#api/gen/core-v1.ts';
 import type { CycleState } from '../framework/cycle-state.ts';
 import type { FrameworkHandle } from '../framework/handle.ts';
 import { MAX_NODE_SCORE, type Plugin } from '../framework/plugin.ts';
-import { PodInfo, termMatches, type AffinityTerm, type NamespaceLabels } from '../framework/pod-info.ts';
+import { PodInfo, termMatchesGroup, type AffinityTerm, type NamespaceLabels } from '../framework/pod-info.ts';
 import { skip, unresolvable, unschedulable } from '../framework/status.ts';
 import { AffinityFilterState, AFFINITY_FILTER } from './inter-pod-affinity-filter.ts';
 import { affinityScores, AFFINITY_SCORE } from './inter-pod-affinity-score.ts';
@@ -18,13 +18,12 @@ const REFUSALS = {
 
 /** May it help `pod` that `other` has come, gone or changed? */
 function concerns(pod: Pod, other: Pod, labels: NamespaceLabels): boolean {
-  const mine = new PodInfo(pod).terms;
-  const theirs = new PodInfo(other).terms;
-  const hits = (terms: readonly AffinityTerm[], target: Pod) => terms.some((t) => termMatches(t, target, labels));
-  return hits(mine.requiredAffinity, other) || hits(mine.requiredAntiAffinity, other) || hits(theirs.requiredAntiAffinity, pod);
+  const [mine, theirs] = [PodInfo.of(pod), PodInfo.of(other)];
+  const hits = (terms: readonly AffinityTerm[], target: PodInfo) => terms.some((t) => termMatchesGroup(t, target.group, labels));
+  return hits(mine.terms.requiredAffinity, theirs) || hits(mine.terms.requiredAntiAffinity, theirs) || hits(theirs.terms.requiredAntiAffinity, mine);
 }
 function hasKeys(pod: Pod, node: Node): boolean {
-  const { requiredAffinity, requiredAntiAffinity } = new PodInfo(pod).terms;
+  const { requiredAffinity, requiredAntiAffinity } = PodInfo.of(pod).terms;
   const labels = node.metadata.labels ?? {};
   return requiredAffinity.every((t) => labels[t.topologyKey] !== undefined) || requiredAntiAffinity.some((t) => labels[t.topologyKey] !== undefined);
 }

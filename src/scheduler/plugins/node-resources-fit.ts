@@ -2,8 +2,8 @@
 import type { Node, Pod } from '#api/gen/core-v1.ts';
 import type { NodeInfo } from '../framework/node-info.ts';
 import { MAX_NODE_SCORE, type Plugin } from '../framework/plugin.ts';
-import type { PodInfo } from '../framework/pod-info.ts';
-import { amountOf, podRequests } from '../framework/resources.ts';
+import { PodInfo } from '../framework/pod-info.ts';
+import { amountOf } from '../framework/resources.ts';
 import { unresolvable, unschedulable, type Status } from '../framework/status.ts';
 
 const NAME = 'NodeResourcesFit';
@@ -57,13 +57,13 @@ function leastAllocated(info: PodInfo, node: NodeInfo): number {
 function couldFit(pod: Pod, node: Node): boolean {
   const allocatable = node.status?.allocatable ?? {};
   if (amountOf('pods', allocatable['pods'] ?? '0') < 1) return false;
-  for (const [name, asked] of podRequests(pod)) if (asked > 0 && asked > amountOf(name, allocatable[name] ?? '0')) return false;
+  for (const [name, asked] of PodInfo.of(pod).requests) if (asked > 0 && asked > amountOf(name, allocatable[name] ?? '0')) return false;
   return true;
 }
 /** Is there more of anything the Pod asks for? */
 function gained(pod: Pod, old: Node, node: Node): boolean {
   const amount = (n: Node, name: string) => amountOf(name, n.status?.allocatable?.[name] ?? '0');
-  return amount(node, 'pods') > amount(old, 'pods') || podRequests(pod).entries().some(([name, asked]) => asked > 0 && amount(node, name) > amount(old, name));
+  return amount(node, 'pods') > amount(old, 'pods') || PodInfo.of(pod).requests.entries().some(([name, asked]) => asked > 0 && amount(node, name) > amount(old, name));
 }
 
 export function newNodeResourcesFit(): Plugin {

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Heap } from './heap.ts';
+
+interface Item {
+  readonly key: string;
+  readonly rank: number;
+}
+const heap = () => new Heap<Item>((i) => i.key, (a, b) => a.rank < b.rank);
+
+test('Heap gives its items in order, after any sets and deletions', () => {
+  const operation = fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), rank: fc.nat(20), remove: fc.boolean() });
+  fc.assert(fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+    const h = heap();
+    const model = new Map<string, number>();
+    for (const { key, rank, remove } of operations) {
+      if (remove) {
+        assert.equal(h.delete(key)?.rank, model.get(key));
+        model.delete(key);
+      } else {
+        h.set({ key, rank });
+        model.set(key, rank);
+      }
+      assert.equal(h.size, model.size);
+      assert.equal(h.peek()?.rank, model.size === 0 ? undefined : Math.min(...model.values()));
+    }
+    const ranks: number[] = [];
+    for (let item = h.pop(); item; item = h.pop()) ranks.push(item.rank);
+    assert.deepEqual(ranks, [...model.values()].toSorted((a, b) => a - b));
+  }));
+});

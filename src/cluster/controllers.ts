@@ -10,6 +10,8 @@ import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
 import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
+import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
+import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
@@ -38,6 +40,8 @@ const CONTROLLERS: readonly Row[] = [
   ['node-controller', (c) => newNodeLifecycleController(c)],
   ['node-controller', (c) => newTaintEvictionController(c)],
   ['clusterrole-aggregation-controller', (c) => newClusterRoleAggregationController(c)],
+  ['replicaset-controller', (c) => newReplicaSetController(c)],
+  ['replication-controller', (c) => newReplicationController(c)],
 ];
 
 /** All controllers as one component, over shared informers. */

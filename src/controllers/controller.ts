@@ -79,6 +79,10 @@ export function source<T extends KubeObject>(context: ControllerContext, queue: 
     },
     onDelete: add,
   };
+  return sourceWith(context, kind, handler, options);
+}
+/** A source with a handler of its own, for controllers that must tell additions, updates and deletions apart. */
+export function sourceWith<T extends KubeObject>(context: ControllerContext, kind: KindRef<T>, handler: InformerHandler<T>, options?: InformerOptions): Source {
   return { informer: context.informers.informer(kind, options) as unknown as Informer<KubeObject>, handler: handler as unknown as InformerHandler<KubeObject> };
 }
 export function recorderOf(context: ControllerContext, component: string): EventRecorder {

@@ -1,0 +1,98 @@
+/** `"%s".format([…])` of cel-go's strings extension. */
+import { CelError } from '../errors.ts';
+import type { Frame } from '../frame.ts';
+import { runtimeName } from '../types.ts';
+import { Duration, isNumber, ListValue, MapValue, OptionalValue, Timestamp, typeOf, TypeValue, Uint, type Value } from '../values.ts';
+import { doubleText, textOf } from './conversions.ts';
+
+function listText(f: Frame, list: ListValue): string {
+  return `[${[...list].map((item) => shown(f, item)).join(', ')}]`;
+}
+function mapText(f: Frame, map: MapValue): string {
+  const entries = [...map.keys()].map((key) => [shown(f, key), shown(f, map.get(key)!)] as const);
+  return `{${entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}:${value}`).join(', ')}}`;
+}
+/** `%s`: any value, inside of lists and maps too. */
+function shown(f: Frame, value: Value): string {
+  f.labour(typeof value === 'string' ? 1 + value.length : 1);
+  if (value === null) return 'null';
+  if (value instanceof ListValue) return listText(f, value);
+  if (value instanceof MapValue) return mapText(f, value);
+  if (value instanceof TypeValue) return value.name;
+  if (value instanceof OptionalValue || (typeof value === 'object' && !(value instanceof Uint || value instanceof Timestamp || value instanceof Duration || value instanceof Uint8Array))) {
+    throw new CelError(`error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given ${runtimeName(typeOf(value))}`);
+  }
+  return textOf(value);
+}
+const bad = (clause: string, takes: string, value: Value): CelError => new CelError(`error during formatting: ${clause} clause can only be used on ${takes}, was given ${runtimeName(typeOf(value))}`);
+const integerOf = (value: Value): bigint | undefined => (typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
+
+function decimal(value: Value): string {
+  const int = integerOf(value);
+  if (int !== undefined) return int.toString();
+  if (typeof value === 'number' && !Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
+  throw bad('decimal', 'integers', value);
+}
+function fixed(value: Value, digits: number): string {
+  if (typeof value !== 'number') {
+    if (isNumber(value)) return Number(integerOf(value)).toFixed(Math.min(digits, 100));
+    throw bad('fixed-point', 'doubles', value);
+  }
+  return Number.isFinite(value) ? value.toFixed(Math.min(digits, 100)) : doubleText(value).replace('Inf', 'Infinity').replace('+', '');
+}
+function scientific(value: Value, digits: number): string {
+  const number = typeof value === 'number' ? value : Number(integerOf(value) ?? NaN);
+  if (typeof value !== 'number' && integerOf(value) === undefined) throw bad('scientific', 'doubles', value);
+  if (!Number.isFinite(number)) return doubleText(number).replace('Inf', 'Infinity').replace('+', '');
+  const [mantissa, exponent] = number.toExponential(Math.min(digits, 100)).split('e') as [string, string];
+  return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
+}
+function hexadecimal(value: Value, isUpper: boolean): string {
+  const int = integerOf(value);
+  let text: string;
+  if (int !== undefined) text = int.toString(16);
+  else if (typeof value === 'string') text = Buffer.from(value).toString('hex');
+  else if (value instanceof Uint8Array) text = Buffer.from(value).toString('hex');
+  else throw bad('hex', 'integers, byte buffers, and strings', value);
+  return isUpper ? text.toUpperCase() : text;
+}
+function clause(f: Frame, verb: string, precision: number | undefined, value: Value): string {
+  switch (verb) {
+    case 's':
+      return shown(f, value);
+    case 'd':
+      return decimal(value);
+    case 'f':
+      return fixed(value, precision ?? 6);
+    case 'e':
+      return scientific(value, precision ?? 6);
+    case 'b': {
+      if (typeof value === 'boolean') return value ? '1' : '0';
+      const int = integerOf(value);
+      if (int === undefined) throw bad('binary', 'integers and bools', value);
+      return int.toString(2);
+    }
+    case 'x':
+    case 'X':
+      return hexadecimal(value, verb === 'X');
+    case 'o': {
+      const int = integerOf(value);
+      if (int === undefined) throw bad('octal', 'integers', value);
+      return int.toString(8);
+    }
+    default:
+      throw new CelError(`could not parse formatting clause: unrecognized formatting clause "${verb}"`);
+  }
+}
+
+export function formatString(f: Frame, template: string, args: ListValue): string {
+  let next = 0;
+  const out = template.replace(/%(?:%|(?:\.(\d*))?([^]|$))/g, (all, precision: string | undefined, verb: string | undefined) => {
+    if (all === '%%') return '%';
+    if (verb === undefined || verb === '') throw new CelError('unexpected end of string');
+    if (next >= args.size) throw new CelError(`index ${next} out of range`);
+    return clause(f, verb, precision === undefined ? undefined : Number(precision), args.get(next++));
+  });
+  if (next < args.size) throw new CelError(`too many arguments supplied to string.format (expected ${next}, got ${args.size})`);
+  return out;
+}

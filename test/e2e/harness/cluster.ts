@@ -12,6 +12,7 @@ import { readClusterConfig, type ClusterConfig } from '#cluster/config.ts';
 import { runningProcess } from '#cluster/daemon.ts';
 import { isRunning, type ProcessId } from '#cluster/runtime/processes.ts';
 import { buildImages } from '../../images/build.ts';
+import { PRIVATE_USER, startRegistry, type TestRegistry } from '../../images/registry.ts';
 import { requireKubectl, type KubectlVersion } from './kubectl-binary.ts';
 import { runProgram, startProgram, type Program, type Result, type RunOptions } from './process.ts';
 import { DIR_PREFIX, ownLeftover, PODYARD, sweepLeftovers } from './leftovers.ts';
@@ -20,8 +21,12 @@ import { DIR_PREFIX, ownLeftover, PODYARD, sweepLeftovers } from './leftovers.ts
 export interface ClusterOptions {
   /** Images to load from a file, by their complete names. */
   readonly images?: readonly string[];
-  /** `registries.yaml`. */
-  readonly registries?: string;
+  /** Images to pull from a loopback registry that stands for every registry, under their names in it: `docker.io/library/nginx:1.28`. */
+  readonly served?: readonly string[];
+  /** The registry's images under `private/`, which ask for credentials: `docker.io/private/app:1` from the image that is its value. */
+  readonly guarded?: Readonly<Record<string, string>>;
+  /** The node itself has the credentials of the guarded images. */
+  readonly nodeCredentials?: boolean;
   /** More flags of `up`. */
   readonly flags?: readonly string[];
 }
@@ -51,6 +56,7 @@ export class TestCluster {
   readonly dir: string;
   readonly #flags: readonly string[];
   #transport: HttpTransport | undefined;
+  #registry: TestRegistry | undefined;
   #kubectlPath = '';
 
   private constructor(dir: string, flags: readonly string[]) {
@@ -80,12 +86,25 @@ export class TestCluster {
     const ranges = freeRanges();
     const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
     const cluster = new TestCluster(dir, flags);
-    if (options.registries !== undefined) {
-      await mkdir(cluster.dataDir);
-      await writeFile(`${cluster.dataDir}/registries.yaml`, options.registries);
-    }
+    if (options.served || options.guarded) await cluster.#serve(options);
     cluster.#kubectlPath = await requireKubectl('1.36');
     return cluster;
+  }
+
+  /** Starts the registry and writes `registries.yaml`, which the next `up` reads. */
+  async #serve({ served = [], guarded = {}, nodeCredentials = false }: ClusterOptions): Promise<void> {
+    const registry = (this.#registry = await startRegistry());
+    const { images } = await buildImages({ names: [...served, ...Object.values(guarded)] });
+    for (const name of served) await registry.push(name, images.get(name)!);
+    for (const [name, from] of Object.entries(guarded)) await registry.push(name, images.get(from)!);
+    await mkdir(this.dataDir);
+    const { username, password } = PRIVATE_USER;
+    const configs = nodeCredentials ? { configs: { [new URL(registry.url).host]: { auth: { username, password } } } } : {};
+    await writeFile(`${this.dataDir}/registries.yaml`, JSON.stringify({ mirrors: { 'docker.io': { endpoint: [registry.url] }, '*': { endpoint: [registry.url] } }, ...configs }));
+  }
+  get registry(): TestRegistry {
+    if (!this.#registry) throw new Error('this cluster was started without images to serve');
+    return this.#registry;
   }
 
   get dataDir(): string {
@@ -194,6 +213,8 @@ export class TestCluster {
   async uninstall(): Promise<void> {
     this.#transport?.close();
     this.#transport = undefined;
+    await this.#registry?.[Symbol.asyncDispose]();
+    this.#registry = undefined;
     await this.podyard(['uninstall', '--yes']);
     await runProgram('rm', ['-rf', '--one-file-system', this.dir]);
   }

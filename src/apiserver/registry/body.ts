@@ -5,7 +5,7 @@ import { badRequest, unsupportedMediaType } from '#machinery/status-error.ts';
 import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
 import { checkDepth, parseJson as parseJsonText } from '#machinery/json.ts';
 import { decodeObject } from '#machinery/protobuf.ts';
-import { parseYaml } from '#machinery/yaml.ts';
+import { parseYaml, yamlStrictMessage } from '#machinery/yaml.ts';
 import type { RequestContext } from '../context.ts';
 import type { RequestBody } from '../request.ts';
 import type { FieldValidation } from './options.ts';
@@ -25,6 +25,8 @@ export interface ExpectedKind {
 export interface RawBody {
   readonly value: unknown;
   readonly text?: string | undefined;
+  /** {@link text} is YAML. */
+  readonly yaml?: boolean | undefined;
 }
 
 /** Message of a 415. */
@@ -74,7 +76,8 @@ function parseJson(bytes: Buffer, expected: ExpectedKind): RawBody {
 }
 function parseYamlBody(bytes: Buffer, expected: ExpectedKind): RawBody {
   try {
-    return { value: parseYaml(bytes.toString('utf8')) };
+    const text = bytes.toString('utf8');
+    return { value: parseYaml(text), text, yaml: true };
   } catch (err) {
     throw unrecognized(expected, messageOf(err), bytes);
   }
@@ -98,9 +101,7 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
   const { expected } = options;
   const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
   const raw = parseBody(given, expected);
-  const value = raw.value;
-  const identified = identify(value, expected, given);
-  return decodeValue(ctx, identified, raw.text, options);
+  return decodeValue(ctx, { ...raw, value: identify(raw.value, expected, given) }, options);
 }
 const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
 
@@ -126,16 +127,19 @@ function identify(value: unknown, expected: ExpectedKind, body: RequestBody): un
 }
 
 /** Types and defaults a JSON value; complaints of strict decoding become an error or warnings, as the request asks. */
-export function decodeValue(ctx: RequestContext, value: unknown, text: string | undefined, options: DecodeOptions): Draft<KubeObject> {
+export function decodeValue(ctx: RequestContext, raw: RawBody, options: DecodeOptions): Draft<KubeObject> {
   const { expected, codec, fieldValidation } = options;
+  const text = fieldValidation === 'Ignore' ? undefined : raw.text;
   const refuse = (why: string) => badRequest(cannotHandle(expected.kind, expected.version, expected.kind, why));
   let decoded;
   try {
-    decoded = codec.decode(value, fieldValidation === 'Ignore' ? undefined : text);
+    decoded = codec.decode(raw.value, raw.yaml ? undefined : text);
   } catch (err) {
     throw refuse(messageOf(err));
   }
-  if (decoded.strict.length && fieldValidation === 'Strict') throw refuse(strictReason(decoded.strict));
-  if (fieldValidation === 'Warn') for (const complaint of decoded.strict) ctx.warn(complaint);
+  const repeated = raw.yaml && text !== undefined ? yamlStrictMessage(text) : undefined;
+  const strict = repeated === undefined ? decoded.strict : [repeated, ...decoded.strict];
+  if (strict.length && fieldValidation === 'Strict') throw refuse(strictReason(strict));
+  if (fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
   return decoded.object;
 }

@@ -2,31 +2,43 @@
 import { apiVersionOf, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { applyPatch } from '#machinery/apply/apply-patch.ts';
-import { excludeFields, type FieldFilter } from '#machinery/apply/field-filter.ts';
+import { ANY, excludeFields, includeFields, type FieldFilter } from '#machinery/apply/field-filter.ts';
 import { equalButForTimes } from '#machinery/apply/managed-fields.ts';
 import { managerName } from '#machinery/apply/manager-name.ts';
 import { updateManagedFields, type FieldManagement } from '#machinery/apply/update.ts';
 import { jsonEqual, type JsonObject } from '#machinery/patch/json.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
+import type { ExpectedKind } from './body.ts';
 import type { WriteOptions } from './options.ts';
+import type { ResourceCodec } from './resource-registry.ts';
 import { hasStatus } from './subresource-split.ts';
 
 const WITHOUT_STATUS = excludeFields('status');
-const WITHOUT_SPEC = excludeFields('spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences');
+/** What writes to a subresource may own; writes to others own all that they change. */
+const BY_SUBRESOURCE: Readonly<Record<string, FieldFilter>> = {
+  status: excludeFields('spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences'),
+  approval: excludeFields('spec', 'status.certificate'),
+  ephemeralcontainers: includeFields('spec.ephemeralContainers'),
+  resize: includeFields(...['containers', 'initContainers'].flatMap((list) => ['resources', 'resizePolicy'].map((field) => `spec.${list}.${ANY}.${field}`)), 'spec.resources'),
+};
 
 /** Leaves out what the endpoint resets: nobody comes to own a field by a write that has no effect on it. */
 function filterOf(ctx: RequestContext, subresource: string): FieldFilter | undefined {
-  if (subresource === 'status') return WITHOUT_SPEC;
-  return subresource === '' && hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;
+  if (subresource !== '') return BY_SUBRESOURCE[subresource];
+  return hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;
 }
 
-function management(ctx: RequestContext, manager: string, subresource: string): FieldManagement {
-  const { info, codec } = ctx.served;
+/** The kind that is written, where it is not the resource's own: a Scale. */
+export interface WrittenKind {
+  readonly expected: ExpectedKind;
+  readonly codec: Pick<ResourceCodec, 'structType' | 'decode' | 'apply'>;
+}
+function management(ctx: RequestContext, manager: string, subresource: string, { expected, codec }: WrittenKind = { expected: ctx.served.info, codec: ctx.served.codec }): FieldManagement {
   return {
     ...codec.apply,
-    apiVersion: apiVersionOf(info.group, info.version),
-    kind: info.kind,
+    apiVersion: apiVersionOf(expected.group, expected.version),
+    kind: expected.kind,
     subresource,
     manager,
     now: ctx.services.clock.now(),
@@ -40,11 +52,12 @@ export interface TrackArgs {
   /** The `fieldManager` parameter; '' for none. */
   readonly fieldManager: string;
   readonly subresource: string;
+  readonly written?: WrittenKind | undefined;
 }
 /** Books what the draft changes on the request's manager: sets `metadata.managedFields`. */
 export function trackFields(ctx: RequestContext, args: TrackArgs): void {
   const manager = managerName(args.fieldManager, ctx.request.auth.header('user-agent'));
-  const entries = updateManagedFields(args.live, args.draft, management(ctx, manager, args.subresource));
+  const entries = updateManagedFields(args.live, args.draft, management(ctx, manager, args.subresource, args.written));
   if (entries) args.draft.metadata.managedFields = entries as Draft<typeof entries>;
   else delete args.draft.metadata.managedFields;
 }
@@ -54,14 +67,15 @@ export interface ApplyArgs {
   readonly patch: unknown;
   readonly options: WriteOptions;
   readonly subresource: string;
+  readonly written?: WrittenKind | undefined;
 }
 /** The object after a server-side apply, typed and defaulted, with its managed fields. */
 export function applyFields(ctx: RequestContext, args: ApplyArgs): Draft<KubeObject> {
   const { options } = args;
-  const applied = applyPatch(args.live, args.patch, { ...management(ctx, options.fieldManager, args.subresource), force: options.force });
+  const applied = applyPatch(args.live, args.patch, { ...management(ctx, options.fieldManager, args.subresource, args.written), force: options.force });
   let decoded;
   try {
-    decoded = ctx.served.codec.decode(applied.object);
+    decoded = (args.written ?? ctx.served).codec.decode(applied.object);
   } catch (err) {
     throw badRequest(err instanceof Error ? err.message : String(err));
   }

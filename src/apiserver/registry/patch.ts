@@ -5,21 +5,21 @@
 import { apiVersionOf, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
-import { strictReason } from '#machinery/decode.ts';
+import { strictMessages, strictReason } from '#machinery/decode.ts';
 import { checkDepth, parseJson } from '#machinery/json.ts';
 import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
 import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '#machinery/patch/strategic-merge.ts';
 import { badRequest, invalid } from '#machinery/status-error.ts';
-import { parseYaml } from '#machinery/yaml.ts';
+import { parseYaml, yamlStrictMessage } from '#machinery/yaml.ts';
 import type { RequestContext } from '../context.ts';
 import type { ApiRequest, ObjectResult, RequestBody } from '../request.ts';
-import { unknownFormat, type ExpectedKind } from './body.ts';
-import { applyFields } from './managed-fields.ts';
+import { unknownFormat } from './body.ts';
+import { applyFields, type WrittenKind } from './managed-fields.ts';
 import { checkName } from './object-meta.ts';
 import { writeOptions, type WriteOptions } from './options.ts';
 import type { ResourceCodec } from './resource-registry.ts';
-import { updateObject } from './update.ts';
+import { updateObject, type ObjectView } from './update.ts';
 
 export const JSON_PATCH = 'application/json-patch+json';
 export const MERGE_PATCH = 'application/merge-patch+json';
@@ -45,14 +45,23 @@ export function checkPatchType(request: ApiRequest, codec: Pick<ResourceCodec, '
   return request.contentType;
 }
 
-export async function readPatch(request: ApiRequest, type: string): Promise<ReadPatch> {
-  const body = await request.readBody();
+async function readPatch(ctx: RequestContext, type: string, options: WriteOptions): Promise<ReadPatch> {
+  const body = await ctx.request.readBody();
   if (!body || (body.kind === 'bytes' && body.bytes.length === 0)) throw badRequest(type === APPLY_PATCH ? 'error decoding YAML: EOF' : 'unexpected end of JSON input');
   const value = body.kind === 'value' ? body.value : type === APPLY_PATCH ? parseApply(body) : parsePatchJson(body);
   if (type !== JSON_PATCH && type !== APPLY_PATCH && (value === null || typeof value !== 'object' || Array.isArray(value))) {
     throw badRequest(`json: cannot unmarshal ${Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value} into Go value of type map[string]interface {}`);
   }
-  return { type, value, strict: type === JSON_PATCH ? unknownJsonPatchFields(value) : [] };
+  if (type === JSON_PATCH) return { type, value, strict: unknownJsonPatchFields(value) };
+  const text = body.kind === 'bytes' && options.fieldValidation !== 'Ignore' ? body.bytes.toString('utf8') : undefined;
+  if (type !== APPLY_PATCH) return { type, value, strict: text === undefined ? [] : strictMessages([], text) };
+  const repeated = text === undefined ? undefined : yamlStrictMessage(text);
+  if (repeated !== undefined) {
+    const why = `error converting YAML to JSON: ${repeated}`;
+    if (options.fieldValidation === 'Strict') throw badRequest(`error strict decoding YAML: ${why}`);
+    ctx.warn(why);
+  }
+  return { type, value, strict: [] };
 }
 function parsePatchJson(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
   const text = body.bytes.toString('utf8');
@@ -72,14 +81,8 @@ function parseApply(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
   }
 }
 
-/** What is patched: the kind on the wire and its decoder. */
-export interface PatchTarget {
-  readonly expected: ExpectedKind;
-  readonly codec: Pick<ResourceCodec, 'structType' | 'decode'>;
-}
-
 /** The patched object, typed again; the argument stays as it is. */
-export function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, target: PatchTarget, options: WriteOptions): Draft<KubeObject> {
+function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, target: WrittenKind, options: WriteOptions): Draft<KubeObject> {
   const value = applyByType(patch, object, target);
   const shown = () => JSON.stringify(patch.type === STRATEGIC_PATCH ? patch.value : value);
   const refuse = (why: string) => invalid({ group: '', kind: '' }, '', [invalidValue(fieldPath('patch'), shown(), why)]);
@@ -94,7 +97,7 @@ export function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObjec
   if (options.fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
   return decoded.object;
 }
-function applyByType(patch: ReadPatch, object: KubeObject, target: PatchTarget): unknown {
+function applyByType(patch: ReadPatch, object: KubeObject, target: WrittenKind): unknown {
   switch (patch.type) {
     case JSON_PATCH:
       return applyJsonPatch(object, patch.value);
@@ -105,16 +108,15 @@ function applyByType(patch: ReadPatch, object: KubeObject, target: PatchTarget):
   }
 }
 
-/** PATCH of a resource or of a subresource that is the object itself. */
-export async function patchObject(ctx: RequestContext, subresource: string): Promise<ObjectResult> {
+/** PATCH of a resource, of a subresource that is the object itself, or of one that shows the object through a view. */
+export async function patchObject(ctx: RequestContext, subresource: string, view?: ObjectView): Promise<ObjectResult> {
   const { served, request } = ctx;
-  const { info } = served;
-  const type = checkPatchType(request, served.codec);
+  const target: WrittenKind = view ?? { expected: served.info, codec: served.codec };
+  const type = checkPatchType(request, target.codec);
   const apply = type === APPLY_PATCH;
   const options = writeOptions(request.query, 'PatchOptions', apply);
-  const patch = await readPatch(request, type);
-  const target: PatchTarget = { expected: { group: info.group, version: info.version, kind: info.kind }, codec: served.codec };
-  if (apply) checkApplied(ctx, patch.value, apiVersionOf(info.group, info.version));
+  const patch = await readPatch(ctx, type, options);
+  if (apply) checkApplied(ctx, patch.value, apiVersionOf(target.expected.group, target.expected.version));
   return updateObject(ctx, {
     name: ctx.name,
     options,
@@ -122,8 +124,9 @@ export async function patchObject(ctx: RequestContext, subresource: string): Pro
     subresource,
     allowCreate: apply && subresource === '',
     applied: apply,
+    view,
     source: (existing) => {
-      const draft = apply ? applyFields(ctx, { live: existing, patch: patch.value, options, subresource }) : patched(ctx, patch, existing!, target, options);
+      const draft = apply ? applyFields(ctx, { live: existing, patch: patch.value, options, subresource, written: view }) : patched(ctx, patch, existing!, target, options);
       checkName(draft, ctx.name, ctx.namespace);
       return draft;
     },

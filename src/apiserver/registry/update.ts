@@ -12,12 +12,19 @@ import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
 import { createObject } from './create.ts';
-import { sameButTimes, trackFields } from './managed-fields.ts';
+import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
 import { dedupOwnerReferences, keepSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
 import { keepForeignFields } from './subresource-split.ts';
+
+/** The object in another dress: what a subresource shows of it and takes back (a Scale). Field ownership and admission go by what is shown. */
+export interface ObjectView extends WrittenKind {
+  show(object: KubeObject): KubeObject;
+  /** The object as the changed view has it: a new one. */
+  merge(shown: Draft<KubeObject>, old: KubeObject): Draft<KubeObject>;
+}
 
 export interface UpdateArgs {
   readonly name: string;
@@ -26,8 +33,8 @@ export interface UpdateArgs {
   /** '' for the main resource. */
   readonly subresource: string;
   /**
-   * The new object, private to the request, from the one that is stored; asked again when the write lost a race. `existing` is
-   * undefined only where {@link allowCreate} is set.
+   * The new object, private to the request, from the one that is stored (with a {@link view}: both as it shows them); asked again when
+   * the write lost a race. `existing` is undefined only where {@link allowCreate} is set.
    */
   source(existing: KubeObject | undefined): MaybePromise<Draft<KubeObject>>;
   /** A missing object is created. */
@@ -36,8 +43,7 @@ export interface UpdateArgs {
   readonly applied?: boolean;
   /** Called with the object that is about to be written; throws to refuse. Subresources have rules of their own. */
   check?(next: KubeObject, old: KubeObject): void;
-  /** The object as admission sees it, where that is not the object itself (a Scale). */
-  readonly admissionKind?: { readonly group: string; readonly version: string; readonly kind: string };
+  readonly view?: ObjectView | undefined;
 }
 
 export async function updateObject(ctx: RequestContext, args: UpdateArgs): Promise<ObjectResult> {
@@ -77,28 +83,35 @@ function uidConflict(ctx: RequestContext, name: string, asked: string, stored: s
 
 async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, stored: CacheEntry): Promise<ObjectResult> {
   const { served, services } = ctx;
-  const { options, subresource } = args;
+  const { options, subresource, view } = args;
   const old = served.codec.fromStorage(stored).object;
-  const made = args.source(old);
-  const draft = isPromise(made) ? await made : made;
-  settleVersion(ctx, args.name, draft, old);
-  served.strategy.default?.(draft);
-  if (!args.applied) trackFields(ctx, { live: old, draft, fieldManager: options.fieldManager, subresource });
-  const attributes = services.admission.handles('UPDATE')
-    ? admissionAttributes(ctx, { operation: 'UPDATE', subresource, name: args.name, object: draft, oldObject: old, options: writeOptionsObject(args.optionsKind, options), dryRun: options.dryRun, kind: args.admissionKind })
-    : undefined;
+  const seen = view ? view.show(old) : old;
+  const made = args.source(seen);
+  const sent = isPromise(made) ? await made : made;
+  if (!view) settle(ctx, args.name, sent, old);
+  if (!args.applied) trackFields(ctx, { live: seen, draft: sent, fieldManager: options.fieldManager, subresource, written: view });
+  const admits = services.admission.handles('UPDATE');
+  const attributesOf = (object: Draft<KubeObject>) =>
+    admissionAttributes(ctx, { operation: 'UPDATE', subresource, name: args.name, object, oldObject: seen, options: writeOptionsObject(args.optionsKind, options), dryRun: options.dryRun, kind: view?.expected });
+  const attributes = admits ? attributesOf(sent) : undefined;
   if (attributes) {
     const admitted = services.admission.admit(attributes, ctx.signal);
     if (isPromise(admitted)) await admitted;
   }
-  dedupOwnerReferences(draft, ctx, attributes !== undefined);
+  const draft = view ? view.merge(sent, old) : sent;
+  if (view) settle(ctx, args.name, draft, old);
+  dedupOwnerReferences(draft, ctx, admits);
   prepareForUpdate(ctx, args, draft, old);
   args.check?.(draft, old);
   if (attributes) {
-    const validated = services.admission.validate(attributes, ctx.signal);
+    const validated = services.admission.validate(view ? attributesOf(editable(view.show(draft))) : attributes, ctx.signal);
     if (isPromise(validated)) await validated;
   }
   return commit(ctx, args, { key, stored, draft, old });
+}
+function settle(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject): void {
+  settleVersion(ctx, name, draft, old);
+  ctx.served.strategy.default?.(draft);
 }
 
 /** The resourceVersion that the client wrote its change for, against the stored one; the UID likewise. */

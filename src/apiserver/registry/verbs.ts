@@ -14,7 +14,7 @@ import { listObjects } from './list.ts';
 import { checkName, settleNamespace } from './object-meta.ts';
 import { writeOptions } from './options.ts';
 import { patchObject } from './patch.ts';
-import { updateObject } from './update.ts';
+import { updateObject, type ObjectView } from './update.ts';
 import { watchObjects } from './watch.ts';
 
 export function serveVerb(ctx: RequestContext): MaybePromise<ApiResult> {
@@ -48,12 +48,12 @@ async function create(ctx: RequestContext): Promise<ObjectResult> {
   return createObject(ctx, { draft, options, optionsKind: 'CreateOptions' });
 }
 
-/** PUT of a resource or of a subresource that is the object itself. */
-export async function putObject(ctx: RequestContext, subresource: string): Promise<ObjectResult> {
+/** PUT of a resource, of a subresource that is the object itself, or of one that shows the object through a view. */
+export async function putObject(ctx: RequestContext, subresource: string, view?: ObjectView): Promise<ObjectResult> {
   const { info, codec, strategy } = ctx.served;
   const options = writeOptions(ctx.request.query, 'UpdateOptions');
   const body = await ctx.request.readBody();
-  const sent = decodeBody(ctx, body, { expected: info, codec, fieldValidation: options.fieldValidation });
+  const sent = decodeBody(ctx, body, { expected: view?.expected ?? info, codec: view?.codec ?? codec, fieldValidation: options.fieldValidation });
   checkName(sent, ctx.name, ctx.namespace);
   settleNamespace(sent, info, ctx.namespace);
   return updateObject(ctx, {
@@ -61,6 +61,7 @@ export async function putObject(ctx: RequestContext, subresource: string): Promi
     options,
     optionsKind: 'UpdateOptions',
     subresource,
+    view,
     allowCreate: subresource === '' && (strategy.allowCreateOnUpdate ?? false),
     // Every try changes its draft.
     source: () => draftOf(sent) as typeof sent,

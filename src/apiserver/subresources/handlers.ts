@@ -13,7 +13,7 @@ import { serveAttach, serveExec, servePortForward } from './exec.ts';
 import { serveLog } from './log.ts';
 import { serveNodeProxy, servePodProxy, serveServiceProxy } from './proxy.ts';
 import { reviewHandler } from './reviews.ts';
-import { serveScale } from './scale.ts';
+import { builtinScalable, scaleHandler } from './scale.ts';
 import { serveToken } from './token.ts';
 
 /** A subresource that is the object itself, of which a write changes a part. */
@@ -46,7 +46,7 @@ const BY_NAME: Readonly<Record<string, SubresourceHandler>> = {
 };
 
 export function subresourceHandlers(info: ResourceInfo): ReadonlyMap<string, SubresourceHandler> {
-  return new Map(info.subresources.map((sub) => [sub.name, BY_NAME[`${info.plural}/${sub.name}`] ?? (sub.name === 'scale' ? serveScale : partOfObject(sub.name))]));
+  return new Map(info.subresources.map((sub) => [sub.name, BY_NAME[`${info.plural}/${sub.name}`] ?? (sub.name === 'scale' ? scaleHandler(builtinScalable(info)) : partOfObject(sub.name))]));
 }
 
 /** The handler of a resource that is not stored. */

@@ -1,27 +1,36 @@
-/** The scale subresource: one shape for everything that has replicas. Source: the API reference, autoscaling/v1 Scale. */
+/** The scale subresource: one shape for everything that has replicas. Source: the API reference, autoscaling/v1 Scale; KEP-555 for its managed fields. */
 import type * as autoscalingV1 from '#api/gen/autoscaling-v1.ts';
 import type { LabelSelector } from '#api/gen/meta-v1.ts';
-import type { KubeObject } from '#api/object.ts';
+import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import type { ResourceInfo } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
 import type { Draft } from '#base/draft.ts';
+import { parentManagedFields, scaleManagedFields, type ScaleMapping } from '#machinery/apply/scale-fields.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { labelMatcherOf, labelMatcherOfSet } from '#machinery/selectors.ts';
-import { badRequest, invalid } from '#machinery/status-error.ts';
+import { conflict, invalid } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import { verbNotAllowed } from '../generic-errors.ts';
-import { decodeBody, unknownFormat } from '../registry/body.ts';
 import { entryOf } from '../registry/get.ts';
-import { checkName } from '../registry/object-meta.ts';
-import { writeOptions, type WriteKind, type WriteOptions } from '../registry/options.ts';
-import { APPLY_PATCH, checkPatchType, patched, patchTypes, readPatch } from '../registry/patch.ts';
+import { patchObject } from '../registry/patch.ts';
+import type { SubresourceHandler } from '../registry/resource-registry.ts';
 import { structCodec } from '../registry/struct-codec.ts';
-import { editable, updateObject } from '../registry/update.ts';
-import type { ApiResult } from '../request.ts';
+import { editable, type ObjectView } from '../registry/update.ts';
+import { putObject } from '../registry/verbs.ts';
 
 const EXPECTED = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
 const codec = structCodec(structByKind('autoscaling', 'v1', 'Scale')!);
 
-/** What all scalable kinds have. */
+/** How a kind shows its replicas. Custom resources have theirs at paths of their own. */
+export interface ScalableKind {
+  /** Without managed fields. */
+  scaleOf(object: KubeObject): autoscalingV1.Scale;
+  /** Changes the draft. */
+  setReplicas(draft: Draft<KubeObject>, replicas: number): void;
+  readonly mapping: ScaleMapping;
+}
+
+/** What all built-in scalable kinds have. */
 interface Scalable extends KubeObject {
   readonly spec?: { readonly replicas?: number; readonly selector?: LabelSelector | Readonly<Record<string, string>> };
   readonly status?: { readonly replicas?: number };
@@ -40,59 +49,62 @@ export function scaleOf(object: KubeObject): autoscalingV1.Scale {
     status: { replicas: status?.replicas ?? 0, ...(selector ? { selector } : {}) },
   };
 }
+export function builtinScalable({ group, version }: ResourceInfo): ScalableKind {
+  const apiVersion = apiVersionOf(group, version);
+  return {
+    scaleOf,
+    setReplicas: (draft, replicas) => void ((draft as Draft<Scalable>).spec = { ...(draft as Draft<Scalable>).spec, replicas }),
+    mapping: { apiVersion, replicasPaths: { [apiVersion]: ['spec', 'replicas'] } },
+  };
+}
 
-export async function serveScale(ctx: RequestContext): Promise<ApiResult> {
-  switch (ctx.request.info.verb) {
-    case 'get':
+/** Serves `scale` of one kind. */
+export function scaleHandler(kind: ScalableKind): SubresourceHandler {
+  return async (ctx) => {
+    const { verb } = ctx.request.info;
+    if (verb === 'get') {
       await ctx.served.storage!.freshen(undefined, ctx.signal);
-      return { kind: 'object', code: 200, object: scaleOf(entryOf(ctx).object) };
-    case 'update':
-      return put(ctx);
-    case 'patch':
-      return patch(ctx);
-    default:
-      throw verbNotAllowed();
-  }
+      const { object } = ctx.served.codec.fromStorage(entryOf(ctx));
+      return { kind: 'object', code: 200, object: kind.scaleOf(object) };
+    }
+    if (verb !== 'update' && verb !== 'patch') throw verbNotAllowed();
+    const view = viewOf(ctx, kind);
+    const { object } = await (verb === 'update' ? putObject(ctx, 'scale', view) : patchObject(ctx, 'scale', view));
+    return { kind: 'object', code: 200, object: kind.scaleOf(object) };
+  };
 }
 
-async function put(ctx: RequestContext): Promise<ApiResult> {
-  const options = writeOptions(ctx.request.query, 'UpdateOptions');
-  const sent = decodeBody(ctx, await ctx.request.readBody(), { expected: EXPECTED, codec, fieldValidation: options.fieldValidation });
-  checkName(sent, ctx.name, ctx.namespace);
-  return write(ctx, options, 'UpdateOptions', () => sent as unknown as autoscalingV1.Scale);
-}
-async function patch(ctx: RequestContext): Promise<ApiResult> {
-  const type = checkPatchType(ctx.request, codec);
-  if (type === APPLY_PATCH) throw unknownFormat(patchTypes(codec).filter((t) => t !== APPLY_PATCH));
-  const options = writeOptions(ctx.request.query, 'PatchOptions');
-  const read = await readPatch(ctx.request, type);
-  return write(ctx, options, 'PatchOptions', (existing) => patched(ctx, read, scaleOf(existing) as KubeObject, { expected: EXPECTED, codec }, options) as unknown as autoscalingV1.Scale);
-}
-
-async function write(ctx: RequestContext, options: WriteOptions, optionsKind: WriteKind, scaled: (existing: KubeObject) => autoscalingV1.Scale): Promise<ApiResult> {
-  const result = await updateObject(ctx, {
-    name: ctx.name,
-    options,
-    optionsKind,
-    subresource: 'scale',
-    allowCreate: false,
-    source: (existing) => {
-      const scale = scaled(existing!);
-      validate(scale, ctx.name);
-      const draft = editable(existing!) as Draft<Scalable>;
-      draft.spec = { ...draft.spec, replicas: scale.spec.replicas ?? 0 };
-      const { uid, resourceVersion } = scale.metadata;
-      // The Scale's identity is the object's: what the client saw must still be there.
-      if (uid) draft.metadata.uid = uid;
+function viewOf(ctx: RequestContext, kind: ScalableKind): ObjectView {
+  return {
+    expected: EXPECTED,
+    codec,
+    show(object) {
+      const scale = kind.scaleOf(object);
+      const managedFields = scaleManagedFields(object.metadata.managedFields, kind.mapping);
+      return codec.normalise({ ...scale, metadata: { ...scale.metadata, ...(managedFields ? { managedFields } : {}) } } as KubeObject) as KubeObject;
+    },
+    merge(shown, old) {
+      const scale = shown as unknown as autoscalingV1.Scale;
+      validate(ctx, scale, old);
+      const draft = editable(old);
+      kind.setReplicas(draft, scale.spec?.replicas ?? 0);
+      // The Scale's version is the object's: what the client saw must still be there.
+      const { resourceVersion, managedFields: owners } = scale.metadata;
       if (resourceVersion) draft.metadata.resourceVersion = resourceVersion;
       else delete draft.metadata.resourceVersion;
-      return draft as unknown as Draft<KubeObject>;
+      const managedFields = parentManagedFields(old.metadata.managedFields, owners, kind.mapping);
+      if (managedFields) draft.metadata.managedFields = managedFields as Draft<typeof managedFields>;
+      else delete draft.metadata.managedFields;
+      return draft;
     },
-  });
-  return { kind: 'object', code: 200, object: scaleOf(result.object) };
+  };
 }
-function validate(scale: autoscalingV1.Scale, name: string): void {
-  if ((scale.metadata.name ?? '') !== name) throw badRequest(`the name of the object (${scale.metadata.name ?? ''}) does not match the name on the URL (${name})`);
-  const replicas = scale.spec.replicas ?? 0;
-  if (replicas < 0) throw invalid({ group: 'autoscaling', kind: 'Scale' }, name, [invalidValue(fieldPath('spec', 'replicas'), replicas, 'must be greater than or equal to 0')]);
+function validate(ctx: RequestContext, scale: autoscalingV1.Scale, old: KubeObject): void {
+  const { info } = ctx.served;
+  const replicas = scale.spec?.replicas ?? 0;
+  if (replicas < 0) throw invalid({ group: EXPECTED.group, kind: EXPECTED.kind }, ctx.name, [invalidValue(fieldPath('spec', 'replicas'), replicas, 'must be greater than or equal to 0')]);
+  const { uid } = scale.metadata;
+  if (uid && uid !== old.metadata.uid) {
+    throw conflict({ group: info.group, resource: `${info.plural}/scale` }, ctx.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`);
+  }
 }

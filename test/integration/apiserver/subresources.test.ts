@@ -107,6 +107,38 @@ test('scale reads and writes the replicas of a workload', async () => {
   assert.equal((await http.get('/apis/apps/v1/namespaces/default/deployments/w')).json<Deployment>().spec?.replicas, 0);
 });
 
+test('scale is applied by field ownership, which it shares with the workload', async () => {
+  const APPLY = { 'content-type': 'application/apply-patch+yaml' };
+  const path = '/apis/apps/v1/namespaces/default/deployments/w';
+  const scale = (replicas: number) => ({ apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name: 'w' }, spec: { replicas } });
+  await http.call('PATCH', `${path}/scale`, { body: { spec: { replicas: 1 } }, headers: MERGE });
+  const refused = await http.call('PATCH', `${path}/scale?fieldManager=hpa`, { body: scale(3), headers: APPLY });
+  assert.equal(refused.code, 409);
+  assert.match(refused.status.message ?? '', /^Apply failed with 1 conflict: conflict with "[^"]+" with subresource "scale" using autoscaling\/v1(?: at \S+)?: \.spec\.replicas$/);
+  assert.equal((await http.call('PATCH', `${path}/scale?fieldManager=hpa&force=true`, { body: scale(3), headers: APPLY })).json<Scale>().spec.replicas, 3);
+  const { metadata } = (await http.get(path)).json<Deployment>();
+  const owner = metadata.managedFields?.find((m) => m.manager === 'hpa');
+  assert.deepEqual([owner?.operation, owner?.apiVersion, owner?.subresource, owner?.fieldsV1], ['Apply', 'apps/v1', 'scale', { 'f:spec': { 'f:replicas': {} } }]);
+  assert.ok(metadata.managedFields?.every((m) => m === owner || !JSON.stringify(m.fieldsV1).includes('"f:replicas"')), 'nobody else owns the replicas now');
+  const other = await http.call('PATCH', `${path}/scale?fieldManager=other`, { body: { ...scale(3), apiVersion: 'v1' }, headers: APPLY });
+  assert.equal(other.status.message, 'Incorrect version specified in apply patch. Specified patch version: v1, expected: autoscaling/v1');
+});
+
+test('a field that comes twice in YAML is told or refused', async () => {
+  const twice = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: twice\ndata:\n  a: "1"\n  a: "2"\n';
+  const headers = { 'content-type': 'application/yaml' };
+  const path = '/api/v1/namespaces/default/configmaps';
+  const strict = await http.call('POST', `${path}?fieldValidation=Strict`, { body: twice, headers });
+  assert.equal(strict.code, 400);
+  assert.equal(strict.status.message, 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  line 7: key "a" already set in map');
+  const warned = await http.call('POST', path, { body: twice, headers });
+  assert.equal(warned.code, 201);
+  assert.match(String(warned.headers['warning']), /key \\"a\\" already set in map/);
+  const merged = await http.call('PATCH', `${path}/twice?fieldValidation=Strict`, { body: '{"data":{"b":"1","b":"2"}}', headers: MERGE });
+  assert.equal(merged.code, 422);
+  assert.match(merged.status.message ?? '', /strict decoding error: duplicate field "data.b"/);
+});
+
 test('eviction asks the disruption budget', async () => {
   await http.post(PODS, pod('guarded', ['a'], { nodeName: 'n1' }));
   await http.call('PATCH', `${PODS}/guarded/status`, { body: { status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] } }, headers: MERGE });

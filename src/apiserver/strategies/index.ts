@@ -9,6 +9,8 @@ import { mutatingwebhookconfigurations } from './admissionregistration/mutatingw
 import { validatingadmissionpolicies } from './admissionregistration/validatingadmissionpolicies.ts';
 import { validatingadmissionpolicybindings } from './admissionregistration/validatingadmissionpolicybindings.ts';
 import { validatingwebhookconfigurations } from './admissionregistration/validatingwebhookconfigurations.ts';
+import { customresourcedefinitions } from './apiextensions/customresourcedefinitions.ts';
+import { apiservices } from './apiregistration/apiservices.ts';
 import { controllerrevisions } from './apps/controllerrevisions.ts';
 import { daemonsets } from './apps/daemonsets.ts';
 import { deployments } from './apps/deployments.ts';
@@ -50,6 +52,10 @@ import { clusterrolebindings } from './rbac/clusterrolebindings.ts';
 import { clusterroles } from './rbac/clusterroles.ts';
 import { rolebindings } from './rbac/rolebindings.ts';
 import { roles } from './rbac/roles.ts';
+import { deviceclasses } from './resource/deviceclasses.ts';
+import { resourceclaims } from './resource/resourceclaims.ts';
+import { resourceclaimtemplates } from './resource/resourceclaimtemplates.ts';
+import { resourceslices } from './resource/resourceslices.ts';
 import { priorityclasses } from './scheduling/priorityclasses.ts';
 import { csidrivers } from './storage/csidrivers.ts';
 import { csinodes } from './storage/csinodes.ts';
@@ -63,6 +69,8 @@ const STRATEGIES: readonly Strategy[] = [
   resourcequotas, secrets, serviceaccounts, services,
   mutatingadmissionpolicies, mutatingadmissionpolicybindings, mutatingwebhookconfigurations, validatingadmissionpolicies, validatingadmissionpolicybindings,
   validatingwebhookconfigurations,
+  customresourcedefinitions,
+  apiservices,
   controllerrevisions, daemonsets, deployments, replicasets, statefulsets,
   horizontalpodautoscalers, horizontalpodautoscalersV1,
   cronjobs, jobs,
@@ -75,6 +83,7 @@ const STRATEGIES: readonly Strategy[] = [
   runtimeclasses,
   poddisruptionbudgets,
   clusterrolebindings, clusterroles, rolebindings, roles,
+  deviceclasses, resourceclaims, resourceclaimtemplates, resourceslices,
   priorityclasses,
   csidrivers, csinodes, csistoragecapacities, storageclasses, volumeattachments, volumeattributesclasses,
 ];

@@ -46,11 +46,14 @@ export function labelsText(labels: Readonly<Record<string, string>> | undefined)
   const parts = Object.keys(labels ?? {}).toSorted().map((k) => `${k}=${labels![k]}`);
   return parts.length === 0 ? NONE : parts.join(',');
 }
-/** A label selector on one line; `<none>` where it selects everything or is absent. */
+/** A label selector on one line; `<none>` where it selects everything or is absent, `<error>` where it is none. */
 export function selectorText(selector: LabelSelector | undefined): string {
   if (!selector) return NONE;
-  const shown = labelMatcherOf(selector).toString();
-  return shown === '' ? NONE : shown;
+  try {
+    return labelMatcherOf(selector).toString() || NONE;
+  } catch {
+    return '<error>';
+  }
 }
 /** Comma-separated, `<none>` when empty. */
 export function listText(items: readonly string[] | undefined): string {

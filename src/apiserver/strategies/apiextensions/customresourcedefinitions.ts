@@ -1,0 +1,156 @@
+import type { CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion } from '#api/gen/apiextensions-v1.ts';
+import type { Draft } from '#base/draft.ts';
+import { fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { isDNS1035Label, isDNS1123Subdomain } from '#machinery/names.ts';
+import { defineStrategy, emptyStatus } from '../define.ts';
+import { each, fromMessages, immutable, requiredOneOf } from '../field-checks.ts';
+import { CREATED_AT, NAME } from '../printing.ts';
+import { validateWebhookClient } from '../webhook-client.ts';
+import { validateNames } from './names.ts';
+import { isShared, validateSharedParts, validateVersion } from './versions.ts';
+
+const SPEC = fieldPath('spec');
+const STATUS = fieldPath('status');
+const HTTPS_PORT = 443;
+const REVIEW_VERSIONS = ['v1', 'v1beta1'];
+const APPROVAL = 'api-approved.kubernetes.io';
+const APPROVAL_REASON = `protected groups must have approval annotation "${APPROVAL}"`;
+const SEE = 'see https://github.com/kubernetes/enhancements/pull/1111';
+
+function validateGroup(group: string, path: FieldPath): FieldError[] {
+  if (group === '') return [required(path)];
+  const problems = isDNS1123Subdomain(group);
+  if (problems.length > 0) return [invalidValue(path, group, problems.join(','))];
+  return group.includes('.') ? [] : [invalidValue(path, group, 'should be a domain with at least one dot')];
+}
+function validateReviewVersions(versions: readonly string[], path: FieldPath): FieldError[] {
+  if (versions.length === 0) return [required(path)];
+  const errors = each(versions, path, (version, at, i) => (versions.indexOf(version) < i ? [invalidValue(at, version, 'duplicate version')] : fromMessages(at, version, isDNS1035Label(version))));
+  const known = versions.some((version) => REVIEW_VERSIONS.includes(version));
+  return known ? errors : [...errors, invalidValue(path, versions, `must include at least one of ${REVIEW_VERSIONS.join(', ')}`)];
+}
+function validateConversion(conversion: CustomResourceConversion | undefined, path: FieldPath): FieldError[] {
+  if (!conversion) return [];
+  const { strategy, webhook } = conversion;
+  const errors = requiredOneOf(strategy, ['None', 'Webhook'], path.child('strategy'));
+  const [client, versions] = [path.child('webhookClientConfig'), path.child('conversionReviewVersions')];
+  if (strategy === 'Webhook') {
+    errors.push(...(webhook?.clientConfig ? validateWebhookClient(webhook.clientConfig, client) : [required(client, 'required when strategy is set to Webhook')]));
+    return [...errors, ...validateReviewVersions(webhook?.conversionReviewVersions ?? [], versions)];
+  }
+  if (webhook?.clientConfig) errors.push(forbiddenField(client, 'should not be set when strategy is not set to Webhook'));
+  if (webhook?.conversionReviewVersions?.length) errors.push(forbiddenField(versions, 'should not be set when strategy is not set to Webhook'));
+  return errors;
+}
+/** Versions as upstream's message about all of them shows them. */
+function shownVersions(versions: readonly CustomResourceDefinitionVersion[]): unknown {
+  return versions.map((version) => ({ Name: version.name, Served: version.served, Storage: version.storage, Deprecated: version.deprecated ?? false, DeprecationWarning: version.deprecationWarning ?? null }));
+}
+function validateVersions(versions: readonly CustomResourceDefinitionVersion[], path: FieldPath): FieldError[] {
+  const errors = each(versions, path, ({ schema }, at) => (schema?.openAPIV3Schema ? [] : [required(at.child('schema', 'openAPIV3Schema'), 'schemas are required')]));
+  errors.push(
+    ...each(versions, path, (version, at) => {
+      const problems = isDNS1035Label(version.name ?? '');
+      const own = problems.length > 0 ? [invalidValue(at.child('name'), version.name ?? '', problems.join(','))] : [];
+      return [...own, ...validateVersion(version, (field) => isShared(versions, field), at)];
+    }),
+  );
+  if (new Set(versions.map(({ name }) => name)).size < versions.length) errors.push(invalidValue(path, shownVersions(versions), 'must contain unique version names'));
+  if (versions.filter(({ storage }) => storage).length !== 1) errors.push(invalidValue(path, shownVersions(versions), 'must have exactly one version marked as storage version'));
+  return errors;
+}
+function validateSpec(spec: CustomResourceDefinitionSpec): FieldError[] {
+  const names = spec.names ?? {};
+  const versions = spec.versions ?? [];
+  const at = SPEC.child('names');
+  const missing = (['plural', 'singular', 'kind', 'listKind'] as const).filter((field) => !names[field]).map((field) => required(at.child(field)));
+  return [
+    ...validateGroup(spec.group ?? '', SPEC.child('group')), ...requiredOneOf(spec.scope, ['Cluster', 'Namespaced'], SPEC.child('scope')), ...validateVersions(versions, SPEC.child('versions')),
+    ...missing, ...validateNames(names, at), ...validateSharedParts(versions, SPEC), ...validateConversion(spec.conversion, SPEC.child('conversion')),
+  ];
+}
+function validateStoredVersions({ spec, status }: CustomResourceDefinition): FieldError[] {
+  const stored = status?.storedVersions ?? [];
+  const path = STATUS.child('storedVersions');
+  if (stored.length === 0) return [invalidValue(path, stored, 'must have at least one stored version')];
+  const versions = spec.versions ?? [];
+  const errors = versions.filter(({ name, storage }) => storage && !stored.includes(name)).map(({ name }) => invalidValue(path, stored, `must have the storage version ${name}`));
+  const advice = (v: string) => `missing from spec.versions; ${v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${v} and removes ${v} from status.storedVersions`;
+  return [...errors, ...each(stored, path, (name, at) => (versions.some((version) => version.name === name) ? [] : [invalidValue(at, name, advice(name))]))];
+}
+type Approval = 'approved' | 'bypassed' | 'missing' | 'invalid';
+function approvalOf(definition: CustomResourceDefinition): Approval {
+  const text = definition.metadata.annotations?.[APPROVAL];
+  if (!text) return 'missing';
+  if (text.startsWith('unapproved')) return 'bypassed';
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/]+/i.test(text) ? 'approved' : 'invalid';
+}
+/** Groups of the Kubernetes project take an approval of its API reviewers. */
+function validateApproval(definition: CustomResourceDefinition, old?: CustomResourceDefinition): FieldError[] {
+  const group = definition.spec.group ?? '';
+  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(group)) return [];
+  const state = approvalOf(definition);
+  if (old && approvalOf(old) === state) return [];
+  const path = fieldPath('metadata', 'annotations').key(APPROVAL);
+  if (state === 'missing') return [required(path, `${APPROVAL_REASON}, ${SEE}`)];
+  return state === 'invalid' ? [invalidValue(path, definition.metadata.annotations![APPROVAL], `${APPROVAL_REASON} with either a URL or a reason starting with "unapproved", ${SEE}`)] : [];
+}
+function validateWhole(definition: CustomResourceDefinition, old?: CustomResourceDefinition): FieldError[] {
+  const { spec, status } = definition;
+  const path: FieldPath = SPEC.child('preserveUnknownFields');
+  const preserving = spec.preserveUnknownFields === true && old?.spec.preserveUnknownFields !== true;
+  return [
+    ...validateNames(status?.acceptedNames, STATUS.child('acceptedNames')), ...validateStoredVersions(definition), ...validateApproval(definition, old),
+    ...(preserving ? [invalidValue(path, true, 'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead')] : []),
+  ];
+}
+/** Once a version stores objects, it is on the list until somebody has migrated them. */
+function noteStorageVersion(definition: Draft<CustomResourceDefinition>): void {
+  const name = definition.spec?.versions?.find(({ storage }) => storage)?.name;
+  const stored = (definition.status!.storedVersions ??= []);
+  if (name !== undefined && !stored.includes(name)) stored.push(name);
+}
+const isEstablished = ({ status }: CustomResourceDefinition) => status?.conditions?.some(({ type, status: value }) => type === 'Established' && value === 'True') ?? false;
+
+export const customresourcedefinitions = defineStrategy<CustomResourceDefinition>('apiextensions.k8s.io', 'v1', 'customresourcedefinitions', {
+  default({ spec }) {
+    if (!spec) return;
+    spec.conversion ??= { strategy: 'None' };
+    const service = spec.conversion.webhook?.clientConfig?.service;
+    if (service) service.port ??= HTTPS_PORT;
+    if (!spec.names) return;
+    spec.names.singular ||= (spec.names.kind ?? '').toLowerCase();
+    if (spec.names.kind) spec.names.listKind ||= `${spec.names.kind}List`;
+  },
+  prepareForCreate(definition) {
+    definition.status = emptyStatus('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition');
+    definition.metadata.generation = 1;
+    noteStorageVersion(definition);
+  },
+  prepareForUpdate(definition, old, ctx) {
+    if (ctx.subresource !== '') return;
+    definition.status ??= structuredClone(old.status ?? {}) as NonNullable<Draft<CustomResourceDefinition>['status']>;
+    noteStorageVersion(definition);
+  },
+  validate(definition) {
+    const { metadata, spec } = definition;
+    const name = metadata.name ?? '';
+    const misnamed = name !== `${spec?.names?.plural ?? ''}.${spec?.group ?? ''}`;
+    const errors = misnamed ? [invalidValue(fieldPath('metadata', 'name'), name, 'must be spec.names.plural+"."+spec.group')] : [];
+    return [...errors, ...validateSpec(spec), ...validateWhole(definition)];
+  },
+  validateUpdate(definition, old) {
+    const [spec, before] = [definition.spec, old.spec];
+    const errors = validateSpec(spec);
+    if (isEstablished(old)) {
+      errors.push(...immutable(spec.scope, before.scope, SPEC.child('scope')), ...immutable(spec.names?.kind, before.names?.kind, SPEC.child('names', 'kind')));
+    }
+    errors.push(...immutable(spec.group, before.group, SPEC.child('group')), ...immutable(spec.names?.plural, before.names?.plural, SPEC.child('names', 'plural')));
+    return [...errors, ...validateWhole(definition, old)];
+  },
+  validateStatusUpdate: ({ status }) => validateNames(status?.acceptedNames, STATUS.child('acceptedNames')),
+  generationFields: ['spec'],
+  allowUnconditionalUpdate: false,
+  columns: [NAME, CREATED_AT],
+  row: ({ metadata }) => [metadata.name ?? '', metadata.creationTimestamp ?? null],
+});

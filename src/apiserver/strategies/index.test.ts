@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
+import { structByKind, type StructType } from '#api/schema.ts';
+import { normalise } from '#machinery/decode.ts';
+import { hasOwnStrategy, strategyFor } from './index.ts';
+import { rowOf, tryCreate, tryUpdate } from './trial.ts';
+
+/** Kinds that clients create and the server keeps: reviews, bindings and the component statuses are neither. */
+const stored = RESOURCES.filter(({ verbs }) => verbs.includes('create') && verbs.includes('list'));
+const nameOf = ({ group, version, plural }: ResourceInfo) => `${plural}.${version}.${group || 'core'}`;
+
+function testsIn(folder: string): string {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.name.endsWith('.test.ts'));
+  return entries.map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8')).join('\n');
+}
+
+test('every stored kind has a strategy of its own, with validation and columns', () => {
+  assert.ok(stored.length > 55, String(stored.length));
+  assert.deepEqual(stored.filter((info) => !hasOwnStrategy(info)).map(nameOf), []);
+  // What RBAC and data kinds accept is checked, too: none is without.
+  assert.deepEqual(stored.filter((info) => strategyFor(info).validate === undefined).map(nameOf), []);
+  for (const info of stored) {
+    const { columns, resource } = strategyFor(info);
+    assert.equal(resource, info);
+    assert.deepEqual([columns[0]!.name === 'Name' || columns.some(({ format }) => format === 'name'), new Set(columns.map(({ name }) => name)).size], [true, columns.length], nameOf(info));
+  }
+});
+test('every stored kind has a test of its own, named after it', () => {
+  const tests = testsIn(import.meta.dirname);
+  assert.deepEqual(stored.filter(({ plural }) => !tests.includes(`test('${plural} `)).map(nameOf), []);
+});
+/** An object with every struct that the type has, each list with one item, and no value anywhere. */
+function hollow(type: StructType, depth: number): Record<string, unknown> {
+  const fields = [...type.fields.values()].filter(({ name }) => !['metadata', 'kind', 'apiVersion'].includes(name));
+  return Object.fromEntries(fields.flatMap(({ name, type: ref }): [string, unknown][] => {
+    const item = ref.kind === 'list' ? ref.item : ref;
+    if (item.kind !== 'struct' || depth === 0) return [];
+    const value = hollow(item.type, depth - 1);
+    return [[name, ref.kind === 'list' ? [value] : value]];
+  }));
+}
+test('objects without values get through every strategy', () => {
+  for (const info of stored) {
+    const type = structByKind(info.group, info.version, info.kind)!;
+    const strategy = strategyFor(info);
+    for (const depth of [0, 1, 2, 3, 4, 5, 6]) {
+      const input = normalise(type, { metadata: { name: 'a', uid: 'u' }, ...hollow(type, depth) });
+      const where = `${nameOf(info)} at depth ${depth}`;
+      assert.doesNotThrow(() => {
+        const { object } = tryCreate(strategy, input);
+        rowOf(strategy, object);
+        for (const subresource of ['', 'status']) tryUpdate(strategy, input, (next) => Object.assign(next, normalise(type, { ...next, ...hollow(type, depth + 1) })), subresource);
+        for (const select of Object.values(strategy.selectableFields ?? {})) assert.equal(typeof select(object), 'string', where);
+      }, where);
+    }
+  }
+});
+test('other kinds get the two columns that all have', () => {
+  const statuses = RESOURCES.find(({ plural }) => plural === 'componentstatuses')!;
+  assert.deepEqual(strategyFor(statuses).columns.map(({ name }) => name), ['Name', 'Created At']);
+});

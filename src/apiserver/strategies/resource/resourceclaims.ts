@@ -1,0 +1,29 @@
+import type { ResourceClaim } from '#api/gen/resource-v1.ts';
+import { fieldPath } from '#machinery/field-errors.ts';
+import { defineStrategy, emptyStatus } from '../define.ts';
+import { immutable } from '../field-checks.ts';
+import { AGE, age, NAME, text } from '../printing.ts';
+import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
+import { validateClaimStatus } from './claim-status.ts';
+
+const SPEC = fieldPath('spec');
+
+/** `pending`, `allocated,reserved`, `deleted,allocated`, … */
+function stateText({ metadata, status }: ResourceClaim): string {
+  const states = metadata.deletionTimestamp ? ['deleted'] : [];
+  if (status?.allocation) states.push('allocated', ...(status.reservedFor?.length ? ['reserved'] : []));
+  else if (!metadata.deletionTimestamp) states.push('pending');
+  return states.join(',');
+}
+
+export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', 'v1', 'resourceclaims', {
+  default: ({ spec }) => defaultDeviceClaim(spec?.devices),
+  prepareForCreate(claim) {
+    claim.status = emptyStatus('resource.k8s.io', 'v1', 'ResourceClaim');
+  },
+  validate: ({ spec }) => validateDeviceClaim(spec?.devices, SPEC.child('devices')),
+  validateUpdate: (claim, old) => immutable(claim.spec, old.spec, SPEC),
+  validateStatusUpdate: (claim, old) => validateClaimStatus(claim, old, fieldPath('status')),
+  columns: [NAME, text('State'), AGE],
+  row: (claim, now) => [claim.metadata.name ?? '', stateText(claim), age(claim.metadata, now)],
+});

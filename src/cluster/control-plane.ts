@@ -5,6 +5,7 @@ import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { splitApiVersion } from '#api/object.ts';
 import { resourceOf } from '#api/resources.ts';
 import { createAdmission } from '#apiserver/admission/admission.ts';
+import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
@@ -91,6 +92,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       admission = createAdmission({
         reader, loopback, authorizer, clock, resources, random: Math.random, uid: randomUUID,
         webhooks: new WebhookClient({ resolver: serviceResolver(reader), clock }),
+        compiler: celCompiler(),
         resolve: (apiVersion, kind) => {
           const { group, version } = splitApiVersion(apiVersion);
           return resources.all().find((r) => r.info.group === group && r.info.version === version && r.info.kind === kind)?.info;

@@ -87,10 +87,8 @@ export class Scheduler implements Component {
 
   /** Ready when it knows the cluster's state; Pods that wait are scheduled from then on. */
   async start(signal: AbortSignal): Promise<void> {
-    const all = Object.values(this.#informers);
-    const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
     this.#removeHandlers = addEventHandlers(this.#informers, { cache: this.cache, queue: this.queue, nominator: this.#nominator, schedulerName: this.#o.schedulerName });
-    await Promise.race([Promise.all(all.map((i) => i.synced)), aborted]);
+    await orAbort(Promise.all(Object.values(this.#informers).map((i) => i.synced)), signal);
     this.#running = true;
     this.#wake();
   }
@@ -155,6 +153,7 @@ export class Scheduler implements Component {
     try {
       if (this.#framework.needsPreBind(state, assumed, nodeName)) {
         const status = await this.#framework.preBind(state, assumed, nodeName, signal);
+        if (signal.aborted) return;
         if (status) return this.#bindingFailed(queued, state, assumed, nodeName, status);
       }
       // A condition that is still being written must not overwrite the one that the binding sets.
@@ -212,6 +211,19 @@ export class Scheduler implements Component {
       if (!this.#abort.signal.aborted) log.error({ err }, 'background work failed');
     }).finally(() => this.#background.delete(done));
     this.#background.add(done);
+  }
+}
+
+/** Settles as `work` does; rejects with the signal's reason when it aborts first. */
+async function orAbort(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -6,9 +6,7 @@ export type EventResource =
   | 'AssignedPod'
   /** The waiting Pod itself. */
   | 'TargetPod'
-  | 'Node' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'CSINode' | 'CSIDriver' | 'CSIStorageCapacity' | 'VolumeAttachment' | 'Namespace'
-  /** Anything: the time in the pool of unschedulable Pods is over. */
-  | '*';
+  | 'Node' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'CSINode' | 'CSIDriver' | 'CSIStorageCapacity' | 'VolumeAttachment' | 'Namespace';
 export type EventAction =
   | 'Add' | 'Delete' | 'Update'
   | 'UpdateLabel' | 'UpdateAllocatable' | 'UpdateTaint' | 'UpdateCondition' | 'UpdateAnnotation'

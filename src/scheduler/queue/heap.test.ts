@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { array, assert as assertProperty, boolean, constantFrom, nat, property, record } from 'fast-check';
 import { Heap } from './heap.ts';
 
 interface Item {
@@ -10,8 +10,8 @@ interface Item {
 const heap = () => new Heap<Item>((i) => i.key, (a, b) => a.rank < b.rank);
 
 test('Heap gives its items in order, after any sets and deletions', () => {
-  const operation = fc.record({ key: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), rank: fc.nat(20), remove: fc.boolean() });
-  fc.assert(fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+  const operation = record({ key: constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), rank: nat(20), remove: boolean() });
+  assertProperty(property(array(operation, { maxLength: 40 }), (operations) => {
     const h = heap();
     const model = new Map<string, number>();
     for (const { key, rank, remove } of operations) {

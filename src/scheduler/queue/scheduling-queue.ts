@@ -192,7 +192,7 @@ export class SchedulingQueue {
   }
   #pluginMayHelp(plugin: string, pod: Pod, event: ClusterEvent, old: KubeObject | undefined, obj: KubeObject | undefined): boolean {
     const interests = this.#o.interests.get(plugin);
-    if (!interests || event.resource === '*') return true;
+    if (!interests) return true;
     for (const interest of interests) {
       if (interest.resource !== event.resource || !interest.actions.some((a) => event.actions.includes(a))) continue;
       if (!interest.hint || interest.hint(pod, old, obj) === 'Queue') return true;

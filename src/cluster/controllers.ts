@@ -5,6 +5,8 @@ import type { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
 import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
+import { newDeploymentController } from '#controllers/deployment/deployment.ts';
+import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
@@ -34,12 +36,14 @@ const CONTROLLERS: readonly Row[] = [
   ['service-account-controller', (c) => newServiceAccountController(c)],
   ['root-ca-cert-publisher', (c, o) => newRootCaPublisher(c, o.rootCa)],
   ['namespace-controller', (c) => newNamespaceController(c)],
+  ['endpointslice-controller', (c) => newEndpointSliceController(c)],
   ['generic-garbage-collector', (c) => newGarbageCollector(c)],
   ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
   ['node-controller', (c, o) => newNodeIpamController(c, o)],
   ['node-controller', (c) => newNodeLifecycleController(c)],
   ['node-controller', (c) => newTaintEvictionController(c)],
   ['clusterrole-aggregation-controller', (c) => newClusterRoleAggregationController(c)],
+  ['deployment-controller', (c) => newDeploymentController(c)],
   ['replicaset-controller', (c) => newReplicaSetController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];

@@ -13,11 +13,12 @@ import type { WorkQueue } from '#client/work-queue.ts';
 import { labelMatcherOf, type LabelMatcher } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
+import { byController } from '../workload/by-controller.ts';
 import { claimObjects, controllerOf, isControlledBy } from '../workload/controller-ref.ts';
 import { semanticEqual } from '../workload/equality.ts';
 import { Expectations } from '../workload/expectations.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';
-import { claimablePods, isPodActive, isPodTerminating, nextAvailability, podsByController } from '../workload/pods.ts';
+import { isPodActive, isPodTerminating, nextAvailability } from '../workload/pods.ts';
 import { slowStart } from '../workload/slow-start.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { podsToDelete } from './deletion-rank.ts';
@@ -48,7 +49,7 @@ export function newReplicaController<T extends ReplicaOwner>(context: Controller
   const log = logger(options.name);
   const owners = informers.informer(kind);
   const pods = informers.informer(PODS);
-  const byController = podsByController(pods);
+  const podsBy = byController(pods);
   const recorder = recorderOf(context, options.eventSource);
   const podControl = new PodControl(client, recorder, kind);
   /** By UID of the owner. */
@@ -132,7 +133,7 @@ export function newReplicaController<T extends ReplicaOwner>(context: Controller
   function relatedPods(owner: T): Pod[] {
     const controller = controllerOf(owner);
     const family = controller ? owners.list(namespaceOf(owner)).filter((o) => controllerOf(o)?.uid === controller.uid) : [owner];
-    return family.flatMap((o) => byController.owned(uidOf(o))).filter(isPodActive);
+    return family.flatMap((o) => podsBy.owned(uidOf(o))).filter(isPodActive);
   }
 
   /** Writes the status where it differs; once more over the live object when the cached one is stale. Resolves with the object as it is then. */
@@ -152,7 +153,7 @@ export function newReplicaController<T extends ReplicaOwner>(context: Controller
 
   async function sync(owner: T, selector: LabelMatcher, signal: AbortSignal): Promise<ReconcileResult> {
     const waitMs = expectations.waitMs(uidOf(owner));
-    const candidates = claimablePods(byController, owner);
+    const candidates = podsBy.claimable(owner);
     const claim = { owner, ownerKind: kind, kind: 'Pod', client: client.of(PODS), signal, matches: (p: Pod) => selector.matches(p.metadata.labels), liveOwner: () => client.of(kind).get(namespaceOf(owner), nameOf(owner), signal) };
     const active = await claimObjects(candidates.filter(isPodActive), claim);
     const terminating = candidates.filter((p) => isPodTerminating(p) && isControlledBy(p, owner) && claim.matches(p));

@@ -1,8 +1,5 @@
 /** What controllers ask of a Pod's state. Source: concepts/workloads/pods/pod-lifecycle. */
 import type { Pod } from '#api/gen/core-v1.ts';
-import { controllerOf } from './controller-ref.ts';
-import type { Informer } from '#client/informer.ts';
-import { uidOf } from '#api/object.ts';
 
 export function isPodTerminal(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
@@ -37,26 +34,4 @@ export function nextAvailability(pods: readonly Pod[], minReadySeconds: number, 
   if (minReadySeconds === 0) return undefined;
   const waits = pods.filter(isPodReady).map((p) => untilAvailable(p, minReadySeconds, now)).filter((ms) => ms > 0 && ms < Infinity);
   return waits.length ? Math.min(...waits) : undefined;
-}
-
-const BY_CONTROLLER = 'controllerUid';
-const indexed = new WeakSet<Informer<Pod>>();
-const orphanKey = (namespace: string): string => `orphans/${namespace}`;
-
-/** Pods that the controller with this UID owns, and those in the namespace that nobody controls. */
-export interface PodsByController {
-  owned(uid: string): Pod[];
-  orphans(namespace: string): Pod[];
-}
-/** The index of a shared informer, made at the first call. */
-export function podsByController(pods: Informer<Pod>): PodsByController {
-  if (!indexed.has(pods)) {
-    indexed.add(pods);
-    pods.addIndex(BY_CONTROLLER, (pod) => [controllerOf(pod)?.uid ?? orphanKey(pod.metadata.namespace ?? '')]);
-  }
-  return { owned: (uid) => pods.byIndex(BY_CONTROLLER, uid), orphans: (namespace) => pods.byIndex(BY_CONTROLLER, orphanKey(namespace)) };
-}
-/** What a controller may claim: its own Pods and the namespace's orphans. */
-export function claimablePods(index: PodsByController, owner: { readonly metadata: { readonly uid?: string | undefined; readonly namespace?: string | undefined } }): Pod[] {
-  return [...index.owned(uidOf(owner)), ...index.orphans(owner.metadata.namespace ?? '')];
 }

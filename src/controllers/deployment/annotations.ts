@@ -1,0 +1,53 @@
+/** What a Deployment and its ReplicaSets tell each other in annotations: revisions, and the sizes that proportional scaling needs. */
+import type { Deployment, ReplicaSet } from '#api/gen/apps-v1.ts';
+
+export const REVISION = 'deployment.kubernetes.io/revision';
+export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history';
+export const DESIRED_REPLICAS = 'deployment.kubernetes.io/desired-replicas';
+export const MAX_REPLICAS = 'deployment.kubernetes.io/max-replicas';
+
+/** A set's own; all others come from its Deployment. */
+const NOT_COPIED: ReadonlySet<string> = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration', REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS, 'deprecated.deployment.rollback.to',
+]);
+const MAX_HISTORY_CHARS = 2000;
+
+type Annotations = Readonly<Record<string, string>>;
+
+/** The set's revision; 0 for none. */
+export function revisionOf(rs: ReplicaSet): number {
+  return numberOf(rs.metadata.annotations?.[REVISION]) ?? 0;
+}
+/** The Deployment's size when the set was last scaled. */
+export function desiredReplicasOf(rs: ReplicaSet): number | undefined {
+  return numberOf(rs.metadata.annotations?.[DESIRED_REPLICAS]);
+}
+/** The most Pods the Deployment might have when the set was last scaled. */
+export function maxReplicasOf(rs: ReplicaSet): number | undefined {
+  return numberOf(rs.metadata.annotations?.[MAX_REPLICAS]);
+}
+function numberOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^[-+]?\d+$/.test(text) ? Number(text) : undefined;
+}
+export function sizeAnnotations(desired: number, max: number): Annotations {
+  return { [DESIRED_REPLICAS]: String(desired), [MAX_REPLICAS]: String(max) };
+}
+
+/** The annotations that the newest set must have: the Deployment's, and the revision. A set that is taken up again keeps its former revisions. */
+export function newSetAnnotations(deployment: Deployment, before: Annotations, revision: number): Annotations {
+  const copied = Object.fromEntries(Object.entries(deployment.metadata.annotations ?? {}).filter(([k]) => !NOT_COPIED.has(k)));
+  const known = before[REVISION];
+  const oldRevision = known === undefined ? 0 : numberOf(known);
+  const out = { ...before, ...copied };
+  // A revision that is no number is left alone: whoever wrote it meant something.
+  if (oldRevision === undefined || oldRevision >= revision) return out;
+  const history = known === undefined ? before[REVISION_HISTORY] : extendHistory(before[REVISION_HISTORY] ?? '', known);
+  return { ...out, [REVISION]: String(revision), ...(history === undefined ? {} : { [REVISION_HISTORY]: history }) };
+}
+/** Drops the oldest revisions where the list would grow beyond its bound. */
+function extendHistory(history: string, revision: string): string {
+  if (history === '') return revision;
+  const kept = history.split(',');
+  while (kept.length && [...kept, revision].join(',').length > MAX_HISTORY_CHARS) kept.shift();
+  return [...kept, revision].join(',');
+}

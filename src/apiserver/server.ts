@@ -33,6 +33,7 @@ import { CacheReader } from './registry/cache-reader.ts';
 import { EventExpiry } from './registry/event-expiry.ts';
 import type { ObjectStorage } from './registry/object-cache.ts';
 import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
+import { ServiceNetwork, type ServiceNetworkOptions } from './services/service-network.ts';
 import type { ComponentHealth } from './subresources/component-statuses.ts';
 import type { NodeProxy } from './subresources/node-proxy.ts';
 
@@ -86,6 +87,8 @@ export interface ApiServerOptions {
   readonly watchCacheCapacity?: number | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly bodyTimeoutMs?: number | undefined;
+  /** Addresses and node ports of Services. */
+  readonly serviceNetwork?: ServiceNetworkOptions | undefined;
   /** How long an event is kept after its last write. Default one hour. */
   readonly eventTtlMs?: number | undefined;
   readonly minRequestTimeoutSeconds?: number | undefined;
@@ -130,6 +133,7 @@ export class ApiServer implements Component {
   readonly #options: ApiServerOptions;
   readonly #caches = new Map<string, WatchCache>();
   readonly #reader: CacheReader;
+  readonly #loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -169,9 +173,12 @@ export class ApiServer implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#caches.values()].map((cache) => cache.start(signal)));
-    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix)));
+    const { clock, random = Math.random, serviceNetwork = {} } = this.#options;
+    const services = new ServiceNetwork(serviceNetwork, { reader: this.reader, loopback: this.#loopback, clock, random });
+    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix), { services: services.claims }));
     this.#running = this.#assemble();
     this.#running.eventExpiry.start();
+    await services.start(signal);
     await this.#running.http?.start();
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
   }
@@ -204,8 +211,7 @@ export class ApiServer implements Component {
 
   #assemble(): Running {
     const o = this.#options;
-    const loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
-    const parts: ServerParts = { reader: this.reader, loopback, resources: this.resources, clock: o.clock };
+    const parts: ServerParts = { reader: this.reader, loopback: this.#loopback, resources: this.resources, clock: o.clock };
     const security = o.security(parts);
     const chain = admissionChain(o.admission({ ...parts, ...security }));
     const services = this.#services(security, chain);

@@ -67,7 +67,9 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key });
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}` });
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+          serviceNetwork: { cidrs: [config.serviceCIDR] },
+        });
         return a.server;
       },
     },

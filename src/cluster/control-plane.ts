@@ -27,6 +27,7 @@ export interface ControlPlaneOptions {
   /** Where Pods reach the API server: `10.0.0.5:6443`. */
   readonly serverAddress?: string | undefined;
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
+  readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
 }
 
@@ -103,6 +104,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     },
     openapi: () => builtinOpenApi(),
     nodeProxy: options.nodeProxy,
+    serviceNetwork: options.serviceNetwork,
     serverAddress: options.serverAddress,
     healthChecks: options.healthChecks,
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),

@@ -16,7 +16,7 @@ import type { Client } from '#client/client.ts';
 import { Informer } from '#client/informer.ts';
 import { PODS } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
-import { applyNft } from './nft.ts';
+import { applyNft } from '#base/nft.ts';
 
 const log = logger('network');
 

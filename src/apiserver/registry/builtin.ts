@@ -9,6 +9,7 @@ import { subresourceHandlers, virtualHandler } from '../subresources/handlers.ts
 import { apiServiceType } from './apiservice-type.ts';
 import { convertingCodec, type Conversion } from './converting-codec.ts';
 import { hpaV1FromV2, hpaV2FromV1 } from './hpa-conversion.ts';
+import type { Claims } from './claims.ts';
 import type { ObjectStorage } from './object-cache.ts';
 import type { ResourceCodec, ServedResource } from './resource-registry.ts';
 import { structCodec } from './struct-codec.ts';
@@ -43,8 +44,8 @@ export function storedPrefixes(): readonly string[] {
   return [...new Set(RESOURCES.filter(isStored).map(resourcePrefix))];
 }
 
-/** `storageOf` gives the cache of a prefix. */
-export function builtinResources(storageOf: (prefix: string) => ObjectStorage): readonly ServedResource[] {
+/** `storageOf` gives the cache of a prefix, `claims` those of a kind of the core group, by its plural. */
+export function builtinResources(storageOf: (prefix: string) => ObjectStorage, claims: Readonly<Record<string, Claims>> = {}): readonly ServedResource[] {
   return RESOURCES.map((info) => ({
     info,
     strategy: strategyFor(info),
@@ -52,5 +53,6 @@ export function builtinResources(storageOf: (prefix: string) => ObjectStorage): 
     storage: isStored(info) ? storageOf(resourcePrefix(info)) : undefined,
     subresources: subresourceHandlers(info),
     virtual: virtualHandler(info),
+    claims: info.group === '' ? claims[info.plural] : undefined,
   }));
 }

@@ -11,6 +11,7 @@ import { unclassified } from '../generic-errors.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
+import { withClaim } from './claims.ts';
 import { trackFields } from './managed-fields.ts';
 import { dedupOwnerReferences, fillSystemFields, settleNamespace } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
@@ -58,7 +59,6 @@ function nameNotGenerated(ctx: RequestContext, draft: Draft<KubeObject>): Status
 async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: CreateArgs): Promise<ObjectResult> {
   const { served, services } = ctx;
   const { options } = args;
-  const storage = served.storage!;
   prepareIdentity(ctx, draft);
   served.strategy.default?.(draft);
   dedupOwnerReferences(draft, ctx, false);
@@ -72,10 +72,19 @@ async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: C
     dedupOwnerReferences(draft, ctx, true);
   }
   prepareForCreate(ctx, draft);
-  if (attributes) {
-    const validated = services.admission.validate(attributes, ctx.signal);
-    if (isPromise(validated)) await validated;
-  }
+  return withClaim(served.claims, draft, undefined, options.dryRun, async () => {
+    validateNew(ctx, draft);
+    if (attributes) {
+      const validated = services.admission.validate(attributes, ctx.signal);
+      if (isPromise(validated)) await validated;
+    }
+    return writeNew(ctx, draft, options);
+  });
+}
+
+async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: WriteOptions): Promise<ObjectResult> {
+  const { served } = ctx;
+  const storage = served.storage!;
   const key = objectKey(served.info, ctx.namespace, draft.metadata.name!);
   if (draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw unclassified('resourceVersion should not be set on objects to be created');
   delete draft.metadata.resourceVersion;
@@ -104,6 +113,11 @@ function prepareForCreate(ctx: RequestContext, draft: Draft<KubeObject>): void {
   if (strategy.generationFields?.length) draft.metadata.generation = 1;
   dropStatusOnCreate(draft, info);
   strategy.prepareForCreate?.(draft, strategyContext);
+}
+
+function validateNew(ctx: RequestContext, draft: Draft<KubeObject>): void {
+  const { info, strategy } = ctx.served;
+  const strategyContext = ctx.strategyContext('');
   const errors = [
     ...validateObjectMeta(draft.metadata, info.namespaced, strategy.validateName ?? undefined),
     ...(strategy.validate?.(draft, strategyContext) ?? []),

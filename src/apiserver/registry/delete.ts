@@ -59,7 +59,9 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
   if (plan.kind === 'pending') return resultOf(ctx, stored, 200);
   if (plan.kind === 'now') {
     if (args.options.dryRun) return deleted(ctx, old);
-    return deleted(ctx, ctx.served.codec.fromStorage(await storage.delete(key, stored.revision)).object);
+    const gone = ctx.served.codec.fromStorage(await storage.delete(key, stored.revision)).object;
+    await ctx.served.claims?.release(gone);
+    return deleted(ctx, gone);
   }
   const code = args.options.orphanDependents === false ? 202 : 200;
   if (args.options.dryRun) return { kind: 'object', code, object: plan.next };

@@ -11,6 +11,7 @@ import type { FieldManagement } from '#machinery/apply/update.ts';
 import type { MaybePromise } from '../interfaces.ts';
 import type { RequestContext } from '../context.ts';
 import type { ApiRequest, ApiResult } from '../request.ts';
+import type { Claims } from './claims.ts';
 import type { CacheEntry, ObjectStorage } from './object-cache.ts';
 import type { Strategy } from './strategy.ts';
 
@@ -46,6 +47,8 @@ export interface ServedResource {
   readonly storage: ObjectStorage | undefined;
   readonly subresources: ReadonlyMap<string, SubresourceHandler>;
   readonly virtual?: SubresourceHandler | undefined;
+  /** What objects of the kind hold alone in the cluster. */
+  readonly claims?: Claims | undefined;
 }
 
 /** A group and version that another server answers (APIService). */

@@ -12,6 +12,7 @@ import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
 import { createObject } from './create.ts';
+import { withClaim } from './claims.ts';
 import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
 import { dedupOwnerReferences, keepSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
@@ -102,12 +103,17 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
   if (view) settle(ctx, args.name, draft, old);
   dedupOwnerReferences(draft, ctx, admits);
   prepareForUpdate(ctx, args, draft, old);
-  args.check?.(draft, old);
-  if (attributes) {
-    const validated = services.admission.validate(view ? attributesOf(editable(view.show(draft))) : attributes, ctx.signal);
-    if (isPromise(validated)) await validated;
-  }
-  return commit(ctx, args, { key, stored, draft, old });
+  // A write to a subresource claims nothing.
+  const claims = subresource === '' ? served.claims : undefined;
+  return withClaim(claims, draft, old, options.dryRun, async () => {
+    validateUpdate(ctx, args, draft, old);
+    args.check?.(draft, old);
+    if (attributes) {
+      const validated = services.admission.validate(view ? attributesOf(editable(view.show(draft))) : attributes, ctx.signal);
+      if (isPromise(validated)) await validated;
+    }
+    return commit(ctx, args, { key, stored, draft, old });
+  });
 }
 function settle(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject): void {
   settleVersion(ctx, name, draft, old);
@@ -132,16 +138,24 @@ function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObjec
   meta.resourceVersion = old.metadata.resourceVersion;
 }
 
+/** A scale is a write to the main resource in another dress. */
+const writtenPart = (args: UpdateArgs): string => (args.subresource === 'scale' ? '' : args.subresource);
+
 function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
   const { info, strategy } = ctx.served;
-  // A scale is a write to the main resource in another dress.
-  const subresource = args.subresource === 'scale' ? '' : args.subresource;
+  const subresource = writtenPart(args);
   const strategyContext = ctx.strategyContext(subresource);
   if (info.namespaced) draft.metadata.namespace ||= old.metadata.namespace;
   keepSystemFields(draft, old);
   keepForeignFields(draft, old, info, subresource);
   strategy.prepareForUpdate?.(draft, old, strategyContext);
   countGeneration(draft, old, strategy.generationFields ?? []);
+}
+
+function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
+  const { info, strategy } = ctx.served;
+  const subresource = writtenPart(args);
+  const strategyContext = ctx.strategyContext(subresource);
   const validate = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate) : strategy.validateUpdate;
   const errors = [...validateObjectMetaUpdate(draft.metadata, old.metadata), ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
   if (errors.length) throw invalid({ group: info.group, kind: info.kind }, args.name, errors);
@@ -167,6 +181,7 @@ async function commit(ctx: RequestContext, args: UpdateArgs, c: Commit): Promise
   if (lastFinalizerGone(ctx, draft, c.old)) {
     if (args.options.dryRun) return { kind: 'object', code: 200, object: draft };
     await storage.delete(c.key, stored.revision);
+    await ctx.served.claims?.release(c.old);
     return { kind: 'object', code: 200, object: draft };
   }
   if (sameButTimes(draft, c.old)) return resultOf(ctx, stored, 200);

@@ -36,7 +36,10 @@ export function addEventHandlers(informers: SchedulerInformers, targets: EventTa
         const change = nodeChange(old, node);
         if (change) queue.move(change, old, node);
       },
-      onDelete: (node) => cache.removeNode(nameOf(node)),
+      onDelete(node) {
+        cache.removeNode(nameOf(node));
+        queue.move({ resource: 'Node', actions: ['Delete'] }, node);
+      },
     }),
     informers.pods.addHandler({ onAdd: (pod) => pods.add(pod), onUpdate: (old, pod) => pods.update(old, pod), onDelete: (pod) => pods.delete(pod) }),
     moveOn(informers.persistentVolumes, 'PersistentVolume', queue),

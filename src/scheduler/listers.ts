@@ -1,10 +1,12 @@
 /** The informers of the scheduler. */
 import type { CSIStorageCapacity } from '#api/gen/storage-v1.ts';
 import { namespaceOf, type KubeObject } from '#api/object.ts';
-import type { Informer, InformerFactory } from '#client/informer.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Client } from '#client/client.ts';
+import { Informer } from '#client/informer.ts';
 import {
   CSI_DRIVERS, CSI_NODES, kind, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
-  SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS,
+  SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS, type KindRef,
 } from '#client/kinds.ts';
 import type { Lister, Listers } from './framework/handle.ts';
 
@@ -13,24 +15,25 @@ const CSI_STORAGE_CAPACITIES = kind<CSIStorageCapacity>('storage.k8s.io', 'v1', 
 type InformerOf<L> = L extends { list(namespace?: string): (infer T extends KubeObject)[] } ? Informer<T> : never;
 export type SchedulerInformers = { readonly [K in keyof Listers]: InformerOf<Listers[K]> };
 
-/** Informers of everything that plugins look at, started. */
-export function newInformers(factory: InformerFactory): SchedulerInformers {
+/** Informers of everything that plugins look at, not started yet. */
+export function newInformers(client: Client, clock: Clock): SchedulerInformers {
+  const of = <T extends KubeObject>(ref: KindRef<T>) => new Informer<T>(client, ref, clock);
   return {
-    pods: factory.informer(PODS),
-    nodes: factory.informer(NODES),
-    namespaces: factory.informer(NAMESPACES),
-    services: factory.informer(SERVICES),
-    replicationControllers: factory.informer(REPLICATION_CONTROLLERS),
-    replicaSets: factory.informer(REPLICA_SETS),
-    statefulSets: factory.informer(STATEFUL_SETS),
-    podDisruptionBudgets: factory.informer(POD_DISRUPTION_BUDGETS),
-    persistentVolumes: factory.informer(PERSISTENT_VOLUMES),
-    persistentVolumeClaims: factory.informer(PERSISTENT_VOLUME_CLAIMS),
-    storageClasses: factory.informer(STORAGE_CLASSES),
-    csiNodes: factory.informer(CSI_NODES),
-    csiDrivers: factory.informer(CSI_DRIVERS),
-    csiStorageCapacities: factory.informer(CSI_STORAGE_CAPACITIES),
-    volumeAttachments: factory.informer(VOLUME_ATTACHMENTS),
+    pods: of(PODS),
+    nodes: of(NODES),
+    namespaces: of(NAMESPACES),
+    services: of(SERVICES),
+    replicationControllers: of(REPLICATION_CONTROLLERS),
+    replicaSets: of(REPLICA_SETS),
+    statefulSets: of(STATEFUL_SETS),
+    podDisruptionBudgets: of(POD_DISRUPTION_BUDGETS),
+    persistentVolumes: of(PERSISTENT_VOLUMES),
+    persistentVolumeClaims: of(PERSISTENT_VOLUME_CLAIMS),
+    storageClasses: of(STORAGE_CLASSES),
+    csiNodes: of(CSI_NODES),
+    csiDrivers: of(CSI_DRIVERS),
+    csiStorageCapacities: of(CSI_STORAGE_CAPACITIES),
+    volumeAttachments: of(VOLUME_ATTACHMENTS),
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PODS } from '#client/kinds.ts';
+import { NODES, PODS } from '#client/kinds.ts';
 import { internalError } from '#machinery/status-error.ts';
 import { makeNode } from './testing/make-node.ts';
 import { makePod } from './testing/make-pod.ts';
@@ -177,4 +177,16 @@ test('Scheduler stops without leaving timers', async () => {
   await s.scheduler.stop();
   await s.scheduler.stop();
   assert.equal(s.clock.timers, 0);
+});
+
+test('Scheduler gives a Pod that spreads another chance when a domain goes', async () => {
+  const spread = (name: string) => makePod(name).label('app', 'web').spread('topology.kubernetes.io/zone', 1, 'DoNotSchedule', { matchLabels: { app: 'web' } });
+  const nodes = [makeNode('node-1').zone('a').obj(), makeNode('node-2').zone('b').capacity({ pods: '0' }).obj()];
+  await using s = await startScheduler([...nodes, spread('one').node('node-1').obj()]);
+  s.put(spread('two').obj());
+  await s.settle();
+  assert.equal(s.nodeOf('two'), undefined);
+  s.api.remove(NODES, 'node-2');
+  await s.settle();
+  assert.equal(s.nodeOf('two'), 'node-1');
 });

@@ -6,7 +6,6 @@ import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Client, ResourceClient } from '#client/client.ts';
 import { EventRecorder } from '#client/events.ts';
-import { InformerFactory } from '#client/informer.ts';
 import { PODS } from '#client/kinds.ts';
 import { SchedulerCache } from './cache/cache.ts';
 import { addEventHandlers, POD_DELETED } from './event-handlers.ts';
@@ -46,7 +45,6 @@ export class Scheduler implements Component {
   readonly cache = new SchedulerCache();
   readonly #o: Required<SchedulerOptions>;
   readonly #pods: ResourceClient<Pod>;
-  readonly #factory: InformerFactory;
   readonly #recorder: EventRecorder;
   readonly #statuses: PodStatusWriter;
   readonly #nominator = new Nominator();
@@ -64,8 +62,7 @@ export class Scheduler implements Component {
     const { client, clock, schedulerName = 'default-scheduler', random = Math.random } = options;
     this.#o = { client, clock, schedulerName, random };
     this.#pods = client.of(PODS);
-    this.#factory = new InformerFactory(client, clock);
-    this.#informers = newInformers(this.#factory);
+    this.#informers = newInformers(client, clock);
     this.#recorder = new EventRecorder(client, { component: schedulerName, clock });
     this.#statuses = new PodStatusWriter(client, clock);
     this.#handle = {
@@ -88,7 +85,9 @@ export class Scheduler implements Component {
   /** Ready when it knows the cluster's state; Pods that wait are scheduled from then on. */
   async start(signal: AbortSignal): Promise<void> {
     this.#removeHandlers = addEventHandlers(this.#informers, { cache: this.cache, queue: this.queue, nominator: this.#nominator, schedulerName: this.#o.schedulerName });
-    await orAbort(Promise.all(Object.values(this.#informers).map((i) => i.synced)), signal);
+    const informers = Object.values(this.#informers);
+    for (const informer of informers) informer.start();
+    await orAbort(Promise.all(informers.map((i) => i.synced)), signal);
     this.#running = true;
     this.#wake();
   }
@@ -97,7 +96,7 @@ export class Scheduler implements Component {
     this.#abort.abort(new Error('the scheduler is stopping'));
     this.#removeHandlers();
     this.queue.close();
-    await this.#factory.stop();
+    await Promise.all(Object.values(this.#informers).map((i) => i.stop()));
     await Promise.all(this.#background);
     await this.#recorder.flush();
   }
@@ -113,7 +112,11 @@ export class Scheduler implements Component {
     while (this.#running) {
       const queued = this.queue.pop();
       if (!queued) break;
-      this.#scheduleOne(queued);
+      try {
+        this.#scheduleOne(queued);
+      } catch (err) {
+        log.error({ pod: queued.info.key, err }, 'scheduling cycle failed');
+      }
       if (this.#o.clock.monotonic() >= until) return void setImmediate(() => this.#pump());
     }
     this.#pumping = false;

@@ -2,12 +2,14 @@
  * A Pod's status as the API shows it, from its spec, what the runtime has, the probes and why containers wait: pure but for reading
  * termination messages. Source: API reference PodStatus; concepts/workloads/pods/pod-lifecycle; upstream's counterpart: generateAPIPodStatus.
  */
-import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '#api/gen/core-v1.ts';
+import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
-import type { AnyContainer } from '../interfaces.ts';
+import type { AnyContainer, PodEnd } from '../interfaces.ts';
 import { isHostNetwork, isRestartableInit, shouldRestart } from '../pods/containers.ts';
 import { qosOf } from '../pods/qos.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
+import { podConditions } from './conditions.ts';
+import { isInitialised, isOver, phaseOf } from './phase.ts';
 
 export interface StatusInputs {
   readonly pod: Pod;
@@ -24,33 +26,49 @@ export interface StatusInputs {
   readonly firstSeen: number;
   /** The Pod is being stopped: containers that have no run left are shown as ended. */
   readonly terminating: boolean;
-  /** The Pod was ended by the kubelet itself: rejected, evicted, past its deadline. */
-  readonly ended?: { readonly reason: string; readonly message: string; readonly condition?: PodCondition | undefined } | undefined;
+  /** The Pod was ended by the kubelet itself. */
+  readonly ended?: PodEnd | undefined;
 }
-
-type Phase = NonNullable<PodStatus['phase']>;
 
 const time = (nanos: number): string | undefined => (nanos ? rfc3339(Math.floor(nanos / 1e6)) : undefined);
 
 export function podStatus(inputs: StatusInputs): PodStatus {
-  const { pod, runtime } = inputs;
+  const { pod, runtime, ended } = inputs;
+  if (ended?.rejected) return rejectedStatus(inputs, ended);
+  // What ended in an earlier life of the kubelet, and of which nothing is left, stays as it was told then.
+  if (isOver(pod) && !runtime && !ended) return pod.status!;
   const init = (pod.spec.initContainers ?? []).map((c) => containerStatus(inputs, c, true));
   const initialised = isInitialised(pod, init) || hasRun(pod, runtime);
   const main = pod.spec.containers.map((c) => containerStatus(inputs, c, false));
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(inputs, c, false));
-  const phase = inputs.ended ? 'Failed' : phaseOf(pod, init, main, initialised, inputs.terminating);
+  // An end is told when it has come: no phase is final while a container runs.
+  const stillRuns = (runtime?.containers ?? []).some((c) => c.state === 'CONTAINER_RUNNING');
+  const phase = ended && !stillRuns ? 'Failed' : phaseOf(pod, init, main, initialised, inputs.terminating);
+  const why = ended && phase === 'Failed' ? ended : isOver(pod) ? pod.status : undefined;
   const podIPs = addresses(inputs);
   return {
     phase,
-    ...(inputs.ended ? { reason: inputs.ended.reason, message: inputs.ended.message } : {}),
+    ...(why?.reason ? { reason: why.reason } : {}),
+    ...(why?.message ? { message: why.message } : {}),
     ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
-    conditions: conditions(inputs, phase, init, main, initialised),
+    conditions: podConditions(inputs, phase, init, main, initialised),
     ...(inputs.nodeIPs.length ? { hostIP: inputs.nodeIPs[0], hostIPs: inputs.nodeIPs.map((ip) => ({ ip })) } : {}),
     ...(podIPs.length ? { podIP: podIPs[0], podIPs: podIPs.map((ip) => ({ ip })) } : {}),
     startTime: pod.status?.startTime ?? rfc3339(inputs.firstSeen),
     ...(init.length ? { initContainerStatuses: init } : {}),
     ...(main.length ? { containerStatuses: main } : {}),
     ...(ephemeral.length ? { ephemeralContainerStatuses: ephemeral } : {}),
+    qosClass: pod.status?.qosClass ?? qosOf(pod),
+  };
+}
+
+/** A Pod that was never let in has a phase and a reason, and nothing else. */
+function rejectedStatus({ pod, firstSeen }: StatusInputs, { reason, message }: PodEnd): PodStatus {
+  return {
+    phase: 'Failed', reason, message,
+    ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
+    ...(pod.status?.conditions ? { conditions: pod.status.conditions } : {}),
+    startTime: pod.status?.startTime ?? rfc3339(firstSeen),
     qosClass: pod.status?.qosClass ?? qosOf(pod),
   };
 }
@@ -89,14 +107,19 @@ function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: 
     state,
     lastState,
     ready: last ? ready : (isInit && known?.state?.terminated?.exitCode === 0) || false,
-    restartCount: last?.restartCount ?? known?.restartCount ?? 0,
-    image: last?.image?.userSpecifiedImage || container.image || '',
+    restartCount: last?.restartCount ?? (known?.restartCount ?? 0) + (wasLost(inputs, known) ? 1 : 0),
+    image: last?.image?.image || container.image || '',
     imageID: last ? last.imageRef || last.imageId : (known?.imageID ?? ''),
     ...(last ? { containerID: `containerd://${last.id}` } : known?.containerID ? { containerID: known.containerID } : {}),
     started: running ? started : false,
     ...allocated(container, last),
     ...volumeMounts(container),
+    ...(last?.user?.linux ? { user: { linux: { uid: last.user.linux.uid, gid: last.user.linux.gid, supplementalGroups: last.user.linux.supplementalGroups } } } : {}),
   };
+}
+/** The API has the container running, the runtime has nothing of it: it was removed behind the kubelet's back. */
+function wasLost(inputs: StatusInputs, known: ContainerStatus | undefined): boolean {
+  return Boolean(known?.state?.running) && !inputs.terminating;
 }
 function volumeMounts(container: AnyContainer): Pick<ContainerStatus, 'volumeMounts'> {
   const mounts = container.volumeMounts ?? [];
@@ -154,80 +177,10 @@ function lostEnd(known: ContainerStatus): NonNullable<ContainerState['terminated
 function lastStateOf(inputs: StatusInputs, known: ContainerStatus | undefined, last: RuntimeContainer | undefined, before: RuntimeContainer | undefined): ContainerState {
   if (before) return runState(inputs, before);
   if (last) return known?.restartCount === last.restartCount ? (known.lastState ?? {}) : known?.state?.terminated ? known.state : {};
-  return known?.state?.running && !inputs.terminating ? { terminated: lostEnd(known) } : (known?.lastState ?? {});
+  if (wasLost(inputs, known)) return { terminated: { ...lostEnd(known!), message: 'The container could not be located when the pod was deleted.  The container used to be Running' } };
+  return known?.lastState ?? {};
 }
-
-/* -------------------------------------------------------------- phase and conditions */
 
 function hasRun(pod: Pod, runtime: RuntimePod | undefined): boolean {
   return pod.spec.containers.some((c) => runtime?.containers.some((r) => r.name === c.name));
-}
-function isInitialised(pod: Pod, init: readonly ContainerStatus[]): boolean {
-  return (pod.spec.initContainers ?? []).every((c, i) => (isRestartableInit(c) ? init[i]!.started === true : init[i]!.state?.terminated?.exitCode === 0));
-}
-
-function phaseOf(pod: Pod, init: readonly ContainerStatus[], main: readonly ContainerStatus[], initialised: boolean, terminating: boolean): Phase {
-  const before = pod.status?.phase;
-  if (before === 'Failed' || before === 'Succeeded') return before;
-  const failedInit = (pod.spec.initContainers ?? []).some((c, i) => {
-    const end = init[i]!.state?.terminated;
-    return !isRestartableInit(c) && end && end.exitCode !== 0 && !shouldRestart(pod, c, end.exitCode);
-  });
-  if (failedInit) return 'Failed';
-  if (!initialised) return 'Pending';
-  const ends = main.map((s) => s.state?.terminated);
-  if (main.some((s) => s.state?.running)) return 'Running';
-  const again = pod.spec.containers.some((c, i) => ends[i] && shouldRestart(pod, c, ends[i]!.exitCode));
-  if (ends.every((e) => e !== undefined)) {
-    if ((again && !terminating) || init.some((s) => s.state?.running)) return 'Running';
-    return ends.every((e) => e!.exitCode === 0) ? 'Succeeded' : 'Failed';
-  }
-  // A container that has ended and waits for its back-off: the Pod has been running.
-  return main.some((s) => s.state?.waiting && s.lastState?.terminated) || ends.some((e) => e) ? 'Running' : 'Pending';
-}
-
-function conditions(inputs: StatusInputs, phase: string, init: readonly ContainerStatus[], main: readonly ContainerStatus[], initialised: boolean): PodCondition[] {
-  const { pod, runtime } = inputs;
-  const [sandbox] = runtime?.sandboxes ?? [];
-  const sandboxReady = sandbox?.state === 'SANDBOX_READY' && (isHostNetwork(pod) || Boolean(sandbox.network?.ip));
-  const ended = phase === 'Succeeded' || phase === 'Failed';
-  const containersReady = readyCondition(pod, phase, init, main);
-  const gates = failedGates(pod);
-  const ready = containersReady.status === 'True' && gates.length
-    ? { status: 'False', reason: 'ReadinessGatesNotReady', message: gates.join(', ') }
-    : containersReady;
-  const pendingInit = (pod.spec.initContainers ?? []).filter((c, i) => !(isRestartableInit(c) ? init[i]!.started : init[i]!.ready)).map((c) => c.name);
-  const initializedStatus = initialised || (ended && phase === 'Succeeded')
-    ? { status: 'True', ...(phase === 'Succeeded' ? { reason: 'PodCompleted' } : {}) }
-    : { status: 'False', reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${pendingInit.join(' ')}]` };
-  const wanted: Omit<PodCondition, 'lastTransitionTime'>[] = [
-    { type: 'PodReadyToStartContainers', status: sandboxReady ? 'True' : 'False' },
-    { type: 'Initialized', ...initializedStatus },
-    { type: 'Ready', ...ready },
-    { type: 'ContainersReady', ...containersReady },
-    { type: 'PodScheduled', status: 'True' },
-    ...(inputs.ended?.condition ? [inputs.ended.condition] : []),
-  ];
-  return wanted.map((w) => withTransition(inputs, w));
-}
-function withTransition(inputs: StatusInputs, wanted: Omit<PodCondition, 'lastTransitionTime'>): PodCondition {
-  const before = inputs.pod.status?.conditions?.find((c) => c.type === wanted.type);
-  const same = before?.status === wanted.status && before.lastTransitionTime;
-  const generation = inputs.pod.metadata.generation;
-  return { ...wanted, ...(generation === undefined ? {} : { observedGeneration: generation }), lastTransitionTime: same ? before.lastTransitionTime : rfc3339(inputs.now) };
-}
-function readyCondition(pod: Pod, phase: string, init: readonly ContainerStatus[], main: readonly ContainerStatus[]): { status: string; reason?: string; message?: string } {
-  if (phase === 'Succeeded') return { status: 'False', reason: 'PodCompleted' };
-  if (phase === 'Failed') return { status: 'False', reason: 'PodFailed' };
-  const sidecars = (pod.spec.initContainers ?? []).flatMap((c, i) => (isRestartableInit(c) ? [init[i]!] : []));
-  const unready = [...sidecars, ...main].filter((s) => !s.ready).map((s) => s.name);
-  if (unready.length === 0) return { status: 'True' };
-  return { status: 'False', reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
-}
-function failedGates(pod: Pod): string[] {
-  return (pod.spec.readinessGates ?? []).flatMap(({ conditionType }) => {
-    const c = pod.status?.conditions?.find((x) => x.type === conditionType);
-    if (!c) return [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`];
-    return c.status === 'True' ? [] : [`the status of pod readiness gate "${conditionType}" is not "True", but ${c.status}`];
-  });
 }

@@ -3,6 +3,7 @@ import { fieldPath, invalidValue, notSupported, required, type FieldError, type 
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
+import { warningOfTemplate } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable, nonNegative, semanticEqual } from '../field-checks.ts';
 import { AGE, age, containerCells, integer, labelsText, NAME, selectorText, text, wide } from '../printing.ts';
@@ -74,8 +75,10 @@ export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', 
     const changed = !semanticEqual(set.spec.template, old.spec.template);
     (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(changed ? before + 1 : before);
   },
-  validate,
-  validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  ...warningOfTemplate(SPEC.child('template'), ({ spec }: DaemonSet) => spec?.template, {
+    validate,
+    validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  }),
   validateStatusUpdate: (set, old) => [
     ...validateCounts(set.status ?? {}, COUNTS, STATUS), ...validateCollisionCount(set.status?.collisionCount, old.status?.collisionCount, STATUS),
   ],

@@ -6,6 +6,7 @@ import { isDNS1123Label, nameIsDNSLabel } from '#machinery/names.ts';
 import { defaultClaimSpec } from '../core/persistentvolumeclaim-defaults.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
+import { warningOfTemplate } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { fromMessages, nonNegative, oneOf, semanticEqual } from '../field-checks.ts';
 import { AGE, age, containerCells, NAME, text, wide } from '../printing.ts';
@@ -106,8 +107,7 @@ export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefuls
   },
   // Pods take the set's name and a number: a subdomain would make no host name.
   validateName: nameIsDNSLabel,
-  validate,
-  validateUpdate,
+  ...warningOfTemplate(SPEC.child('template'), ({ spec }: StatefulSet) => spec?.template, { validate, validateUpdate }),
   validateStatusUpdate({ status }, old) {
     const counts = status ?? { replicas: 0 };
     return [

@@ -1,5 +1,6 @@
 import type { CronJob } from '#api/gen/batch-v1.ts';
 import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { warningOfTemplate } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, boolean, containerCells, integer, NAME, NONE, selectorText, since, text, wide } from '../printing.ts';
@@ -60,12 +61,14 @@ export const cronjobs = defineStrategy<CronJob>('batch', 'v1', 'cronjobs', {
     cronjob.status = emptyStatus('batch', 'v1', 'CronJob');
     cronjob.metadata.generation = 1;
   },
-  validate(cronjob) {
-    const name = cronjob.metadata.name ?? '';
-    const errors = validateSpec(cronjob);
-    return name.length > MAX_NAME ? [...errors, invalidValue(fieldPath('metadata', 'name'), name, `must be no more than ${MAX_NAME} characters`)] : errors;
-  },
-  validateUpdate: (cronjob, old) => validateSpec(cronjob, old),
+  ...warningOfTemplate(SPEC.child('jobTemplate', 'spec', 'template'), ({ spec }: CronJob) => spec?.jobTemplate?.spec?.template, {
+    validate(cronjob) {
+      const name = cronjob.metadata.name ?? '';
+      const errors = validateSpec(cronjob);
+      return name.length > MAX_NAME ? [...errors, invalidValue(fieldPath('metadata', 'name'), name, `must be no more than ${MAX_NAME} characters`)] : errors;
+    },
+    validateUpdate: (cronjob, old) => validateSpec(cronjob, old),
+  }),
   validateStatusUpdate: () => [],
   generationFields: ['spec'],
   columns: [NAME, text('Schedule'), text('Timezone'), boolean('Suspend'), integer('Active'), text('Last Schedule'), AGE, wide('Containers'), wide('Images'), wide('Selector')],

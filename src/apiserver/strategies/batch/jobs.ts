@@ -7,6 +7,7 @@ import { isDNS1123Label } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { matcherOf, validateSelects } from '../apps/template.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
+import { warningOfTemplate } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable } from '../field-checks.ts';
 import { AGE, age, containerCells, NAME, selectorText, text, wide } from '../printing.ts';
@@ -139,8 +140,7 @@ export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
     job.status = emptyStatus('batch', 'v1', 'Job');
     job.metadata.generation = 1;
   },
-  validate,
-  validateUpdate,
+  ...warningOfTemplate(SPEC.child('template'), ({ spec }: Job) => spec?.template, { validate, validateUpdate }),
   validateStatusUpdate: validateJobStatusUpdate,
   generationFields: ['spec'],
   columns: [NAME, text('Status'), text('Completions'), text('Duration'), AGE, wide('Containers'), wide('Images'), wide('Selector')],

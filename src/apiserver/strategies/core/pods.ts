@@ -14,6 +14,7 @@ import { validatePodSpec } from './pod/spec.ts';
 import { validatePodStatusUpdate } from './pod/status.ts';
 import { validateEphemeralContainersUpdate, validateResize } from './pod/subresources.ts';
 import { validatePodUpdate } from './pod/update.ts';
+import { templateWarnings } from './pod/warnings.ts';
 
 const SPEC = fieldPath('spec');
 
@@ -107,7 +108,11 @@ export const pods = defineStrategy<Pod>('', 'v1', 'pods', {
   default: defaultPod,
   prepareForCreate,
   prepareForUpdate,
-  validate: validateCreate,
+  validate(pod, ctx) {
+    // Of new Pods only: what updates them are mostly controllers.
+    for (const warning of templateWarnings(pod)) ctx.warn(warning);
+    return validateCreate(pod);
+  },
   validateUpdate(pod, old, ctx) {
     if (ctx.subresource === 'ephemeralcontainers') return validateEphemeralContainersUpdate(pod, old, validatePod);
     if (ctx.subresource === 'resize') return validateResize(pod, old, validatePod);

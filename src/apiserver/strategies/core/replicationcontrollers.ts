@@ -7,6 +7,7 @@ import { nonNegative } from '../field-checks.ts';
 import { AGE, age, containerCells, integer, labelsText, NAME, wide } from '../printing.ts';
 import { defaultPodTemplate } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec.ts';
+import { warningOfTemplate } from './pod/warnings.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -41,8 +42,7 @@ export const replicationcontrollers = defineStrategy<ReplicationController>('', 
     rc.status = emptyStatus('', 'v1', 'ReplicationController');
     rc.metadata.generation = 1;
   },
-  validate,
-  validateUpdate: validate,
+  ...warningOfTemplate(SPEC.child('template'), ({ spec }: ReplicationController) => spec?.template, { validate, validateUpdate: validate }),
   validateStatusUpdate({ status }) {
     const counts = status ?? { replicas: 0 };
     return [

@@ -103,6 +103,7 @@ export const limitranges = defineStrategy<LimitRange>('', 'v1', 'limitranges', {
   },
   validate,
   validateUpdate: validate,
+  allowCreateOnUpdate: true,
   columns: [NAME, CREATED_AT],
   row: ({ metadata }) => [metadata.name ?? '', metadata.creationTimestamp ?? null],
 });

@@ -13,6 +13,7 @@ export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates'
   prepareForCreate: (obj) => void (obj.metadata.generation = 1),
   ...warningOfTemplate(fieldPath('template'), ({ template }: PodTemplate) => template, { validate, validateUpdate: validate }),
   generationFields: ['template'],
+  allowCreateOnUpdate: true,
   columns: [NAME, text('Containers'), text('Images'), text('Pod Labels')],
   row: (obj) => [obj.metadata.name ?? '', ...containerCells(obj.template?.spec?.containers), labelsText(obj.template?.metadata?.labels)],
 });

@@ -76,6 +76,7 @@ export const services = defineStrategy<Service>('', 'v1', 'services', {
   validate: validateService,
   validateUpdate: (service, old) => [...validateServiceChanges(service, old), ...validateService(service)],
   validateStatusUpdate: (service) => validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === 'LoadBalancer', fieldPath('status', 'loadBalancer')),
+  allowCreateOnUpdate: true,
   columns: [NAME, text('Type'), text('Cluster-IP'), text('External-IP'), text('Port(s)'), AGE, wide('Selector')],
   row: (service, now) => [
     service.metadata.name ?? '', service.spec.type ?? '', service.spec.clusterIPs?.[0] ?? NONE, externalText(service), portsText(service),

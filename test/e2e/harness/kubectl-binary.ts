@@ -92,3 +92,5 @@ async function locked(path: string, work: () => Promise<void>): Promise<void> {
     await rm(path, { force: true });
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) for (const version of ['1.36', '1.20'] as const) console.log(await findKubectl(version));

@@ -37,6 +37,22 @@ export interface KubeletConfig {
   readonly appArmor: boolean;
   readonly nodeStatusUpdateFrequencyMs: number;
   readonly nodeLeaseDurationSeconds: number;
+  /** Hard eviction thresholds: `{ 'memory.available': '100Mi' }`. */
+  readonly evictionHard: Readonly<Record<string, string>>;
+  /** Soft ones, with how long each must be met before Pods go. */
+  readonly evictionSoft: Readonly<Record<string, string>>;
+  readonly evictionSoftGracePeriodMs: Readonly<Record<string, number>>;
+  readonly evictionMaxPodGraceSeconds: number;
+  readonly evictionPressureTransitionMs: number;
+  /** Images are removed when their file system is used above the first share, until it is below the second. */
+  readonly imageGCHighThresholdPercent: number;
+  readonly imageGCLowThresholdPercent: number;
+  /** Sysctls that Pods may set beside the safe ones; a trailing `*` stands for the rest of the name. */
+  readonly allowedUnsafeSysctls: readonly string[];
+  /** Directory of manifests of static Pods; none when absent. */
+  readonly staticPodDir?: string | undefined;
+  /** Most processes of a Pod; 0: no limit. */
+  readonly podPidsLimit: number;
   /** Every how often the runtime is listed in full, as a safety net under its events. */
   readonly relistPeriodMs: number;
 }
@@ -56,5 +72,14 @@ export const KUBELET_DEFAULTS = {
   appArmor: false,
   nodeStatusUpdateFrequencyMs: 10_000,
   nodeLeaseDurationSeconds: 40,
+  evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'nodefs.inodesFree': '5%', 'imagefs.available': '15%', 'imagefs.inodesFree': '5%' },
+  evictionSoft: {},
+  evictionSoftGracePeriodMs: {},
+  evictionMaxPodGraceSeconds: 0,
+  evictionPressureTransitionMs: 300_000,
+  imageGCHighThresholdPercent: 85,
+  imageGCLowThresholdPercent: 80,
+  allowedUnsafeSysctls: [],
+  podPidsLimit: 0,
   relistPeriodMs: 10_000,
 } as const satisfies Partial<KubeletConfig>;

@@ -19,6 +19,16 @@ export const ANNOTATIONS = {
   containerPorts: 'io.kubernetes.container.ports',
 } as const;
 
+/** Why the kubelet itself ended a Pod: it was rejected, evicted, or ran past its deadline. */
+export interface PodEnd {
+  readonly reason: string;
+  readonly message: string;
+  /** `DisruptionTarget`, where Pods are ended for the node's sake. */
+  readonly condition?: { readonly type: string; readonly status: string; readonly reason?: string; readonly message?: string } | undefined;
+  /** It was never let in: nothing of it ran here. */
+  readonly rejected?: boolean;
+}
+
 /** A container of any of the three lists of a Pod. */
 export type AnyContainer = Container | EphemeralContainer;
 
@@ -44,6 +54,8 @@ export interface ReadyVolume {
   readonly hostPath: string;
   /** The source itself is read-only, whatever the mount says. */
   readonly readOnly: boolean;
+  /** `hostPath` is a block device. */
+  readonly block?: boolean | undefined;
   /** For `image` volumes: the reference given to the runtime. */
   readonly image?: string | undefined;
 }
@@ -54,10 +66,10 @@ export interface VolumeManager {
    */
   setUp(pod: Pod, signal: AbortSignal): Promise<ReadonlyMap<string, ReadyVolume>>;
   /**
-   * Host path of `subPath` inside a ready volume, created when missing, safe against symlinks that lead outside.
-   * Rejects with StartError `CreateContainerConfigError`.
+   * Host path of `subPath` inside a ready volume, created when missing, safe against symlinks that lead outside. `mountIndex` is the
+   * place of the mount in the container's `volumeMounts`. Rejects with StartError `CreateContainerConfigError`.
    */
-  subPath(pod: Pod, container: AnyContainer, volume: ReadyVolume, subPath: string): Promise<string>;
+  subPath(pod: Pod, container: AnyContainer, volume: ReadyVolume, subPath: string, mountIndex: number): Promise<string>;
   /** Unmounts and removes everything of the Pod; idempotent, works for Pods of an earlier process too. */
   tearDown(uid: string): Promise<void>;
   /** Pods whose mounted content may have changed are told here (a ConfigMap was written, a token nears its end). */
@@ -72,10 +84,15 @@ export interface PulledImage {
   readonly imageRef: string;
   /** What `status.imageID` shows. */
   readonly imageId: string;
+  /** The user that the image runs as by itself: a number, a name, or neither (root). */
+  readonly uid?: number | undefined;
+  readonly username?: string | undefined;
 }
 export interface ImageManager {
   /** Makes sure that a container's image is there, by its pull policy; records the events. Rejects with {@link StartError}. */
   ensureImageExists(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<PulledImage>;
+  /** The Pod is gone: its back-offs are forgotten. */
+  forget(uid: string): void;
 }
 
 /* ------------------------------------------------------------ cgroups */
@@ -83,6 +100,8 @@ export interface ImageManager {
 export interface CgroupManager {
   /** The cgroup parent for the Pod's containers, created with the Pod's limits when it is not there. */
   ensurePod(pod: Pod): Promise<string>;
+  /** Gives the classes of Pods their shares of the CPU, by what those that are here ask for. */
+  updateQos?(pods: readonly Pod[]): Promise<void>;
   /** Removes the Pod's cgroup; idempotent. Kills nothing. */
   removePod(uid: string): Promise<void>;
   /** Cgroups of Pods found on the host, by uid: to clean up after an earlier process. */

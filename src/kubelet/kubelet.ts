@@ -1,12 +1,11 @@
 /** The kubelet: puts its subjects together and feeds them with the Pods of its node. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
-import type { Pod, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
+import type { Pod, Service, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
-import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
 import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
@@ -18,30 +17,41 @@ import type { KubeletConfig } from './config.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
+import { EvictionManager } from './eviction/eviction-manager.ts';
+import { observe, parseThresholds } from './eviction/pressure.ts';
 import { newKubeletHost } from './host.ts';
+import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
 import { newStats } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
+import { ImageGc } from './images/image-gc.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
 import { admitPod } from './pods/admission.ts';
 import { isHostNetwork } from './pods/containers.ts';
 import { podDir } from './pods/paths.ts';
 import { PodSync } from './pods/pod-sync.ts';
-import { PodWorkers } from './pods/pod-workers.ts';
+import { Resizer } from './pods/resize.ts';
+import { PodWorkers, type PodRejection } from './pods/pod-workers.ts';
 import { newProber } from './probes/prober.ts';
 import { BackOff } from './runtime/back-off.ts';
 import { ContainerStarter } from './runtime/container-starter.ts';
 import { Killer } from './runtime/killer.ts';
 import { watchRuntime, type RuntimeWatch, type RuntimeWatchOptions } from './runtime/runtime-watch.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
+import { runtimeHandlerOf } from './runtime/runtime-class.ts';
+import { Slots } from './runtime/slots.ts';
+import { NodeShutdown } from './shutdown.ts';
+import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
+import { StaticPods } from './static-pods/static-pods.ts';
+import { localUse, podUses } from './stats/pod-use.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
-import type { CgroupManager, Prober, VolumeManager } from './interfaces.ts';
+import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
 
-const log = logger('kubelet');
+const EVICTION_INTERVAL_MS = 10_000;
 
 export interface KubeletOptions {
   readonly config: KubeletConfig;
@@ -67,46 +77,56 @@ export class Kubelet implements Component {
   readonly #statuses: StatusManager;
   readonly #prober: Prober;
   readonly #volumes: VolumeManager;
-  readonly #cgroups;
+  readonly #hierarchy = new CgroupHierarchy();
+  readonly #cgroups: CgroupManager;
   readonly #killer: Killer;
   readonly #pods: Informer<Pod>;
-  readonly #services;
+  readonly #services: Informer<Service>;
+  readonly #resizer: Resizer;
+  readonly #imageGc: ImageGc;
+  readonly #eviction: EvictionManager;
+  readonly #housekeeping: Housekeeping;
+  readonly #shutdown: NodeShutdown;
+  readonly #static: StaticPods | undefined;
+  readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[] };
   #watch: RuntimeWatch | undefined;
-  #started = false;
 
   constructor(options: KubeletOptions) {
     const { config, client, runtime, clock } = options;
     this.#o = options;
-    this.#recorder = new EventRecorder(client, { component: 'kubelet', host: config.nodeName, clock });
-    const recorder = this.#recorder;
+    const recorder = new EventRecorder(client, { component: 'kubelet', host: config.nodeName, clock });
+    this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
-    const hierarchy = new CgroupHierarchy();
-    this.#cgroups = options.cgroups ?? newCgroupManager(hierarchy, config.cgroupRoot);
-    this.node = new NodeManager({ config, client, runtime, clock, recorder });
+    this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit);
+    this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure() });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
     this.#objects = newNodeObjects(client, clock);
-    const nodeFacts = (): NodeFacts => ({ nodeName: config.nodeName, nodeIPs: config.nodeIPs, allocatable: this.node.node?.status?.allocatable ?? {} });
     this.#volumes = newVolumeManager({
       config, client, clock, recorder, mounter: options.mounter ?? hostMounter,
-      payload: { objects: this.#objects, node: nodeFacts, podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) },
+      payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) },
     });
     this.#prober = newProber({ runtime, cache, recorder, clock, nodeIPs: config.nodeIPs });
-    this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.workers.podOf(uid) });
+    this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined });
+    this.#imageGc = new ImageGc({ runtime, clock, recorder, nodeName: config.nodeName, highThresholdPercent: config.imageGCHighThresholdPercent, lowThresholdPercent: config.imageGCLowThresholdPercent });
     const hooks = newHookRunner({ runtime, clock, podIP: (pod) => this.podIPs(pod)[0] ?? '' });
     this.#killer = new Killer({ runtime, cache, recorder, clock, hooks, prober: this.#prober });
-    const node = this.node;
-    const starter = new ContainerStarter({
-      config, runtime, cache, recorder, clock, hooks, volumes: this.#volumes,
-      images: newImageManager({ runtime, recorder, clock, credentials: newCredentials(this.#objects, options.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls }),
-      environment: newEnvironmentMaker({ objects: this.#objects, services: this.#services, node: nodeFacts, volumePath: (uid, volume) => join(podDir(config, uid), 'volumes', 'kubernetes.io~empty-dir', volume) }),
-      backOff: new BackOff(clock),
-      get memoryCapacityBytes() { return node.host.memoryBytes; },
-      cgroupV2: hierarchy.v2,
+    this.#resizer = new Resizer({
+      config, runtime, recorder, cgroupV2: this.#hierarchy.v2, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
+      others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod) => this.#cgroups.ensurePod(pod),
     });
-    const sync = new PodSync({ config, clock, runtime, cache, recorder, statuses: this.#statuses, starter, killer: this.#killer, prober: this.#prober, volumes: this.#volumes, cgroups: this.#cgroups });
-    this.workers = new PodWorkers({ clock, cache, sync, recorder, admit: (pod, others) => (node.node ? admitPod(pod, others, node.node) : undefined) });
+    this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), onRemoved: () => this.#retryResizes() });
+    this.#eviction = this.#newEvictionManager();
+    this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc });
+    this.#shutdown = new NodeShutdown({
+      clock, activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
+      ended: (uid) => this.workers.ended(uid), reportShutdown: () => this.node.reportShutdown(),
+    });
+    this.#static = config.staticPodDir === undefined ? undefined : new StaticPods({
+      dir: config.staticPodDir, nodeName: config.nodeName, client, clock, node: () => this.node.node, podOf: (namespace, name) => this.#pods.get(namespace, name),
+      run: (pod) => this.workers.update(pod), stop: (pod) => this.workers.remove(pod),
+    });
   }
 
   /** Ready when the node is registered and its Pods of an earlier process are taken up. */
@@ -116,22 +136,25 @@ export class Kubelet implements Component {
     this.cache.onChange((uid) => this.workers.wake(uid));
     this.#prober.onChange((uid) => this.workers.wake(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
-    await this.cache.relist(signal);
+    await Promise.all([this.cache.relist(signal), this.#imageGc.start(signal), this.#eviction.synchronize()]);
     await this.node.start(signal);
+    await this.#learnFeatures();
     this.#statuses.start();
     this.#services.start();
     await this.#services.synced;
     this.workers.start();
-    this.#pods.addHandler({ onAdd: (pod) => this.workers.update(pod), onUpdate: (_, pod) => this.workers.update(pod), onDelete: (pod) => this.workers.remove(pod) });
+    this.#pods.addHandler({ onAdd: (pod) => this.#podChanged(pod), onUpdate: (_, pod) => this.#podChanged(pod), onDelete: (pod) => this.#podGone(pod) });
     this.#pods.start();
     await this.#pods.synced;
-    this.#watch = watchRuntime({ runtime, cache: this.cache, clock, relistPeriodMs: config.relistPeriodMs, onRelisted: () => this.#removeOrphans() });
-    await this.#removeOrphans();
-    this.#started = true;
+    await this.#static?.start();
+    this.#watch = watchRuntime({ runtime, cache: this.cache, clock, relistPeriodMs: config.relistPeriodMs });
+    await this.#housekeeping.removeOrphans();
+    this.#housekeeping.start();
+    this.#eviction.start();
   }
   /** Stops watching and deciding. Containers go on running: the next kubelet takes them up. */
   async stop(): Promise<void> {
-    if (this.#started) await this.#watch?.stop();
+    await Promise.all([this.#watch?.stop(), this.#housekeeping.stop(), this.#eviction.stop(), this.#static?.stop()]);
     await this.#pods.stop();
     await this.workers.stop();
     this.#prober.stop();
@@ -139,6 +162,13 @@ export class Kubelet implements Component {
     await this.#statuses.stop();
     await this.#volumes.stop();
     await this.node.stop();
+  }
+  /**
+   * The machine is about to go down: takes no more Pods and stops those that run, critical ones last. Resolves when they have
+   * stopped or the time is over. Unlike {@link stop} this ends the containers.
+   */
+  async shutDownNode(totalMs: number, criticalMs: number, signal: AbortSignal): Promise<void> {
+    await this.#shutdown.run(totalMs, criticalMs, signal);
   }
   /** Addresses of a Pod as the runtime gives them. */
   podIPs(pod: Pod): readonly string[] {
@@ -149,38 +179,86 @@ export class Kubelet implements Component {
   /** What the kubelet's server serves from. */
   host(): KubeletHost {
     const { runtime, clock, config } = this.#o;
-    const withStatus = (pod: Pod): Pod => ({ ...pod, status: this.#statuses.statusOf(pod) ?? pod.status });
+    // A mirror stands for the Pod that runs.
+    const shown = (pod: Pod): Pod => {
+      const real = this.#static?.get(pod.metadata.annotations?.[CONFIG.mirror] ?? '') ?? pod;
+      return { ...real, status: this.#statuses.statusOf(real) ?? pod.status };
+    };
     const running = () => this.cache.uids().flatMap((uid) => this.cache.get(uid)?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? []);
     return newKubeletHost({
       runtime, cache: this.cache,
       stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
-      pods: () => this.#pods.list().map(withStatus),
+      pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
         const pod = this.#pods.get(namespace, name);
-        return pod && withStatus(pod);
+        return pod && shown(pod);
       },
     });
   }
 
-  /** Pods that are in the runtime or on the disk, but not in the API: their time is over. */
-  async #removeOrphans(): Promise<void> {
-    const { config } = this.#o;
-    const never = new AbortController().signal;
-    for (const uid of this.cache.uids()) {
-      const left = this.cache.get(uid);
-      if (!left || this.workers.has(uid)) continue;
-      const pod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: left.name, namespace: left.namespace, uid }, spec: { containers: [] } };
-      log.info({ pod: `${left.namespace}/${left.name}`, uid }, 'removing a pod that the API does not have');
-      await this.#killer.killPod(pod, 1, never);
-      await this.#killer.removePod(uid, never);
-    }
-    const onDisk = [...(await readdir(join(config.rootDir, 'pods'))), ...(await readdir(config.secretsDir)), ...(await this.#cgroups.listPods())];
-    for (const uid of new Set(onDisk)) {
-      if (this.workers.has(uid) || this.cache.get(uid)) continue;
-      await this.#volumes.tearDown(uid);
-      await this.#cgroups.removePod(uid);
-      await rm(podDir(config, uid), { recursive: true, force: true });
-    }
+  #newPodSync(hooks: HookRunner): PodSync {
+    const { config, runtime, clock, client } = this.#o;
+    const recorder = this.#recorder;
+    const starts = new Slots(config.maxParallelPodStarts);
+    const shared = { config, clock, runtime, cache: this.cache, recorder, volumes: this.#volumes, killer: this.#killer, starts };
+    const { node } = this;
+    const starter = new ContainerStarter({
+      ...shared, hooks,
+      images: newImageManager({ runtime, recorder, clock, credentials: newCredentials(this.#objects, this.#o.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls }),
+      environment: newEnvironmentMaker({ objects: this.#objects, services: this.#services, node: () => this.#nodeFacts(), volumePath: (uid, volume) => join(podDir(config, uid), 'volumes', 'kubernetes.io~empty-dir', volume) }),
+      backOff: new BackOff(clock),
+      get memoryCapacityBytes() { return node.host.memoryBytes; },
+      cgroupV2: this.#hierarchy.v2,
+      features: () => this.#features,
+    });
+    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, runtimeHandler: (pod, signal) => runtimeHandlerOf(client, pod, signal) });
+  }
+  #newEvictionManager(): EvictionManager {
+    const { config, runtime, clock } = this.#o;
+    return new EvictionManager({
+      clock, recorder: this.#recorder, nodeName: config.nodeName, intervalMs: EVICTION_INTERVAL_MS, transitionMs: config.evictionPressureTransitionMs, maxPodGraceSeconds: config.evictionMaxPodGraceSeconds,
+      thresholds: [...parseThresholds(config.evictionHard), ...parseThresholds(config.evictionSoft, config.evictionSoftGracePeriodMs)],
+      observe: () => observe(config.rootDir, this.#imageGc.imageDir),
+      activePods: () => this.workers.activePods(),
+      usage: (pods, signal) => podUses(runtime, config, pods, signal),
+      localUse: (pod, signal) => localUse(runtime, config, pod, signal),
+      endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
+      reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal),
+      onPressure: () => void this.node.report().catch(() => {}),
+    });
+  }
+  #admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined {
+    const { node } = this.node;
+    return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && admitPod(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, this.#o.config.allowedUnsafeSysctls));
+  }
+  #nodeFacts(): NodeFacts {
+    const { nodeName, nodeIPs } = this.#o.config;
+    return { nodeName, nodeIPs, allocatable: this.node.node?.status?.allocatable ?? {} };
+  }
+  /** The runtime and the kernel tell what containers can have. */
+  async #learnFeatures(): Promise<void> {
+    const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
+    this.#features.recursiveReadOnly = features?.recursiveReadOnlyMounts ?? false;
+    if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
+  }
+  #podChanged(pod: Pod): void {
+    if (!isMirrorPod(pod)) return this.workers.update(pod);
+    this.#static?.mirrorChanged(pod);
+    this.workers.wake(pod.metadata.annotations![CONFIG.mirror]!);
+  }
+  #podGone(pod: Pod): void {
+    if (isMirrorPod(pod)) this.#static?.mirrorChanged(pod);
+    else this.workers.remove(pod);
+  }
+  /** What the API has of a Pod: of a static one its mirror. */
+  #apiPodOf(uid: string): Pod | undefined {
+    const pod = this.workers.podOf(uid);
+    if (!pod || !isStaticPod(pod)) return pod;
+    const mirror = this.#pods.get(pod.metadata.namespace!, pod.metadata.name!);
+    return mirror && mirror.metadata.annotations?.[CONFIG.mirror] === uid ? mirror : undefined;
+  }
+  #retryResizes(): void {
+    for (const uid of this.#resizer.deferred()) this.workers.wake(uid);
   }
   async #requestToken(pod: Pod, projection: ServiceAccountTokenProjection, signal: AbortSignal): Promise<TokenRequest> {
     const body: TokenRequest = {

@@ -2,25 +2,36 @@
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { CgroupManager } from '../interfaces.ts';
 import { isRestartableInit } from '../pods/containers.ts';
+import { podRequests } from '../pods/admission.ts';
 import { cpuMillis, memoryBytes, qosOf, type QosClass } from '../pods/qos.ts';
 import { quotaOf, sharesOf } from '../runtime/linux-resources.ts';
 import type { CgroupHierarchy, CgroupLimits } from './hierarchy.ts';
 
 const QOS_DIRS: Readonly<Record<QosClass, string>> = { Guaranteed: '', Burstable: '/burstable', BestEffort: '/besteffort' };
 
-export function newCgroupManager(hierarchy: CgroupHierarchy, root: string): CgroupManager {
+export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPidsLimit = 0): CgroupManager {
   const pathOf = (qos: QosClass, uid: string): string => `${root}/kubepods${QOS_DIRS[qos]}/pod${uid}`;
   const made = new Map<string, string>();
+  let qosShares: string | undefined;
   return {
     async ensurePod(pod) {
       const uid = pod.metadata.uid!;
       const path = pathOf(qosOf(pod), uid);
-      const limits = podLimits(pod);
+      const limits = { ...podLimits(pod), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
       const key = `${path} ${JSON.stringify(limits)}`;
       if (made.get(uid) === key) return path;
       await hierarchy.create(path, limits);
       made.set(uid, key);
       return path;
+    },
+    async updateQos(pods) {
+      const burstable = pods.filter((p) => qosOf(p) === 'Burstable').reduce((n, p) => n + cpuMillis(requestsOf(p)), 0);
+      // Best effort gets what others leave; burstable Pods share what they have asked for together.
+      const wanted = `${burstable}`;
+      if (qosShares === wanted) return;
+      await hierarchy.create(`${root}/kubepods/besteffort`, { cpuShares: sharesOf(0) });
+      await hierarchy.create(`${root}/kubepods/burstable`, { cpuShares: sharesOf(burstable) });
+      qosShares = wanted;
     },
     async removePod(uid) {
       made.delete(uid);
@@ -33,6 +44,9 @@ export function newCgroupManager(hierarchy: CgroupHierarchy, root: string): Cgro
   };
 }
 
+function requestsOf(pod: Pod): Record<string, string> {
+  return Object.fromEntries(Array.from(podRequests(pod), ([k, v]) => [k, v.toString()]));
+}
 /** What the Pod as a whole may use: its own resources, else the sum of its containers' where each has a limit. */
 export function podLimits(pod: Pod): CgroupLimits {
   const own = pod.spec.resources;

@@ -45,6 +45,11 @@ export class CgroupHierarchy {
       await writeFile(join(dir, file), String(value));
     }
   }
+  /** True where the kernel has this controller and the host uses it. */
+  async has(controller: string): Promise<boolean> {
+    if (!this.v2) return this.#controllerDir(controller, '/') !== undefined;
+    return (await readFile(join(this.#mount, 'cgroup.controllers'), 'utf8')).split(/\s+/).includes(controller);
+  }
   /** Removes the group and what is below it in every hierarchy. Groups that still hold processes make it reject with EBUSY. */
   async remove(path: string): Promise<void> {
     await Promise.all(this.#dirs(path).map(removeTree));

@@ -1,5 +1,6 @@
 /** Values that a Pod's fields and resources give to its environment and to downwardAPI files. Source: concepts/workloads/pods/downward-api. */
 import type { Pod, ResourceFieldSelector } from '#api/gen/core-v1.ts';
+import { goQuote } from '#machinery/go-text.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { AnyContainer } from '../interfaces.ts';
 
@@ -12,7 +13,7 @@ export interface NodeFacts {
 
 /** `key="escaped value"` lines, sorted, as downwardAPI files show labels and annotations. */
 function mapText(map: Readonly<Record<string, string>> | undefined): string {
-  return Object.entries(map ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => `${k}=${JSON.stringify(v)}`).join('\n');
+  return Object.entries(map ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => `${k}=${goQuote(v)}`).join('\n');
 }
 
 /** The value of a field path; undefined for a path that is not supported. */

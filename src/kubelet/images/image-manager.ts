@@ -1,6 +1,7 @@
 /** Makes sure that a container's image is there, by its pull policy. Upstream's counterpart: the kubelet's images package. */
 import { referenceTo, type EventRecorder, type EventType } from '#client/events.ts';
 import type { Pod } from '#api/gen/core-v1.ts';
+import { abortable } from '#base/abort.ts';
 import type { Clock } from '#base/clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { AuthConfig, Image } from '#cri/types.ts';
@@ -8,6 +9,7 @@ import { StartError, type AnyContainer, type ImageManager, type PulledImage } fr
 import { containerFieldPath } from '../pods/containers.ts';
 import { BackOff } from '../runtime/back-off.ts';
 import { parseImageReference } from '../runtime/image-name.ts';
+import { Slots } from '../runtime/slots.ts';
 
 export interface Credentials {
   /** Credentials to try in turn for an image of the Pod; empty: anonymously. */
@@ -22,6 +24,16 @@ export interface ImageManagerOptions {
   readonly maxParallelPulls: number;
 }
 
+interface PullResult {
+  readonly ref: string;
+  readonly tookMs: number;
+}
+interface SharedPull {
+  readonly done: Promise<PullResult>;
+  readonly abort: AbortController;
+  users: number;
+}
+
 /** `1.234s` or `456ms`: Go's durations in the Pulled event. */
 function seconds(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)}ms` : `${Math.round(ms) / 1000}s`;
@@ -31,8 +43,8 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
   const { runtime, recorder, clock, credentials } = options;
   const backOff = new BackOff(clock);
   const slots = new Slots(options.maxParallelPulls);
-  /** One pull of an image at a time, shared by whoever wants it. */
-  const pulling = new Map<string, Promise<{ ref: string; tookMs: number }>>();
+  /** One pull of an image at a time, shared by whoever wants it; the last one to lose interest ends it. */
+  const pulling = new Map<string, SharedPull>();
 
   const statusOf = async (image: string, signal: AbortSignal): Promise<Image | undefined> => (await runtime.imageStatus({ image: { image } }, { signal })).image;
 
@@ -43,24 +55,36 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
       try {
         return (await runtime.pullImage({ image: { image }, ...(auth ? { auth } : {}) }, { signal })).imageRef;
       } catch (err) {
+        if (signal.aborted) throw err;
         failure = err;
       }
     }
     throw failure;
   }
-  function pull(pod: Pod, image: string, signal: AbortSignal): Promise<{ ref: string; tookMs: number }> {
+  function pull(pod: Pod, image: string, signal: AbortSignal): Promise<PullResult> {
     const key = `${image} ${(pod.spec.imagePullSecrets ?? []).map((s) => `${pod.metadata.namespace}/${s.name}`).join(',')}`;
-    let under = pulling.get(key);
-    if (!under) {
-      under = slots
-        .run(async () => {
-          const started = clock.monotonic();
-          return { ref: await pullWithCredentials(pod, image, signal), tookMs: clock.monotonic() - started };
-        })
-        .finally(() => pulling.delete(key));
-      pulling.set(key, under);
-    }
-    return under;
+    const shared = pulling.get(key) ?? begin(key, pod, image);
+    shared.users++;
+    return abortable(shared.done, signal).finally(() => {
+      if (--shared.users > 0) return;
+      if (pulling.get(key) === shared) pulling.delete(key);
+      shared.abort.abort(new Error('nobody waits for the image any more'));
+    });
+  }
+  function begin(key: string, pod: Pod, image: string): SharedPull {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const work = async (): Promise<PullResult> => {
+      const started = clock.monotonic();
+      return { ref: await pullWithCredentials(pod, image, signal), tookMs: clock.monotonic() - started };
+    };
+    const done = slots.run(work, { signal }).finally(() => {
+      if (pulling.get(key) === shared) pulling.delete(key);
+    });
+    done.catch(() => {});
+    const shared: SharedPull = { done, abort, users: 0 };
+    pulling.set(key, shared);
+    return shared;
   }
 
   async function ensureImageExists(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<PulledImage> {
@@ -123,30 +147,16 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
     lastErrors.set(key, message);
     if (lastErrors.size > 1000) lastErrors.delete(lastErrors.keys().next().value!);
   }
-  return { ensureImageExists };
+  return {
+    ensureImageExists,
+    forget(uid) {
+      backOff.forget(`${uid}_`);
+      for (const key of lastErrors.keys()) if (key.startsWith(`${uid}_`)) lastErrors.delete(key);
+    },
+  };
 }
 
 /** `docker.io/library/nginx@sha256:…` where the image was pulled, its config digest where it was loaded from a file. */
 function pulled(image: Image): PulledImage {
-  return { imageRef: image.id, imageId: image.repoDigests[0] ?? image.id };
-}
-
-/** At most `size` tasks at once, the others in order of arrival. */
-export class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-  constructor(size: number) {
-    this.#free = size;
-  }
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
+  return { imageRef: image.id, imageId: image.repoDigests[0] ?? image.id, uid: image.uid?.value, username: image.username || undefined };
 }

@@ -27,7 +27,7 @@ export function parseResolvConf(text: string): ResolverConfig {
 }
 
 /** What goes into the Pod's resolv.conf. `warn` is told when limits of the resolver cut something off. */
-export async function podResolver(pod: Pod, config: KubeletConfig, warn: (message: string) => void): Promise<ResolverConfig> {
+export async function podResolver(pod: Pod, config: KubeletConfig, warn: (message: string, reason?: 'DNSConfigForming' | 'MissingClusterDNS') => void): Promise<ResolverConfig> {
   const { dnsPolicy = 'ClusterFirst', hostNetwork, dnsConfig } = pod.spec;
   const cluster = dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && !hostNetwork);
   let base: ResolverConfig = { servers: [], searches: [], options: [] };
@@ -36,6 +36,7 @@ export async function podResolver(pod: Pod, config: KubeletConfig, warn: (messag
     const host = await hostResolver(config);
     base = { servers: config.clusterDNS, searches: [...new Set([`${pod.metadata.namespace}.svc.${d}`, `svc.${d}`, d, ...host.searches])], options: ['ndots:5'] };
   } else if (dnsPolicy !== 'None') {
+    if (cluster) warn(`kubelet does not have ClusterDNS IP configured and cannot create Pod using "${dnsPolicy}" policy. Falling back to "Default" policy.`, 'MissingClusterDNS');
     base = await hostResolver(config);
   }
   return withinLimits(withDnsConfig(base, dnsConfig), warn);
@@ -66,6 +67,14 @@ function withinLimits(resolver: ResolverConfig, warn: (message: string) => void)
   return { servers, searches, options: resolver.options };
 }
 
+const MAX_HOSTNAME = 64;
+/** Throws where `setHostnameAsFQDN` asks for a name that the kernel cannot hold. */
+export function checkHostname(pod: Pod, clusterDomain: string): void {
+  const { hostname, domain } = podHostname(pod, clusterDomain);
+  if (!pod.spec.setHostnameAsFQDN || !domain) return;
+  const fqdn = `${hostname}.${domain}`;
+  if (fqdn.length > MAX_HOSTNAME) throw new Error(`failed to construct FQDN from pod hostname and cluster domain, FQDN ${fqdn} is too long (${MAX_HOSTNAME} characters is the max, ${fqdn.length} characters requested)`);
+}
 /** Host name and domain of a Pod: `web` and `web.sub.ns.svc.cluster.local` when it has a subdomain. */
 export function podHostname(pod: Pod, clusterDomain: string): { hostname: string; domain: string } {
   const { hostname, subdomain, hostnameOverride } = pod.spec;

@@ -1,11 +1,13 @@
 /** What the machine is: read from /proc, /etc and the kernel. */
-import { readFile, statfs } from 'node:fs/promises';
+import { readdir, readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 
 export interface HostFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly ephemeralStorageBytes: number;
+  /** Huge pages set aside, bytes by page size as resources name it: `{ '2Mi': 0 }`. */
+  readonly hugePages: Readonly<Record<string, number>>;
   readonly machineId: string;
   readonly systemUuid: string;
   readonly bootId: string;
@@ -26,6 +28,7 @@ export async function readHostFacts(storageDir: string): Promise<HostFacts> {
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
     ephemeralStorageBytes: fs.blocks * fs.bsize,
+    hugePages: await readHugePages(),
     machineId,
     systemUuid: systemUuid || machineId,
     bootId,
@@ -34,20 +37,13 @@ export async function readHostFacts(storageDir: string): Promise<HostFacts> {
     architecture: GO_ARCH[arch()] ?? arch(),
   };
 }
-/** Pressure that the node reports in its conditions. */
-export interface Pressure {
-  readonly memory: boolean;
-  readonly disk: boolean;
-  readonly pid: boolean;
-}
-/** The default hard thresholds: memory.available<100Mi, nodefs.available<10%, nodefs.inodesFree<5%. */
-export async function readPressure(storageDir: string): Promise<Pressure> {
-  const [meminfo, fs, pidMax, loadavg] = await Promise.all([read('/proc/meminfo'), statfs(storageDir), read('/proc/sys/kernel/pid_max'), read('/proc/loadavg')]);
-  const availableKiB = Number(/^MemAvailable:\s+(\d+)/m.exec(meminfo)?.[1] ?? Infinity);
-  const tasks = Number(/\d+\/(\d+)/.exec(loadavg)?.[1] ?? 0);
-  return {
-    memory: availableKiB < 100 * 1024,
-    disk: fs.bavail < fs.blocks * 0.1 || (fs.files > 0 && fs.ffree < fs.files * 0.05),
-    pid: Number(pidMax) > 0 && tasks > Number(pidMax) * 0.9,
-  };
+async function readHugePages(): Promise<Record<string, number>> {
+  const out: Record<string, number> = {};
+  for (const dir of (await readdir('/sys/kernel/mm/hugepages').catch(() => [])).toSorted()) {
+    const kib = Number(/^hugepages-(\d+)kB$/.exec(dir)?.[1]);
+    if (!kib) continue;
+    const name = kib % 1_048_576 === 0 ? `${kib / 1_048_576}Gi` : kib % 1024 === 0 ? `${kib / 1024}Mi` : `${kib}Ki`;
+    out[name] = Number(await read(`/sys/kernel/mm/hugepages/${dir}/nr_hugepages`)) * kib * 1024;
+  }
+  return out;
 }

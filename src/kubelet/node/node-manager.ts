@@ -5,11 +5,13 @@ import { rfc3339Micro, sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
 import type { EventRecorder, EventType } from '#client/events.ts';
+import { Informer } from '#client/informer.ts';
 import { LEASES, NODES } from '#client/kinds.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isReason } from '#machinery/status-error.ts';
 import type { KubeletConfig } from '../config.ts';
-import { readHostFacts, readPressure, type HostFacts } from './host-facts.ts';
+import type { Pressure } from '../eviction/pressure.ts';
+import { readHostFacts, type HostFacts } from './host-facts.ts';
 import { initialNode, nodeStatus, type NodeStatusInputs, type RuntimeFacts } from './node-status.ts';
 
 const log = logger('kubelet');
@@ -24,11 +26,17 @@ export interface NodeManagerOptions {
   readonly runtime: ContainerRuntime;
   readonly clock: Clock;
   readonly recorder: EventRecorder;
+  /** What the node lacks, as the eviction manager sees it. */
+  pressure(): Pressure;
 }
 
 export class NodeManager {
   readonly #o: NodeManagerOptions;
   readonly #abort = new AbortController();
+  /** The Node as it is now, with labels and taints that others gave it. */
+  readonly #informer: Informer<Node>;
+  #handlers: RuntimeFacts['handlers'] = [];
+  #shuttingDown = false;
   #host: HostFacts | undefined;
   #node: Node | undefined;
   #reportedAt = -Infinity;
@@ -37,18 +45,29 @@ export class NodeManager {
 
   constructor(options: NodeManagerOptions) {
     this.#o = options;
+    this.#informer = new Informer(options.client, NODES, options.clock, { fieldSelector: `metadata.name=${options.config.nodeName}` });
   }
   get host(): HostFacts {
     if (!this.#host) throw new Error('the node manager has not started');
     return this.#host;
   }
   get node(): Node | undefined {
-    return this.#node;
+    return this.#informer.get('', this.#o.config.nodeName) ?? this.#node;
+  }
+  /** Handlers of the runtime and what they can do; the default one has no name. */
+  get runtimeHandlers(): RuntimeFacts['handlers'] {
+    return this.#handlers;
+  }
+  /** The machine is going down: the node is no longer Ready. */
+  async reportShutdown(): Promise<void> {
+    this.#shuttingDown = true;
+    await this.report();
   }
   /** Registers the node (or takes up the one that is there) and reports it; resolves when it is known as Ready. */
   async start(signal: AbortSignal): Promise<void> {
     this.#host = await readHostFacts(this.#o.config.rootDir);
     await this.#register(signal);
+    this.#informer.start();
     this.#loops = [
       this.#every(this.#o.config.nodeStatusUpdateFrequencyMs, () => this.report()),
       this.#every((this.#o.config.nodeLeaseDurationSeconds * 1000) / 4, () => this.#renewLease()),
@@ -57,7 +76,7 @@ export class NodeManager {
   }
   async stop(): Promise<void> {
     this.#abort.abort(new Error('the kubelet is stopping'));
-    await Promise.all(this.#loops);
+    await Promise.all([...this.#loops, this.#informer.stop()]);
   }
   /** Writes the status when it changed, or when the last report is old. */
   async report(): Promise<void> {
@@ -86,22 +105,23 @@ export class NodeManager {
   }
   async #inputs(): Promise<NodeStatusInputs> {
     const { config, clock } = this.#o;
-    const [runtime, pressure] = await Promise.all([this.#runtimeFacts(), readPressure(config.rootDir)]);
-    return { config, host: this.host, runtime, pressure, now: clock.now() };
+    return { config, host: this.host, runtime: await this.#runtimeFacts(), pressure: this.#o.pressure(), shuttingDown: this.#shuttingDown, now: clock.now() };
   }
   async #runtimeFacts(): Promise<RuntimeFacts> {
     const { runtime } = this.#o;
     try {
-      const [version, { status }, { images }] = await Promise.all([runtime.version({}), runtime.status({}), runtime.listImages({})]);
+      const [version, { status, runtimeHandlers }, { images }] = await Promise.all([runtime.version({}), runtime.status({}), runtime.listImages({})]);
+      this.#handlers = runtimeHandlers.map((h) => ({ name: h.name, ...(h.features ? { features: { recursiveReadOnlyMounts: h.features.recursiveReadOnlyMounts, userNamespaces: h.features.userNamespaces } } : {}) }));
       const bad = (status?.conditions ?? []).find((c) => !c.status && (c.type === 'RuntimeReady' || c.type === 'NetworkReady'));
       const what = bad?.type === 'NetworkReady' ? 'container runtime network not ready' : 'container runtime not ready';
       return {
         version: `${version.runtimeName}://${version.runtimeVersion.replace(/^v/, '').split(/[~+ ]/)[0]}`,
         notReady: bad ? `${what}: ${bad.type}=false reason:${bad.reason} message:${bad.message}` : undefined,
         images: nodeImages(images),
+        handlers: this.#handlers,
       };
     } catch (err) {
-      return { version: this.#node?.status?.nodeInfo?.containerRuntimeVersion ?? '', notReady: `container runtime is down: ${(err as Error).message}`, images: this.#node?.status?.images ?? [] };
+      return { version: this.#node?.status?.nodeInfo?.containerRuntimeVersion ?? '', notReady: `container runtime is down: ${(err as Error).message}`, images: this.#node?.status?.images ?? [], handlers: this.#handlers };
     }
   }
   async #renewLease(): Promise<void> {

@@ -1,9 +1,10 @@
 /** The Node object as the kubelet writes it. Source: API reference NodeStatus; architecture/nodes. */
-import type { ContainerImage, Node, NodeCondition, NodeStatus } from '#api/gen/core-v1.ts';
+import type { ContainerImage, Node, NodeCondition, NodeRuntimeHandler, NodeStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { KubeletConfig } from '../config.ts';
-import type { HostFacts, Pressure } from './host-facts.ts';
+import type { Pressure } from '../eviction/pressure.ts';
+import type { HostFacts } from './host-facts.ts';
 
 export const KUBELET_VERSION = 'v1.36.0';
 
@@ -13,12 +14,14 @@ export interface RuntimeFacts {
   /** undefined when runtime and network are ready; else upstream's words for what is not. */
   readonly notReady: string | undefined;
   readonly images: readonly ContainerImage[];
+  readonly handlers: readonly NodeRuntimeHandler[];
 }
 export interface NodeStatusInputs {
   readonly config: KubeletConfig;
   readonly host: HostFacts;
   readonly runtime: RuntimeFacts;
   readonly pressure: Pressure;
+  readonly shuttingDown: boolean;
   readonly now: number;
 }
 
@@ -60,6 +63,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
       architecture: host.architecture,
     },
     images: runtime.images,
+    ...(runtime.handlers.length ? { runtimeHandlers: runtime.handlers } : {}),
   };
 }
 function capacityOf({ host, config }: NodeStatusInputs): Record<string, string> {
@@ -68,12 +72,16 @@ function capacityOf({ host, config }: NodeStatusInputs): Record<string, string> 
     memory: `${Math.floor(host.memoryBytes / 1024)}Ki`,
     pods: String(config.maxPods),
     'ephemeral-storage': `${Math.floor(host.ephemeralStorageBytes / 1024)}Ki`,
-    'hugepages-1Gi': '0',
-    'hugepages-2Mi': '0',
+    ...Object.fromEntries(Object.entries(host.hugePages).map(([size, bytes]) => [`hugepages-${size}`, parseQuantity(bytes).toString()])),
   };
 }
+/** Capacity without what is reserved; huge pages are taken out of the memory that Pods may ask for. */
 function allocatableOf(capacity: Readonly<Record<string, string>>, reserved: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(capacity).map(([k, v]) => [k, reserved[k] ? parseQuantity(v).sub(parseQuantity(reserved[k])).toString() : v]));
+  const hugePages = Object.entries(capacity).filter(([k]) => k.startsWith('hugepages-')).reduce((sum, [, v]) => sum.add(parseQuantity(v)), parseQuantity('0'));
+  return Object.fromEntries(Object.entries(capacity).map(([k, v]) => {
+    const kept = [...(reserved[k] ? [parseQuantity(reserved[k])] : []), ...(k === 'memory' && hugePages.sign() > 0 ? [hugePages] : [])];
+    return [k, kept.length ? kept.reduce((left, q) => left.sub(q), parseQuantity(v)).toString() : v];
+  }));
 }
 
 const PRESSURE_TEXTS: Readonly<Record<string, { reason: string; message: string }>> = {
@@ -91,9 +99,9 @@ function nodeConditions(inputs: NodeStatusInputs, before: readonly NodeCondition
     pressed('MemoryPressure', pressure.memory, 'badMemory', 'goodMemory'),
     pressed('DiskPressure', pressure.disk, 'badDisk', 'goodDisk'),
     pressed('PIDPressure', pressure.pid, 'badPid', 'goodPid'),
-    runtime.notReady === undefined
+    runtime.notReady === undefined && !inputs.shuttingDown
       ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
-      : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: runtime.notReady },
+      : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: [runtime.notReady, inputs.shuttingDown ? 'node is shutting down' : undefined].filter(Boolean).join(', ') },
   ];
   const time = rfc3339(now);
   return wanted.map((c) => {

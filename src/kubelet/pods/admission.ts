@@ -3,6 +3,7 @@ import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '#api/
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { isRestartableInit } from './containers.ts';
 import type { PodRejection } from './pod-workers.ts';
+import { forbiddenSysctl } from './sysctls.ts';
 
 /** The most that a Pod asks of each resource at any time of its life. */
 export function podRequests(pod: Pod): Map<string, Quantity> {
@@ -29,14 +30,18 @@ export function podRequests(pod: Pod): Map<string, Quantity> {
   return out;
 }
 
-export function admitPod(pod: Pod, others: readonly Pod[], node: Node): PodRejection | undefined {
+/** `allowedUnsafeSysctls` are the node's own additions to the safe ones. */
+export function admitPod(pod: Pod, others: readonly Pod[], node: Node, allowedUnsafeSysctls: readonly string[] = []): PodRejection | undefined {
+  const sysctl = forbiddenSysctl(pod, allowedUnsafeSysctls);
+  if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: sysctl };
   const allocatable = node.status?.allocatable ?? {};
   const maxPods = Number(allocatable['pods'] ?? 110);
   if (others.length + 1 > maxPods) return insufficient('pods', 1, others.length, maxPods);
   const used = new Map<string, Quantity>();
   for (const other of others) for (const [k, v] of podRequests(other)) used.set(k, (used.get(k) ?? parseQuantity('0')).add(v));
   for (const [k, v] of podRequests(pod)) {
-    if (v.sign() === 0 || k === 'ephemeral-storage') continue;
+    // What no node of this kind has is somebody else's business: the scheduler let the Pod come here.
+    if (v.sign() === 0 || (isExtendedResource(k) && allocatable[k] === undefined)) continue;
     const capacity = parseQuantity(allocatable[k] ?? '0');
     const taken = used.get(k) ?? parseQuantity('0');
     if (v.add(taken).cmp(capacity) <= 0) continue;
@@ -47,8 +52,11 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node): PodRejec
   const clash = portClash(pod, others);
   if (clash) return { reason: 'NodePorts', message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" };
   const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !tolerates(pod, t.key, t.value ?? '', t.effect));
-  if (taint) return { reason: 'TaintToleration', message: 'Predicate TaintToleration failed' };
+  if (taint) return { reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" };
   return undefined;
+}
+function isExtendedResource(name: string): boolean {
+  return name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
 }
 function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
   return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
@@ -63,7 +71,7 @@ function portClash(pod: Pod, others: readonly Pod[]): boolean {
   return others.flatMap(hostPorts).some((o) => wanted.some((w) => w.port === o.port && w.protocol === o.protocol && (any(w.ip) || any(o.ip) || w.ip === o.ip)));
 }
 function hostPorts(pod: Pod): { port: number; protocol: string; ip: string }[] {
-  return pod.spec.containers.flatMap((c) => c.ports ?? []).filter((p) => p.hostPort).map((p) => ({ port: p.hostPort!, protocol: p.protocol ?? 'TCP', ip: p.hostIP ?? '' }));
+  return [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isRestartableInit)].flatMap((c) => c.ports ?? []).filter((p) => p.hostPort).map((p) => ({ port: p.hostPort!, protocol: p.protocol ?? 'TCP', ip: p.hostIP ?? '' }));
 }
 
 /** nodeSelector and required node affinity. */

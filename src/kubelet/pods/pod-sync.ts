@@ -10,19 +10,20 @@ import type { ContainerRuntime } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
 import type { PodSandboxConfig } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
-import { StartError, type AnyContainer, type CgroupManager, type Prober, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
-import { Slots } from '../images/image-manager.ts';
-import { podResolver } from '../network/dns.ts';
+import { StartError, type AnyContainer, type CgroupManager, type PodEnd, type Prober, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
+import { checkHostname, podResolver } from '../network/dns.ts';
 import type { ContainerStarter } from '../runtime/container-starter.ts';
 import type { Killer } from '../runtime/killer.ts';
-import { computePodActions, type PodActions } from '../runtime/pod-actions.ts';
+import { computePodActions, type ContainerToKill, type PodActions } from '../runtime/pod-actions.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { sandboxConfig } from '../runtime/sandbox-config.ts';
+import type { Slots } from '../runtime/slots.ts';
 import { terminationMessage } from '../runtime/termination-message.ts';
 import { podStatus } from '../status/pod-status.ts';
-import type { StatusManager } from '../status/status-manager.ts';
+import { OWN_CONDITIONS, type StatusManager } from '../status/status-manager.ts';
 import { isHostNetwork } from './containers.ts';
 import { podDir, podLogDir } from './paths.ts';
+import type { Resizer } from './resize.ts';
 
 /** What the worker keeps of a Pod between its syncs. */
 export interface PodRecord {
@@ -34,7 +35,7 @@ export interface PodRecord {
   readonly waiting: Map<string, { reason: string; message: string }>;
   /** Termination messages by container ID. */
   readonly messages: Map<string, string>;
-  ended?: { readonly reason: string; readonly message: string } | undefined;
+  ended?: PodEnd | undefined;
   terminating: boolean;
 }
 
@@ -50,14 +51,17 @@ export interface PodSyncOptions {
   readonly prober: Prober;
   readonly volumes: VolumeManager;
   readonly cgroups: CgroupManager;
+  readonly resizer: Resizer;
+  /** Pods that are being brought up in the runtime at the same time. */
+  readonly starts: Slots;
+  /** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. */
+  runtimeHandler(pod: Pod, signal: AbortSignal): Promise<string>;
 }
 
 export class PodSync {
   readonly #o: PodSyncOptions;
-  readonly #starts: Slots;
   constructor(options: PodSyncOptions) {
     this.#o = options;
-    this.#starts = new Slots(options.config.maxParallelPodStarts);
   }
 
   /** Generates and publishes the Pod's status from what is known now. */
@@ -65,38 +69,41 @@ export class PodSync {
     const { cache, prober, statuses, config, clock } = this.#o;
     const { uid } = record;
     const known = statuses.statusOf(record.pod);
-    const pod: Pod = known ? { ...record.pod, status: known } : record.pod;
+    const pod: Pod = known ? { ...record.pod, status: withForeignConditions(known, record.pod.status) } : record.pod;
     const runtime = cache.get(uid);
     for (const c of runtime?.containers ?? []) {
       if (c.state === 'CONTAINER_EXITED' && !record.messages.has(c.id)) record.messages.set(c.id, await terminationMessage(c));
     }
+    for (const id of record.messages.keys()) if (!runtime?.containers.some((c) => c.id === id)) record.messages.delete(id);
     const status = podStatus({
       pod, runtime, messages: record.messages, waiting: record.waiting, nodeIPs: config.nodeIPs, now: clock.now(), firstSeen: record.firstSeen,
-      terminating: record.terminating, ended: record.ended,
+      terminating: record.terminating, ended: record.ended, resize: this.#o.resizer.view(record.pod),
       isReady: (name, id) => prober.isReady(uid, name, id),
       isStarted: (name, id) => prober.isStarted(uid, name, id),
     });
-    // Scheduling and other people's conditions stay as the API has them.
-    const foreign = (record.pod.status?.conditions ?? []).filter((c) => !status.conditions?.some((s) => s.type === c.type));
-    statuses.set(record.pod, { ...status, conditions: [...(status.conditions ?? []), ...foreign] });
+    statuses.set(record.pod, withForeignConditions(status, record.pod.status));
     return status;
   }
 
   /** Brings the Pod up. Resolves with when to look again although nothing changes. */
   async sync(record: PodRecord, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
-    const { cgroups, volumes, prober, cache, killer, config } = this.#o;
-    const { pod, uid } = record;
-    await mkdir(podDir(config, uid), { recursive: true, mode: 0o750 });
-    const [cgroupParent, ready] = await Promise.all([cgroups.ensurePod(pod), volumes.setUp(pod, signal)]);
+    const { cgroups, volumes, prober, cache, killer, config, resizer } = this.#o;
+    const { uid } = record;
+    const pod = await resizer.allocate(record.pod);
+    const [cgroupParent] = await Promise.all([cgroups.ensurePod(pod), mkdir(podDir(config, uid), { recursive: true, mode: 0o750 })]);
+    // Goes on beside what follows: neither a kill nor a new sandbox needs the volumes.
+    const ready = volumes.setUp(pod, signal);
+    ready.catch(() => {});
     prober.addPod(pod);
-    const actions = computePodActions(pod, cache.get(uid), {
+    const computed = computePodActions(pod, cache.get(uid), {
       isStarted: (name, id) => prober.isStarted(uid, name, id),
       mustKill: (name, id) => prober.mustKill(uid, name, id),
     });
+    const actions = computed.killPod ? computed : withRestarts(pod, computed, await resizer.actuate(pod, cache.get(uid), signal));
     if (actions.killPod) {
       if (actions.createSandbox && actions.attempt > 0) this.#event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
       await killer.killPod(pod, undefined, signal);
-      if (!actions.createSandbox) return undefined;
+      if (!actions.createSandbox) return void (await ready);
     }
     await Promise.all(actions.containersToKill.map(async (kill) => {
       const run = cache.get(uid)?.containers.find((c) => c.id === kill.id);
@@ -104,8 +111,10 @@ export class PodSync {
       if (run) await killer.killContainer(pod, run, { message: kill.message, probe }, signal);
     }));
     const toStart = actions.ephemeralToStart.length + actions.initToStart.length + actions.containersToStart.length;
-    if (!actions.createSandbox && toStart === 0) return undefined;
-    return await this.#starts.run(() => this.#start(record, actions, cgroupParent, ready, signal));
+    const again = actions.createSandbox || toStart > 0 ? await this.#start(record, pod, actions, cgroupParent, ready, signal) : undefined;
+    await ready;
+    await killer.prune(uid, signal);
+    return again;
   }
 
   /** Stops everything of the Pod. */
@@ -120,12 +129,18 @@ export class PodSync {
   async cleanUp(record: PodRecord): Promise<void> {
     await this.#o.volumes.tearDown(record.uid);
     await this.#o.cgroups.removePod(record.uid);
+    this.finish(record);
+  }
+  /** Tells the API that the Pod may leave it, once it is asked to. */
+  finish(record: PodRecord): void {
     this.#o.statuses.finish(record.pod);
   }
   /** Removes the last traces of a Pod that has left the API. */
   async remove(pod: Pod, signal: AbortSignal): Promise<void> {
-    const { killer, volumes, cgroups, config, statuses } = this.#o;
+    const { killer, volumes, cgroups, config, statuses, starter } = this.#o;
     const uid = pod.metadata.uid!;
+    starter.forget(uid);
+    this.#o.resizer.forget(uid);
     await killer.removePod(uid, signal);
     await volumes.tearDown(uid);
     await cgroups.removePod(uid);
@@ -134,15 +149,15 @@ export class PodSync {
     statuses.forget(uid);
   }
 
-  async #start(record: PodRecord, actions: PodActions, cgroupParent: string, ready: ReadonlyMap<string, ReadyVolume>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
-    const { config } = this.#o;
-    const { pod } = record;
-    const resolver = await podResolver(pod, config, (message) => this.#event(pod, 'Warning', 'DNSConfigForming', message));
+  async #start(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, volumes: Promise<ReadonlyMap<string, ReadyVolume>>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
+    const { config, starts } = this.#o;
+    const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
     const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent });
-    const sandboxId = actions.sandboxId ?? (await this.#createSandbox(record, sandbox, signal));
+    const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
+    const ready = await volumes;
     let retryMs: number | undefined;
     const start = async (container: AnyContainer) => {
-      const later = await this.#startContainer(record, container, sandboxId, sandbox, ready, signal);
+      const later = await this.#startContainer(record, pod, container, sandboxId, sandbox, ready, signal);
       if (later !== undefined) retryMs = Math.min(retryMs ?? later, later);
     };
     for (const c of actions.ephemeralToStart) await start(c);
@@ -154,8 +169,9 @@ export class PodSync {
     const { runtime, cache, config } = this.#o;
     const { pod } = record;
     try {
-      await mkdir(podLogDir(config, pod), { recursive: true, mode: 0o755 });
-      const { podSandboxId } = await runtime.runPodSandbox({ config: sandbox, runtimeHandler: runtimeHandler(pod) }, { signal });
+      checkHostname(pod, config.clusterDomain);
+      const [runtimeHandler] = await Promise.all([this.#o.runtimeHandler(pod, signal), mkdir(podLogDir(config, pod), { recursive: true, mode: 0o755 })]);
+      const { podSandboxId } = await runtime.runPodSandbox({ config: sandbox, runtimeHandler }, { signal });
       await cache.refreshSandbox(podSandboxId);
       return podSandboxId;
     } catch (err) {
@@ -164,15 +180,16 @@ export class PodSync {
     }
   }
   /** Resolves with when to try again, or undefined when the container was started. */
-  async #startContainer(record: PodRecord, container: AnyContainer, sandboxId: string, sandbox: Init<PodSandboxConfig>, ready: ReadonlyMap<string, ReadyVolume>, signal: AbortSignal): Promise<number | undefined> {
-    const { starter, cache } = this.#o;
-    const { pod, uid } = record;
+  async #startContainer(record: PodRecord, pod: Pod, container: AnyContainer, sandboxId: string, sandbox: Init<PodSandboxConfig>, ready: ReadonlyMap<string, ReadyVolume>, signal: AbortSignal): Promise<number | undefined> {
+    const { starter, cache, resizer } = this.#o;
+    const { uid } = record;
     const current = cache.get(uid);
     const network = current?.sandboxes.find((s) => s.id === sandboxId)?.network;
     const podIPs = isHostNetwork(pod) ? this.#o.config.nodeIPs : network?.ip ? [network.ip, ...network.additionalIps.map((a) => a.ip)] : [];
     try {
       await starter.start({ pod, container, sandboxId, sandbox, podIPs, volumes: ready, current }, signal);
       record.waiting.delete(container.name);
+      await resizer.started(pod, container.name);
       return undefined;
     } catch (err) {
       if (!(err instanceof StartError) || signal.aborted) throw err;
@@ -185,7 +202,16 @@ export class PodSync {
   }
 }
 
-/** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. The API server resolves the class at admission. */
-function runtimeHandler(pod: Pod): string {
-  return pod.spec.runtimeClassName ?? '';
+/** Containers that a resize restarts are stopped and started as those are whose definition changed. */
+function withRestarts(pod: Pod, actions: PodActions, restarts: readonly ContainerToKill[]): PodActions {
+  const fresh = restarts.filter((r) => !actions.containersToKill.some((k) => k.id === r.id));
+  if (fresh.length === 0) return actions;
+  const main = pod.spec.containers.filter((c) => fresh.some((r) => r.name === c.name));
+  return { ...actions, containersToKill: [...actions.containersToKill, ...fresh], containersToStart: [...actions.containersToStart, ...main] };
+}
+/** A status with the conditions that others wrote as the API has them now: scheduling, readiness gates. */
+function withForeignConditions(status: PodStatus, api: PodStatus | undefined): PodStatus {
+  const own = (status.conditions ?? []).filter((c) => OWN_CONDITIONS.has(c.type) || !api?.conditions?.some((a) => a.type === c.type));
+  const foreign = (api?.conditions ?? []).filter((c) => !own.some((o) => o.type === c.type));
+  return { ...status, conditions: [...own, ...foreign] };
 }

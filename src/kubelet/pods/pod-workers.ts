@@ -16,6 +16,7 @@ import { logger } from '#base/logger.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
 import { Reconciler, type ReconcileResult } from '#client/reconciler.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
+import type { PodEnd } from '../interfaces.ts';
 import type { PodRecord, PodSync } from './pod-sync.ts';
 
 const log = logger('kubelet');
@@ -31,6 +32,8 @@ interface Entry extends PodRecord {
   interrupted: boolean;
   /** Ends the step under way when what it works towards is no longer wanted. */
   abort: AbortController;
+  /** Resolves when nothing of it runs any more. */
+  readonly over: PromiseWithResolvers<void>;
 }
 export interface PodRejection {
   readonly reason: string;
@@ -43,6 +46,8 @@ export interface PodWorkersOptions {
   readonly recorder: EventRecorder;
   /** May the Pod run here beside those that do? Asked once per Pod. */
   admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined;
+  /** A Pod uses the node no more. */
+  onRemoved?(): void;
 }
 
 export class PodWorkers {
@@ -88,10 +93,10 @@ export class PodWorkers {
     if (this.#entries.has(uid)) this.#reconciler.queue.add(uid);
   }
   /** Ends a Pod with a reason of the kubelet's own: `Evicted`, `DeadlineExceeded`. */
-  endPod(uid: string, reason: string, message: string, graceSeconds?: number): void {
+  endPod(uid: string, end: PodEnd, graceSeconds?: number): void {
     const entry = this.#entries.get(uid);
     if (!entry || entry.state !== 'syncing') return;
-    entry.ended = { reason, message };
+    entry.ended = end;
     this.#end(entry, graceSeconds);
     this.#reconciler.queue.add(uid);
   }
@@ -103,6 +108,10 @@ export class PodWorkers {
     const entry = this.#entries.get(uid);
     return entry?.gone ? undefined : entry?.pod;
   }
+  /** Resolves when nothing of the Pod runs any more; at once for a Pod that is not known. */
+  ended(uid: string): Promise<void> {
+    return this.#entries.get(uid)?.over.promise ?? Promise.resolve();
+  }
   /** Pods that use the node's resources: admitted and not ended. */
   activePods(): Pod[] {
     return [...this.#entries.values()].filter((e) => e.admitted && e.state !== 'terminated').map((e) => e.pod);
@@ -113,7 +122,7 @@ export class PodWorkers {
     const over = phase === 'Failed' || phase === 'Succeeded';
     const entry: Entry = {
       uid: uidOf(pod), pod, firstSeen: this.#o.clock.now(), waiting: new Map(), messages: new Map(), terminating: over,
-      state: over ? 'terminating' : 'syncing', gone: false, admitted: false, grace: undefined, interrupted: false, abort: new AbortController(),
+      state: over ? 'terminating' : 'syncing', gone: false, admitted: false, grace: undefined, interrupted: false, abort: new AbortController(), over: Promise.withResolvers(),
     };
     this.#entries.set(entry.uid, entry);
     return entry;
@@ -138,7 +147,9 @@ export class PodWorkers {
     try {
       if (entry.state === 'syncing') return await this.#syncing(entry, both);
       if (entry.state === 'terminating') await this.#terminating(entry, both);
-      if (entry.state === 'terminated' && entry.gone) await this.#remove(entry, signal);
+      else if (entry.gone) await this.#remove(entry, signal);
+      // Asked to go after it had ended by itself: the node has nothing left to do.
+      else if (entry.pod.metadata.deletionTimestamp) this.#o.sync.finish(entry);
       return undefined;
     } catch (err) {
       // Overtaken: the queue brings the Pod back for what is wanted now.
@@ -179,6 +190,8 @@ export class PodWorkers {
     if (cache.get(entry.uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING')) throw new Error(`containers of pod ${entry.uid} still run after they were stopped`);
     await sync.cleanUp(entry);
     entry.state = 'terminated';
+    entry.over.resolve();
+    this.#o.onRemoved?.();
     return entry.gone ? await this.#remove(entry, signal) : undefined;
   }
   async #remove(entry: Entry, signal: AbortSignal): Promise<undefined> {
@@ -193,7 +206,7 @@ export class PodWorkers {
     entry.admitted = !rejection;
     if (!rejection) return true;
     this.#o.recorder.eventFor(referenceTo(entry.pod), 'Warning', rejection.reason, rejection.message);
-    entry.ended = { reason: rejection.reason, message: `Pod was rejected: ${rejection.message}` };
+    entry.ended = { reason: rejection.reason, message: `Pod was rejected: ${rejection.message}`, rejected: true };
     entry.state = 'terminating';
     entry.terminating = true;
     return false;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import type { Pod, VolumeMount } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
-import type { ContainerConfig, Mount, Signal } from '#cri/types.ts';
+import type { ContainerConfig, Device, Mount, Signal } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import { expand } from '../env/expand.ts';
 import { ANNOTATIONS, LABELS, StartError, type AnyContainer, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
@@ -11,11 +11,11 @@ import { hostsFile } from '../network/hosts-file.ts';
 import { containerHash } from '../pods/containers.ts';
 import { containerDir, containerLogPath, podDir, seccompDir } from '../pods/paths.ts';
 import { linuxResources } from './linux-resources.ts';
-import { containerSecurity, type ImageUser } from './security.ts';
+import { containerSecurity } from './security.ts';
 
 export interface ContainerInputs {
   readonly config: KubeletConfig;
-  readonly image: PulledImage & ImageUser;
+  readonly image: PulledImage;
   readonly restartCount: number;
   readonly environment: readonly { key: string; value: string }[];
   readonly volumes: ReadonlyMap<string, ReadyVolume>;
@@ -23,6 +23,10 @@ export interface ContainerInputs {
   readonly podIPs: readonly string[];
   readonly memoryCapacityBytes: number;
   readonly cgroupV2: boolean;
+  /** The runtime's handler for this Pod can make read-only mounts read-only all the way down. */
+  readonly recursiveReadOnly: boolean;
+  /** Sizes of huge pages that the host has, as the runtime names them: `2MB`. */
+  readonly hugePageSizes: readonly string[];
   readonly targetId?: string | undefined;
 }
 
@@ -39,6 +43,7 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     workingDir: container.workingDir ?? '',
     envs: environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
     mounts: await mounts(pod, container, env, inputs),
+    devices: devices(container, inputs),
     labels: { [LABELS.containerName]: container.name, [LABELS.podName]: name, [LABELS.podNamespace]: namespace, [LABELS.podUid]: uid },
     annotations: annotations(pod, container, restartCount),
     logPath: containerLogPath(container.name, restartCount),
@@ -47,7 +52,7 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     tty: container.tty ?? false,
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
-      resources: linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2),
+      resources: linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes),
       securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: config.appArmor, image, targetId: inputs.targetId }),
     },
   };
@@ -67,9 +72,17 @@ function annotations(pod: Pod, container: AnyContainer, restartCount: number): R
   };
 }
 
+/** Block volumes appear in the container as devices. */
+function devices(container: AnyContainer, inputs: ContainerInputs): Init<Device>[] {
+  return (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+    const volume = inputs.volumes.get(name);
+    if (!volume?.block) throw new StartError('CreateContainerConfigError', `cannot find block volume "${name}" to map into container "${container.name}"`);
+    return { hostPath: volume.hostPath, containerPath: devicePath, permissions: volume.readOnly ? 'r' : 'mrw' };
+  });
+}
 async function mounts(pod: Pod, container: AnyContainer, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>[]> {
   const out: Init<Mount>[] = [];
-  for (const mount of container.volumeMounts ?? []) out.push(await volumeMount(pod, container, mount, env, inputs));
+  for (const [index, mount] of (container.volumeMounts ?? []).entries()) out.push(await volumeMount(pod, container, mount, index, env, inputs));
   const has = (path: string) => out.some((m) => m.containerPath === path);
   // Before a Pod has an address its hosts file would lie; the sandbox comes first, so only host-network Pods of odd runtimes are without.
   if (!has('/etc/hosts')) out.push({ containerPath: '/etc/hosts', hostPath: await writeHosts(pod, inputs) });
@@ -77,7 +90,7 @@ async function mounts(pod: Pod, container: AnyContainer, env: ReadonlyMap<string
   if (messagePath && !has(messagePath)) out.push({ containerPath: messagePath, hostPath: await messageFile(pod, container, inputs) });
   return out;
 }
-async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>> {
+async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount, index: number, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>> {
   const volume = inputs.volumes.get(mount.name);
   if (!volume) throw new StartError('CreateContainerConfigError', `cannot find volume "${mount.name}" to mount into container "${container.name}"`);
   const subPath = mount.subPathExpr ? expandStrictly(mount.subPathExpr, env) : (mount.subPath ?? '');
@@ -86,10 +99,15 @@ async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount
     containerPath: isAbsolute(mount.mountPath) ? mount.mountPath : join('/', mount.mountPath),
     readonly,
     propagation: mount.mountPropagation === 'Bidirectional' ? 'PROPAGATION_BIDIRECTIONAL' : mount.mountPropagation === 'HostToContainer' ? 'PROPAGATION_HOST_TO_CONTAINER' : 'PROPAGATION_PRIVATE',
-    recursiveReadOnly: readonly && (mount.recursiveReadOnly === 'Enabled'),
+    recursiveReadOnly: readonly && recursively(mount, inputs.recursiveReadOnly),
   } as const;
   if (volume.image !== undefined) return { ...common, image: { image: volume.image }, imageSubPath: subPath };
-  return { ...common, hostPath: subPath ? await inputs.volumeManager.subPath(pod, container, volume, subPath) : volume.hostPath };
+  return { ...common, hostPath: subPath ? await inputs.volumeManager.subPath(pod, container, volume, subPath, index) : volume.hostPath };
+}
+/** Whether mounts below a read-only mount are read-only too (KEP-3857). */
+function recursively(mount: VolumeMount, supported: boolean): boolean {
+  if (mount.recursiveReadOnly === 'Enabled' && !supported) throw new StartError('CreateContainerConfigError', `volume "${mount.name}" requested recursive read-only mode, but it is not supported by the runtime`);
+  return supported && (mount.recursiveReadOnly === 'Enabled' || mount.recursiveReadOnly === 'IfPossible');
 }
 /** subPathExpr: every reference must be known. */
 function expandStrictly(text: string, env: ReadonlyMap<string, string>): string {
@@ -100,7 +118,9 @@ function expandStrictly(text: string, env: ReadonlyMap<string, string>): string 
 }
 async function writeHosts(pod: Pod, inputs: ContainerInputs): Promise<string> {
   const path = join(podDir(inputs.config, pod.metadata.uid!), 'etc-hosts');
-  await writeFile(path, await hostsFile(pod, inputs.podIPs, inputs.config.clusterDomain), { mode: 0o644 });
+  const text = await hostsFile(pod, inputs.podIPs, inputs.config.clusterDomain);
+  // In place, as containers that run have it mounted; not at all when nothing changes, as they may be reading it.
+  if ((await readFile(path, 'utf8').catch(() => undefined)) !== text) await writeFile(path, text, { mode: 0o644 });
   return path;
 }
 /** An empty file of its own for each run of the container: what the program writes there is its termination message. */

@@ -11,8 +11,10 @@ import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, 
 import { containerFieldPath, podFullName } from '../pods/containers.ts';
 import type { BackOff } from './back-off.ts';
 import { containerConfig } from './container-config.ts';
+import type { Killer } from './killer.ts';
 import type { RuntimeCache, RuntimePod } from './runtime-cache.ts';
-import { verifyRunAsNonRoot, type ImageUser } from './security.ts';
+import { verifyRunAsNonRoot } from './security.ts';
+import type { Slots } from './slots.ts';
 
 const POST_START_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -27,8 +29,14 @@ export interface StarterOptions {
   readonly volumes: VolumeManager;
   readonly hooks: HookRunner;
   readonly backOff: BackOff;
+  /** Stops a container whose postStart hook failed. */
+  readonly killer: Pick<Killer, 'killContainer'>;
+  /** Bounds the runtime's work: creating and starting is quick, and waits for nothing but the runtime. */
+  readonly starts: Slots;
   readonly memoryCapacityBytes: number;
   readonly cgroupV2: boolean;
+  /** What the default handler of the runtime can do, and the host's huge pages as the runtime names them. */
+  features(): { readonly recursiveReadOnly: boolean; readonly hugePageSizes: readonly string[] };
 }
 export interface StartRequest {
   readonly pod: Pod;
@@ -62,19 +70,32 @@ export class ContainerStarter {
   async start(request: StartRequest, signal: AbortSignal): Promise<void> {
     const { pod, container } = request;
     this.#checkBackOff(request);
+    // Pulls and hooks take as long as they take: they hold up nobody else's start.
     const image = await this.#o.images.ensureImageExists(pod, container, signal);
+    const id = await this.#o.starts.run(() => this.#run(request, image, signal), { urgent: true, signal });
+    if (container.lifecycle?.postStart) await this.#postStart(request, id, signal);
+  }
+  /** The Pod is gone: its back-offs are forgotten. */
+  forget(uid: string): void {
+    this.#o.backOff.forget(`${uid}_`);
+    this.#o.images.forget(uid);
+  }
+
+  async #run(request: StartRequest, image: PulledImage, signal: AbortSignal): Promise<string> {
+    const { runtime, cache } = this.#o;
     const id = await this.#create(request, image, signal);
     this.#event(request, 'Normal', 'Created', 'Container created');
     try {
-      await this.#o.runtime.startContainer({ containerId: id }, { signal });
+      await runtime.startContainer({ containerId: id }, { signal });
     } catch (err) {
-      await this.#o.cache.refreshContainer(id, request.sandboxId);
+      if (!signal.aborted) await cache.refreshContainer(id, request.sandboxId);
+      if (signal.aborted) throw err;
       this.#event(request, 'Warning', 'Failed', `Error: ${errorText(err)}`);
       throw new StartError('RunContainerError', errorText(err), { cause: err });
     }
     this.#event(request, 'Normal', 'Started', 'Container started');
-    await this.#o.cache.refreshContainer(id, request.sandboxId);
-    if (container.lifecycle?.postStart) await this.#postStart(request, id, signal);
+    await cache.refreshContainer(id, request.sandboxId);
+    return id;
   }
 
   #checkBackOff(request: StartRequest): void {
@@ -95,13 +116,12 @@ export class ContainerStarter {
     const runs = (current?.containers ?? []).filter((c) => c.name === container.name);
     let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : (knownRestarts(pod, container.name) ?? -1) + 1;
     try {
-      const user = await this.#imageUser(image, signal);
-      verifyRunAsNonRoot(pod, container, user);
+      verifyRunAsNonRoot(pod, container, image);
       const environment = await this.#o.environment.environmentOf(pod, container, request.podIPs, signal);
       for (;;) {
         const created = await containerConfig(pod, container, {
-          config, image: { ...image, ...user }, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
-          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request),
+          config, image, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
+          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), ...this.#o.features(),
         });
         try {
           const { containerId } = await runtime.createContainer({ podSandboxId: sandboxId, config: created, sandboxConfig: sandbox }, { signal });
@@ -119,16 +139,12 @@ export class ContainerStarter {
       throw new StartError(reason, errorText(err), { cause: err });
     }
   }
-  async #imageUser(image: PulledImage, signal: AbortSignal): Promise<ImageUser> {
-    const { image: found } = await this.#o.runtime.imageStatus({ image: { image: image.imageRef } }, { signal });
-    return { uid: found?.uid?.value, username: found?.username };
-  }
   async #postStart(request: StartRequest, id: string, signal: AbortSignal): Promise<void> {
     const failure = await this.#o.hooks.run(request.pod, request.container, id, 'postStart', POST_START_TIMEOUT_MS, signal);
     if (failure === '') return;
     this.#event(request, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');
-    await this.#o.runtime.stopContainer({ containerId: id, timeout: request.pod.spec.terminationGracePeriodSeconds ?? 30 }, { signal });
-    await this.#o.cache.refreshContainer(id, request.sandboxId);
+    const run = this.#o.cache.get(request.pod.metadata.uid!)?.containers.find((c) => c.id === id);
+    if (run) await this.#o.killer.killContainer(request.pod, run, { message: 'FailedPostStartHook' }, signal);
     throw new StartError('PostStartHookError', failure);
   }
   #event(request: StartRequest, type: EventType, reason: string, message: string): void {

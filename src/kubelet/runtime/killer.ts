@@ -1,4 +1,6 @@
 /** Stops containers and sandboxes: preStop, grace, SIGTERM then SIGKILL (by the runtime), and removes what is no longer needed. */
+import { readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Lifecycle, Pod } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
@@ -6,8 +8,9 @@ import { referenceTo, type EventRecorder } from '#client/events.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
 import { ANNOTATIONS, type AnyContainer, type HookRunner, type Prober } from '../interfaces.ts';
-import { containerFieldPath, findContainer, isRestartableInit } from '../pods/containers.ts';
+import { containerFieldPath, findContainer } from '../pods/containers.ts';
 import type { RuntimeCache, RuntimeContainer } from './runtime-cache.ts';
+import { TerminationOrder } from './termination-order.ts';
 
 const log = logger('kubelet');
 /** Every container gets this long after its preStop, however little of the grace period is left. */
@@ -32,79 +35,102 @@ export interface KillReason {
 
 export class Killer {
   readonly #o: KillerOptions;
+  /** Sandboxes that were stopped and are still there. */
+  readonly #stopped = new Set<string>();
   constructor(options: KillerOptions) {
     this.#o = options;
   }
 
   /** Stops one container and waits for its end. `pod` may be what is left of it in the runtime, when the API has it no more. */
-  async killContainer(pod: Pod, run: RuntimeContainer, reason: KillReason, signal: AbortSignal): Promise<void> {
+  async killContainer(pod: Pod, run: RuntimeContainer, reason: KillReason, signal: AbortSignal, order?: TerminationOrder): Promise<void> {
     const { recorder, runtime, clock, hooks } = this.#o;
     const container = findContainer(pod, run.name)?.container ?? remembered(run);
     let grace = graceSeconds(pod, container, run, reason);
-    recorder.eventFor(referenceTo(pod, containerFieldPath(pod, run.name)), 'Normal', 'Killing', reason.message || `Stopping container ${run.name}`);
-    if (container.lifecycle?.preStop && grace > 0 && run.state === 'CONTAINER_RUNNING') {
-      const started = clock.monotonic();
-      const failure = await hooks.run(pod, container, run.id, 'preStop', grace * 1000, signal);
-      if (failure !== '') recorder.eventFor(referenceTo(pod, containerFieldPath(pod, run.name)), 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
-      grace -= Math.floor((clock.monotonic() - started) / 1000);
+    const reference = referenceTo(pod, containerFieldPath(pod, run.name));
+    recorder.eventFor(reference, 'Normal', 'Killing', reason.message || `Stopping container ${run.name}`);
+    try {
+      if (container.lifecycle?.preStop && grace > 0 && run.state === 'CONTAINER_RUNNING') {
+        const started = clock.monotonic();
+        const failure = await hooks.run(pod, container, run.id, 'preStop', grace * 1000, signal);
+        if (failure !== '') recorder.eventFor(reference, 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
+        grace -= Math.floor((clock.monotonic() - started) / 1000);
+      }
+      if (order) grace -= await order.waitForTurn(run.name, grace, signal);
+      const least = reason.graceOverride === undefined ? MIN_GRACE_SECONDS : Math.min(reason.graceOverride, MIN_GRACE_SECONDS);
+      await ignoreMissing(runtime.stopContainer({ containerId: run.id, timeout: Math.max(grace, least) }, { signal }));
+    } finally {
+      order?.ended(run.name);
     }
-    const timeout = reason.graceOverride ?? Math.max(grace, MIN_GRACE_SECONDS);
-    await ignoreMissing(runtime.stopContainer({ containerId: run.id, timeout }, { signal }));
     await this.#o.cache.refreshContainer(run.id, run.sandboxId);
   }
 
   /**
-   * Stops every container that runs, main ones first, then sidecars in the reverse of their order, then the sandboxes.
+   * Stops every container that runs, main ones at once, sidecars in the reverse of their order, then the sandboxes.
    * Resolves when nothing runs any more. Upstream's counterpart: killPodWithSyncResult.
    */
   async killPod(pod: Pod, graceOverride: number | undefined, signal: AbortSignal): Promise<void> {
-    const { cache, runtime } = this.#o;
+    const { cache, clock } = this.#o;
     const uid = pod.metadata.uid!;
-    const running = (cache.get(uid)?.containers ?? []).filter((c) => c.state === 'CONTAINER_RUNNING');
-    const sidecars = (pod.spec.initContainers ?? []).filter(isRestartableInit).map((c) => c.name);
-    const kill = (run: RuntimeContainer) => this.killContainer(pod, run, { message: `Stopping container ${run.name}`, graceOverride }, signal);
-    await Promise.all(running.filter((c) => !sidecars.includes(c.name)).map(kill));
-    for (const name of sidecars.toReversed()) await Promise.all(running.filter((c) => c.name === name).map(kill));
-    for (const sandbox of cache.get(uid)?.sandboxes ?? []) {
-      await ignoreMissing(runtime.stopPodSandbox({ podSandboxId: sandbox.id }, { signal }));
-      await cache.refreshSandbox(sandbox.id);
-    }
+    const running = (cache.get(uid)?.containers ?? []).filter((c) => c.state === 'CONTAINER_RUNNING' || c.state === 'CONTAINER_UNKNOWN');
+    const order = new TerminationOrder(clock, pod, running.map((c) => c.name));
+    await Promise.all(running.map((run) => this.killContainer(pod, run, { message: `Stopping container ${run.name}`, graceOverride }, signal, order)));
+    for (const sandbox of cache.get(uid)?.sandboxes ?? []) await this.#stopSandbox(sandbox.id, signal);
+  }
+  /** Stops a sandbox and gives its address back; once is enough, it costs the network plugin's time. */
+  async #stopSandbox(id: string, signal: AbortSignal): Promise<void> {
+    if (this.#stopped.has(id)) return;
+    await ignoreMissing(this.#o.runtime.stopPodSandbox({ podSandboxId: id }, { signal }));
+    this.#stopped.add(id);
+    await this.#o.cache.refreshSandbox(id);
   }
 
-  /** Removes the remains of a Pod from the runtime: its ended containers (and their logs' owners) and its sandboxes. */
+  /** Removes the remains of a Pod from the runtime: its sandboxes, and with them its ended containers. */
   async removePod(uid: string, signal: AbortSignal): Promise<void> {
     const { cache, runtime } = this.#o;
     const pod = cache.get(uid);
-    for (const c of pod?.containers ?? []) {
+    for (const s of pod?.sandboxes ?? []) await this.#removeSandbox(s.id, signal);
+    for (const c of cache.get(uid)?.containers ?? []) {
       await ignoreMissing(runtime.removeContainer({ containerId: c.id }, { signal }));
       cache.forget(c.id);
     }
-    for (const s of pod?.sandboxes ?? []) {
-      await ignoreMissing(runtime.stopPodSandbox({ podSandboxId: s.id }, { signal }));
-      await ignoreMissing(runtime.removePodSandbox({ podSandboxId: s.id }, { signal }));
-      cache.forget(s.id);
-    }
   }
-  /** Removes runs of each container but the newest two (the last one is kept for `logs --previous`), and sandboxes without containers. */
+  async #removeSandbox(id: string, signal: AbortSignal): Promise<void> {
+    const { cache, runtime } = this.#o;
+    await this.#stopSandbox(id, signal);
+    await ignoreMissing(runtime.removePodSandbox({ podSandboxId: id }, { signal }));
+    this.#stopped.delete(id);
+    cache.forgetSandbox(id);
+  }
+  /**
+   * Removes ended runs of each container but the last (kept for `logs --previous`) with their logs, and older sandboxes that
+   * hold nothing any more. Upstream's counterpart: the container garbage collector with one dead container kept.
+   */
   async prune(uid: string, signal: AbortSignal): Promise<void> {
     const { cache, runtime } = this.#o;
     const pod = cache.get(uid);
-    const seen = new Map<string, number>();
+    const kept = new Set<string>();
     for (const c of pod?.containers ?? []) {
-      const count = (seen.get(c.name) ?? 0) + 1;
-      seen.set(c.name, count);
-      if (count <= 2 || c.state !== 'CONTAINER_EXITED') continue;
+      if (c.state !== 'CONTAINER_EXITED') continue;
+      if (!kept.has(c.name)) {
+        kept.add(c.name);
+        continue;
+      }
       await ignoreMissing(runtime.removeContainer({ containerId: c.id }, { signal }));
+      if (c.logPath) await removeLogs(c.logPath);
       cache.forget(c.id);
     }
     for (const s of pod?.sandboxes.slice(1) ?? []) {
       if (s.state === 'SANDBOX_READY' || cache.get(uid)?.containers.some((c) => c.sandboxId === s.id)) continue;
-      await ignoreMissing(runtime.removePodSandbox({ podSandboxId: s.id }, { signal }));
-      cache.forget(s.id);
+      await this.#removeSandbox(s.id, signal);
     }
   }
 }
 
+/** A container's log and what rotation made of it. */
+async function removeLogs(path: string): Promise<void> {
+  const name = basename(path);
+  for (const f of await readdir(dirname(path)).catch(() => [])) if (f === name || f.startsWith(`${name}.`)) await rm(join(dirname(path), f), { force: true });
+}
 function graceSeconds(pod: Pod, container: Pick<AnyContainer, 'livenessProbe' | 'startupProbe'>, run: RuntimeContainer, reason: KillReason): number {
   if (reason.graceOverride !== undefined) return reason.graceOverride;
   if (pod.metadata.deletionGracePeriodSeconds !== undefined) return pod.metadata.deletionGracePeriodSeconds;

@@ -1,6 +1,7 @@
 /** Requests and limits as the kernel's numbers. Source: the CRI's LinuxContainerResources and the kubelet's cgroup documents. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { LinuxContainerResources } from '#cri/types.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
 import { cpuMillis, memoryBytes, oomScoreAdj } from '../pods/qos.ts';
 import type { AnyContainer } from '../interfaces.ts';
 
@@ -18,17 +19,25 @@ export function quotaOf(millis: number): number {
   return millis === 0 ? 0 : Math.max(Math.floor((millis * CPU_PERIOD_US) / 1000), MIN_QUOTA_US);
 }
 
+/** Bytes of huge pages of a size that a container may use: none unless it has a limit for them. */
+function hugePageLimit(limits: Readonly<Record<string, string>> | undefined, pageSize: string): number {
+  const text = limits?.[`hugepages-${pageSize.replace(/B$/, 'i')}`];
+  return text === undefined ? 0 : Number(parseQuantity(text).value());
+}
+
 export type LinuxResources = Partial<LinuxContainerResources>;
 
-export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean): LinuxResources {
+export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean, hugePageSizes: readonly string[] = []): LinuxResources {
   const { requests, limits } = container.resources ?? {};
   const limitMillis = cpuMillis(limits);
   const memory = memoryBytes(limits);
   return {
     cpuShares: sharesOf(requests?.['cpu'] === undefined ? limitMillis : cpuMillis(requests)),
-    ...(limitMillis ? { cpuPeriod: CPU_PERIOD_US, cpuQuota: quotaOf(limitMillis) } : {}),
+    cpuPeriod: CPU_PERIOD_US,
+    ...(limitMillis ? { cpuQuota: quotaOf(limitMillis) } : {}),
     ...(memory ? { memoryLimitInBytes: memory } : {}),
     oomScoreAdj: oomScoreAdj(pod, container, capacityBytes),
+    ...(hugePageSizes.length ? { hugepageLimits: hugePageSizes.map((pageSize) => ({ pageSize, limit: hugePageLimit(limits, pageSize) })) } : {}),
     // One process out of memory ends its container, so that the restart policy speaks (Kubernetes' default with cgroup v2).
     ...(cgroupV2 ? { unified: { 'memory.oom.group': '1' } } : {}),
   };

@@ -95,13 +95,15 @@ export class RuntimeCache {
       const known = this.#pods.get(container.labels[LABELS.podUid]!)?.containers.get(container.id);
       if (known?.state !== container.state) refreshes.push(this.#refreshContainer(container.id, container.podSandboxId).then((uid) => uid && changed.add(uid)));
     }
-    await Promise.all(refreshes);
+    // One that cannot be read must not hide the others.
+    const failed = (await Promise.allSettled(refreshes)).find((r) => r.status === 'rejected');
     for (const [id, uid] of before) {
       if (seen.has(id) || !this.#owner.has(id)) continue;
       this.forget(id);
       changed.add(uid);
     }
     for (const uid of changed) this.#listener(uid);
+    if (failed) throw failed.reason as Error;
   }
   /** Reads one container anew, after an event or our own call. `sandboxId` is needed for one that is not known yet. */
   async refreshContainer(id: string, sandboxId?: string): Promise<void> {
@@ -165,6 +167,12 @@ export class RuntimeCache {
     } catch (err) {
       return this.#gone(id, err);
     }
+  }
+  /** A sandbox was removed, and all that was in it. */
+  forgetSandbox(id: string): void {
+    const pod = this.#pods.get(this.#owner.get(id) ?? '');
+    for (const c of pod?.containers.values() ?? []) if (c.sandboxId === id) this.forget(c.id);
+    this.forget(id);
   }
   #tellStopped(id: string): void {
     const watchers = this.#stopWatchers.get(id);

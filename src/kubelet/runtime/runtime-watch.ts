@@ -12,8 +12,6 @@ export interface RuntimeWatchOptions {
   readonly cache: RuntimeCache;
   readonly clock: Clock;
   readonly relistPeriodMs: number;
-  /** After each periodic relist: time to look for what belongs to nobody. */
-  onRelisted(): Promise<void>;
 }
 export interface RuntimeWatch {
   stop(): Promise<void>;
@@ -39,10 +37,7 @@ export function watchRuntime(options: RuntimeWatchOptions): RuntimeWatch {
     for (;;) {
       await sleep(clock, options.relistPeriodMs, signal).catch(() => {});
       if (signal.aborted) return;
-      await attempt('relist', async () => {
-        await cache.relist(signal);
-        await options.onRelisted();
-      });
+      await attempt('relist', () => cache.relist(signal));
     }
   }
   const loops = Promise.all([followEvents(), relistForEver()]);

@@ -2,7 +2,7 @@
 import type { AppArmorProfile, Pod, SeccompProfile, SecurityContext } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
 import type { LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile } from '#cri/types.ts';
-import { StartError, type AnyContainer } from '../interfaces.ts';
+import { StartError, type AnyContainer, type PulledImage } from '../interfaces.ts';
 
 /** Paths of /proc and /sys hidden from containers with the default procMount. */
 const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
@@ -56,13 +56,8 @@ function selinux(o: NonNullable<SecurityContext['seLinuxOptions']>): { user: str
   return { user: o.user ?? '', role: o.role ?? '', type: o.type ?? '', level: o.level ?? '' };
 }
 
-/** The user an image runs as by itself: a number, a name, or neither (root). */
-export interface ImageUser {
-  readonly uid?: number | undefined;
-  readonly username?: string | undefined;
-}
 /** `runAsNonRoot` kept: throws the StartError that users know. */
-export function verifyRunAsNonRoot(pod: Pod, container: AnyContainer, image: ImageUser): void {
+export function verifyRunAsNonRoot(pod: Pod, container: AnyContainer, image: Pick<PulledImage, 'uid' | 'username'>): void {
   const context = effectiveSecurityContext(pod, container);
   if (!context.runAsNonRoot) return;
   const where = `(pod: "${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})", container: ${container.name})`;
@@ -78,7 +73,7 @@ export function verifyRunAsNonRoot(pod: Pod, container: AnyContainer, image: Ima
 export interface ContainerSecurityOptions {
   readonly seccompRoot: string;
   readonly appArmor: boolean;
-  readonly image: ImageUser;
+  readonly image: Pick<PulledImage, 'uid' | 'username'>;
   /** Container whose process namespace an ephemeral container joins. */
   readonly targetId?: string | undefined;
 }
@@ -86,8 +81,9 @@ export function containerSecurity(pod: Pod, container: AnyContainer, options: Co
   const context = effectiveSecurityContext(pod, container);
   const privileged = context.privileged ?? false;
   const masked = context.procMount !== 'Unmasked' && !privileged;
-  const uid = context.runAsUser ?? (context.runAsNonRoot || context.runAsGroup !== undefined ? options.image.uid : undefined);
-  const name = uid === undefined && context.runAsGroup !== undefined ? options.image.username : undefined;
+  // The image's own user goes along, so that the runtime need not guess: the group that goes with it comes from the image's passwd.
+  const uid = context.runAsUser ?? options.image.uid;
+  const name = uid === undefined ? options.image.username : undefined;
   return {
     privileged,
     namespaceOptions: namespaceOptions(pod, container, options.targetId),

@@ -7,6 +7,7 @@ import { rfc3339 } from '#base/clock.ts';
 import type { AnyContainer, PodEnd } from '../interfaces.ts';
 import { isHostNetwork, isRestartableInit, shouldRestart } from '../pods/containers.ts';
 import { qosOf } from '../pods/qos.ts';
+import type { ResizeView } from '../pods/resize.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podConditions } from './conditions.ts';
 import { isInitialised, isOver, phaseOf } from './phase.ts';
@@ -26,6 +27,8 @@ export interface StatusInputs {
   readonly firstSeen: number;
   /** The Pod is being stopped: containers that have no run left are shown as ended. */
   readonly terminating: boolean;
+  /** What a resize in place has come to. */
+  readonly resize?: ResizeView | undefined;
   /** The Pod was ended by the kubelet itself. */
   readonly ended?: PodEnd | undefined;
 }
@@ -112,7 +115,7 @@ function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: 
     imageID: last ? last.imageRef || last.imageId : (known?.imageID ?? ''),
     ...(last ? { containerID: `containerd://${last.id}` } : known?.containerID ? { containerID: known.containerID } : {}),
     started: running ? started : false,
-    ...allocated(container, last),
+    ...allocated(inputs, container, last),
     ...volumeMounts(container),
     ...(last?.user?.linux ? { user: { linux: { uid: last.user.linux.uid, gid: last.user.linux.gid, supplementalGroups: last.user.linux.supplementalGroups } } } : {}),
   };
@@ -131,10 +134,11 @@ function volumeMounts(container: AnyContainer): Pick<ContainerStatus, 'volumeMou
   };
 }
 /** In-place resize shows what the node has given to a container and what it runs with (KEP-1287). */
-function allocated(container: AnyContainer, run: RuntimeContainer | undefined): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
-  const { requests, limits } = container.resources ?? {};
-  if (!run || (!requests && !limits)) return run ? { resources: {} } : {};
-  return { ...(requests ? { allocatedResources: requests } : {}), resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) } };
+function allocated({ resize }: StatusInputs, container: AnyContainer, run: RuntimeContainer | undefined): Pick<ContainerStatus, 'allocatedResources' | 'resources'> {
+  if (!run) return {};
+  const granted = resize?.allocatedOf(container.name) ?? container.resources;
+  const { requests, limits } = resize?.actuatedOf(container.name) ?? granted ?? {};
+  return { ...(granted?.requests ? { allocatedResources: granted.requests } : {}), resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) } };
 }
 function knownStatus(pod: Pod, name: string): ContainerStatus | undefined {
   const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};

@@ -13,13 +13,15 @@ import { isReason } from '#machinery/status-error.ts';
 
 const log = logger('kubelet');
 /** Conditions that the kubelet writes; others belong to whoever wrote them. */
-const OWN_CONDITIONS = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress']);
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress']);
 
 export interface StatusManagerOptions {
   readonly client: Client;
   readonly clock: Clock;
   /** The Pod as the informer knows it, undefined when it has left the API. */
   podOf(uid: string): Pod | undefined;
+  /** True for a Pod that runs without the API, whose mirror may come or come back. */
+  isStatic?(uid: string): boolean;
 }
 
 export class StatusManager {
@@ -45,7 +47,8 @@ export class StatusManager {
   }
   /** The status that holds for a Pod: the one last set, else the API's. */
   statusOf(pod: Pod): PodStatus | undefined {
-    return this.#wanted.get(uidOf(pod)) ?? this.#written.get(uidOf(pod))?.status ?? pod.status;
+    const uid = uidOf(pod);
+    return this.#wanted.get(uid) ?? this.#written.get(uid)?.status ?? this.#options.podOf(uid)?.status ?? pod.status;
   }
   set(pod: Pod, status: PodStatus): void {
     this.#wanted.set(uidOf(pod), status);
@@ -65,15 +68,17 @@ export class StatusManager {
 
   async #write(uid: string, signal: AbortSignal): Promise<undefined> {
     const pod = this.#newest(uid);
-    if (!pod) return void this.forget(uid);
+    if (!pod) return this.#options.isStatic?.(uid) ? undefined : void this.forget(uid);
     const status = this.#wanted.get(uid);
     const patch = status && statusPatch(pod.status ?? {}, status);
     try {
       if (patch) {
-        this.#written.set(uid, await this.#pods.patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid }, status: patch }, { subresource: 'status', signal }));
+        this.#written.set(uid, await this.#pods.patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: pod.metadata.uid }, status: patch }, { subresource: 'status', signal }));
       }
-      if (this.#finished.has(uid) && pod.metadata.deletionTimestamp) {
-        await this.#pods.delete(namespaceOf(pod), nameOf(pod), { gracePeriodSeconds: 0, preconditions: { uid } }, signal);
+      // The write's answer may be the first to say that the Pod is to go.
+      const after = this.#newest(uid) ?? pod;
+      if (this.#finished.has(uid) && after.metadata.deletionTimestamp) {
+        await this.#pods.delete(namespaceOf(pod), nameOf(pod), { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid } }, signal);
       }
     } catch (err) {
       // Gone, or replaced by another Pod of its name: there is nothing to write any more.
@@ -86,7 +91,9 @@ export class StatusManager {
     const seen = this.#options.podOf(uid);
     const written = this.#written.get(uid);
     if (!seen || !written) return seen;
-    if (BigInt(seen.metadata.resourceVersion ?? '0') < BigInt(written.metadata.resourceVersion ?? '0')) return written;
+    // Another object of the name: a mirror that was made anew.
+    if (seen.metadata.uid !== written.metadata.uid) this.#written.delete(uid);
+    else if (BigInt(seen.metadata.resourceVersion ?? '0') < BigInt(written.metadata.resourceVersion ?? '0')) return written;
     this.#written.delete(uid);
     return seen;
   }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -8,6 +9,8 @@ const run = promisify(execFile);
 export interface Mounter {
   tmpfs(path: string, options: { sizeBytes?: number; mode?: number }): Promise<void>;
   bind(source: string, target: string): Promise<void>;
+  /** `source` is `server:/path`. Rejects with a clear message where the host has no helper for it. */
+  nfs(source: string, target: string, options: readonly string[]): Promise<void>;
   /** Unmounts what is mounted at or below a path, innermost first; nothing when nothing is. */
   unmountAll(path: string): Promise<void>;
   isMountPoint(path: string): Promise<boolean>;
@@ -26,6 +29,10 @@ export const hostMounter: Mounter = {
   },
   async bind(source, target) {
     await run('mount', ['--bind', source, target]);
+  },
+  async nfs(source, target, options) {
+    if (!['/sbin/mount.nfs', '/usr/sbin/mount.nfs'].some((p) => existsSync(p))) throw new Error('mount failed: this node has no mount.nfs; install the package nfs-common');
+    await run('mount', ['-t', 'nfs', ...(options.length ? ['-o', options.join(',')] : []), source, target]);
   },
   async unmountAll(path) {
     const below = (await mountPoints()).filter((p) => p === path || p.startsWith(`${path}/`));

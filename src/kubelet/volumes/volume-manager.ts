@@ -1,24 +1,23 @@
 /** Makes a Pod's volumes ready on the host, keeps their content current and takes them down. */
-import { chmod, chown, lchown, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PersistentVolume, Pod, Volume } from '#api/gen/core-v1.ts';
+import type { Pod, Volume } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
 import type { Clock, Timer } from '#base/clock.ts';
-import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
-import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '#client/kinds.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { KubeletConfig } from '../config.ts';
-import type { AnyContainer, ReadyVolume, VolumeManager } from '../interfaces.ts';
+import { podLimits } from '../cgroups/cgroup-manager.ts';
+import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
+import { bindClaim } from './persistent.ts';
 import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type PayloadContext, type VolumePayload } from './payload.ts';
 import { prepareSubPath } from './sub-path.ts';
-
-const log = logger('kubelet');
 
 export interface VolumeManagerOptions {
   readonly config: KubeletConfig;
@@ -35,6 +34,8 @@ const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernete
 export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
   const { config, clock, client, mounter, recorder, payload } = options;
   const timers = new Map<string, Timer>();
+  /** What was ready once, by Pod: it goes on being used where bringing it up to date fails. */
+  const mounted = new Map<string, Map<string, ReadyVolume>>();
   const tokens = new Map<string, { refreshAt: number; payload: VolumePayload; generation: string }>();
   let listener: (uid: string) => void = () => {};
 
@@ -45,12 +46,15 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     const dir = diskDir(uidOf(pod), PLUGIN_DIRS.emptyDir, volume.name);
     const made = await mkdir(dir, { recursive: true });
     const { medium = '', sizeLimit } = volume.emptyDir!;
-    if (medium.startsWith('HugePages')) throw new Error(`unknown storage medium "${medium}": huge pages are not supported by this node`);
-    if (medium === 'Memory' && !(await mounter.isMountPoint(dir))) {
-      await mounter.tmpfs(dir, { mode: 0o777, ...(sizeLimit ? { sizeBytes: Number(parseQuantity(sizeLimit).value()) } : {}) });
-    }
+    if (medium.startsWith('HugePages')) throw new Error(`huge pages are not supported by this node: storage medium "${medium}"`);
+    if (medium !== '' && medium !== 'Memory') throw new Error(`unknown storage medium "${medium}"`);
+    const fresh = made !== undefined || (medium === 'Memory' && !(await mounter.isMountPoint(dir)));
+    if (!fresh) return { name: volume.name, hostPath: dir, readOnly: false };
+    const { memory } = payload.node().allocatable;
+    const sizeBytes = memoryLimit(pod, sizeLimit, memory === undefined ? undefined : Number(parseQuantity(memory).value()));
+    if (medium === 'Memory') await mounter.tmpfs(dir, { mode: 0o777, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
     // Every user of every container of the Pod may write: it is theirs alone.
-    if (made !== undefined || medium === 'Memory') await chmod(dir, 0o777);
+    await chmod(dir, 0o777);
     await applyFsGroup(pod, dir);
     return { name: volume.name, hostPath: dir, readOnly: false };
   }
@@ -87,13 +91,18 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     timers.set(uid, clock.after(at - clock.now(), () => listener(uid)));
   }
   async function claim(pod: Pod, claimName: string, readOnly: boolean, volume: Volume, signal: AbortSignal): Promise<ReadyVolume> {
-    const namespace = pod.metadata.namespace!;
-    const pvc = await client.of(PERSISTENT_VOLUME_CLAIMS).get(namespace, claimName, signal);
-    if (pvc.status?.phase !== 'Bound' || !pvc.spec.volumeName) throw new Error(`PVC is not bound: "${namespace}/${claimName}"`);
-    const pv = await client.of(PERSISTENT_VOLUMES).get('', pvc.spec.volumeName, signal);
-    const hostPath = await persistentVolumePath(pv);
-    await applyFsGroup(pod, hostPath);
-    return { name: volume.name, hostPath, readOnly };
+    const uid = uidOf(pod);
+    const context = { client, mounter, mountDir: (plugin: string) => diskDir(uid, plugin, volume.name) };
+    const bound = await bindClaim(context, pod, claimName, readOnly, volume.ephemeral !== undefined, signal);
+    if (!bound.block && !mounted.get(uid)?.has(volume.name)) await applyFsGroup(pod, bound.hostPath, bound.readOnly);
+    return { name: volume.name, hostPath: bound.hostPath, readOnly: bound.readOnly, ...(bound.block ? { block: true } : {}) };
+  }
+  async function nfs(pod: Pod, volume: Volume): Promise<ReadyVolume> {
+    const { server, path, readOnly = false } = volume.nfs!;
+    const dir = diskDir(uidOf(pod), 'kubernetes.io~nfs', volume.name);
+    await mkdir(dir, { recursive: true, mode: 0o750 });
+    if (!(await mounter.isMountPoint(dir))) await mounter.nfs(`${server}:${path}`, dir, readOnly ? ['ro'] : []);
+    return { name: volume.name, hostPath: dir, readOnly };
   }
   async function setUpOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<ReadyVolume> {
     const keyed = (kind: 'configMaps' | 'secrets', source: Parameters<typeof keyedPayload>[3]) => async () => ({ files: await keyedPayload(payload, pod, kind, source, signal) });
@@ -106,35 +115,51 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     if (volume.image) return { name: volume.name, hostPath: '', readOnly: true, image: volume.image.reference ?? '' };
     if (volume.persistentVolumeClaim) return await claim(pod, volume.persistentVolumeClaim.claimName, volume.persistentVolumeClaim.readOnly ?? false, volume, signal);
     if (volume.ephemeral) return await claim(pod, `${pod.metadata.name}-${volume.name}`, false, volume, signal);
+    if (volume.nfs) return await nfs(pod, volume);
     const type = Object.keys(volume).find((k) => k !== 'name') ?? 'unknown';
-    throw new Error(`no volume plugin matched name: volumes of type "${type}" are not supported by this node`);
+    throw new Error(`no volume plugin matched: volumes of type "${type}" are not supported by this node`);
+  }
+
+  async function setUpAndNote(pod: Pod, volume: Volume, known: Map<string, ReadyVolume>, signal: AbortSignal): Promise<void> {
+    try {
+      known.set(volume.name, await setUpOne(pod, volume, signal));
+    } catch (err) {
+      if (signal.aborted) throw err;
+      const message = `MountVolume.SetUp failed for volume "${volume.name}" : ${(err as Error).message}`;
+      recorder.eventFor(referenceTo(pod), 'Warning', 'FailedMount', message);
+      // A ConfigMap that was deleted takes nothing from the Pods that have its content.
+      const earlier = known.get(volume.name) ?? (await leftFromEarlier(pod, volume));
+      if (!earlier) throw new Error(message, { cause: err });
+      known.set(volume.name, earlier);
+    }
+  }
+  /** Content that an earlier process of the kubelet wrote. */
+  async function leftFromEarlier(pod: Pod, volume: Volume): Promise<ReadyVolume | undefined> {
+    const secret = Boolean(volume.secret ?? volume.projected);
+    if (!secret && !volume.configMap && !volume.downwardAPI) return undefined;
+    const hostPath = secret ? secretDir(uidOf(pod), volume.name) : diskDir(uidOf(pod), PLUGIN_DIRS.configMap, volume.name);
+    return await readlink(join(hostPath, '..data')).then(() => ({ name: volume.name, hostPath, readOnly: true }), () => undefined);
   }
 
   return {
     async setUp(pod, signal) {
       payload.objects.configMaps.register(pod);
       payload.objects.secrets.register(pod);
-      const ready = new Map<string, ReadyVolume>();
-      for (const volume of pod.spec.volumes ?? []) {
-        try {
-          ready.set(volume.name, await setUpOne(pod, volume, signal));
-        } catch (err) {
-          if (signal.aborted) throw err;
-          const message = `MountVolume.SetUp failed for volume "${volume.name}" : ${(err as Error).message}`;
-          recorder.eventFor(referenceTo(pod), 'Warning', 'FailedMount', message);
-          throw new Error(message, { cause: err });
-        }
-      }
-      return ready;
+      const known = mounted.get(uidOf(pod)) ?? new Map<string, ReadyVolume>();
+      mounted.set(uidOf(pod), known);
+      const results = await Promise.allSettled((pod.spec.volumes ?? []).map((volume) => setUpAndNote(pod, volume, known, signal)));
+      const failed = results.find((r) => r.status === 'rejected');
+      if (failed) throw failed.reason as Error;
+      return known;
     },
-    async subPath(pod, container, volume, subPath) {
-      const index = mountIndex(container, volume.name, subPath);
-      const bindDir = join(podDir(config, uidOf(pod)), 'volume-subpaths', volume.name, container.name, String(index));
+    async subPath(pod, container, volume, subPath, mountIndex) {
+      const bindDir = join(podDir(config, uidOf(pod)), 'volume-subpaths', volume.name, container.name, String(mountIndex));
       return await prepareSubPath(volume.hostPath, subPath, bindDir, volume.name, mounter);
     },
     async tearDown(uid) {
       timers.get(uid)?.cancel();
       timers.delete(uid);
+      mounted.delete(uid);
       for (const key of tokens.keys()) if (key.startsWith(`${uid}/`)) tokens.delete(key);
       payload.objects.configMaps.unregister(uid);
       payload.objects.secrets.unregister(uid);
@@ -155,35 +180,9 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
   };
 }
 
-function mountIndex(container: AnyContainer, volume: string, subPath: string): number {
-  return (container.volumeMounts ?? []).findIndex((m) => m.name === volume && (m.subPath === subPath || m.subPathExpr !== undefined));
-}
-async function persistentVolumePath(pv: PersistentVolume): Promise<string> {
-  const { hostPath, local } = pv.spec;
-  if (hostPath) return await prepareHostPath(hostPath);
-  if (local) {
-    await stat(local.path);
-    return local.path;
-  }
-  const type = Object.keys(pv.spec).find((k) => ['csi', 'nfs', 'iscsi', 'fc'].includes(k)) ?? 'unknown';
-  throw new Error(`volumes of type "${type}" are not supported by this node`);
-}
-
-/** Gives a volume to the Pod's fsGroup: owner group, group permissions and setgid, unless it has them already. */
-async function applyFsGroup(pod: Pod, dir: string): Promise<void> {
-  const { fsGroup, fsGroupChangePolicy } = pod.spec.securityContext ?? {};
-  if (fsGroup === undefined) return;
-  const top = await stat(dir);
-  if (fsGroupChangePolicy === 'OnRootMismatch' && top.gid === fsGroup && (top.mode & 0o2000) !== 0) return;
-  if (top.gid === fsGroup && (top.mode & 0o2070) === 0o2070) return;
-  log.debug({ dir, fsGroup }, 'giving the volume to its group');
-  for (const e of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    const path = join(e.parentPath, e.name);
-    await lchown(path, -1, fsGroup).catch(() => {});
-    if (e.isSymbolicLink()) continue;
-    const { mode } = await stat(path);
-    await chmod(path, mode | (e.isDirectory() ? 0o2770 : 0o660));
-  }
-  await chown(dir, top.uid, fsGroup);
-  await chmod(dir, top.mode | 0o2770);
+/** Bytes of a memory-backed volume: its own limit, the Pod's, the node's, whichever is least. */
+function memoryLimit(pod: Pod, sizeLimit: string | undefined, nodeMemoryBytes: number | undefined): number | undefined {
+  const limits = [sizeLimit && sizeLimit !== '0' ? Number(parseQuantity(sizeLimit).value()) : undefined, podLimits(pod).memoryBytes, nodeMemoryBytes];
+  const set = limits.filter((n) => n !== undefined && n > 0) as number[];
+  return set.length ? Math.min(...set) : undefined;
 }

@@ -1,0 +1,158 @@
+/**
+ * Keeps the node alive when it runs out of memory, disk or process IDs: says so in its conditions, frees what nobody needs, then
+ * evicts Pods, one at a time, until there is enough again.
+ *
+ * ```
+ *   observe ──▶ thresholds met? ──no──▶ conditions clear after the transition period
+ *                    │ yes
+ *                    ▼
+ *   condition set ─▶ disk: remove dead containers and unused images ─▶ enough? ──no──▶ evict the first in rank
+ * ```
+ * Upstream's counterpart: the eviction manager. Source: concepts/scheduling-eviction/node-pressure-eviction.
+ */
+import type { Pod } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
+import { sleep, type Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import { referenceTo, type EventRecorder } from '#client/events.ts';
+import type { PodEnd } from '../interfaces.ts';
+import type { PodRejection } from '../pods/pod-workers.ts';
+import { qosOf } from '../pods/qos.ts';
+import { evicted, nodeConditionMessage, pressureMessage } from './messages.ts';
+import { hasLocalLimits, localLimitExceeded, type LocalUse } from './local-storage.ts';
+import { CONDITION_OF, RESOURCE_OF, thresholdsMet, type NodePressure, type Observations, type Pressure, type Threshold } from './pressure.ts';
+import { isCriticalPod, rankForEviction, type PodUse } from './ranking.ts';
+
+const log = logger('kubelet');
+const HARD_GRACE_SECONDS = 1;
+
+export interface EvictionOptions {
+  readonly clock: Clock;
+  readonly recorder: EventRecorder;
+  readonly nodeName: string;
+  readonly thresholds: readonly Threshold[];
+  readonly intervalMs: number;
+  /** A condition stays for this long after it was last met, so that it does not flap. */
+  readonly transitionMs: number;
+  /** Longest grace for Pods evicted by a soft threshold, in seconds. */
+  readonly maxPodGraceSeconds: number;
+  observe(): Promise<Observations>;
+  activePods(): readonly Pod[];
+  usage(pods: readonly Pod[], signal: AbortSignal): Promise<ReadonlyMap<string, PodUse>>;
+  localUse(pod: Pod, signal: AbortSignal): Promise<LocalUse>;
+  endPod(uid: string, end: PodEnd, graceSeconds: number): void;
+  /** Frees disk that nobody needs: dead containers, unused images. */
+  reclaimDisk(signal: AbortSignal): Promise<void>;
+  /** The node's conditions changed. */
+  onPressure(): void;
+}
+
+export class EvictionManager {
+  readonly #o: EvictionOptions;
+  readonly #abort = new AbortController();
+  /** When each condition was last met. */
+  readonly #lastMet = new Map<NodePressure, number>();
+  /** Since when each soft threshold has been met. */
+  readonly #softSince = new Map<Threshold, number>();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(options: EvictionOptions) {
+    this.#o = options;
+  }
+  start(): void {
+    this.#loop = this.#run();
+  }
+  async stop(): Promise<void> {
+    this.#abort.abort(new Error('the kubelet is stopping'));
+    await this.#loop;
+  }
+  pressure(): Pressure {
+    const now = this.#o.clock.now();
+    const on = (c: NodePressure): boolean => now - (this.#lastMet.get(c) ?? -Infinity) < this.#o.transitionMs;
+    return { memory: on('MemoryPressure'), disk: on('DiskPressure'), pid: on('PIDPressure') };
+  }
+  /** Refuses Pods that would make it worse. */
+  admit(pod: Pod): PodRejection | undefined {
+    const { memory, disk, pid } = this.pressure();
+    const conditions = [...(memory ? ['MemoryPressure'] : []), ...(disk ? ['DiskPressure'] : []), ...(pid ? ['PIDPressure'] : [])];
+    if (conditions.length === 0 || isCriticalPod(pod)) return undefined;
+    if (memory && conditions.length === 1 && (qosOf(pod) !== 'BestEffort' || toleratesMemoryPressure(pod))) return undefined;
+    return { reason: 'Evicted', message: nodeConditionMessage(conditions) };
+  }
+
+  /** One round: public for tests and for a first look before Pods are admitted. Resolves with the Pods that it ended. */
+  async synchronize(): Promise<readonly string[]> {
+    const { clock } = this.#o;
+    const { signal } = this.#abort;
+    let observations = await this.#o.observe();
+    const met = this.#note(observations, clock.now());
+    const over = await this.#evictOverLimits(signal);
+    if (over.length || met.length === 0) return over;
+    // Memory first: the kernel would kill blindly.
+    const [threshold] = met.toSorted((a, b) => order(a) - order(b));
+    const resource = RESOURCE_OF[threshold!.signal];
+    this.#o.recorder.eventFor({ kind: 'Node', name: this.#o.nodeName, uid: this.#o.nodeName }, 'Warning', 'EvictionThresholdMet', `Attempting to reclaim ${resource}`);
+    if (CONDITION_OF[threshold!.signal] === 'DiskPressure') {
+      await this.#o.reclaimDisk(signal);
+      observations = await this.#o.observe();
+      if (thresholdsMet([threshold!], observations).length === 0) return [];
+    }
+    const uid = await this.#evictOne(threshold!, observations, signal);
+    return uid === undefined ? [] : [uid];
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      await this.synchronize().catch((err: unknown) => void (signal.aborted || log.warn({ err }, 'eviction round failed')));
+      await sleep(this.#o.clock, this.#o.intervalMs, signal).catch(() => {});
+    }
+  }
+  /** Notes what is met now; gives the thresholds that call for an eviction. */
+  #note(observations: Observations, now: number): Threshold[] {
+    const before = JSON.stringify(this.pressure());
+    const met = thresholdsMet(this.#o.thresholds, observations);
+    for (const t of met) this.#softSince.set(t, this.#softSince.get(t) ?? now);
+    for (const t of this.#softSince.keys()) if (!met.includes(t)) this.#softSince.delete(t);
+    const due = met.filter((t) => now - this.#softSince.get(t)! >= t.gracePeriodMs);
+    for (const t of due) this.#lastMet.set(CONDITION_OF[t.signal], now);
+    if (JSON.stringify(this.pressure()) !== before) this.#o.onPressure();
+    return due;
+  }
+  async #evictOverLimits(signal: AbortSignal): Promise<string[]> {
+    const out: string[] = [];
+    for (const pod of this.#o.activePods()) {
+      if (!hasLocalLimits(pod)) continue;
+      const why = localLimitExceeded(pod, await this.#o.localUse(pod, signal));
+      if (why === undefined) continue;
+      this.#evict(pod, why, HARD_GRACE_SECONDS);
+      out.push(uidOf(pod));
+    }
+    return out;
+  }
+  async #evictOne(threshold: Threshold, observations: Observations, signal: AbortSignal): Promise<string | undefined> {
+    const pods = this.#o.activePods().filter((p) => !isCriticalPod(p) && !p.metadata.deletionTimestamp);
+    const use = await this.#o.usage(pods, signal);
+    const [first] = rankForEviction(pods, threshold.signal, (p) => use.get(uidOf(p)));
+    if (!first) {
+      log.error({ resource: RESOURCE_OF[threshold.signal] }, 'unable to evict any pods from the node');
+      return undefined;
+    }
+    const own = first.spec.terminationGracePeriodSeconds ?? 30;
+    const grace = threshold.gracePeriodMs === 0 ? HARD_GRACE_SECONDS : Math.min(this.#o.maxPodGraceSeconds, own);
+    this.#evict(first, pressureMessage(first, threshold, observations.get(threshold.signal), use.get(uidOf(first))), grace);
+    return uidOf(first);
+  }
+  #evict(pod: Pod, message: string, graceSeconds: number): void {
+    log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}`, message }, 'evicting a pod');
+    this.#o.recorder.eventFor(referenceTo(pod), 'Warning', 'Evicted', message);
+    this.#o.endPod(uidOf(pod), evicted(message), graceSeconds);
+  }
+}
+
+function order(t: Threshold): number {
+  return CONDITION_OF[t.signal] === 'MemoryPressure' ? 0 : 1;
+}
+function toleratesMemoryPressure(pod: Pod): boolean {
+  return (pod.spec.tolerations ?? []).some((t) => (t.key === 'node.kubernetes.io/memory-pressure' || (!t.key && t.operator === 'Exists')) && (!t.effect || t.effect === 'NoSchedule'));
+}

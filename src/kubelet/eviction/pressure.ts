@@ -1,0 +1,73 @@
+/** What a node can run out of, and what it has left. Source: concepts/scheduling-eviction/node-pressure-eviction. */
+import { readFile, statfs } from 'node:fs/promises';
+import { parseQuantity } from '#machinery/quantity.ts';
+
+export const SIGNALS = ['memory.available', 'nodefs.available', 'nodefs.inodesFree', 'imagefs.available', 'imagefs.inodesFree', 'pid.available'] as const;
+export type EvictionSignal = (typeof SIGNALS)[number];
+export type NodePressure = 'MemoryPressure' | 'DiskPressure' | 'PIDPressure';
+/** Pressure that the node reports in its conditions. */
+export interface Pressure {
+  readonly memory: boolean;
+  readonly disk: boolean;
+  readonly pid: boolean;
+}
+/** Bytes, inodes or process IDs. */
+export interface Observation {
+  readonly available: number;
+  readonly capacity: number;
+}
+export type Observations = ReadonlyMap<EvictionSignal, Observation>;
+
+export const CONDITION_OF: Readonly<Record<EvictionSignal, NodePressure>> = {
+  'memory.available': 'MemoryPressure', 'nodefs.available': 'DiskPressure', 'nodefs.inodesFree': 'DiskPressure', 'imagefs.available': 'DiskPressure', 'imagefs.inodesFree': 'DiskPressure', 'pid.available': 'PIDPressure',
+};
+/** The resource that messages name. */
+export const RESOURCE_OF: Readonly<Record<EvictionSignal, string>> = {
+  'memory.available': 'memory', 'nodefs.available': 'ephemeral-storage', 'nodefs.inodesFree': 'inodes', 'imagefs.available': 'ephemeral-storage', 'imagefs.inodesFree': 'inodes', 'pid.available': 'pids',
+};
+
+/** Reads what is left. `imageDir` is on the file system that holds images and writable layers. */
+export async function observe(nodeDir: string, imageDir: string | undefined): Promise<Observations> {
+  const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
+  const [meminfo, loadavg, pidMax, nodefs, imagefs] = await Promise.all([read('/proc/meminfo'), read('/proc/loadavg'), read('/proc/sys/kernel/pid_max'), statfs(nodeDir), imageDir ? statfs(imageDir).catch(() => undefined) : undefined]);
+  const out = new Map<EvictionSignal, Observation>();
+  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? NaN) * 1024;
+  out.set('memory.available', { available: kib('MemAvailable'), capacity: kib('MemTotal') });
+  out.set('pid.available', { available: Number(pidMax) - Number(/\d+\/(\d+)/.exec(loadavg)?.[1] ?? NaN), capacity: Number(pidMax) });
+  for (const [name, fs] of [['nodefs', nodefs], ['imagefs', imagefs]] as const) {
+    if (!fs) continue;
+    out.set(`${name}.available`, { available: fs.bavail * fs.bsize, capacity: fs.blocks * fs.bsize });
+    // File systems that make inodes as they need them have none to count.
+    if (fs.files > 0) out.set(`${name}.inodesFree`, { available: fs.ffree, capacity: fs.files });
+  }
+  return out;
+}
+
+export interface Threshold {
+  readonly signal: EvictionSignal;
+  /** A quantity, or a share of the capacity: `100Mi`, `10%`. */
+  readonly value: string;
+  /** How long it must be met before Pods are evicted; 0: at once, with the least grace. */
+  readonly gracePeriodMs: number;
+}
+/** Bytes (or inodes, or IDs) below which a threshold is met. */
+export function thresholdAmount(threshold: Threshold, capacity: number): number {
+  const { value } = threshold;
+  return value.endsWith('%') ? Math.floor((capacity * Number(value.slice(0, -1))) / 100) : Number(parseQuantity(value).value());
+}
+export function thresholdsMet(thresholds: readonly Threshold[], observations: Observations): Threshold[] {
+  return thresholds.filter((t) => {
+    const seen = observations.get(t.signal);
+    return seen !== undefined && seen.available < thresholdAmount(t, seen.capacity);
+  });
+}
+/** Parses `{ 'memory.available': '100Mi' }`. Throws for a signal or a value that is none. */
+export function parseThresholds(values: Readonly<Record<string, string>>, gracePeriodsMs: Readonly<Record<string, number>> = {}): Threshold[] {
+  return Object.entries(values).map(([signal, value]) => {
+    if (!(SIGNALS as readonly string[]).includes(signal)) throw new Error(`eviction threshold: "${signal}" is none of ${SIGNALS.join(', ')}`);
+    const share = /^(\d+(?:\.\d+)?)%$/.exec(value);
+    if (share && (Number(share[1]) < 0 || Number(share[1]) > 100)) throw new Error(`eviction threshold ${signal}: ${value} is not between 0% and 100%`);
+    if (!share) parseQuantity(value);
+    return { signal: signal as EvictionSignal, value, gracePeriodMs: gracePeriodsMs[signal] ?? 0 };
+  });
+}

@@ -1,0 +1,212 @@
+/**
+ * In-place resize: what a Pod asks for, what the node has granted it, and what its containers run with (KEP-1287).
+ *
+ * ```
+ *   spec ──fits?──▶ allocated ──UpdateContainerResources──▶ actuated
+ *     └─no─▶ PodResizePending (Deferred, Infeasible)   └─ until then PodResizeInProgress
+ * ```
+ * Allocations outlive the kubelet's process: they are kept in the Pod's directory.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Container, Node, Pod, PodCondition, ResourceRequirements } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
+import { referenceTo, type EventRecorder } from '#client/events.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+import type { KubeletConfig } from '../config.ts';
+import { linuxResources } from '../runtime/linux-resources.ts';
+import type { ContainerToKill } from '../runtime/pod-actions.ts';
+import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import { podRequests } from './admission.ts';
+import { isRestartableInit } from './containers.ts';
+import { podDir } from './paths.ts';
+
+type ByContainer = Map<string, ResourceRequirements>;
+interface Pending {
+  readonly reason: 'Deferred' | 'Infeasible';
+  readonly message: string;
+}
+interface Entry {
+  readonly allocated: ByContainer;
+  readonly actuated: ByContainer;
+  /** Written to the Pod's directory: only Pods that were resized have a file. */
+  kept: boolean;
+  pending?: Pending | undefined;
+  error?: string | undefined;
+}
+export interface ResizeView {
+  allocatedOf(container: string): ResourceRequirements | undefined;
+  actuatedOf(container: string): ResourceRequirements | undefined;
+  readonly conditions: readonly Omit<PodCondition, 'lastTransitionTime'>[];
+}
+export interface ResizerOptions {
+  readonly config: KubeletConfig;
+  readonly runtime: Pick<ContainerRuntime, 'updateContainerResources'>;
+  readonly recorder: EventRecorder;
+  readonly cgroupV2: boolean;
+  memoryCapacityBytes(): number;
+  node(): Node | undefined;
+  /** The other Pods that use the node. */
+  others(uid: string): readonly Pod[];
+  /** Gives the Pod's cgroup the limits of this Pod. */
+  resizePod(pod: Pod): Promise<unknown>;
+}
+
+export class Resizer {
+  readonly #o: ResizerOptions;
+  readonly #entries = new Map<string, Entry>();
+  constructor(options: ResizerOptions) {
+    this.#o = options;
+  }
+
+  /** The Pod with the resources that the node has granted it: what everything else on the node goes by. */
+  async allocate(pod: Pod): Promise<Pod> {
+    const entry = await this.#entryOf(pod);
+    const asked = resizable(pod).filter((c) => !sameResources(entry.allocated.get(c.name), c.resources));
+    if (asked.length === 0) entry.pending = undefined;
+    else {
+      const refusal = this.#refusal(pod);
+      if (refusal && refusal.message !== entry.pending?.message) this.#event(pod, 'Warning', `Resize${refusal.reason}`, refusal.message);
+      entry.pending = refusal;
+      if (!refusal) {
+        for (const c of asked) entry.allocated.set(c.name, c.resources ?? {});
+        await this.#save(pod, entry);
+        this.#event(pod, 'Normal', 'ResizeStarted', `Pod resize started: ${describe(asked)}`);
+      }
+    }
+    return this.allocatedPod(pod);
+  }
+  /** The same, from what was granted before. */
+  allocatedPod(pod: Pod): Pod {
+    const entry = this.#entries.get(uidOf(pod));
+    if (!entry || resizable(pod).every((c) => sameResources(entry.allocated.get(c.name), c.resources))) return pod;
+    const grant = (c: Container): Container => (entry.allocated.has(c.name) ? { ...c, resources: entry.allocated.get(c.name) } : c);
+    return { ...pod, spec: { ...pod.spec, containers: pod.spec.containers.map(grant), ...(pod.spec.initContainers ? { initContainers: pod.spec.initContainers.map((c) => (isRestartableInit(c) ? grant(c) : c)) } : {}) } };
+  }
+
+  /** Brings running containers to what was allocated; resolves with those that must be restarted for it. `pod` is the allocated one. */
+  async actuate(pod: Pod, runtime: RuntimePod | undefined, signal: AbortSignal): Promise<ContainerToKill[]> {
+    const entry = await this.#entryOf(pod);
+    const running = resizable(pod).flatMap((c) => {
+      const run = runtime?.containers.find((r) => r.name === c.name && r.state === 'CONTAINER_RUNNING');
+      return run && !sameResources(entry.actuated.get(c.name), c.resources) ? [{ c, run }] : [];
+    });
+    if (running.length === 0) return [];
+    const restart = running.filter(({ c }) => needsRestart(c, entry.actuated.get(c.name)));
+    const update = running.filter((r) => !restart.includes(r));
+    entry.error = undefined;
+    try {
+      // The Pod's own limits are never below its containers'.
+      if (update.length) await this.#o.resizePod(pod);
+      for (const { c, run } of update) {
+        await this.#o.runtime.updateContainerResources({ containerId: run.id, linux: linuxResources(pod, c, this.#o.memoryCapacityBytes(), this.#o.cgroupV2) }, { signal });
+        entry.actuated.set(c.name, c.resources ?? {});
+      }
+      await this.#save(pod, entry);
+      if (update.length && restart.length === 0) this.#event(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${describe(update.map((u) => u.c))}`);
+    } catch (err) {
+      if (signal.aborted) throw err;
+      entry.error = (err as Error).message;
+      this.#event(pod, 'Warning', 'ResizeError', `Error resizing pod: ${entry.error}`);
+    }
+    return restart.map(({ c, run }) => ({ id: run.id, name: c.name, reason: 'specChanged', message: `Container ${c.name} resize requires restart` }));
+  }
+  /** A container was started with what is allocated to it. */
+  async started(pod: Pod, container: string): Promise<void> {
+    const entry = this.#entries.get(uidOf(pod));
+    const allocated = entry?.allocated.get(container);
+    if (!entry || !allocated || sameResources(entry.actuated.get(container), allocated)) return;
+    entry.actuated.set(container, allocated);
+    if (entry.kept) await this.#save(pod, entry);
+  }
+  view(pod: Pod): ResizeView | undefined {
+    const entry = this.#entries.get(uidOf(pod));
+    if (!entry) return undefined;
+    const { pending, error } = entry;
+    const behind = resizable(pod).some((c) => entry.actuated.has(c.name) && !sameResources(entry.actuated.get(c.name), entry.allocated.get(c.name)));
+    return {
+      allocatedOf: (name) => entry.allocated.get(name),
+      actuatedOf: (name) => entry.actuated.get(name),
+      conditions: [
+        ...(pending ? [{ type: 'PodResizePending', status: 'True', ...pending }] : []),
+        ...(behind || error ? [{ type: 'PodResizeInProgress', status: 'True', ...(error ? { reason: 'Error', message: error } : {}) }] : []),
+      ],
+    };
+  }
+  /** Pods whose resize waits for room. */
+  deferred(): string[] {
+    return [...this.#entries].filter(([, e]) => e.pending?.reason === 'Deferred').map(([uid]) => uid);
+  }
+  forget(uid: string): void {
+    this.#entries.delete(uid);
+  }
+
+  async #entryOf(pod: Pod): Promise<Entry> {
+    const known = this.#entries.get(uidOf(pod));
+    if (known) return known;
+    const kept = await this.#load(pod);
+    const entry: Entry = { allocated: kept?.allocated ?? new Map(), actuated: kept?.actuated ?? new Map(), kept: kept !== undefined };
+    for (const c of resizable(pod)) {
+      // A container that runs already, from an earlier process, runs with what the API was told of it.
+      const status = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find((s) => s.name === c.name);
+      const told = status?.state?.running ? status.resources : undefined;
+      if (!entry.allocated.has(c.name)) entry.allocated.set(c.name, told ?? c.resources ?? {});
+      if (told && !entry.actuated.has(c.name)) entry.actuated.set(c.name, told);
+    }
+    this.#entries.set(uidOf(pod), entry);
+    return entry;
+  }
+  #refusal(pod: Pod): Pending | undefined {
+    const allocatable = this.#o.node()?.status?.allocatable ?? {};
+    const zero = parseQuantity('0');
+    const others = this.#o.others(uidOf(pod)).map((p) => podRequests(this.allocatedPod(p)));
+    for (const [resource, wanted] of podRequests(pod)) {
+      if (resource !== 'cpu' && resource !== 'memory') continue;
+      const capacity = parseQuantity(allocatable[resource] ?? '0');
+      const used = others.reduce((sum, o) => sum.add(o.get(resource) ?? zero), zero);
+      const number = (q: typeof zero): bigint => (resource === 'cpu' ? q.milliValue() : q.value());
+      if (wanted.cmp(capacity) > 0) return { reason: 'Infeasible', message: `Node didn't have enough capacity: ${resource}, requested: ${number(wanted)}, capacity: ${number(capacity)}` };
+      if (wanted.add(used).cmp(capacity) > 0) return { reason: 'Deferred', message: `Node didn't have enough resource: ${resource}, requested: ${number(wanted)}, used: ${number(used)}, capacity: ${number(capacity)}` };
+    }
+    return undefined;
+  }
+  #file(pod: Pod): string {
+    return join(podDir(this.#o.config, uidOf(pod)), 'allocation.json');
+  }
+  async #load(pod: Pod): Promise<{ allocated: ByContainer; actuated: ByContainer } | undefined> {
+    const text = await readFile(this.#file(pod), 'utf8').catch(() => undefined);
+    if (text === undefined) return undefined;
+    const kept = JSON.parse(text) as Record<'allocated' | 'actuated', Record<string, ResourceRequirements>>;
+    return { allocated: new Map(Object.entries(kept.allocated)), actuated: new Map(Object.entries(kept.actuated)) };
+  }
+  /** Only what was resized needs remembering: everything else is as its spec says. */
+  async #save(pod: Pod, entry: Entry): Promise<void> {
+    const path = this.#file(pod);
+    await writeFile(`${path}.tmp`, JSON.stringify({ allocated: Object.fromEntries(entry.allocated), actuated: Object.fromEntries(entry.actuated) }));
+    await rename(`${path}.tmp`, path);
+    entry.kept = true;
+  }
+  #event(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    this.#o.recorder.eventFor(referenceTo(pod), type, reason, message);
+  }
+}
+
+/** Containers whose resources may change while they run. */
+function resizable(pod: Pod): Container[] {
+  return [...(pod.spec.initContainers ?? []).filter(isRestartableInit), ...pod.spec.containers];
+}
+function sameResources(a: ResourceRequirements | undefined, b: ResourceRequirements | undefined): boolean {
+  return (['requests', 'limits'] as const).every((list) => ['cpu', 'memory'].every((name) => sameQuantity(a?.[list]?.[name], b?.[list]?.[name])));
+}
+function sameQuantity(a: string | undefined, b: string | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && parseQuantity(a).cmp(parseQuantity(b)) === 0);
+}
+/** Whether a resource that changes has the policy RestartContainer. */
+function needsRestart(c: Container, from: ResourceRequirements | undefined): boolean {
+  return (c.resizePolicy ?? []).some(({ resourceName, restartPolicy }) =>
+    restartPolicy === 'RestartContainer' && (['requests', 'limits'] as const).some((list) => !sameQuantity(from?.[list]?.[resourceName], c.resources?.[list]?.[resourceName])));
+}
+function describe(containers: readonly Container[]): string {
+  return JSON.stringify({ containers: containers.map((c) => ({ name: c.name, resources: c.resources ?? {} })) });
+}

@@ -5,6 +5,7 @@ import type { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
 import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
+import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
@@ -16,6 +17,7 @@ import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
 import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
+import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
@@ -43,8 +45,10 @@ const CONTROLLERS: readonly Row[] = [
   ['node-controller', (c) => newNodeLifecycleController(c)],
   ['node-controller', (c) => newTaintEvictionController(c)],
   ['clusterrole-aggregation-controller', (c) => newClusterRoleAggregationController(c)],
+  ['daemon-set-controller', (c) => newDaemonSetController(c)],
   ['deployment-controller', (c) => newDeploymentController(c)],
   ['replicaset-controller', (c) => newReplicaSetController(c)],
+  ['statefulset-controller', (c) => newStatefulSetController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

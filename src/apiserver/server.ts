@@ -87,7 +87,7 @@ export interface ApiServerOptions {
   readonly watchCacheCapacity?: number | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly bodyTimeoutMs?: number | undefined;
-  /** Addresses and node ports of Services. */
+  /** Addresses and node ports of Services. Absent: none are given out. */
   readonly serviceNetwork?: ServiceNetworkOptions | undefined;
   /** How long an event is kept after its last write. Default one hour. */
   readonly eventTtlMs?: number | undefined;
@@ -173,12 +173,12 @@ export class ApiServer implements Component {
 
   async start(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#caches.values()].map((cache) => cache.start(signal)));
-    const { clock, random = Math.random, serviceNetwork = {} } = this.#options;
-    const services = new ServiceNetwork(serviceNetwork, { reader: this.reader, loopback: this.#loopback, clock, random });
-    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix), { services: services.claims }));
+    const { clock, random = Math.random, serviceNetwork } = this.#options;
+    const services = serviceNetwork && new ServiceNetwork(serviceNetwork, { reader: this.reader, loopback: this.#loopback, clock, random });
+    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix), services ? { services: services.claims } : {}));
     this.#running = this.#assemble();
     this.#running.eventExpiry.start();
-    await services.start(signal);
+    await services?.start(signal);
     await this.#running.http?.start();
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
   }

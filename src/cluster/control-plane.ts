@@ -104,7 +104,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     },
     openapi: () => builtinOpenApi(),
     nodeProxy: options.nodeProxy,
-    serviceNetwork: options.serviceNetwork,
+    serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,
     healthChecks: options.healthChecks,
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),

@@ -62,3 +62,9 @@ export async function waitForStatusColumn(cluster: TestCluster, name: string, wa
   const line = new RegExp(`^${name}\\s+\\S+\\s+(${wanted.source})\\s`, 'm');
   return (await watch.seen(line))[1]!;
 }
+/** Follows `kubectl logs ARGS` until a line matches; gives all that was printed so far. A container that is Ready may not have printed yet. */
+export async function waitForLog(cluster: TestCluster, args: string, pattern: RegExp): Promise<string> {
+  await using logs = await cluster.startKubectl(`logs -f ${args}`);
+  await logs.seen(pattern);
+  return logs.stdout;
+}

@@ -3,9 +3,11 @@ import { after, before, test, type TestContext } from 'node:test';
 import { TestCluster, type ClusterOptions } from './cluster.ts';
 import { keepLeftover } from './leftovers.ts';
 
+type Run = (cluster: TestCluster, t: TestContext) => Promise<void>;
 export interface Suite {
   /** A test on the cluster. At a failure it shows Pods, events and the ends of the logs. */
-  test(name: string, run: (cluster: TestCluster, t: TestContext) => Promise<void>): void;
+  test(name: string, run: Run): void;
+  test(name: string, options: { readonly timeout: number }, run: Run): void;
 }
 
 /** `options` may be made when they are needed: by a registry that must run first, for one. */
@@ -29,8 +31,9 @@ export function onCluster(options: ClusterOptions | (() => Promise<ClusterOption
     await cluster.uninstall();
   });
   return {
-    test(name, run) {
-      test(name, async (t) => {
+    test(name: string, optionsOrRun: { readonly timeout: number } | Run, maybeRun?: Run) {
+      const run = typeof optionsOrRun === 'function' ? optionsOrRun : maybeRun!;
+      test(name, typeof optionsOrRun === 'function' ? {} : optionsOrRun, async (t) => {
         try {
           await run(cluster!, t);
         } catch (error) {

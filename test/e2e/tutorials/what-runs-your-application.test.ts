@@ -1,6 +1,6 @@
 /** "Pods: What Actually Runs Your Application", typed as its reader would. */
 import assert from 'node:assert/strict';
-import { waitForEvent, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
+import { waitForEvent, waitForLog, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { assertOutput, tableRows } from '../harness/mask.ts';
 import { PROMPT } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
@@ -151,7 +151,7 @@ test('init containers run in their order, each to its end, and hand files over; 
   });
   await waitForStatusColumn(c, 'app-with-init', /ErrImagePull|ImagePullBackOff/);
   assert.equal((await c.shell('kubectl logs app-with-init -c second')).stdout, 'first\n');
-  assert.equal((await c.shell('kubectl logs app-with-init -c reader')).stdout, 'first\nsecond\n');
+  assert.equal(await waitForLog(c, 'app-with-init -c reader', /^second$/m), 'first\nsecond\n');
   await waitForEvent(c, 'app-with-init', 'Failed', /^Failed to pull image "my-company\/my-app:v1\.0\.0": /);
   await c.shell('kubectl delete pod app-with-init');
 });

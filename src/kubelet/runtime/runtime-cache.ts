@@ -27,7 +27,7 @@ export interface RuntimePod {
   readonly namespace: string;
   /** Newest first. */
   readonly sandboxes: readonly PodSandboxStatus[];
-  /** Of all sandboxes, newest first. */
+  /** Of all sandboxes; of one name the newest run first. */
   readonly containers: readonly RuntimeContainer[];
 }
 
@@ -69,7 +69,8 @@ export class RuntimeCache {
     return {
       uid, name: pod.name, namespace: pod.namespace,
       sandboxes: [...pod.sandboxes.values()].toSorted((a, b) => (b.metadata?.attempt ?? 0) - (a.metadata?.attempt ?? 0) || b.createdAt - a.createdAt),
-      containers: [...pod.containers.values()].toSorted((a, b) => b.createdAt - a.createdAt),
+      // By number, not by time: a clock that jumps back must not make an old run the newest.
+      containers: [...pod.containers.values()].toSorted((a, b) => b.restartCount - a.restartCount || b.createdAt - a.createdAt),
     };
   }
   /** Pods of which anything is left in the runtime. */

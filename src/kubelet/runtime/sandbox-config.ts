@@ -27,7 +27,7 @@ export function sandboxConfig(pod: Pod, inputs: SandboxInputs): Init<PodSandboxC
     logDirectory: podLogDir(config, pod),
     dnsConfig: { servers: resolver.servers, searches: resolver.searches, options: resolver.options },
     labels: { ...pod.metadata.labels, [LABELS.podName]: name, [LABELS.podNamespace]: namespace, [LABELS.podUid]: uid },
-    annotations: { ...pod.metadata.annotations },
+    annotations: { 'kubernetes.io/config.source': 'api', ...pod.metadata.annotations },
     portMappings: portMappings(pod),
     linux: {
       cgroupParent,

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PodStatus } from '#api/gen/core-v1.ts';
+import { statusPatch } from './status-manager.ts';
+
+const ROWS: readonly { name: string; from: PodStatus; to: PodStatus; want: unknown }[] = [
+  { name: 'the same', from: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] }, to: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] }, want: undefined },
+  { name: 'null and absent are the same', from: { phase: 'Running', message: null as unknown as string }, to: { phase: 'Running' }, want: undefined },
+  { name: 'a new phase', from: { phase: 'Pending' }, to: { phase: 'Running' }, want: { phase: 'Running' } },
+  { name: 'a reason that goes', from: { phase: 'Running', reason: 'x' }, to: { phase: 'Running' }, want: { reason: null } },
+  { name: 'fields of others stay', from: { nominatedNodeName: 'n', phase: 'Running' }, to: { phase: 'Running' }, want: undefined },
+  { name: 'addresses are replaced as a list', from: { podIPs: [{ ip: '1' }] }, to: { podIPs: [{ ip: '2' }] }, want: { podIPs: [{ $patch: 'replace' }, { ip: '2' }] } },
+  { name: 'a condition that changed, with what it lost named', from: { conditions: [{ type: 'Ready', status: 'False', reason: 'x', message: 'y' }] }, to: { conditions: [{ type: 'Ready', status: 'True' }] }, want: { conditions: [{ type: 'Ready', status: 'True', reason: null, message: null }] } },
+  { name: 'conditions of others stay', from: { conditions: [{ type: 'example.com/x', status: 'True' }] }, to: { conditions: [] }, want: undefined },
+  { name: 'an own condition that goes', from: { conditions: [{ type: 'PodResizePending', status: 'True' }] }, to: { conditions: [] }, want: { conditions: [{ $patch: 'delete', type: 'PodResizePending' }] } },
+  { name: 'PodScheduled of the scheduler stays as it wrote it', from: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'a' }] }, to: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'b' }] }, want: undefined },
+];
+for (const { name, from, to, want } of ROWS) {
+  test(`statusPatch: ${name}`, () => assert.deepEqual(statusPatch(from, to), want));
+}

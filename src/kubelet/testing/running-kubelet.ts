@@ -1,0 +1,93 @@
+/** A whole kubelet over a runtime, an API server and mounts in memory; its files are in a directory of their own, its time is the test's. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Event, Pod } from '#api/gen/core-v1.ts';
+import { FakeClock } from '#base/fake-clock.ts';
+import { Client } from '#client/client.ts';
+import { EVENTS, PODS } from '#client/kinds.ts';
+import { fakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '#cri/fake-runtime.ts';
+import { KUBELET_DEFAULTS, type KubeletConfig } from '../config.ts';
+import type { CgroupManager } from '../interfaces.ts';
+import { Kubelet } from '../kubelet.ts';
+import type { Mounter } from '../volumes/mounter.ts';
+import { FakeApi } from './fake-api.ts';
+
+export const NODE = 'node-1';
+
+/** Mounts that are only noted down. */
+export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> } {
+  const mounts = new Map<string, string>();
+  return {
+    mounts,
+    tmpfs: (path, { sizeBytes }) => Promise.resolve(void mounts.set(path, `tmpfs ${sizeBytes ?? ''}`)),
+    bind: (source, target) => Promise.resolve(void mounts.set(target, source)),
+    nfs: (source, target) => Promise.resolve(void mounts.set(target, source)),
+    unmountAll: (path) => Promise.resolve([...mounts.keys()].filter((m) => m === path || m.startsWith(`${path}/`)).forEach((m) => mounts.delete(m))),
+    isMountPoint: (path) => Promise.resolve(mounts.has(path)),
+  };
+}
+export function kubeletConfig(dir: string, more: Partial<KubeletConfig> = {}): KubeletConfig {
+  return {
+    ...KUBELET_DEFAULTS, nodeName: NODE, hostname: NODE, nodeIPs: ['192.0.2.1'], rootDir: join(dir, 'kubelet'), secretsDir: join(dir, 'secrets'), podLogsDir: join(dir, 'logs'),
+    cgroupRoot: '/test', clusterDNS: ['10.96.0.10'], resolvConf: '/nonexistent', evictionHard: {}, ...more,
+  };
+}
+const NO_CGROUPS: CgroupManager = { ensurePod: (pod) => Promise.resolve(`/test/${pod.metadata.uid}`), removePod: () => Promise.resolve(), listPods: () => Promise.resolve([]) };
+
+export interface RunningKubelet extends AsyncDisposable {
+  readonly api: FakeApi;
+  readonly clock: FakeClock;
+  readonly runtime: FakeRuntime;
+  readonly kubelet: Kubelet;
+  readonly dir: string;
+  readonly mounter: ReturnType<typeof fakeMounter>;
+  /** Binds the Pod to the node. */
+  create(pod: Pod): Pod;
+  pod(name: string): Pod | undefined;
+  /** `Reason: message` of the events about an object, in the order of their first time. */
+  events(name: string): string[];
+  /** Moves time in small steps until the condition holds; fails after a while. `withinMs` is the clock's. */
+  until(what: string, holds: () => boolean, withinMs?: number): Promise<void>;
+}
+export interface RunningOptions extends Omit<FakeRuntimeOptions, 'clock'> {
+  readonly config?: Partial<KubeletConfig>;
+  /** Put into the API before the kubelet starts. */
+  readonly before?: (api: FakeApi) => void;
+}
+
+export async function runKubelet(options: RunningOptions = {}): Promise<RunningKubelet> {
+  const clock = new FakeClock();
+  const dir = await mkdtemp(join(tmpdir(), 'podyard-kubelet-'));
+  const api = new FakeApi();
+  options.before?.(api);
+  const runtime = fakeRuntime({ anyImage: true, ...options, clock });
+  const mounter = fakeMounter();
+  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: NO_CGROUPS });
+  const started = kubelet.start(new AbortController().signal);
+  started.catch(() => {});
+  await started;
+  const running: RunningKubelet = {
+    api, clock, runtime, kubelet, dir, mounter,
+    create: (pod) => api.put(PODS, { ...pod, spec: { ...pod.spec, nodeName: NODE } }),
+    pod: (name) => api.get<Pod>(PODS, `default/${name}`),
+    events: (name) => api.list<Event>(EVENTS).filter((e) => e.involvedObject.name === name).map((e) => `${e.reason}: ${e.message}`),
+    async until(what, holds, withinMs = 5000) {
+      for (let waited = 0; waited <= withinMs; waited += 50) {
+        // File system work is real: give it a few turns at each moment of the fake time.
+        for (let i = 0; i < 4; i++) {
+          if (holds()) return;
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        await clock.advance(50);
+      }
+      throw new Error(`waiting for ${what}: it did not come within ${withinMs} ms`);
+    },
+    async [Symbol.asyncDispose]() {
+      await kubelet.stop();
+      runtime.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return running;
+}

@@ -9,6 +9,7 @@ import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
+import { newJobController } from '#controllers/job/job.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
@@ -49,6 +50,7 @@ const CONTROLLERS: readonly Row[] = [
   ['deployment-controller', (c) => newDeploymentController(c)],
   ['replicaset-controller', (c) => newReplicaSetController(c)],
   ['statefulset-controller', (c) => newStatefulSetController(c)],
+  ['job-controller', (c) => newJobController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

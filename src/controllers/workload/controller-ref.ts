@@ -29,6 +29,8 @@ export interface ClaimOptions<T extends KubeObject> {
   /** Reads the owner anew: a controller about to be deleted adopts nothing. */
   liveOwner(): Promise<KubeObject>;
   matches(obj: T): boolean;
+  /** Finalizers that an adopted object gets. */
+  readonly finalizers?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -71,8 +73,8 @@ async function checkAdoptable<T extends KubeObject>(obj: T, { owner, ownerKind, 
 }
 
 /** False when the object is gone. The UID in the patch keeps a namesake from being taken. */
-async function adopt<T extends KubeObject>(obj: T, { owner, ownerKind, client, signal }: ClaimOptions<T>): Promise<boolean> {
-  const patch = { metadata: { uid: uidOf(obj), ownerReferences: [newControllerRef(owner, ownerKind)] } };
+async function adopt<T extends KubeObject>(obj: T, { owner, ownerKind, client, finalizers, signal }: ClaimOptions<T>): Promise<boolean> {
+  const patch = { metadata: { uid: uidOf(obj), ownerReferences: [newControllerRef(owner, ownerKind)], ...(finalizers ? { finalizers } : {}) } };
   try {
     await client.patch(namespaceOf(obj), nameOf(obj), 'application/strategic-merge-patch+json', patch, { signal });
     return true;

@@ -8,14 +8,14 @@ import { nameIsDNSSubdomain } from '#machinery/names.ts';
 import { isReason, StatusError } from '#machinery/status-error.ts';
 import { newControllerRef } from './controller-ref.ts';
 
-/** A Pod as the template says, controlled by the owner; its name is left to the server. */
-export function podFromTemplate(template: PodTemplateSpec, owner: KubeObject, kind: KindRef<KubeObject>): Pod {
+/** A Pod as the template says, controlled by the owner; its name is left to the server, after `namePrefix` or the owner's name. */
+export function podFromTemplate(template: PodTemplateSpec, owner: KubeObject, kind: KindRef<KubeObject>, namePrefix?: string): Pod {
   const { labels, annotations, finalizers } = template.metadata ?? {};
   const prefix = `${nameOf(owner)}-`;
   return {
     apiVersion: 'v1', kind: 'Pod',
     metadata: {
-      generateName: nameIsDNSSubdomain(prefix, true).length ? nameOf(owner) : prefix, namespace: namespaceOf(owner),
+      generateName: namePrefix ?? (nameIsDNSSubdomain(prefix, true).length ? nameOf(owner) : prefix), namespace: namespaceOf(owner),
       ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}), ...(finalizers ? { finalizers } : {}),
       ownerReferences: [newControllerRef(owner, kind)],
     },
@@ -43,9 +43,9 @@ export class PodControl {
     this.#recorder = recorder;
     this.#kind = kind;
   }
-  async create(owner: KubeObject, template: PodTemplateSpec, signal: AbortSignal): Promise<Pod> {
+  async create(owner: KubeObject, template: PodTemplateSpec, signal: AbortSignal, namePrefix?: string): Promise<Pod> {
     try {
-      const pod = await this.#client.of(PODS).create(podFromTemplate(template, owner, this.#kind), { signal });
+      const pod = await this.#client.of(PODS).create(podFromTemplate(template, owner, this.#kind, namePrefix), { signal });
       this.#recorder.event(owner, 'Normal', 'SuccessfulCreate', `Created pod: ${nameOf(pod)}`);
       return pod;
     } catch (err) {

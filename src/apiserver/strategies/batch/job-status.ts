@@ -86,7 +86,8 @@ function validateChanges(job: Job, old: Job): FieldError[] {
   if (now.completionTime && before.completionTime && now.completionTime !== before.completionTime) {
     errors.push(invalidValue(STATUS.child('completionTime'), now.completionTime, 'completionTime cannot be mutated'));
   }
-  if (before.startTime && now.startTime !== before.startTime && !job.spec.suspend) errors.push(required(STATUS.child('startTime'), 'startTime cannot be removed for unsuspended job'));
+  // One that is resumed starts anew.
+  if (before.startTime && now.startTime !== before.startTime && !job.spec.suspend && !jobHas(old, 'Suspended')) errors.push(required(STATUS.child('startTime'), 'startTime cannot be removed for unsuspended job'));
   if (jobHas(old, 'SuccessCriteriaMet') && !jobHas(job, 'SuccessCriteriaMet')) errors.push(conditionError('cannot disable the SuccessCriteriaMet=True condition'));
   if (jobHas(old, 'Complete') && !jobHas(old, 'SuccessCriteriaMet') && jobHas(job, 'SuccessCriteriaMet')) {
     errors.push(conditionError('cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions'));

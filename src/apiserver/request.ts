@@ -68,7 +68,8 @@ export interface ListResult {
 /** A watch under way: batches until it ends. `end` says how: an error becomes an ERROR event. */
 export interface WatchResult {
   readonly kind: 'watch';
-  readonly served: ServedResource;
+  /** Undefined: another server's, for callers in the process alone. */
+  readonly served: ServedResource | undefined;
   readonly events: AsyncIterable<readonly WatchedEvent[]>;
 }
 export type WatchedEvent =

@@ -15,6 +15,9 @@ import { logger } from '#base/logger.ts';
 import type { Store } from '#store/contract.ts';
 import { resourcePrefix } from '#store/keys.ts';
 import { WatchCache, type ValueTransformer } from '#store/watch-cache.ts';
+import { Aggregator } from './aggregation/aggregator.ts';
+import { withDelegates } from './aggregation/openapi.ts';
+import type { ProxyIdentity } from './aggregation/remote-api.ts';
 import { admissionChain, type AdmissionChain } from './admission-chain.ts';
 import type { Services } from './context.ts';
 import type { HealthCheck } from './http/health.ts';
@@ -36,6 +39,7 @@ import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resou
 import { ServiceNetwork, type ServiceNetworkOptions } from './services/service-network.ts';
 import type { ComponentHealth } from './subresources/component-statuses.ts';
 import type { NodeProxy } from './subresources/node-proxy.ts';
+import type { ServiceResolver } from './webhook/client.ts';
 
 const log = logger('kube-apiserver');
 
@@ -73,6 +77,8 @@ export interface ApiServerOptions {
   /** Default: the documents of the built-in resources. */
   readonly openapi?: ((resources: ResourceRegistry) => OpenApiSource) | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
+  /** APIServices of other servers. Absent: only what this server has itself is served, and no APIServices are kept for it. */
+  readonly aggregation?: { readonly identity: ProxyIdentity; readonly resolver: (reader: ObjectReader) => ServiceResolver } | undefined;
   readonly version?: VersionInfo | undefined;
   /** Host and port under which Pods reach the API server. Default: where it listens. */
   readonly serverAddress?: string | undefined;
@@ -122,6 +128,7 @@ interface Running {
   readonly handler: RequestHandler;
   readonly security: SecurityParts;
   readonly eventExpiry: EventExpiry;
+  readonly aggregator: Aggregator | undefined;
 }
 
 export class ApiServer implements Component {
@@ -180,6 +187,7 @@ export class ApiServer implements Component {
     this.#running.eventExpiry.start();
     await services?.start(signal);
     await this.#running.http?.start();
+    this.#running.aggregator?.start();
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
   }
   stop(): Promise<void> {
@@ -221,10 +229,11 @@ export class ApiServer implements Component {
       version: o.version ?? DEFAULT_VERSION,
       health: this.#health(),
       metrics: this.metrics,
-      openapi: new OpenApiPaths(this.resources, o.openapi?.(this.resources) ?? openApiSource({ version: (o.version ?? DEFAULT_VERSION).gitVersion.split('+', 1)[0]! })),
+      openapi: this.#openApi(),
       extra: security.paths,
     });
     const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths });
+    const aggregation = o.aggregation && { identity: o.aggregation.identity, resolver: o.aggregation.resolver(this.reader) };
     const requestTimeoutMs = o.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     const handler = new RequestHandler({
       pipeline, resources: this.resources, clock: o.clock, metrics: this.metrics, audit: o.audit, requestTimeoutMs,
@@ -236,7 +245,13 @@ export class ApiServer implements Component {
       eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
       inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs),
       http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
+      aggregator: aggregation && new Aggregator({ ...parts, ...aggregation, resources: this.resources }),
     };
+  }
+  #openApi(): OpenApiPaths {
+    const { openapi, version = DEFAULT_VERSION } = this.#options;
+    const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]! });
+    return new OpenApiPaths(this.resources, withDelegates(own, this.resources));
   }
 
   #services(security: SecurityParts, admission: AdmissionChain): Services {
@@ -270,6 +285,7 @@ export class ApiServer implements Component {
 
   async #stop(): Promise<void> {
     const running = this.#running;
+    await running?.aggregator?.stop();
     running?.inProcess.shutDown();
     await running?.http?.stop();
     running?.security.stop?.();

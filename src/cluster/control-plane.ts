@@ -104,6 +104,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     },
     openapi: () => builtinOpenApi(),
     nodeProxy: options.nodeProxy,
+    aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,
     healthChecks: options.healthChecks,

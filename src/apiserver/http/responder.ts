@@ -4,7 +4,7 @@ import { constants as zlib, gzip } from 'node:zlib';
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { sleep, type Clock } from '#base/clock.ts';
-import { StatusError } from '#machinery/status-error.ts';
+import { internalError, StatusError } from '#machinery/status-error.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import { errorEvent } from '../registry/watch.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
@@ -99,6 +99,7 @@ async function writeRaw(ctx: ResponseContext, result: RawResult): Promise<Outcom
 }
 
 async function writeWatch(ctx: ResponseContext, result: WatchResult, format: Format): Promise<Outcome> {
+  if (!result.served) throw internalError('the watch of another server has no form for the wire');
   const encoder = new WatchEncoder(result.served, format, () => ctx.clock.now());
   const out = ctx.exchange.stream(200, baseHeaders(ctx, encoder.contentType));
   try {

@@ -57,6 +57,8 @@ export interface GroupDelegate {
   readonly version: string;
   /** Every request under `/apis/GROUP/VERSION`, that path itself (its discovery) included. */
   handle(request: ApiRequest, ctx: { readonly user: RequestContext['user'] }): MaybePromise<ApiResult>;
+  /** Its OpenAPI documents: of the group and version (3.0), and of the whole other server (2.0). */
+  readonly openapi?: { readonly v3?: object; readonly v2?: object } | undefined;
   /** What aggregated discovery shows of it: last heard from the other server. Set the delegate again when it changes. */
   readonly discovery?: { readonly resources: readonly APIResourceDiscovery[]; readonly freshness: 'Current' | 'Stale' } | undefined;
 }

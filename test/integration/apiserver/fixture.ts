@@ -1,13 +1,17 @@
 /** A real API server in the test's process: TLS, certificates, authentication and RBAC; a store in memory. */
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createAdmission, type Admission } from '#apiserver/admission/admission.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization } from '#apiserver/authorization/authorization.ts';
 import type { AdmissionPlugin } from '#apiserver/interfaces.ts';
 import { ApiServer, type ApiServerOptions } from '#apiserver/server.ts';
+import { WebhookClient } from '#apiserver/webhook/client.ts';
+import { splitApiVersion } from '#api/object.ts';
 import { systemClock } from '#base/clock.ts';
 import { ensureClusterPki, writeKubeconfig, type ClusterPki } from '#cluster/pki.ts';
 import type { Store } from '#store/contract.ts';
@@ -21,15 +25,19 @@ export interface Fixture {
   kubectl(args: readonly string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }>;
   close(): Promise<void>;
 }
-export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admission' | 'security'>> {
+export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admission' | 'security' | 'aggregation'>> {
+  readonly aggregation?: (pki: ClusterPki) => NonNullable<ApiServerOptions['aggregation']>;
   readonly admission?: (escalation: AdmissionPlugin) => readonly AdmissionPlugin[];
+  /** All plugins of the server's table but these. */
+  readonly pluginsWithout?: readonly string[];
   readonly store?: Store;
 }
 
 export async function startServer(options: FixtureOptions = {}): Promise<Fixture> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-apiserver-'));
   const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock: systemClock });
-  const { admission, ...rest } = options;
+  const { admission, aggregation, pluginsWithout, ...rest } = options;
+  let plugins: Admission | undefined;
   const server = new ApiServer({
     store: openMemoryStore(),
     clock: systemClock,
@@ -45,10 +53,23 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
         tokens: authentication.tokens,
         tokenIssuer: authentication.issuer,
         audiences: authentication.audiences,
-        stop: () => authorization.stop(),
+        stop: () => {
+          plugins?.stop();
+          authorization.stop();
+        },
       };
     },
-    admission: () => admission?.({ name: 'none', handles: () => false }) ?? [],
+    admission: ({ reader, loopback, authorizer, resources, clock }) => {
+      if (!pluginsWithout) return admission?.({ name: 'none', handles: () => false }) ?? [];
+      const webhooks = new WebhookClient({ resolver: { resolve: () => { throw new Error('there are no services here'); } }, clock });
+      const resolve = (apiVersion: string, kind: string) => {
+        const { group, version } = splitApiVersion(apiVersion);
+        return resources.all().find((r) => r.info.group === group && r.info.version === version && r.info.kind === kind)?.info;
+      };
+      plugins = createAdmission({ reader, loopback, authorizer, clock, resources, random: Math.random, uid: randomUUID, webhooks, resolve, disabled: pluginsWithout });
+      return plugins.plugins;
+    },
+    ...(aggregation ? { aggregation: aggregation(pki) } : {}),
     ...rest,
   });
   await server.start(new AbortController().signal);

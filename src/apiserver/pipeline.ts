@@ -32,10 +32,11 @@ export class Pipeline {
     this.#services = options.services;
   }
 
-  /** Rejects with a StatusError for every refusal. `onUser` hears who asks, as soon as it is known (limits, audit). */
-  async handle(request: ApiRequest, onUser?: (user: UserInfo) => void): Promise<ApiResult> {
+  /** Rejects with a StatusError for every refusal. `onUser` hears who asks, as soon as it is known, and may hold the request back (limits, audit). */
+  async handle(request: ApiRequest, onUser?: (user: UserInfo) => MaybePromise<void>): Promise<ApiResult> {
     const user = request.fixedUser ?? (await this.#authenticate(request));
-    onUser?.(user);
+    const admitted = onUser?.(user);
+    if (isPromise(admitted)) await admitted;
     const decision = this.#services.authorizer.authorize({ ...request.info, user }, request.signal);
     this.#permit(request.info, user, isPromise(decision) ? await decision : decision);
     return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);

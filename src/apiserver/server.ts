@@ -20,6 +20,9 @@ import { withDelegates } from './aggregation/openapi.ts';
 import type { ProxyIdentity } from './aggregation/remote-api.ts';
 import { admissionChain, type AdmissionChain } from './admission-chain.ts';
 import type { Services } from './context.ts';
+import { ConfigController } from './flowcontrol/config-controller.ts';
+import { DEBUG_PREFIX, flowControlDumps } from './flowcontrol/debug.ts';
+import { FlowControl } from './flowcontrol/flow-control.ts';
 import type { HealthCheck } from './http/health.ts';
 import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
@@ -29,7 +32,7 @@ import { openApiSource } from './http/openapi-source.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler, type AuditSink } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
-import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersonator, Loopback, ObjectReader, RuleResolver, TokenAuthenticator, TokenIssuer, UserInfo } from './interfaces.ts';
+import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersonator, Loopback, ObjectReader, RequestInfo, RuleResolver, TokenAuthenticator, TokenIssuer, UserInfo } from './interfaces.ts';
 import { Pipeline, type PathHandler } from './pipeline.ts';
 import { builtinResources, storedPrefixes } from './registry/builtin.ts';
 import { CacheReader } from './registry/cache-reader.ts';
@@ -85,6 +88,7 @@ export interface ApiServerOptions {
   readonly components?: readonly ComponentHealth[] | undefined;
   /** Checks of `/readyz` and `/healthz` besides the server's own. */
   readonly healthChecks?: readonly HealthCheck[] | undefined;
+  /** How many requests are served at a time; API Priority and Fairness shares them out. */
   readonly inFlight?: InFlightLimits | undefined;
   readonly audit?: AuditSink | undefined;
   /** Encryption at rest of what lies under a prefix; undefined: as it is. */
@@ -128,6 +132,8 @@ interface Running {
   readonly handler: RequestHandler;
   readonly security: SecurityParts;
   readonly eventExpiry: EventExpiry;
+  readonly flowControl: FlowControl;
+  readonly flowConfig: ConfigController;
   readonly aggregator: Aggregator | undefined;
 }
 
@@ -185,6 +191,8 @@ export class ApiServer implements Component {
     this.resources.add(...builtinResources((prefix) => this.storageOf(prefix), services ? { services: services.claims } : {}));
     this.#running = this.#assemble();
     this.#running.eventExpiry.start();
+    this.#running.flowControl.start();
+    this.#running.flowConfig.start();
     await services?.start(signal);
     await this.#running.http?.start();
     this.#running.aggregator?.start();
@@ -223,6 +231,7 @@ export class ApiServer implements Component {
     const security = o.security(parts);
     const chain = admissionChain(o.admission({ ...parts, ...security }));
     const services = this.#services(security, chain);
+    const flowControl = this.#flowControl();
     const paths = pathHandler({
       resources: this.resources,
       serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,
@@ -230,18 +239,20 @@ export class ApiServer implements Component {
       health: this.#health(),
       metrics: this.metrics,
       openapi: this.#openApi(),
-      extra: security.paths,
+      extra: new Map([...(security.paths ?? []), [DEBUG_PREFIX, flowControlDumps(flowControl, o.clock)]]),
     });
     const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths });
     const aggregation = o.aggregation && { identity: o.aggregation.identity, resolver: o.aggregation.resolver(this.reader) };
     const requestTimeoutMs = o.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     const handler = new RequestHandler({
       pipeline, resources: this.resources, clock: o.clock, metrics: this.metrics, audit: o.audit, requestTimeoutMs,
-      inFlight: o.inFlight ?? DEFAULT_IN_FLIGHT, bodyTimeoutMs: o.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
+      flowControl, bodyTimeoutMs: o.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     });
     return {
       security,
       handler,
+      flowControl,
+      flowConfig: new ConfigController(parts),
       eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
       inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs),
       http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
@@ -252,6 +263,19 @@ export class ApiServer implements Component {
     const { openapi, version = DEFAULT_VERSION } = this.#options;
     const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]! });
     return new OpenApiPaths(this.resources, withDelegates(own, this.resources));
+  }
+
+  #flowControl(): FlowControl {
+    const { clock, inFlight = DEFAULT_IN_FLIGHT, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options;
+    const storage = (info: RequestInfo): ObjectStorage | undefined => this.resources.find(info.apiGroup, info.apiVersion, info.resource)?.storage;
+    const flowControl = new FlowControl({
+      reader: this.reader, clock, totalSeats: inFlight.maxReadOnly + inFlight.maxMutating,
+      // Upstream's: a quarter of what a request may take.
+      waitLimitMs: requestTimeoutMs / 4,
+      counts: { objects: (info) => storage(info)?.size ?? 0, watchers: (info) => storage(info)?.parked.size ?? 0 },
+    });
+    this.metrics.addText(() => flowControl.metricsText());
+    return flowControl;
   }
 
   #services(security: SecurityParts, admission: AdmissionChain): Services {
@@ -286,6 +310,8 @@ export class ApiServer implements Component {
   async #stop(): Promise<void> {
     const running = this.#running;
     await running?.aggregator?.stop();
+    await running?.flowConfig.stop();
+    running?.flowControl.stop();
     running?.inProcess.shutDown();
     await running?.http?.stop();
     running?.security.stop?.();

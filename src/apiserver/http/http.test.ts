@@ -7,7 +7,6 @@ import { compareVersions, storageVersionHash } from './discovery.ts';
 import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
-import { InFlight } from './limits.ts';
 import { aggregatedVersion } from './paths.ts';
 import { durationMs, mediaTypeOf } from './request-handler.ts';
 import { requestMetricsText, RequestSeries } from './request-metrics.ts';
@@ -68,18 +67,6 @@ test('Lifetime gives an aborted signal to those who ask late', () => {
   lifetime.end('second');
   assert.equal(lifetime.signal.reason, 'first');
   assert.deepEqual(heard, ['first']);
-});
-
-test('InFlight refuses above the limit, but never the privileged', () => {
-  const inFlight = new InFlight({ maxReadOnly: 1, maxMutating: 1 });
-  inFlight.enter('mutating');
-  inFlight.enter('mutating');
-  assert.throws(() => inFlight.check('mutating', { name: 'u', groups: [] }), { message: 'Too many requests, please try again later.' });
-  inFlight.check('mutating', { name: 'root', groups: ['system:masters'] });
-  inFlight.enter('readOnly');
-  inFlight.check('readOnly', { name: 'u', groups: [] });
-  inFlight.leave('mutating');
-  inFlight.check('mutating', { name: 'u', groups: [] });
 });
 
 test('durationMs and mediaTypeOf read what clients send', () => {

@@ -25,6 +25,8 @@ export class ServerMetrics {
   /** For metrics of others in the process. */
   readonly registry = new Registry();
   readonly #series = new Map<string, RequestSeries>();
+  /** Texts of parts that count for themselves. */
+  readonly #texts: (() => string)[] = [];
   /** How many requests of each kind are in, asked when somebody scrapes. */
   inFlight: Readonly<Record<'mutating' | 'readOnly', () => number>> | undefined;
   readonly #longRunning: Gauge;
@@ -56,9 +58,14 @@ export class ServerMetrics {
   terminated(info: RequestInfo, known: boolean, code: number): void {
     this.#terminations.inc({ ...this.#labelsOf(info, known), code: String(code) });
   }
+  /** Adds a part that counts for itself and prints when somebody scrapes. */
+  addText(text: () => string): void {
+    this.#texts.push(text);
+  }
   /** Everything, as Prometheus reads it. */
   async text(): Promise<string> {
-    return `${requestMetricsText([...this.#series.values()])}\n${await this.registry.metrics()}`;
+    const own = [requestMetricsText([...this.#series.values()]), ...this.#texts.map((text) => text())];
+    return `${own.join('\n')}\n${await this.registry.metrics()}`;
   }
   longRunning(info: RequestInfo, known: boolean, delta: 1 | -1): void {
     this.#longRunning.inc(this.#labelsOf(info, known), delta);

@@ -1,17 +1,20 @@
 /** From an exchange to a request, through the pipeline, to an answer; counted, timed and written down on the way. */
 import type { Clock } from '#base/clock.ts';
 import { badRequest, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
-import type { RequestInfo, UserInfo } from '../interfaces.ts';
+import type { MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
+import { isPromise } from '../maybe-promise.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { Query } from '../query.ts';
 import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 import { parsePath, type ParsedPath } from '../request-info.ts';
 import type { ApiRequest, RequestBody, UpgradeSource } from '../request.ts';
 import { MAX_BODY_BYTES, readBody } from './body-reader.ts';
+import type { Flow, FlowControl } from '../flowcontrol/flow-control.ts';
+import type { FlowRequest } from '../flowcontrol/queue-set.ts';
 import type { Format } from './encode.ts';
 import type { Exchange } from './exchange.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
-import { InFlight, kindOf, type InFlightLimits } from './limits.ts';
+import { InFlight, kindOf } from './limits.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { negotiate, wantsPretty, type Offer } from './negotiation.ts';
 import { writeError, writeResult, type Outcome, type ResponseContext } from './responder.ts';
@@ -36,7 +39,7 @@ export interface RequestHandlerOptions {
   readonly resources: ResourceRegistry;
   readonly clock: Clock;
   readonly metrics: ServerMetrics;
-  readonly inFlight: InFlightLimits;
+  readonly flowControl: FlowControl;
   /** A request that is not long-running must be answered within this. */
   readonly requestTimeoutMs: number;
   readonly bodyTimeoutMs: number;
@@ -54,7 +57,9 @@ interface Serving {
   readonly parsed: ParsedPath;
   readonly query: Query;
   readonly lifetime: Lifetime;
-  readonly response: ResponseContext;
+  readonly response: ResponseContext & { flow: Flow | undefined };
+  /** What the request holds of its priority level until it is answered. */
+  seat: FlowRequest | undefined;
   format: Format | undefined;
   served: ServedResource | undefined;
   user: UserInfo | undefined;
@@ -68,14 +73,13 @@ const TIMED_OUT = () => timeout('request did not complete within the allotted ti
 
 export class RequestHandler {
   readonly #o: RequestHandlerOptions;
-  readonly #inFlight: InFlight;
+  readonly #inFlight = new InFlight();
   readonly #deadlines: Deadlines;
   readonly #live = new Set<Lifetime>();
   #down = false;
 
   constructor(options: RequestHandlerOptions) {
     this.#o = options;
-    this.#inFlight = new InFlight(options.inFlight);
     this.#deadlines = new Deadlines(options.clock, TIMED_OUT);
     options.metrics.inFlight = { readOnly: () => this.#inFlight.count('readOnly'), mutating: () => this.#inFlight.count('mutating') };
   }
@@ -90,7 +94,7 @@ export class RequestHandler {
     const started = this.#o.clock.monotonic();
     const lifetime = new Lifetime();
     const warnings: string[] = [];
-    const response: ResponseContext = { exchange, auditId: auditIdOf(exchange.header('audit-id')) ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
+    const response: Serving['response'] = { exchange, flow: undefined, auditId: auditIdOf(exchange.header('audit-id')) ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
     let parsed: ParsedPath;
     let query: Query;
     try {
@@ -102,7 +106,7 @@ export class RequestHandler {
     }
     this.#live.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
-    const serving: Serving = { exchange, parsed, query, lifetime, response, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined };
+    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#live.delete(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - started);
@@ -120,10 +124,9 @@ export class RequestHandler {
       // Within the try: a `timeout` that cannot be read is refused like anything else.
       if (!long) this.#setDeadline(serving);
       const request = this.#request(serving, warnings, upgrade);
-      const result = await this.#o.pipeline.handle(request, (user) => {
-        serving.user = user;
-        if (!long) this.#inFlight.check(kind, user);
-      });
+      const result = await this.#o.pipeline.handle(request, (user) => this.#admit(serving, user));
+      // A watch holds a seat while it starts.
+      if (result.kind === 'watch') this.#leave(serving);
       // Raw answers have chosen their form themselves.
       if (result.kind !== 'raw' && result.kind !== 'hijacked') serving.format ??= this.#format(serving, undefined);
       return await writeResult(serving.response, result, serving.format, serving.served);
@@ -132,8 +135,28 @@ export class RequestHandler {
     } finally {
       if (long) this.#o.metrics.longRunning(info, known, -1);
       else this.#inFlight.leave(kind);
+      this.#leave(serving);
       this.#deadlines.remove(serving.lifetime);
     }
+  }
+
+  /** Now that it is known who asks: the request takes a seat of its priority level, or waits for one. Streams take none. */
+  #admit(serving: Serving, user: UserInfo): MaybePromise<void> {
+    serving.user = user;
+    const { parsed: { info }, query, lifetime, response } = serving;
+    if (isLongRunning(info) && info.verb !== 'watch') return undefined;
+    const { flowControl } = this.#o;
+    const flow = (response.flow = flowControl.classify(info, user));
+    const seat = flowControl.enter(flow, info, query, user, () => lifetime.signal);
+    if (isPromise(seat)) return seat.then((taken) => void (serving.seat = taken));
+    serving.seat = seat;
+    return undefined;
+  }
+  #leave(serving: Serving): void {
+    const { seat, response } = serving;
+    if (!seat) return;
+    serving.seat = undefined;
+    this.#o.flowControl.leave(response.flow!, seat);
   }
 
   #refuse(serving: Serving, err: unknown): Outcome {

@@ -6,7 +6,7 @@
 const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 const BYTES = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-class Buckets {
+export class Buckets {
   readonly #bounds: readonly number[];
   readonly #counts: Float64Array;
   #sum = 0;
@@ -38,7 +38,7 @@ export class RequestSeries {
   readonly seconds = new Buckets(SECONDS);
   readonly bytes = new Buckets(BYTES);
   constructor(labels: Readonly<Record<string, string>>) {
-    this.labels = Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',');
+    this.labels = labelText(labels);
   }
   observe(code: number, seconds: number, bytes: number | undefined): void {
     this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
@@ -46,17 +46,24 @@ export class RequestSeries {
     if (bytes !== undefined) this.bytes.observe(bytes);
   }
 }
+/** `name="value",…` */
+export function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',');
+}
 function escapeLabel(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
+/** The lines of one metric under its head; '' when there are none. */
+export function metricBlock(name: string, help: string, type: 'counter' | 'gauge' | 'histogram', lines: readonly string[]): string {
+  return lines.length ? `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n` : '';
+}
 /** The Prometheus text of all series. */
 export function requestMetricsText(series: readonly RequestSeries[]): string {
-  const block = (name: string, help: string, type: string, lines: readonly string[]): string => (lines.length ? `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n` : '');
   return [
-    block('apiserver_request_total', 'Counter of apiserver requests broken out for each verb, group, version, resource, scope, component and HTTP response code.', 'counter',
+    metricBlock('apiserver_request_total', 'Counter of apiserver requests broken out for each verb, group, version, resource, scope, component and HTTP response code.', 'counter',
       series.flatMap((s) => [...s.codes].map(([code, count]) => `apiserver_request_total{${s.labels},code="${code}",dry_run=""} ${count}`))),
-    block('apiserver_request_duration_seconds', 'Response latency distribution in seconds.', 'histogram', series.flatMap((s) => s.seconds.lines('apiserver_request_duration_seconds', `${s.labels},dry_run=""`))),
-    block('apiserver_response_sizes', 'Response size distribution in bytes.', 'histogram', series.flatMap((s) => s.bytes.lines('apiserver_response_sizes', s.labels))),
+    metricBlock('apiserver_request_duration_seconds', 'Response latency distribution in seconds.', 'histogram', series.flatMap((s) => s.seconds.lines('apiserver_request_duration_seconds', `${s.labels},dry_run=""`))),
+    metricBlock('apiserver_response_sizes', 'Response size distribution in bytes.', 'histogram', series.flatMap((s) => s.bytes.lines('apiserver_response_sizes', s.labels))),
   ].join('\n');
 }

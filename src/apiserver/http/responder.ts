@@ -26,6 +26,8 @@ export interface ResponseContext {
   readonly warnings: readonly string[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** The flow schema of the request, once it is known. */
+  readonly flow?: { readonly uid: string; readonly level: { readonly uid: string } } | undefined;
   /** Called with the number of events of each batch. */
   readonly onEvents?: ((count: number) => void) | undefined;
 }
@@ -35,8 +37,16 @@ export interface Outcome {
   readonly bytes: number | undefined;
 }
 
-export function baseHeaders(ctx: Pick<ResponseContext, 'auditId' | 'warnings'>, contentType: string): ResponseHeaders {
-  const headers: ResponseHeaders = { 'audit-id': ctx.auditId, 'cache-control': 'no-cache, private', 'content-type': contentType };
+/** What every answer carries. */
+function commonHeaders({ auditId, flow }: Pick<ResponseContext, 'auditId' | 'flow'>): ResponseHeaders {
+  const headers: ResponseHeaders = { 'audit-id': auditId, 'cache-control': 'no-cache, private' };
+  if (flow?.uid) headers['x-kubernetes-pf-flowschema-uid'] = flow.uid;
+  if (flow?.level.uid) headers['x-kubernetes-pf-prioritylevel-uid'] = flow.level.uid;
+  return headers;
+}
+export function baseHeaders(ctx: Pick<ResponseContext, 'auditId' | 'warnings' | 'flow'>, contentType: string): ResponseHeaders {
+  const headers = commonHeaders(ctx);
+  headers['content-type'] = contentType;
   if (ctx.warnings.length) headers['warning'] = ctx.warnings.map(warningHeader);
   return headers;
 }
@@ -77,7 +87,7 @@ function acceptsGzip(exchange: Exchange): boolean {
 }
 
 async function writeRaw(ctx: ResponseContext, result: RawResult): Promise<Outcome> {
-  const headers: ResponseHeaders = { 'audit-id': ctx.auditId, 'cache-control': 'no-cache, private', ...result.headers };
+  const headers: ResponseHeaders = { ...commonHeaders(ctx), ...result.headers };
   if (Buffer.isBuffer(result.body)) {
     ctx.exchange.respond(result.code, headers, result.body);
     return { code: result.code, bytes: result.body.length };

@@ -89,7 +89,7 @@ export function* nodesOf(expr: Expr, seen = new Set<number>()): Generator<Expr> 
   yield expr;
   for (const child of childrenOf(expr)) yield* nodesOf(child, seen);
 }
-function childrenOf(expr: Expr): readonly Expr[] {
+export function childrenOf(expr: Expr): readonly Expr[] {
   switch (expr.kind) {
     case 'select':
       return [expr.operand];

@@ -215,11 +215,10 @@ class Checker {
   }
 
   /** The type of a literal's elements, from those before and the next. */
-  #join(at: Expr, before: CelType | undefined, next: CelType): CelType {
-    if (before === undefined || this.#mapping.assignable(next, before)) return before === undefined ? next : isMoreGeneral(next, before) ? next : before;
-    if (!this.#env.homogeneousLiterals) return DYN;
-    this.#issue(at.offset, `expected type '${showType(this.#mapping.substitute(before, true))}' but found '${showType(this.#mapping.substitute(next, true))}'`);
-    return before;
+  #join(before: CelType | undefined, next: CelType): CelType {
+    if (before === undefined) return next;
+    if (!this.#mapping.assignable(next, before)) return DYN;
+    return isMoreGeneral(next, before) ? next : before;
   }
   #unwrapOptional(at: Expr, optional: boolean, type: CelType): CelType {
     if (!optional || isDyn(type)) return type;
@@ -229,15 +228,15 @@ class Checker {
   }
   #list(expr: ListExpr): CelType {
     let item: CelType | undefined;
-    for (const [i, element] of expr.elements.entries()) item = this.#join(element, item, this.#unwrapOptional(element, expr.optional.has(i), this.check(element)));
+    for (const [i, element] of expr.elements.entries()) item = this.#join(item, this.#unwrapOptional(element, expr.optional.has(i), this.check(element)));
     return listOf(item ?? this.#param());
   }
   #map(expr: MapExpr): CelType {
     let key: CelType | undefined;
     let value: CelType | undefined;
     for (const entry of expr.entries) {
-      key = this.#join(entry.key, key, this.check(entry.key));
-      value = this.#join(entry.value, value, this.#unwrapOptional(entry.value, entry.optional, this.check(entry.value)));
+      key = this.#join(key, this.check(entry.key));
+      value = this.#join(value, this.#unwrapOptional(entry.value, entry.optional, this.check(entry.value)));
     }
     return mapOf(key ?? this.#param(), value ?? this.#param());
   }

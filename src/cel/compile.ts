@@ -54,7 +54,7 @@ export function compile(source: string, env: Environment): Compiled {
   const result = check(expr, env);
   if ('issues' in result) return failed(result.issues);
   const { checked } = result;
-  const issues = literalIssues(checked);
+  const issues = literalIssues(checked, env.homogeneousLiterals);
   if (issues.length) return failed(issues);
   const { run, slots } = plan(checked);
   return {

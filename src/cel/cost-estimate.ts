@@ -64,10 +64,15 @@ class Estimator {
         return fixed(1);
       }
       case 'select': {
+        // `authorizer.requestResource` and `google.protobuf.Timestamp` are names, not fields.
+        if (this.#checked.referenceOf(expr)) {
+          this.#paths.set(expr.id, [expr.field]);
+          return fixed(1);
+        }
         const operand = this.cost(expr.operand);
         if (expr.testOnly) return operand;
         const path = this.#path(expr.operand);
-        this.#paths.set(expr.id, path && [...path, expr.field]);
+        this.#paths.set(expr.id, [...(path ?? []), expr.field]);
         const { kind } = this.#checked.typeOf(expr.operand);
         return kind === 'map' || kind === 'object' || kind === 'param' ? add(operand, fixed(1)) : operand;
       }
@@ -122,7 +127,7 @@ class Estimator {
     const container = expr.args[0]!;
     const path = this.#path(container);
     const { kind } = this.#checked.typeOf(container);
-    this.#paths.set(expr.id, path && [...path, kind === 'list' ? '@items' : '@values']);
+    this.#paths.set(expr.id, [...(path ?? []), kind === 'list' ? '@items' : '@values']);
     this.#setSize(expr, this.#entry(container)?.value ?? this.#known(expr));
   }
   #function(expr: CallExpr, target: Expr | undefined): Range {
@@ -156,7 +161,7 @@ class Estimator {
   }
   #itemSize(expr: Expr, type: CelType): Range {
     const path = this.#path(expr);
-    return this.#external(path && [...path, '@items'], type.kind === 'list' ? type.item : DYN) ?? this.#entry(expr)?.value ?? UNKNOWN;
+    return this.#external([...(path ?? []), '@items'], type.kind === 'list' ? type.item : DYN) ?? this.#entry(expr)?.value ?? UNKNOWN;
   }
 
   #fold(expr: ComprehensionExpr): Range {
@@ -167,7 +172,7 @@ class Estimator {
     const path = this.#path(expr.range);
     const variable = (name: string, part: 'key' | 'value'): void => {
       const step = part === 'key' ? (container === 'list' ? '@indices' : '@keys') : container === 'list' ? '@items' : '@values';
-      this.#push(name, { path: path && [...path, step], size: entry?.[part], entry: undefined });
+      this.#push(name, { path: [...(path ?? []), step], size: entry?.[part], entry: undefined });
     };
     if (expr.iterVar2 !== undefined) {
       variable(expr.iterVar, 'key');

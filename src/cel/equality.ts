@@ -5,11 +5,11 @@ import { compare, Duration, isNumber, ListValue, MapValue, OpaqueValue, Optional
 export function equals(f: Frame, a: Value, b: Value): boolean {
   if (typeof a === 'string') {
     if (typeof b !== 'string') return false;
-    f.labour(1 + (a.length === b.length ? a.length >> 6 : 0));
+    if (a.length === b.length) f.scribble(a.length >> 2);
     return a === b;
   }
   f.labour(1);
-  if (a === null || typeof a === 'boolean') return a === b;
+  if (a === null || typeof a === 'boolean' || (typeof a === 'bigint' && typeof b === 'bigint')) return a === b;
   if (isNumber(a)) return isNumber(b) && compare(a, b) === 0;
   if (a instanceof ListValue) return b instanceof ListValue && listsEqual(f, a, b);
   if (a instanceof MapValue) return b instanceof MapValue && mapsEqual(f, a, b);

@@ -9,9 +9,9 @@ export interface Activation {
 }
 /**
  * Work that the cost model does not count (it takes the comparison of two lists for one step, however deep they are) but that takes time all the same:
- * items compared, code units made. Far more than any honest rule needs; keeps a hostile one from holding the process.
+ * items compared, text made (16 characters count as one). Far more than any honest rule needs; keeps a hostile one from holding the process.
  */
-const WORK_LIMIT = 20_000_000;
+const WORK_LIMIT = 4_000_000;
 
 export class Frame {
   /** In cel-go's units. */
@@ -29,6 +29,10 @@ export class Frame {
   charge(units: number): void {
     this.cost += units;
     if (this.cost > this.limit) throw new CostLimitError();
+  }
+  /** Text that is read or made. */
+  scribble(characters: number): void {
+    this.labour(1 + (characters >> 4));
   }
   labour(units: number): void {
     this.work += units;

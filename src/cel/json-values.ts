@@ -1,7 +1,7 @@
 /** JSON as CEL values, seen through a type: nothing is copied, items and fields are converted when they are read. */
 import { parseDuration } from '#machinery/duration.ts';
 import { CelError } from './errors.ts';
-import { parseTimestamp } from './timestamps.ts';
+import { offsetOf, parseTimestamp } from './timestamps.ts';
 import { DYN, STRING, type CelType } from './types.ts';
 import { ArrayList, Duration, ListValue, MapValue, OptionalValue, Timestamp, Uint, type Value } from './values.ts';
 
@@ -87,7 +87,7 @@ const MAP: CelType = { kind: 'map', key: STRING, value: DYN };
 
 function fromText(text: string, type: CelType): Value {
   try {
-    if (type.kind === 'timestamp') return new Timestamp(parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text));
+    if (type.kind === 'timestamp') return new Timestamp(parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text), offsetOf(text));
     if (type.kind === 'duration') return new Duration(parseDuration(text));
     if (type.kind === 'bytes') return Buffer.from(text, 'base64');
   } catch (err) {

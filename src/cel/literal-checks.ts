@@ -1,14 +1,20 @@
-/** Literals that can only fail: bad durations, timestamps and regular expressions are refused when the expression is compiled. cel-go's AST validators. */
+/**
+ * Literals that can only fail, or that mix types: refused when the expression is compiled. cel-go's AST validators for durations, timestamps, regular
+ * expressions and homogeneous aggregate literals.
+ */
 import { parseDuration } from '#machinery/duration.ts';
-import { nodesOf } from './ast.ts';
+import { childrenOf, nodesOf, type Expr } from './ast.ts';
 import type { Checked } from './checker.ts';
 import type { CelIssue } from './issues.ts';
 import { compilePattern } from './library/regex.ts';
 import { parseTimestamp } from './timestamps.ts';
+import { sameType } from './type-mapping.ts';
+import { showType, type CelType } from './types.ts';
 
 const CHECKS: Readonly<Record<string, (text: string) => unknown>> = { duration: parseDuration, timestamp: parseTimestamp, matches: compilePattern };
 
-export function literalIssues(checked: Checked): readonly CelIssue[] {
+/** `homogeneous`: the items of a list are of one type, and so are the keys and values of a map; but for the arguments of `format`. */
+export function literalIssues(checked: Checked, homogeneous: boolean): readonly CelIssue[] {
   const out: CelIssue[] = [];
   for (const node of nodesOf(checked.expr)) {
     if (node.kind !== 'call' || !Object.hasOwn(CHECKS, node.name)) continue;
@@ -20,5 +26,22 @@ export function literalIssues(checked: Checked): readonly CelIssue[] {
       out.push({ offset: arg.offset, message: `invalid ${node.name} argument` });
     }
   }
+  if (homogeneous) mixed(checked, checked.expr, out, new Set());
   return out;
+}
+function mixed(checked: Checked, expr: Expr, out: CelIssue[], seen: Set<number>): void {
+  if (seen.has(expr.id) || (expr.kind === 'call' && expr.name === 'format')) return;
+  seen.add(expr.id);
+  const inner = (type: CelType, optional: boolean): CelType => (optional && type.kind === 'opaque' ? type.params[0]! : type);
+  if (expr.kind === 'list') compare(expr.elements.map((e, i) => [e, inner(checked.typeOf(e), expr.optional.has(i))]), out);
+  if (expr.kind === 'map') {
+    compare(expr.entries.map((e) => [e.key, checked.typeOf(e.key)]), out);
+    compare(expr.entries.map((e) => [e.value, inner(checked.typeOf(e.value), e.optional)]), out);
+  }
+  for (const child of childrenOf(expr)) mixed(checked, child, out, seen);
+}
+function compare(items: readonly (readonly [Expr, CelType])[], out: CelIssue[]): void {
+  const first = items[0]?.[1];
+  const odd = first && items.find(([, type]) => !sameType(first, type));
+  if (odd) out.push({ offset: odd[0].offset, message: `expected type '${showType(first)}' but found '${showType(odd[1])}'` });
 }

@@ -5,8 +5,10 @@ import { CelError, noSuchKey, noSuchOverload } from './errors.ts';
 import { equals } from './equality.ts';
 import type { Frame } from './frame.ts';
 import { accepts, type Overload } from './functions.ts';
+import { parseDuration } from '#machinery/duration.ts';
+import { offsetOf, parseTimestamp } from './timestamps.ts';
 import { isDyn, runtimeName } from './types.ts';
-import { ArrayList, EntryMap, ListValue, MapValue, OptionalValue, sizeOf, TypeValue, type Value } from './values.ts';
+import { ArrayList, Duration, EntryMap, ListValue, MapValue, OptionalValue, sizeOf, Timestamp, TypeValue, type Value } from './values.ts';
 
 export type Step = (f: Frame) => Value;
 export interface Plan {
@@ -44,7 +46,8 @@ class Planner {
   step(expr: Expr): Step {
     const known = this.#known.get(expr.id);
     if (known) return known;
-    const made = this.#make(expr);
+    const constant = constantOf(expr);
+    const made: Step = constant === undefined ? this.#make(expr) : () => constant;
     this.#known.set(expr.id, made);
     return made;
   }
@@ -185,10 +188,6 @@ class Planner {
     const steps = expr.elements.map((e) => this.step(e));
     const { optional } = expr;
     if (optional.size === 0) {
-      if (expr.elements.length > 0 && expr.elements.every((e) => e.kind === 'literal')) {
-        const constant = new ArrayList(expr.elements.map((e) => (e as { readonly value: Value }).value));
-        return () => constant;
-      }
       return (f) => {
         f.charge(LIST_COST);
         const items: Value[] = [];
@@ -318,7 +317,6 @@ class Planner {
     const result = this.step(expr.result);
     this.#scopes.pop();
     return (f) => {
-      f.charge(LIST_COST);
       f.slots[slot] = undefined;
       const out = result(f);
       f.slots[slot] = undefined;
@@ -327,10 +325,38 @@ class Planner {
   }
 }
 
+/** What does not depend on anything: literals, lists and maps of them, durations and timestamps from text. As in cel-go it costs nothing. */
+function constantOf(expr: Expr): Value | undefined {
+  switch (expr.kind) {
+    case 'literal':
+      return expr.value;
+    case 'list': {
+      const items = expr.elements.map(constantOf);
+      return expr.optional.size || items.includes(undefined) ? undefined : new ArrayList(items as Value[]);
+    }
+    case 'map': {
+      const out = new EntryMap();
+      for (const entry of expr.entries) {
+        const [key, value] = [constantOf(entry.key), constantOf(entry.value)];
+        if (key === undefined || value === undefined || entry.optional || out.has(key) || typeof key === 'number') return undefined;
+        out.insert(key, value);
+      }
+      return out;
+    }
+    case 'call': {
+      const [arg] = expr.args;
+      if (expr.target || arg?.kind !== 'literal' || typeof arg.value !== 'string') return undefined;
+      if (expr.name === 'duration') return new Duration(parseDuration(arg.value));
+      return expr.name === 'timestamp' ? new Timestamp(parseTimestamp(arg.value), offsetOf(arg.value)) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
 /** The accumulator's list or map is this evaluation's own. */
 function fresh(value: Value): Value {
   if (value instanceof ArrayList && value.size === 0) return new ArrayList([]);
-  return value;
+  return value instanceof EntryMap && value.size === 0 ? new EntryMap() : value;
 }
 function insertAll(f: Frame, map: EntryMap, entries: Value): void {
   if (!(entries instanceof MapValue)) throw noSuchOverload();

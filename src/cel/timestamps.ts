@@ -30,12 +30,19 @@ export function floorDiv(a: bigint, b: bigint): bigint {
   const q = a / b;
   return a % b !== 0n && a < 0n !== b < 0n ? q - 1n : q;
 }
+/** Minutes east of UTC in an RFC 3339 text. */
+export function offsetOf(text: string): number {
+  const zone = /([+-])(\d\d):(\d\d)$/.exec(text);
+  return zone ? (zone[1] === '-' ? -1 : 1) * (Number(zone[2]) * 60 + Number(zone[3])) : 0;
+}
 /** RFC 3339 with as many digits of fraction as there are. */
-export function timestampText(nanos: bigint): string {
+export function timestampText(nanos: bigint, offset = 0): string {
   const seconds = floorDiv(nanos, NANOS);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const zone = offset === 0 ? 'Z' : `${offset < 0 ? '-' : '+'}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;
   const rest = nanos - seconds * NANOS;
   const fraction = rest === 0n ? '' : `.${rest.toString().padStart(9, '0').replace(/0+$/, '')}`;
-  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}${fraction}Z`;
+  return `${new Date(Number(seconds) * 1000 + offset * 60_000).toISOString().slice(0, 19)}${fraction}${zone}`;
 }
 
 /** The moment as its wall clock reads in a zone (`UTC`, `Europe/Paris`, `+02:00`), carried in a Date's UTC fields. */

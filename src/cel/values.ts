@@ -20,8 +20,11 @@ export class Duration {
 export class Timestamp {
   /** Since the Unix epoch. */
   readonly nanos: bigint;
-  constructor(nanos: bigint) {
+  /** Minutes east of UTC in which it was written and is printed. */
+  readonly offset: number;
+  constructor(nanos: bigint, offset = 0) {
     this.nanos = nanos;
+    this.offset = offset;
   }
 }
 export class TypeValue {

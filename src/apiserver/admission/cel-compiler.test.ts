@@ -57,7 +57,7 @@ describe('celCompiler', () => {
     const budget = { remaining: 100 };
     await run('object.spec.replicas == 5', {}, budget);
     assert.equal(budget.remaining, 96);
-    await assert.rejects(run('[1, 2, 3].map(x, [x, object.spec.replicas]).size() == 3', {}, { remaining: 20 }), { message: 'validation failed due to running out of cost budget, no further validation rules will be run' });
+    await assert.rejects(run('[1, 2, 3].map(x, [object.spec.replicas]).size() == 3', {}, { remaining: 20 }), { message: 'validation failed due to running out of cost budget, no further validation rules will be run' });
   });
   it('makes patches and apply configurations', async () => {
     assert.deepEqual(await run("[JSONPatch{op: 'add', path: '/spec/paused', value: true}]", { returns: 'jsonPatch' }), [{ op: 'add', path: '/spec/paused', value: true }]);

@@ -2,7 +2,7 @@
 import { parseDuration } from '#machinery/duration.ts';
 import { CelError } from '../errors.ts';
 import { declare, member, plain, type FunctionDeclaration, type Implementation } from '../functions.ts';
-import { checkedNanos, floorDiv, parseTimestamp, timestampText, wallClock } from '../timestamps.ts';
+import { checkedNanos, floorDiv, offsetOf, parseTimestamp, timestampText, wallClock } from '../timestamps.ts';
 import { runtimeName } from '../types.ts';
 import { Duration, sizeOf, Timestamp, typeOf, TypeValue, Uint, type Value } from '../values.ts';
 
@@ -32,7 +32,7 @@ export function textOf(value: Value): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number') return doubleText(value);
   if (value instanceof Uint) return String(value.value);
-  if (value instanceof Timestamp) return timestampText(value.nanos);
+  if (value instanceof Timestamp) return timestampText(value.nanos, value.offset);
   if (value instanceof Duration) return durationText(value.nanos);
   if (value instanceof Uint8Array) {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -103,10 +103,10 @@ const conversions: readonly FunctionDeclaration[] = [
     plain('int64_to_string', 'int -> string', toText), plain('uint64_to_string', 'uint -> string', toText), plain('timestamp_to_string', 'timestamp -> string', toText), plain('duration_to_string', 'duration -> string', toText)),
   declare('bytes', plain('bytes_to_bytes', 'bytes -> bytes', same), plain('string_to_bytes', 'string -> bytes', (_f, a) => Buffer.from(a as string), tenth)),
   declare('timestamp',
-    plain('timestamp_to_timestamp', 'timestamp -> timestamp', same), plain('string_to_timestamp', 'string -> timestamp', (_f, a) => new Timestamp(parseTimestamp(a as string))),
+    plain('timestamp_to_timestamp', 'timestamp -> timestamp', same), plain('string_to_timestamp', 'string -> timestamp', (_f, a) => new Timestamp(parseTimestamp(a as string), offsetOf(a as string))),
     plain('int64_to_timestamp', 'int -> timestamp', (_f, a) => new Timestamp(checkedNanos((a as bigint) * NANOS)))),
   declare('duration', plain('duration_to_duration', 'duration -> duration', same), plain('string_to_duration', 'string -> duration', (_f, a) => durationOf(a as string)), plain('int64_to_duration', 'int -> duration', (_f, a) => new Duration(a as bigint))),
-  declare('dyn', plain('to_dyn', 'A -> dyn', same)),
+  declare('dyn', plain('to_dyn', 'A -> dyn', same, 0)),
   declare('type', plain('type', 'A -> type<A>', (_f, a) => new TypeValue(runtimeName(typeOf(a))))),
 ];
 

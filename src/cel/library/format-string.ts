@@ -1,4 +1,5 @@
 /** `"%s".format([…])` of cel-go's strings extension. */
+import { goQuote } from '#machinery/go-text.ts';
 import { CelError } from '../errors.ts';
 import type { Frame } from '../frame.ts';
 import { runtimeName } from '../types.ts';
@@ -6,15 +7,28 @@ import { Duration, isNumber, ListValue, MapValue, OptionalValue, Timestamp, type
 import { doubleText, textOf } from './conversions.ts';
 
 function listText(f: Frame, list: ListValue): string {
-  return `[${[...list].map((item) => shown(f, item)).join(', ')}]`;
+  return `[${[...list].map((item) => nested(f, item)).join(', ')}]`;
 }
 function mapText(f: Frame, map: MapValue): string {
-  const entries = [...map.keys()].map((key) => [shown(f, key), shown(f, map.get(key)!)] as const);
+  const entries = [...map.keys()].map((key) => [nested(f, key), nested(f, map.get(key)!)] as const);
   return `{${entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}:${value}`).join(', ')}}`;
 }
-/** `%s`: any value, inside of lists and maps too. */
+/** Inside of lists and maps values look as they would be written. */
+function nested(f: Frame, value: Value): string {
+  if (typeof value === 'string') {
+    f.scribble(value.length);
+    return goQuote(value);
+  }
+  if (typeof value === 'number') return fixed(value, 6);
+  if (value instanceof Uint8Array) return `b${goQuote(Buffer.from(value).toString('latin1'))}`;
+  if (value instanceof Timestamp) return `timestamp(${goQuote(textOf(value))})`;
+  if (value instanceof Duration) return `duration(${goQuote(textOf(value))})`;
+  if (value instanceof TypeValue) return `type(${value.name})`;
+  return shown(f, value);
+}
+/** `%s`: any value. */
 function shown(f: Frame, value: Value): string {
-  f.labour(typeof value === 'string' ? 1 + value.length : 1);
+  f.scribble(typeof value === 'string' ? value.length : 0);
   if (value === null) return 'null';
   if (value instanceof ListValue) return listText(f, value);
   if (value instanceof MapValue) return mapText(f, value);
@@ -45,8 +59,11 @@ function scientific(value: Value, digits: number): string {
   if (typeof value !== 'number' && integerOf(value) === undefined) throw bad('scientific', 'doubles', value);
   if (!Number.isFinite(number)) return doubleText(number).replace('Inf', 'Infinity').replace('+', '');
   const [mantissa, exponent] = number.toExponential(Math.min(digits, 100)).split('e') as [string, string];
-  return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
+  const power = [...exponent.slice(1).padStart(2, '0')].map((digit) => SUPERSCRIPT[Number(digit)]).join('');
+  return `${mantissa}\u00d710${exponent.startsWith('-') ? '\u207b' : ''}${power}`;
 }
+/** As Go's `x/text` writes exponents. */
+const SUPERSCRIPT = ['\u2070', '\u00b9', '\u00b2', '\u00b3', '\u2074', '\u2075', '\u2076', '\u2077', '\u2078', '\u2079'];
 function hexadecimal(value: Value, isUpper: boolean): string {
   const int = integerOf(value);
   let text: string;

@@ -75,6 +75,11 @@ const lastIndexOf: Implementation = (f, a, wanted) => {
 };
 
 const outputCost = (size: number): number => size + 11;
+/** What comparing everything with everything costs, and a list of it. */
+function pairs(get: (index: number) => Value, size: number): number {
+  const isText = size > 0 && (typeof get(0) === 'string' || get(0) instanceof Uint8Array);
+  return Math.floor((isText ? 2.1 : 2) * size * size) + 11;
+}
 const slice: Implementation = (f, a, from, to) => {
   const items = list(a);
   const [start, end] = [from as bigint, to as bigint];
@@ -110,7 +115,7 @@ const reverse: Implementation = (f, a) => {
 };
 const distinct: Implementation = (f, a) => {
   const items = list(a);
-  f.charge(2 * items.size * items.size + 11);
+  f.charge(pairs(items.get.bind(items), items.size));
   const seen = new Set<string | boolean | bigint>();
   const out: Value[] = [];
   for (const item of items) {
@@ -128,8 +133,7 @@ const sortBy: Implementation = (f, a, keys) => sortedBy(f, list(a), list(keys));
 function sortedBy(f: Frame, items: ListValue, keys: ListValue): Value {
   const byKey = [...keys];
   if (byKey.length !== items.size) throw new CelError('@sortByAssociatedKeys() expected a list of the same size as the associated keys list');
-  const first = byKey[0];
-  f.charge((typeof first === 'string' ? 2.1 : 2) * items.size * items.size + 11);
+  f.charge(pairs((i) => byKey[i]!, items.size));
   const places = byKey.map((_, i) => i).sort((i, j) => order(byKey[i]!, byKey[j]!) || i - j);
   return new ArrayList(places.map((i) => items.get(i)));
 }

@@ -22,7 +22,7 @@ function duration(nanos: bigint): Duration {
   if (nanos > MAX_INT || nanos < MIN_INT) throw new CelError('integer overflow');
   return new Duration(nanos);
 }
-const timestamp = (nanos: bigint): Timestamp => new Timestamp(checkedNanos(nanos));
+const timestamp = (nanos: bigint, like: Value): Timestamp => new Timestamp(checkedNanos(nanos), (like as Timestamp).offset);
 function nonZero(value: bigint, what: string): bigint {
   if (value === 0n) throw new CelError(what);
   return value;
@@ -59,14 +59,14 @@ const add: FunctionDeclaration = declare('_+_',
   plain('add_string', 'string, string -> string', (_f, a, b) => (a as string) + (b as string), bothSizes),
   plain('add_bytes', 'bytes, bytes -> bytes', (_f, a, b) => Buffer.concat([a as Uint8Array, b as Uint8Array]), bothSizes),
   plain('add_list', 'list<A>, list<A> -> list<A>', concat),
-  plain('add_timestamp_duration', 'timestamp, duration -> timestamp', (_f, a, b) => timestamp((a as Timestamp).nanos + (b as Duration).nanos)),
-  plain('add_duration_timestamp', 'duration, timestamp -> timestamp', (_f, a, b) => timestamp((a as Duration).nanos + (b as Timestamp).nanos)),
+  plain('add_timestamp_duration', 'timestamp, duration -> timestamp', (_f, a, b) => timestamp((a as Timestamp).nanos + (b as Duration).nanos, a)),
+  plain('add_duration_timestamp', 'duration, timestamp -> timestamp', (_f, a, b) => timestamp((a as Duration).nanos + (b as Timestamp).nanos, b)),
   plain('add_duration_duration', 'duration, duration -> duration', (_f, a, b) => duration((a as Duration).nanos + (b as Duration).nanos)),
 );
 const subtract: FunctionDeclaration = declare('_-_',
   ...arithmetic('subtract', (a, b) => a - b, (a, b) => a - b),
   plain('subtract_timestamp_timestamp', 'timestamp, timestamp -> duration', (_f, a, b) => duration((a as Timestamp).nanos - (b as Timestamp).nanos)),
-  plain('subtract_timestamp_duration', 'timestamp, duration -> timestamp', (_f, a, b) => timestamp((a as Timestamp).nanos - (b as Duration).nanos)),
+  plain('subtract_timestamp_duration', 'timestamp, duration -> timestamp', (_f, a, b) => timestamp((a as Timestamp).nanos - (b as Duration).nanos, a)),
   plain('subtract_duration_duration', 'duration, duration -> duration', (_f, a, b) => duration((a as Duration).nanos - (b as Duration).nanos)),
 );
 const negate: FunctionDeclaration = declare('-_',

@@ -7,6 +7,8 @@ import { ArrayList, codePoints, ListValue, sizeOf, type Value } from '../values.
 import { formatString } from './format-string.ts';
 
 const tenth: CallCost = (a) => Math.ceil(sizeOf(a) * 0.1);
+const tenthOfPart: CallCost = (_a, b) => Math.ceil(sizeOf(b) * 0.1);
+const scan: CallCost = (a) => Math.floor(Buffer.byteLength(a as string) * 0.1);
 const fifth: CallCost = (a) => Math.ceil(sizeOf(a) * 0.2);
 
 const isWide = (text: string): boolean => /[\ud800-\udfff]/.test(text);
@@ -61,7 +63,7 @@ const replace: Implementation = (f, a, from, to, limit) => {
     const hit = old === '' ? at : text.indexOf(old, at);
     if (hit < 0 || hit > text.length) break;
     out += text.slice(rest, hit) + next;
-    f.labour(1 + next.length);
+    f.scribble(next.length);
     rest = hit + size;
     at = size === 0 ? hit + (isWide(text.slice(hit, hit + 2)) ? 2 : 1) : rest;
   }
@@ -72,7 +74,7 @@ const split: Implementation = (f, a, separator, limit) => {
   const most = limit === null || (limit as bigint) < 0n ? Infinity : Number(limit);
   if (most === 0) return new ArrayList([]);
   if (most === 1) return new ArrayList([text]);
-  f.labour(text.length);
+  f.scribble(text.length);
   const parts = by === '' ? [...text] : text.split(by);
   return new ArrayList(parts.length <= most ? parts : [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)]);
 };
@@ -85,7 +87,7 @@ const join: Implementation = (f, a, separator) => {
     if (typeof item !== 'string') throw new CelError('no such overload');
     parts.push(item);
     size += item.length + by.length;
-    f.labour(1 + item.length);
+    f.scribble(item.length);
   }
   f.charge(Math.ceil(Math.max(0, size - by.length) * 0.2));
   return parts.join(by);
@@ -98,11 +100,11 @@ const format: Implementation = (f: Frame, a, args) => formatString(f, a as strin
 
 export const STRINGS: readonly FunctionDeclaration[] = [
   declare('contains', member('contains_string', 'string, string -> bool', (_f, a, b) => (a as string).includes(b as string), (a, b) => Math.ceil(sizeOf(a) * 0.1) * Math.ceil(sizeOf(b) * 0.1))),
-  declare('startsWith', member('starts_with_string', 'string, string -> bool', (_f, a, b) => (a as string).startsWith(b as string), tenth)),
-  declare('endsWith', member('ends_with_string', 'string, string -> bool', (_f, a, b) => (a as string).endsWith(b as string), tenth)),
+  declare('startsWith', member('starts_with_string', 'string, string -> bool', (_f, a, b) => (a as string).startsWith(b as string), tenthOfPart)),
+  declare('endsWith', member('ends_with_string', 'string, string -> bool', (_f, a, b) => (a as string).endsWith(b as string), tenthOfPart)),
   declare('charAt', member('string_char_at_int', 'string, int -> string', charAt)),
-  declare('indexOf', member('string_index_of_string', 'string, string -> int', indexOf, tenth), member('string_index_of_string_int', 'string, string, int -> int', indexOf, tenth)),
-  declare('lastIndexOf', member('string_last_index_of_string', 'string, string -> int', lastIndexOf, tenth), member('string_last_index_of_string_int', 'string, string, int -> int', lastIndexOf, tenth)),
+  declare('indexOf', member('string_index_of_string', 'string, string -> int', indexOf, scan), member('string_index_of_string_int', 'string, string, int -> int', indexOf, scan)),
+  declare('lastIndexOf', member('string_last_index_of_string', 'string, string -> int', lastIndexOf, scan), member('string_last_index_of_string_int', 'string, string, int -> int', lastIndexOf, scan)),
   declare('lowerAscii', member('string_lower_ascii', 'string -> string', lower, tenth)),
   declare('upperAscii', member('string_upper_ascii', 'string -> string', upper, tenth)),
   declare('replace', member('string_replace_string_string', 'string, string, string -> string', replace, fifth), member('string_replace_string_string_int', 'string, string, string, int -> string', replace, fifth)),

@@ -60,6 +60,8 @@ export function hostPortsOf(pod: Pod): HostPort[] {
 /** The whole table as a script that replaces what is there. */
 export function tableScript(options: Pick<NodeNetworkOptions, 'table' | 'clusterCIDR' | 'podCIDR' | 'bridge'>, ports: readonly HostPort[]): string {
   const { table, clusterCIDR, podCIDR, bridge } = options;
+  // A Pod that reaches itself by its hostPort must see another source than its own address.
+  const hairpins = [...new Set(ports.map((p) => p.podIP))].map((ip) => `    ip saddr ${ip} ip daddr ${ip} ct status dnat masquerade`);
   const rules = ports.map((p) => {
     const to = p.hostIP ? `ip daddr ${p.hostIP}` : 'fib daddr type local';
     return `    ${to} meta l4proto ${p.protocol} th dport ${p.hostPort} dnat to ${p.podIP}:${p.containerPort}`;
@@ -69,6 +71,11 @@ delete table ip ${table}
 table ip ${table} {
   chain hostports {
 ${rules.join('\n')}
+  }
+  chain raw {
+    type filter hook prerouting priority raw; policy accept;
+    # The bridge has route_localnet, for hostPorts and node ports of 127.0.0.1: no Pod may reach the host's loopback by it.
+    iifname "${bridge}" ip daddr 127.0.0.0/8 drop
   }
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
@@ -81,7 +88,7 @@ ${rules.join('\n')}
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr 127.0.0.0/8 oifname "${bridge}" masquerade
-    ip saddr ${podCIDR} ip daddr ${podCIDR} ct status dnat masquerade
+${hairpins.join('\n')}
     ip saddr ${podCIDR} ip daddr != ${clusterCIDR} ip daddr != 224.0.0.0/4 masquerade
   }
 }

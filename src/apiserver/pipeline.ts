@@ -73,6 +73,7 @@ export class Pipeline {
     const sub = checkRoute(request, served);
     request.checkAcceptable?.(served);
     const ctx = new RequestContext(request, user, served, this.#services);
+    for (const warning of served.warnings ?? []) ctx.warn(warning);
     if (!sub) return served.virtual ? served.virtual(ctx) : serveVerb(ctx);
     const handler = served.subresources.get(sub.name);
     if (!handler) throw pathNotFound();

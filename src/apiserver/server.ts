@@ -20,6 +20,8 @@ import { withDelegates } from './aggregation/openapi.ts';
 import type { ProxyIdentity } from './aggregation/remote-api.ts';
 import { admissionChain, type AdmissionChain } from './admission-chain.ts';
 import type { Services } from './context.ts';
+import type { ConversionServices } from './extensions/conversion.ts';
+import { Extensions } from './extensions/extensions.ts';
 import { ConfigController } from './flowcontrol/config-controller.ts';
 import { DEBUG_PREFIX, flowControlDumps } from './flowcontrol/debug.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
@@ -28,7 +30,7 @@ import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
 import { ServerMetrics } from './http/metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
-import { openApiSource } from './http/openapi-source.ts';
+import { customKinds, openApiSource } from './http/openapi-source.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler, type AuditSink } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
@@ -79,6 +81,8 @@ export interface ApiServerOptions {
   readonly admission: (parts: ServerParts & SecurityParts) => readonly AdmissionPlugin[];
   /** Default: the documents of the built-in resources. */
   readonly openapi?: ((resources: ResourceRegistry) => OpenApiSource) | undefined;
+  /** Calls the conversion webhooks of custom resources. Absent: versions that need one cannot be served. */
+  readonly conversionWebhooks?: ((reader: ObjectReader) => NonNullable<ConversionServices['webhooks']>) | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
   /** APIServices of other servers. Absent: only what this server has itself is served, and no APIServices are kept for it. */
   readonly aggregation?: { readonly identity: ProxyIdentity; readonly resolver: (reader: ObjectReader) => ServiceResolver } | undefined;
@@ -147,6 +151,8 @@ export class ApiServer implements Component {
   readonly #caches = new Map<string, WatchCache>();
   readonly #reader: CacheReader;
   readonly #loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
+  readonly #closing = new AbortController();
+  #extensions: Extensions | undefined;
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -194,6 +200,8 @@ export class ApiServer implements Component {
     this.#running.flowControl.start();
     this.#running.flowConfig.start();
     await services?.start(signal);
+    this.#extensions = this.#makeExtensions();
+    await this.#extensions.start();
     await this.#running.http?.start();
     this.#running.aggregator?.start();
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
@@ -223,6 +231,15 @@ export class ApiServer implements Component {
     const { store, clock, watchCacheCapacity, transformer } = this.#options;
     const transform = transformer?.(prefix);
     return new WatchCache({ store, prefix, clock, ...(watchCacheCapacity === undefined ? {} : { capacity: watchCacheCapacity }), ...(transform ? { transformer: transform } : {}) });
+  }
+
+  #makeExtensions(): Extensions {
+    const { clock, uid, conversionWebhooks } = this.#options;
+    return new Extensions({
+      reader: this.reader, loopback: this.#loopback, resources: this.resources, clock, uid: uid ?? randomUUID, webhooks: conversionWebhooks?.(this.reader),
+      openStorage: (prefix) => this.addStorage(prefix, this.#closing.signal),
+      closeStorage: (prefix) => this.removeStorage(prefix),
+    });
   }
 
   #assemble(): Running {
@@ -261,7 +278,7 @@ export class ApiServer implements Component {
   }
   #openApi(): OpenApiPaths {
     const { openapi, version = DEFAULT_VERSION } = this.#options;
-    const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]! });
+    const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]!, custom: () => customKinds(this.resources) });
     return new OpenApiPaths(this.resources, withDelegates(own, this.resources));
   }
 
@@ -310,6 +327,8 @@ export class ApiServer implements Component {
   async #stop(): Promise<void> {
     const running = this.#running;
     await running?.aggregator?.stop();
+    await this.#extensions?.stop();
+    this.#closing.abort();
     await running?.flowConfig.stop();
     running?.flowControl.stop();
     running?.inProcess.shutDown();

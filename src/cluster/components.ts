@@ -21,6 +21,7 @@ import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
+import { servedResources } from './served-resources.ts';
 import { newServiceProxy } from './node-services.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
@@ -93,7 +94,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
-        resources: { list: () => RESOURCES, onChange: () => () => {} }, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
+        resources: servedResources(a.server!.resources), rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
       }),
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },

@@ -14,7 +14,7 @@ import type { PathHandler } from '#apiserver/pipeline.ts';
 import { ApiServer, type ApiServerOptions, type SecurityParts, type ServerParts } from '#apiserver/server.ts';
 import { WebhookClient, type ServiceResolver } from '#apiserver/webhook/client.ts';
 import type { Clock } from '#base/clock.ts';
-import { builtinOpenApi } from './openapi.ts';
+import { clusterOpenApi } from './openapi.ts';
 import type { Store } from '#store/contract.ts';
 import type { ClusterPki } from './pki.ts';
 
@@ -102,7 +102,8 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       });
       return admission.plugins;
     },
-    openapi: () => builtinOpenApi(),
+    openapi: clusterOpenApi,
+    conversionWebhooks: (reader) => new WebhookClient({ resolver: serviceResolver(reader), clock }),
     nodeProxy: options.nodeProxy,
     aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},

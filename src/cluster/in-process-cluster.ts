@@ -10,7 +10,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RESOURCES } from '#api/resources.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -27,6 +26,7 @@ import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
+import { servedResources } from './served-resources.ts';
 
 export interface InProcessOptions {
   readonly clock?: Clock;
@@ -93,7 +93,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
       name: 'controllers', needs: ['bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
-        resources: { list: () => RESOURCES, onChange: () => () => {} }, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
+        resources: servedResources(server.resources), rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
       }),
     },
     ...(options.nodes ?? ['node-1']).map((name, i) => ({

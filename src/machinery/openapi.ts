@@ -27,7 +27,8 @@ export interface OpenApiOptions {
 
 const MEDIA_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
 const WATCH_MEDIA_TYPES = ['application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch'];
-const PATCH_MEDIA_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'];
+const STRATEGIC_PATCH = 'application/strategic-merge-patch+json';
+const PATCH_MEDIA_TYPES = ['application/json-patch+json', 'application/merge-patch+json', STRATEGIC_PATCH, 'application/apply-patch+yaml'];
 const CODE_TEXTS: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 401: 'Unauthorized' };
 const SECURITY = { BearerToken: { description: 'Bearer Token authentication', in: 'header', name: 'authorization', type: 'apiKey' } } as const;
 
@@ -93,7 +94,9 @@ class DocumentBuilder {
     const head = {
       description: operation.description, operationId: operation.id, tags: [tag], 'x-kubernetes-action': operation.action, 'x-kubernetes-group-version-kind': { group, kind, version },
     };
-    const consumes = operation.action === 'patch' ? PATCH_MEDIA_TYPES : ['*/*'];
+    // Clients choose the kind of patch by this list: custom resources have no strategic merge.
+    const patches = this.#custom.has(customName(operation.gvk)) ? PATCH_MEDIA_TYPES.filter((type) => type !== STRATEGIC_PATCH) : PATCH_MEDIA_TYPES;
+    const consumes = operation.action === 'patch' ? patches : ['*/*'];
     const produces = operation.response === 'text' ? (operation.action === 'connect' ? ['*/*'] : ['text/plain', ...MEDIA_TYPES]) : operation.watches ? [...MEDIA_TYPES, ...WATCH_MEDIA_TYPES] : MEDIA_TYPES;
     return this.#wrap(head, operation.parameters, operation.body && this.#payload(operation.body), operation.bodyRequired, operation.codes, this.#payload(operation.response), consumes, produces);
   }

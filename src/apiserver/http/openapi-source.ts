@@ -1,5 +1,7 @@
 /** The OpenAPI documents of what is served, over `#machinery/openapi.ts`. */
 import { buildOpenApiV2, buildOpenApiV3, encodeOpenApiV2, openApiV3Keys, type CustomKind, type Describe } from '#machinery/openapi.ts';
+import type { ResourceRegistry } from '../registry/resource-registry.ts';
+import { publishedV2, publishedV3 } from '../extensions/published-schema.ts';
 import type { OpenApiSource } from './openapi-paths.ts';
 
 export interface OpenApiSourceOptions {
@@ -11,12 +13,20 @@ export interface OpenApiSourceOptions {
   readonly describe?: Describe;
 }
 
+/** The resources that a CustomResourceDefinition defines. */
+export function customKinds(resources: ResourceRegistry): readonly CustomKind[] {
+  return resources.all().flatMap((r) => (r.openApiSchema ? [{ resource: r.info, schema: r.openApiSchema }] : []));
+}
+function published(kinds: readonly CustomKind[], publish: (schema: CustomKind['schema']) => CustomKind['schema']): readonly CustomKind[] {
+  return kinds.map(({ resource, schema }) => ({ resource, schema: publish(schema) }));
+}
+
 export function openApiSource(options: OpenApiSourceOptions): OpenApiSource {
-  const current = () => ({ version: options.version, custom: options.custom?.() ?? [], ...(options.describe ? { describe: options.describe } : {}) });
+  const current = (publish: typeof publishedV2) => ({ version: options.version, custom: published(options.custom?.() ?? [], publish), ...(options.describe ? { describe: options.describe } : {}) });
   return {
-    v2: () => buildOpenApiV2(current()),
-    v2Protobuf: () => encodeOpenApiV2(buildOpenApiV2(current())),
-    v3: (path) => buildOpenApiV3(path, current()),
-    v3Paths: () => openApiV3Keys(current()),
+    v2: () => buildOpenApiV2(current(publishedV2)),
+    v2Protobuf: () => encodeOpenApiV2(buildOpenApiV2(current(publishedV2))),
+    v3: (path) => buildOpenApiV3(path, current(publishedV3)),
+    v3Paths: () => openApiV3Keys({ custom: options.custom?.() ?? [] }),
   };
 }

@@ -91,7 +91,7 @@ async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: 
   const stored = await served.codec.toStorage(served.codec.normalise(draft));
   if (options.dryRun) return dryRun(ctx, key, draft);
   try {
-    return resultOf(ctx, await storage.create(key, stored), 201);
+    return await resultOf(ctx, await storage.create(key, stored), 201);
   } catch (err) {
     if (err instanceof RevisionConflictError) throw existsError(ctx, draft, storage.get(key));
     throw err;

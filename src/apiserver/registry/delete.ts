@@ -50,6 +50,7 @@ export async function deleteObject(ctx: RequestContext, args: DeleteArgs): Promi
 
 async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, stored: CacheEntry): Promise<ObjectResult> {
   const storage = ctx.served.storage!;
+  await ctx.served.codec.prepare?.([stored]);
   const old = ctx.served.codec.fromStorage(stored).object;
   checkPreconditions(ctx, args.options, old);
   args.check?.(old);
@@ -59,7 +60,9 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
   if (plan.kind === 'pending') return resultOf(ctx, stored, 200);
   if (plan.kind === 'now') {
     if (args.options.dryRun) return deleted(ctx, old);
-    const gone = ctx.served.codec.fromStorage(await storage.delete(key, stored.revision)).object;
+    const last = await storage.delete(key, stored.revision);
+    await ctx.served.codec.prepare?.([last]);
+    const gone = ctx.served.codec.fromStorage(last).object;
     await ctx.served.claims?.release(gone);
     return deleted(ctx, gone);
   }
@@ -91,6 +94,7 @@ function planDeletion(ctx: RequestContext, options: DeleteOptions, old: KubeObje
     if (plan !== 'now') return plan === 'pending' ? { kind: 'pending' } : { kind: 'write', next: plan };
   }
   const next = editable(old);
+  if (old.metadata.deletionTimestamp === undefined) ctx.served.strategy.beforeDelete?.(next, ctx.services.clock.now());
   const grace = beginGrace(ctx, options, next);
   if (grace === 'pending') return { kind: 'pending' };
   const finalizersChanged = changeFinalizers(next, options);

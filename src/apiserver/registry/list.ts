@@ -18,7 +18,7 @@ const WAIT_FOR_REVISION_MS = 3_000;
 export type Select = (entry: Entry<KubeObject>) => boolean;
 /** A selection on entries of the cache; undefined selects everything. */
 export function selectOf(served: ServedResource, selection: Selection): Select | undefined {
-  return selection.empty ? undefined : (entry) => selection.matches(served.codec.fromStorage(entry).object);
+  return selection.empty ? undefined : (entry) => selection.matches(served.codec.peek ? served.codec.peek(entry).object : served.codec.fromStorage(entry).object);
 }
 
 export async function listObjects(ctx: RequestContext): Promise<ListResult> {
@@ -37,6 +37,7 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   try {
     const page = storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });
     const last = page.entries.at(-1);
+    await served.codec.prepare?.(page.entries);
     return {
       kind: 'list',
       served,
@@ -91,11 +92,12 @@ function tooLargeVersion(asked: number, current: number): StatusError {
 }
 
 /** A list that can hold one object only needs no scan. */
-function single(ctx: RequestContext, selection: Selection): ListResult {
+async function single(ctx: RequestContext, selection: Selection): Promise<ListResult> {
   const { served } = ctx;
   const storage = served.storage!;
   const name = selection.name!;
   const stored = name === '' ? undefined : storage.get(objectKey(served.info, ctx.namespace, name));
+  if (stored) await served.codec.prepare?.([stored]);
   const entry = stored && served.codec.fromStorage(stored);
   const entries: readonly CacheEntry[] = entry && selection.matches(entry.object) ? [entry] : [];
   return { kind: 'list', served, entries, resourceVersion: String(storage.revision) };

@@ -34,6 +34,12 @@ export interface ResourceCodec {
   toStorage(object: KubeObject): MaybePromise<KubeObject>;
   /** The entry in the served version; itself where versions are the same. */
   fromStorage(entry: CacheEntry): CacheEntry;
+  /** Does what {@link fromStorage} needs and takes time (conversion by a webhook). Absent: nothing does. Await it before. */
+  prepare?(entries: readonly CacheEntry[]): Promise<void> | undefined;
+  /** For selections, which cannot wait: the entry in the served version, or one with the same labels and selectable fields. Absent: {@link fromStorage}. */
+  peek?(entry: CacheEntry): CacheEntry;
+  /** The entry is stored in a version that is no longer the one to store: even an update that changes nothing writes it. */
+  isStale?(entry: CacheEntry): boolean;
 }
 
 /** Serves one subresource: `verb` is one of the table's verbs for it. */
@@ -47,6 +53,10 @@ export interface ServedResource {
   readonly storage: ObjectStorage | undefined;
   readonly subresources: ReadonlyMap<string, SubresourceHandler>;
   readonly virtual?: SubresourceHandler | undefined;
+  /** Warnings of every answer: the version is deprecated. */
+  readonly warnings?: readonly string[] | undefined;
+  /** The schema for OpenAPI, of a resource that is not in the table of facts. */
+  readonly openApiSchema?: Readonly<Record<string, unknown>> | undefined;
   /** What objects of the kind hold alone in the cluster. */
   readonly claims?: Claims | undefined;
 }

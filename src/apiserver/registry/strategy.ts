@@ -68,4 +68,6 @@ export interface Strategy<T extends KubeObject = KubeObject> {
    * goes at once (finalizers apart). Pods only, in practice.
    */
   gracePeriod?(obj: T, requested: number | undefined): number | undefined;
+  /** Called by the first delete: adds finalizers that hold the object, and conditions that tell. `now` in milliseconds. */
+  beforeDelete?(obj: Draft<T>, now: number): void;
 }

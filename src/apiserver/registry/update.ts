@@ -85,6 +85,7 @@ function uidConflict(ctx: RequestContext, name: string, asked: string, stored: s
 async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, stored: CacheEntry): Promise<ObjectResult> {
   const { served, services } = ctx;
   const { options, subresource, view } = args;
+  await served.codec.prepare?.([stored]);
   const old = served.codec.fromStorage(stored).object;
   const seen = view ? view.show(old) : old;
   const made = args.source(seen);
@@ -184,7 +185,7 @@ async function commit(ctx: RequestContext, args: UpdateArgs, c: Commit): Promise
     await ctx.served.claims?.release(c.old);
     return { kind: 'object', code: 200, object: draft };
   }
-  if (sameButTimes(draft, c.old)) return resultOf(ctx, stored, 200);
+  if (sameButTimes(draft, c.old) && !ctx.served.codec.isStale?.(stored)) return resultOf(ctx, stored, 200);
   if (args.options.dryRun) return { kind: 'object', code: 200, object: draft };
   const toStore = await ctx.served.codec.toStorage(draft);
   return resultOf(ctx, await storage.update(c.key, toStore, stored.revision), 200);

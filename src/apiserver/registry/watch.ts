@@ -64,7 +64,10 @@ async function* stream(ctx: RequestContext, options: ListOptions, select: Select
   try {
     const prefix = listPrefix(info, ctx.namespace);
     const events = storage!.watch({ prefix, select, after: start.after, initialEventsEnd: start.initialEventsEnd, bookmarks: options.allowWatchBookmarks, signal });
-    for await (const batch of events) yield batch.map(translate);
+    for await (const batch of events) {
+      await codec.prepare?.(batch.flatMap((event) => (event.type === 'BOOKMARK' ? [] : [event.entry])));
+      yield batch.map(translate);
+    }
   } catch (err) {
     if (!(err instanceof ExpiredError)) throw err;
     const shown = start.after ?? err.oldest;

@@ -32,6 +32,9 @@ function partOfObject(name: string): SubresourceHandler {
   };
 }
 
+/** `status` of custom resources. */
+export const statusHandler: SubresourceHandler = partOfObject('status');
+
 const BY_NAME: Readonly<Record<string, SubresourceHandler>> = {
   'pods/attach': serveAttach,
   'pods/binding': serveBinding,

@@ -64,7 +64,9 @@ export function scaleHandler(kind: ScalableKind): SubresourceHandler {
     const { verb } = ctx.request.info;
     if (verb === 'get') {
       await ctx.served.storage!.freshen(undefined, ctx.signal);
-      const { object } = ctx.served.codec.fromStorage(entryOf(ctx));
+      const entry = entryOf(ctx);
+      await ctx.served.codec.prepare?.([entry]);
+      const { object } = ctx.served.codec.fromStorage(entry);
       return { kind: 'object', code: 200, object: kind.scaleOf(object) };
     }
     if (verb !== 'update' && verb !== 'patch') throw verbNotAllowed();

@@ -1,4 +1,5 @@
 import type { CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion } from '#api/gen/apiextensions-v1.ts';
+import { rfc3339 } from '#base/clock.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label, isDNS1123Subdomain } from '#machinery/names.ts';
@@ -6,6 +7,7 @@ import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, fromMessages, immutable, requiredOneOf } from '../field-checks.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
 import { validateWebhookClient } from '../webhook-client.ts';
+import { withCondition } from '../../extensions/naming.ts';
 import { validateNames } from './names.ts';
 import { isShared, validateSharedParts, validateVersion } from './versions.ts';
 
@@ -13,6 +15,7 @@ const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
 const HTTPS_PORT = 443;
 const REVIEW_VERSIONS = ['v1', 'v1beta1'];
+const FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 const APPROVAL = 'api-approved.kubernetes.io';
 const APPROVAL_REASON = `protected groups must have approval annotation "${APPROVAL}"`;
 const SEE = 'see https://github.com/kubernetes/enhancements/pull/1111';
@@ -149,6 +152,13 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
     return [...errors, ...validateWhole(definition, old)];
   },
   validateStatusUpdate: ({ status }) => validateNames(status?.acceptedNames, STATUS.child('acceptedNames')),
+  // Its instances go first.
+  beforeDelete(definition, now) {
+    const finalizers = (definition.metadata.finalizers ??= []);
+    if (!finalizers.includes(FINALIZER)) finalizers.push(FINALIZER);
+    const pending = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionPending', message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon' };
+    (definition.status ??= {}).conditions = withCondition(definition.status.conditions ?? [], pending, rfc3339(now));
+  },
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
   columns: [NAME, CREATED_AT],

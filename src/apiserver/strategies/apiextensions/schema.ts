@@ -1,6 +1,7 @@
 /** The schema of a custom resource. */
 import type { CustomResourceValidation, JSONSchemaProps } from '#api/gen/apiextensions-v1.ts';
 import { forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { validateSchemaExtensions } from '../../extensions/rule-checks.ts';
 import { asSchema, validateStructural } from './structural.ts';
 
 const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
@@ -54,10 +55,14 @@ export function validateSchema(validation: CustomResourceValidation | undefined,
   const schema = validation?.openAPIV3Schema;
   if (!schema) return [];
   const at = path.child('openAPIV3Schema');
+  const structural = isReadable(schema) ? validateStructural(schema, at) : undefined;
+  const openApi = validateOpenAPI(schema, at);
   return [
     ...(statusEnabled ? validateRoot(schema, at) : []),
     ...(schema.nullable ? [forbiddenField(at.child('nullable'), 'nullable cannot be true at the root')] : []),
-    ...(isReadable(schema) ? validateStructural(schema, at) : []),
-    ...validateOpenAPI(schema, at),
+    ...(structural ?? []),
+    ...openApi,
+    // Rules, list types and defaults rely on the rest.
+    ...(structural?.length === 0 && openApi.length === 0 ? validateSchemaExtensions(schema, at) : []),
   ];
 }

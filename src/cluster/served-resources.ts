@@ -1,0 +1,34 @@
+/** The resources that controllers see: what the API server serves now, custom resources in one version each. */
+import type { ResourceInfo } from '#api/resources.ts';
+import { compareVersions } from '#apiserver/http/discovery.ts';
+import type { ResourceRegistry } from '#apiserver/registry/resource-registry.ts';
+import type { ResourceSource } from '#controllers/controller.ts';
+
+export function servedResources(registry: ResourceRegistry): ResourceSource {
+  let known: readonly ResourceInfo[] = [];
+  let generation = -1;
+  return {
+    list() {
+      if (generation !== registry.generation) {
+        generation = registry.generation;
+        known = listOf(registry);
+      }
+      return known;
+    },
+    onChange: (listener) => registry.onChange(listener),
+  };
+}
+function listOf(registry: ResourceRegistry): readonly ResourceInfo[] {
+  const builtin: ResourceInfo[] = [];
+  const custom = new Map<string, ResourceInfo>();
+  for (const { info, openApiSchema } of registry.all()) {
+    if (!openApiSchema) {
+      builtin.push(info);
+      continue;
+    }
+    const id = `${info.group}/${info.plural}`;
+    const best = custom.get(id);
+    if (!best || compareVersions(info.version, best.version) < 0) custom.set(id, info);
+  }
+  return [...builtin, ...custom.values()];
+}

@@ -5,7 +5,7 @@ import { nameOf, uidOf } from '#api/object.ts';
 import { PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICE_ACCOUNTS } from '#client/kinds.ts';
 import type { InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually } from './eventually.ts';
-import { eventsOf, podsOf, setReady, startWithNamespace, template } from './workloads.ts';
+import { eventsOf, podsOf, setReady, someEventsOf, startWithNamespace, template } from './workloads.ts';
 
 describe('ReplicaSets', () => {
   let cluster: InProcessCluster;
@@ -33,10 +33,7 @@ describe('ReplicaSets', () => {
       assert.deepEqual(pod.metadata.ownerReferences, [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: uidOf(rs), controller: true, blockOwnerDeletion: true }]);
     }
     assert.deepEqual(seen.status, { replicas: 3, fullyLabeledReplicas: 3, terminatingReplicas: 0, observedGeneration: 1 });
-    const events = await eventually('events are told', async () => {
-      const told = await eventsOf(cluster.client, rs);
-      return told.length === 3 && told;
-    });
+    const events = await someEventsOf(cluster.client, rs, 3);
     assert.deepEqual(events.toSorted(), made.map((p) => `SuccessfulCreate: Created pod: ${nameOf(p)}`).toSorted());
   });
   test('replace what is deleted or has ended', async () => {

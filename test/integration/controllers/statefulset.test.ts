@@ -6,7 +6,7 @@ import { nameOf, uidOf } from '#api/object.ts';
 import { CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS } from '#client/kinds.ts';
 import type { InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually, isGone } from './eventually.ts';
-import { eventsOf, podsOf, setReady, startWithNamespace, template, withImage } from './workloads.ts';
+import { eventsOf, podsOf, setReady, someEventsOf, startWithNamespace, template, withImage } from './workloads.ts';
 
 const DATA: PersistentVolumeClaim = { metadata: { name: 'data', labels: { kind: 'disk' } }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } };
 
@@ -50,7 +50,7 @@ describe('StatefulSets', () => {
     assert.deepEqual(up.status, {
       observedGeneration: 1, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: nameOf(revision!), updateRevision: nameOf(revision!), collisionCount: 0,
     });
-    assert.deepEqual(await eventsOf(cluster.client, set), [0, 1, 2].map((i) => `SuccessfulCreate: create Pod web-${i} in StatefulSet web successful`));
+    assert.deepEqual(await someEventsOf(cluster.client, set, 3), [0, 1, 2].map((i) => `SuccessfulCreate: create Pod web-${i} in StatefulSet web successful`));
   });
   test('scale down from the end, one at a time', async () => {
     await create('down');
@@ -119,7 +119,7 @@ describe('StatefulSets', () => {
     assert.equal(made[0]!.metadata.ownerReferences, undefined);
     const [pod] = await pods('disk');
     assert.deepEqual(pod!.spec.volumes!.find((v) => v.name === 'data'), { name: 'data', persistentVolumeClaim: { claimName: 'data-disk-0' } });
-    assert.ok((await eventsOf(cluster.client, set)).includes('SuccessfulCreate: create Claim data-disk-0 Pod disk-0 in StatefulSet disk success'));
+    await eventually('it is told', async () => (await eventsOf(cluster.client, set)).includes('SuccessfulCreate: create Claim data-disk-0 Pod disk-0 in StatefulSet disk success'));
     await patch('disk', { replicas: 0 });
     await eventually('the Pods go', async () => (await names('disk')) === '');
     assert.equal((await claims('disk')).length, 2);

@@ -41,6 +41,13 @@ export async function eventsOf(client: Client, obj: KubeObject): Promise<string[
   const { items } = await client.of(EVENTS).list({ namespace: namespaceOf(obj) });
   return items.filter((e) => e.involvedObject.uid === uidOf(obj)).toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)).map((e) => `${e.reason}: ${e.message}`);
 }
+/** The events about an object once there are `count`: recording them waits for nobody. */
+export async function someEventsOf(client: Client, obj: KubeObject, count: number): Promise<string[]> {
+  return await eventually(`${count} events`, async () => {
+    const told = await eventsOf(client, obj);
+    return told.length >= count && told;
+  });
+}
 /** Tells what a kubelet would of a Pod, in a cluster without nodes. */
 export async function setReady(client: Client, pod: Pod, ready = true): Promise<void> {
   const now = rfc3339(Date.now());

@@ -6,6 +6,7 @@ import { InformerFactory } from '#client/informer.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
 import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
 import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
+import { newCronJobController } from '#controllers/cronjob/cronjob.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
@@ -20,6 +21,7 @@ import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/r
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
 import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
+import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
 
@@ -51,6 +53,8 @@ const CONTROLLERS: readonly Row[] = [
   ['replicaset-controller', (c) => newReplicaSetController(c)],
   ['statefulset-controller', (c) => newStatefulSetController(c)],
   ['job-controller', (c) => newJobController(c)],
+  ['cronjob-controller', (c) => newCronJobController(c)],
+  ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

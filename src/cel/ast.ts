@@ -83,11 +83,17 @@ export function qualifiedName(expr: Expr): string | undefined {
 }
 
 /** All nodes of a tree, each once. */
-export function* nodesOf(expr: Expr, seen = new Set<number>()): Generator<Expr> {
-  if (seen.has(expr.id)) return;
-  seen.add(expr.id);
-  yield expr;
-  for (const child of childrenOf(expr)) yield* nodesOf(child, seen);
+export function nodesOf(root: Expr): readonly Expr[] {
+  const seen = new Set<number>([root.id]);
+  const out = [root];
+  for (const expr of out) {
+    for (const child of childrenOf(expr)) {
+      if (seen.has(child.id)) continue;
+      seen.add(child.id);
+      out.push(child);
+    }
+  }
+  return out;
 }
 export function childrenOf(expr: Expr): readonly Expr[] {
   switch (expr.kind) {

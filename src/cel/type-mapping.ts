@@ -43,16 +43,9 @@ function takesNull(type: CelType): boolean {
 }
 
 export class TypeMapping {
-  readonly #known: Map<string, CelType>;
-  constructor(known: ReadonlyMap<string, CelType> = new Map()) {
-    this.#known = new Map(known);
-  }
-  copy(): TypeMapping {
-    return new TypeMapping(this.#known);
-  }
-  adopt(other: TypeMapping): void {
-    for (const [name, type] of other.#known) this.#known.set(name, type);
-  }
+  readonly #known = new Map<string, CelType>();
+  /** What was learned since the question under way began, with what was known before: a question that fails is undone. */
+  #journal: [name: string, before: CelType | undefined][] = [];
 
   /** The type with parameters replaced by what they stand for; free ones become dyn when `close`. */
   substitute(type: CelType, close: boolean): CelType {
@@ -70,10 +63,17 @@ export class TypeMapping {
     return this.assignableAll([from], [to]);
   }
   assignableAll(from: readonly CelType[], to: readonly CelType[]): boolean {
-    const trial = this.copy();
-    if (!trial.#all(from, to)) return false;
-    this.adopt(trial);
-    return true;
+    this.#journal = [];
+    if (this.#all(from, to)) return true;
+    for (const [name, before] of this.#journal.toReversed()) {
+      if (before === undefined) this.#known.delete(name);
+      else this.#known.set(name, before);
+    }
+    return false;
+  }
+  #learn(name: string, type: CelType): void {
+    this.#journal.push([name, this.#known.get(name)]);
+    this.#known.set(name, type);
   }
 
   #all(from: readonly CelType[], to: readonly CelType[]): boolean {
@@ -98,11 +98,11 @@ export class TypeMapping {
       if (sameType(type, sub)) return { valid: true, bound: true };
       if (!this.#one(type, sub)) return { valid: false, bound: true };
       const general = isMoreGeneral(type, sub) ? type : sub;
-      if (!this.#occurs(param, general)) this.#known.set(param.name, general);
+      if (!this.#occurs(param, general)) this.#learn(param.name, general);
       return { valid: true, bound: true };
     }
     if (this.#occurs(param, type)) return { valid: false, bound: false };
-    this.#known.set(param.name, type);
+    this.#learn(param.name, type);
     return { valid: true, bound: false };
   }
   #occurs(param: Extract<CelType, { kind: 'param' }>, within: CelType): boolean {

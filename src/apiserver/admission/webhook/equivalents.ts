@@ -19,7 +19,9 @@ export interface Question {
 }
 async function convert(object: KubeObject, from: ServedResource, to: ServedResource): Promise<KubeObject> {
   const stored = await from.codec.toStorage(object);
-  return to.codec.fromStorage(new Entry('', stored, 0)).object;
+  const entry = new Entry('', stored, 0);
+  await to.codec.prepare?.([entry]);
+  return to.codec.fromStorage(entry).object;
 }
 /** The question for the first rule that matches, by its own name or an equivalent one; undefined: the webhook is not concerned. */
 export async function questionFor(rules: readonly RuleWithOperations[], matchPolicy: 'Exact' | 'Equivalent', a: AdmissionAttributes, resources: ResourceRegistry | undefined): Promise<Question | undefined> {

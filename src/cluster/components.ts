@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { RESOURCES } from '#api/resources.ts';
+import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -33,6 +34,8 @@ export interface Assembly {
   readonly clock: Clock;
   readonly changes: HostChanges;
   readonly registries: Registries;
+  /** Undefined: objects are stored as they are. */
+  readonly encryption?: EncryptionAtRest | undefined;
   store?: Store;
   pki?: ClusterPki;
   nodePki?: NodePki;
@@ -55,7 +58,13 @@ export function componentTable(a: Assembly): ComponentRow[] {
   return [
     {
       name: 'store', needs: [],
-      create: () => opened('store', async () => void (a.store = await openEmbeddedStore({ directory: join(config.dataDir, 'store') })), () => a.store?.close()),
+      create: () => opened('store', async () => {
+        a.store = await openEmbeddedStore({ directory: join(config.dataDir, 'store') });
+        a.encryption?.start();
+      }, async () => {
+        await a.encryption?.stop();
+        await a.store?.close();
+      }),
     },
     {
       name: 'certificates', needs: [],
@@ -69,7 +78,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key });
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });
         return a.server;

@@ -9,6 +9,7 @@ import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
+import { UNENCRYPTED, type EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ObjectReader } from '#apiserver/interfaces.ts';
 import type { PathHandler } from '#apiserver/pipeline.ts';
 import { ApiServer, type ApiServerOptions, type SecurityParts, type ServerParts } from '#apiserver/server.ts';
@@ -26,6 +27,8 @@ export interface ControlPlaneOptions {
   readonly http?: { readonly host: string; readonly port: number } | undefined;
   /** Where Pods reach the API server: `10.0.0.5:6443`. */
   readonly serverAddress?: string | undefined;
+  /** Absent: objects are stored as they are. */
+  readonly encryption?: EncryptionAtRest | undefined;
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
   readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
@@ -55,7 +58,7 @@ export function serviceResolver(reader: ObjectReader): ServiceResolver {
 }
 
 export function newApiServer(options: ControlPlaneOptions): ApiServer {
-  const { store, clock, pki, http } = options;
+  const { store, clock, pki, http, encryption } = options;
   let authorization: Authorization | undefined;
   let admission: ReturnType<typeof createAdmission> | undefined;
 
@@ -85,8 +88,9 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       },
     };
   }
-  return new ApiServer({
+  const server = new ApiServer({
     store,
+    transformer: (prefix) => encryption?.transformer(prefix) ?? UNENCRYPTED,
     clock,
     security,
     admission: ({ reader, loopback, authorizer, resources }) => {
@@ -111,4 +115,6 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     healthChecks: options.healthChecks,
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });
+  if (encryption) server.metrics.addText(() => encryption.metricsText());
+  return server;
 }

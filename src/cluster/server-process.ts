@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
+import { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import { systemClock } from '#base/clock.ts';
 import { ComponentGroup } from '#base/component-group.ts';
 import { configureLogging, logger } from '#base/logger.ts';
@@ -39,10 +40,12 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const began = clock.monotonic();
   const config = await ensureClusterConfig(choices);
   configureLogging({ level: config.logLevel });
+  // Read before anything is claimed or started: a file that cannot be used stops the start.
+  const encryption = await EncryptionAtRest.open(join(config.dataDir, 'encryption.yaml'), clock);
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config) };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);

@@ -20,6 +20,8 @@ import { SortedMap } from './sorted-map.ts';
 export interface ValueTransformer {
   toStore(value: Buffer, key: string): Buffer;
   fromStore(value: Buffer, key: string): Buffer;
+  /** Whether the value is what {@link toStore} would write today: the same key. Absent: always. */
+  isCurrent?(value: Buffer, key: string): boolean;
 }
 
 export interface WatchCacheOptions {
@@ -169,11 +171,17 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   create(key: string, object: T): Promise<Entry<T>> {
     return this.#put(key, object, encodeObject(object), (value) => this.#store.create(key, value));
   }
+  /** What lies in the store was written with another key than is used now: even an update that changes nothing then writes. */
+  async isStale(key: string): Promise<boolean> {
+    const isCurrent = this.#transformer?.isCurrent;
+    const stored = isCurrent && (await this.#store.get(key));
+    return stored !== undefined && !isCurrent!(stored.value, key);
+  }
   /** Replaces the object that must be at `expected`, unless nothing would change: then resolves with it. Rejects with `RevisionConflictError`. */
   async update(key: string, object: T, expected: number): Promise<Entry<T>> {
     const encoded = encodeObject(object);
     const now = this.#state.get(key);
-    if (now?.revision === expected && now.holds(encoded)) return now;
+    if (now?.revision === expected && now.holds(encoded) && !(await this.isStale(key))) return now;
     return this.#put(key, object, encoded, (value) => this.#store.update(key, value, expected));
   }
   /** Deletes the object that must be at `expected`; resolves with its last state at the deletion's revision. Rejects with `RevisionConflictError`. */
@@ -315,10 +323,22 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     let revision = this.#revision;
     for (const event of batch) {
       const at = event.type === 'put' ? event.entry.modRevision : event.revision;
-      if (event.type !== 'progress') this.ring.push(at > listed ? this.#change(event, at) : this.#pastChange(event, at, history));
+      if (event.type !== 'progress') this.#record(event, at, at > listed ? undefined : history);
       revision = Math.max(revision, at);
     }
     this.#advance(revision);
+  }
+  #record(event: Exclude<StoreEvent, { type: 'progress' }>, at: number, history: Map<string, Entry<T>> | undefined): void {
+    if (!history) return this.ring.push(this.#change(event, at));
+    let change: Change<T>;
+    try {
+      change = this.#pastChange(event, at, history);
+    } catch (err) {
+      if (!this.#transformer) throw err;
+      // History written with a key that is gone since: watchers can begin behind it.
+      return this.ring.reset(at);
+    }
+    this.ring.push(change);
   }
   #change(event: Exclude<StoreEvent, { type: 'progress' }>, revision: number): Change<T> {
     if (event.type === 'delete') return new Change(revision, undefined, this.#state.delete(event.key) ?? this.#decode(event.previous));

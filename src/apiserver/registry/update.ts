@@ -185,7 +185,7 @@ async function commit(ctx: RequestContext, args: UpdateArgs, c: Commit): Promise
     await ctx.served.claims?.release(c.old);
     return { kind: 'object', code: 200, object: draft };
   }
-  if (sameButTimes(draft, c.old) && !ctx.served.codec.isStale?.(stored)) return resultOf(ctx, stored, 200);
+  if (sameButTimes(draft, c.old) && !ctx.served.codec.isStale?.(stored) && !(await storage.isStale(c.key))) return resultOf(ctx, stored, 200);
   if (args.options.dryRun) return { kind: 'object', code: 200, object: draft };
   const toStore = await ctx.served.codec.toStorage(draft);
   return resultOf(ctx, await storage.update(c.key, toStore, stored.revision), 200);

@@ -52,7 +52,7 @@ describe('DaemonSets', () => {
     const first = new Set((await pods('roll')).map(uidOf));
     await setTemplate('roll', 'b:1');
     await until('roll', 'the new template is out', isOut(3));
-    assert.ok((await pods('roll')).every((p) => !first.has(uidOf(p))));
+    assert.ok((await pods('roll')).every((p) => !first.has(uidOf(p)) || p.metadata.deletionTimestamp !== undefined));
     await setTemplate('roll', 'nginx:1.14.2');
     await until('roll', 'the first template is back', isOut(3));
     const { items } = await cluster.client.of(CONTROLLER_REVISIONS).list({ namespace: 'ds', labelSelector: 'app=roll' });

@@ -112,9 +112,9 @@ export class PodWorkers {
   ended(uid: string): Promise<void> {
     return this.#entries.get(uid)?.over.promise ?? Promise.resolve();
   }
-  /** Pods that use the node's resources: admitted and not ended. */
+  /** Pods that use the node's resources: admitted, not ended and still in the API. One that was forced out has given up its claim, as upstream. */
   activePods(): Pod[] {
-    return [...this.#entries.values()].filter((e) => e.admitted && e.state !== 'terminated').map((e) => e.pod);
+    return [...this.#entries.values()].filter((e) => e.admitted && !e.gone && e.state !== 'terminated').map((e) => e.pod);
   }
 
   #add(pod: Pod): Entry {

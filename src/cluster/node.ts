@@ -29,6 +29,7 @@ export function kubeletConfig(config: ClusterConfig): KubeletConfig {
     secretsDir: join(config.runDir, 'secrets'),
     podLogsDir: join(config.dataDir, 'pod-logs'),
     cgroupRoot: config.cgroupRoot,
+    staticPodDir: join(config.dataDir, 'manifests'),
     clusterDNS: [config.dnsIP],
     clusterDomain: config.clusterDomain,
     port: config.kubeletPort,

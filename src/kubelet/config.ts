@@ -33,8 +33,6 @@ export interface KubeletConfig {
   readonly maxParallelPodStarts: number;
   /** Resources kept from Pods, subtracted from capacity: `{ cpu: '100m', memory: '100Mi' }`. */
   readonly reserved: Readonly<Record<string, string>>;
-  /** The runtime supports AppArmor on this host. */
-  readonly appArmor: boolean;
   readonly nodeStatusUpdateFrequencyMs: number;
   readonly nodeLeaseDurationSeconds: number;
   /** Hard eviction thresholds: `{ 'memory.available': '100Mi' }`. */
@@ -69,7 +67,6 @@ export const KUBELET_DEFAULTS = {
   maxParallelImagePulls: 5,
   maxParallelPodStarts: 6,
   reserved: {},
-  appArmor: false,
   nodeStatusUpdateFrequencyMs: 10_000,
   nodeLeaseDurationSeconds: 40,
   evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'nodefs.inodesFree': '5%', 'imagefs.available': '15%', 'imagefs.inodesFree': '5%' },

@@ -1,5 +1,5 @@
 /** The kubelet: puts its subjects together and feeds them with the Pods of its node. */
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Pod, Service, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
@@ -26,6 +26,7 @@ import { newStats } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
+import { appArmorEnabled } from './node/host-facts.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
 import { admitPod } from './pods/admission.ts';
@@ -88,7 +89,7 @@ export class Kubelet implements Component {
   readonly #housekeeping: Housekeeping;
   readonly #shutdown: NodeShutdown;
   readonly #static: StaticPods | undefined;
-  readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[] };
+  readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[], appArmor: false };
   #watch: RuntimeWatch | undefined;
 
   constructor(options: KubeletOptions) {
@@ -132,7 +133,10 @@ export class Kubelet implements Component {
   /** Ready when the node is registered and its Pods of an earlier process are taken up. */
   async start(signal: AbortSignal): Promise<void> {
     const { config, runtime, clock } = this.#o;
-    for (const dir of [join(config.rootDir, 'pods'), config.secretsDir, config.podLogsDir]) await mkdir(dir, { recursive: true, mode: 0o755 });
+    for (const [dir, mode] of [[join(config.rootDir, 'pods'), 0o750], [config.secretsDir, 0o700], [config.podLogsDir, 0o755]] as const) {
+      await mkdir(dir, { recursive: true, mode });
+      await chmod(dir, mode);
+    }
     this.cache.onChange((uid) => this.workers.wake(uid));
     this.#prober.onChange((uid) => this.workers.wake(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
@@ -238,6 +242,7 @@ export class Kubelet implements Component {
   /** The runtime and the kernel tell what containers can have. */
   async #learnFeatures(): Promise<void> {
     const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
+    this.#features.appArmor = await appArmorEnabled();
     this.#features.recursiveReadOnly = features?.recursiveReadOnlyMounts ?? false;
     if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
   }

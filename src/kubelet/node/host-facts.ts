@@ -37,6 +37,10 @@ export async function readHostFacts(storageDir: string): Promise<HostFacts> {
     architecture: GO_ARCH[arch()] ?? arch(),
   };
 }
+/** The kernel confines by AppArmor profiles. */
+export async function appArmorEnabled(): Promise<boolean> {
+  return (await read('/sys/module/apparmor/parameters/enabled')) === 'Y';
+}
 async function readHugePages(): Promise<Record<string, number>> {
   const out: Record<string, number> = {};
   for (const dir of (await readdir('/sys/kernel/mm/hugepages').catch(() => [])).toSorted()) {

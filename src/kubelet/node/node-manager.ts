@@ -17,6 +17,7 @@ import { initialNode, nodeStatus, type NodeStatusInputs, type RuntimeFacts } fro
 const log = logger('kubelet');
 const LEASE_NAMESPACE = 'kube-node-lease';
 const MAX_IMAGES = 50;
+const RUNTIME_TIMEOUT_MS = 10_000;
 /** An unchanged status is written this often, for those who look at its heartbeats. */
 const REPORT_EVERY_MS = 300_000;
 
@@ -109,8 +110,10 @@ export class NodeManager {
   }
   async #runtimeFacts(): Promise<RuntimeFacts> {
     const { runtime } = this.#o;
+    // A runtime that hangs is as bad as one that is away.
+    const quick = { timeoutMs: RUNTIME_TIMEOUT_MS, signal: this.#abort.signal };
     try {
-      const [version, { status, runtimeHandlers }, { images }] = await Promise.all([runtime.version({}), runtime.status({}), runtime.listImages({})]);
+      const [version, { status, runtimeHandlers }, { images }] = await Promise.all([runtime.version({}, quick), runtime.status({}, quick), runtime.listImages({}, quick)]);
       this.#handlers = runtimeHandlers.map((h) => ({ name: h.name, ...(h.features ? { features: { recursiveReadOnlyMounts: h.features.recursiveReadOnlyMounts, userNamespaces: h.features.userNamespaces } } : {}) }));
       const bad = (status?.conditions ?? []).find((c) => !c.status && (c.type === 'RuntimeReady' || c.type === 'NetworkReady'));
       const what = bad?.type === 'NetworkReady' ? 'container runtime network not ready' : 'container runtime not ready';

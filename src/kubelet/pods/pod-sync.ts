@@ -212,6 +212,6 @@ function withRestarts(pod: Pod, actions: PodActions, restarts: readonly Containe
 /** A status with the conditions that others wrote as the API has them now: scheduling, readiness gates. */
 function withForeignConditions(status: PodStatus, api: PodStatus | undefined): PodStatus {
   const own = (status.conditions ?? []).filter((c) => OWN_CONDITIONS.has(c.type) || !api?.conditions?.some((a) => a.type === c.type));
-  const foreign = (api?.conditions ?? []).filter((c) => !own.some((o) => o.type === c.type));
+  const foreign = (api?.conditions ?? []).filter((c) => !OWN_CONDITIONS.has(c.type) && !own.some((o) => o.type === c.type));
   return { ...status, conditions: [...own, ...foreign] };
 }

@@ -21,7 +21,7 @@ async function configOf(pod: Pod, more: Partial<ContainerInputs> = {}, container
   await mkdir(podDir(config, pod.metadata.uid!), { recursive: true });
   return await containerConfig(pod, container, {
     config, image: { imageRef: 'sha256:abc', imageId: 'sha256:abc', uid: 0 }, restartCount: 0, environment: [], volumes: new Map(), podIPs: ['10.0.0.5'], memoryCapacityBytes: 8 * 2 ** 30, cgroupV2: false,
-    recursiveReadOnly: false, hugePageSizes: [], volumeManager: { subPath: (_pod: Pod, c: { name: string }, v: ReadyVolume, sub: string, i: number) => Promise.resolve(`/bind/${v.name}/${c.name}/${i}/${sub}`) } as unknown as ContainerInputs['volumeManager'], ...more,
+    recursiveReadOnly: false, hugePageSizes: [], appArmor: false, volumeManager: { subPath: (_pod: Pod, c: { name: string }, v: ReadyVolume, sub: string, i: number) => Promise.resolve(`/bind/${v.name}/${c.name}/${i}/${sub}`) } as unknown as ContainerInputs['volumeManager'], ...more,
   });
 }
 

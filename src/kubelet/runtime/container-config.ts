@@ -25,6 +25,8 @@ export interface ContainerInputs {
   readonly cgroupV2: boolean;
   /** The runtime's handler for this Pod can make read-only mounts read-only all the way down. */
   readonly recursiveReadOnly: boolean;
+  /** The host confines by AppArmor. */
+  readonly appArmor: boolean;
   /** Sizes of huge pages that the host has, as the runtime names them: `2MB`. */
   readonly hugePageSizes: readonly string[];
   readonly targetId?: string | undefined;
@@ -53,7 +55,7 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
       resources: linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes),
-      securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: config.appArmor, image, targetId: inputs.targetId }),
+      securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId }),
     },
   };
 }

@@ -10,7 +10,7 @@ import type { KubeletConfig } from '../config.ts';
 import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, type ImageManager, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { containerFieldPath, podFullName } from '../pods/containers.ts';
 import type { BackOff } from './back-off.ts';
-import { containerConfig } from './container-config.ts';
+import { containerConfig, type ContainerInputs } from './container-config.ts';
 import type { Killer } from './killer.ts';
 import type { RuntimeCache, RuntimePod } from './runtime-cache.ts';
 import { verifyRunAsNonRoot } from './security.ts';
@@ -35,8 +35,8 @@ export interface StarterOptions {
   readonly starts: Slots;
   readonly memoryCapacityBytes: number;
   readonly cgroupV2: boolean;
-  /** What the default handler of the runtime can do, and the host's huge pages as the runtime names them. */
-  features(): { readonly recursiveReadOnly: boolean; readonly hugePageSizes: readonly string[] };
+  /** What the default handler of the runtime and the host can do. */
+  features(): Pick<ContainerInputs, 'recursiveReadOnly' | 'hugePageSizes' | 'appArmor'>;
 }
 export interface StartRequest {
   readonly pod: Pod;

@@ -43,7 +43,8 @@ export function podStatus(inputs: StatusInputs): PodStatus {
   const init = (pod.spec.initContainers ?? []).map((c) => containerStatus(inputs, c, true));
   const initialised = isInitialised(pod, init) || hasRun(pod, runtime);
   const main = pod.spec.containers.map((c) => containerStatus(inputs, c, false));
-  const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(inputs, c, false));
+  // Nobody waits for them: they are neither started nor ready.
+  const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => ({ ...containerStatus(inputs, c, false), ready: false, started: false }));
   // An end is told when it has come: no phase is final while a container runs.
   const stillRuns = (runtime?.containers ?? []).some((c) => c.state === 'CONTAINER_RUNNING');
   const phase = ended && !stillRuns ? 'Failed' : phaseOf(pod, init, main, initialised, inputs.terminating);

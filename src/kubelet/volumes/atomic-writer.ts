@@ -40,8 +40,8 @@ function checkPath(path: string): void {
 async function writeOne(path: string, file: FileContent, gid: number | undefined): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   await writeFile(path, file.data);
-  // With an fsGroup the group may read what the owner may.
-  await chmod(path, gid === undefined ? file.mode : file.mode | ((file.mode & 0o700) >> 3));
+  // With an fsGroup the group may read it, whatever the mode says.
+  await chmod(path, gid === undefined ? file.mode : file.mode | 0o440);
   if (gid !== undefined || file.uid !== undefined) await chown(path, file.uid ?? 0, gid ?? 0);
 }
 /** Top-level names link into `..data`; those that the payload no longer has go. */

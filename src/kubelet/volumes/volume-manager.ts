@@ -62,12 +62,12 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     const uid = uidOf(pod);
     const dir = secret ? secretDir(uid, volume.name) : diskDir(uid, PLUGIN_DIRS.configMap, volume.name);
     await mkdir(dir, { recursive: true, mode: 0o755 });
-    if (secret) await chmod(join(config.secretsDir, uid), 0o755);
     const { files: payloadFiles, refreshAt } = await make();
     const gid = pod.spec.securityContext?.fsGroup;
     await writeAtomically(dir, payloadFiles, gid);
     if (gid !== undefined) await chown(dir, 0, gid);
-    await chmod(dir, gid === undefined ? 0o755 : 0o2775);
+    // Open to every user of the Pod, mounted read-only; the directories above are closed to other users of the host.
+    await chmod(dir, (secret ? 0o1777 : 0o777) | (gid === undefined ? 0 : 0o2000));
     if (refreshAt !== undefined) wakeAt(uid, refreshAt);
     return { name: volume.name, hostPath: dir, readOnly: true };
   }

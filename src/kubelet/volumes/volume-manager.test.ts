@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { PersistentVolume, PersistentVolumeClaim, Pod, Volume } from '#api/gen/core-v1.ts';
+import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { Client } from '#client/client.ts';
+import type { EventRecorder } from '#client/events.ts';
+import { CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS } from '#client/kinds.ts';
+import type { VolumeManager } from '../interfaces.ts';
+import { newNodeObjects, type NodeObjects } from '../objects.ts';
+import { FakeApi } from '../testing/fake-api.ts';
+import { makePod } from '../testing/make-pod.ts';
+import { fakeMounter, kubeletConfig } from '../testing/running-kubelet.ts';
+import { newVolumeManager } from './volume-manager.ts';
+
+let dir = '';
+let api: FakeApi;
+let clock: FakeClock;
+let objects: NodeObjects;
+let volumes: VolumeManager;
+let mounter: ReturnType<typeof fakeMounter>;
+let events: string[] = [];
+let tokens: string[] = [];
+let changed: string[] = [];
+const never = new AbortController().signal;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'podyard-volumes-'));
+  [api, clock, mounter, events, tokens, changed] = [new FakeApi(), new FakeClock(), fakeMounter(), [], [], []];
+  const client = new Client(api);
+  objects = newNodeObjects(client, clock);
+  const node = () => ({ nodeName: 'n', nodeIPs: ['192.0.2.1'], allocatable: { cpu: '4', memory: '8Gi' } });
+  volumes = newVolumeManager({
+    config: kubeletConfig(dir), client, clock, mounter, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
+    payload: { objects, node, podIPs: () => [], requestToken: (_pod, p) => {
+      tokens.push(p.path);
+      const expirationSeconds = p.expirationSeconds ?? 3600;
+      return Promise.resolve({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: {}, spec: { audiences: [], expirationSeconds }, status: { token: `token-${tokens.length}`, expirationTimestamp: new Date(clock.now() + expirationSeconds * 1000).toISOString() } });
+    } },
+  });
+  volumes.onChange((uid) => changed.push(uid));
+});
+afterEach(async () => {
+  await volumes.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+const podWith = (source: Omit<Volume, 'name'>): Pod => makePod().container('c', { resources: { limits: { memory: '64Mi' } } }).volume('v', source).build();
+const pathOf = async (pod: Pod): Promise<string> => (await volumes.setUp(pod, never)).get('v')!.hostPath;
+const configMap = (data: Record<string, string>) => api.put(CONFIG_MAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'cm', namespace: 'default' }, data });
+
+test('emptyDir is open to every user, and in memory no larger than its limit, the Pod\'s or the node\'s', async () => {
+  const path = await pathOf(podWith({ emptyDir: {} }));
+  assert.equal((await stat(path)).mode & 0o7777, 0o777);
+  const memory = await pathOf(makePod('m').container('c', { resources: { limits: { memory: '64Mi' } } }).volume('v', { emptyDir: { medium: 'Memory' } }).build());
+  assert.equal(mounter.mounts.get(memory), `tmpfs ${64 * 2 ** 20}`);
+  const limited = await pathOf(makePod('l').container('c').volume('v', { emptyDir: { medium: 'Memory', sizeLimit: '10Mi' } }).build());
+  assert.equal(mounter.mounts.get(limited), `tmpfs ${10 * 2 ** 20}`);
+});
+test('configMap volumes: all keys, chosen keys, modes', async () => {
+  configMap({ a: '1', b: '2' });
+  const path = await pathOf(podWith({ configMap: { name: 'cm', defaultMode: 0o600, items: [{ key: 'a', path: 'x/y', mode: 0o444 }, { key: 'b', path: 'b' }] } }));
+  assert.equal(await readFile(join(path, 'x', 'y'), 'utf8'), '1');
+  assert.equal((await stat(join(path, 'x', 'y'))).mode & 0o777, 0o444);
+  assert.equal((await stat(join(path, 'b'))).mode & 0o777, 0o600);
+});
+test('secret volumes live on the secrets\' file system and are decoded', async () => {
+  api.put(SECRETS, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'default' }, data: { k: Buffer.from('geheim').toString('base64') } });
+  const path = await pathOf(podWith({ secret: { secretName: 's' } }));
+  assert.ok(path.startsWith(join(dir, 'secrets')));
+  assert.equal(await readFile(join(path, 'k'), 'utf8'), 'geheim');
+});
+const MISSING: readonly [string, Omit<Volume, 'name'>, string][] = [
+  ['a ConfigMap that is not there', { configMap: { name: 'no' } }, 'configmap "no" not found'],
+  ['a Secret that is not there', { secret: { secretName: 'no' } }, 'secret "no" not found'],
+  ['a key that is not there', { configMap: { name: 'cm', items: [{ key: 'no', path: 'x' }] } }, 'configmap references non-existent config key: no'],
+  ['a claim that is not there', { persistentVolumeClaim: { claimName: 'no' } }, 'persistentvolumeclaims "no" not found'],
+  ['huge pages', { emptyDir: { medium: 'HugePages' } }, 'huge pages are not supported by this node: storage medium "HugePages"'],
+  ['a trust bundle', { projected: { sources: [{ clusterTrustBundle: { path: 'ca' } }] } }, 'ClusterTrustBundle projection is not supported by this node'],
+  ['a source of another kind', { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } }, 'no volume plugin matched: volumes of type "iscsi" are not supported by this node'],
+];
+for (const [name, source, message] of MISSING) {
+  test(`setUp tells of ${name}`, async () => {
+    configMap({ a: '1' });
+    const full = `MountVolume.SetUp failed for volume "v" : ${message}`;
+    await assert.rejects(volumes.setUp(podWith(source), never), { message: full });
+    assert.deepEqual(events, [`FailedMount: ${full}`]);
+  });
+}
+test('optional sources may be missing, and are taken up when they come', async () => {
+  const pod = podWith({ configMap: { name: 'cm', optional: true } });
+  const path = await pathOf(pod);
+  configMap({ late: 'yes' });
+  await flushMicrotasks();
+  assert.ok(changed.includes('uid-web'));
+  await volumes.setUp(pod, never);
+  assert.equal(await readFile(join(path, 'late'), 'utf8'), 'yes');
+});
+test('a ConfigMap that changes reaches the volume; one that is deleted leaves it as it was', async () => {
+  configMap({ a: '1' });
+  const pod = podWith({ configMap: { name: 'cm' } });
+  const path = await pathOf(pod);
+  configMap({ a: '2' });
+  await flushMicrotasks();
+  await volumes.setUp(pod, never);
+  assert.equal(await readFile(join(path, 'a'), 'utf8'), '2');
+  api.remove(CONFIG_MAPS, 'default/cm');
+  await flushMicrotasks();
+  assert.equal((await volumes.setUp(pod, never)).get('v')!.hostPath, path);
+  assert.equal(await readFile(join(path, 'a'), 'utf8'), '2');
+  assert.deepEqual(events, ['FailedMount: MountVolume.SetUp failed for volume "v" : configmap "cm" not found']);
+});
+test('downwardAPI volumes show fields and resources', async () => {
+  const pod = makePod().meta({ labels: { b: 'x"y', a: '1' } }).container('c', { resources: { limits: { memory: '64Mi' } } })
+    .volume('v', { downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }, { path: 'mem', resourceFieldRef: { containerName: 'c', resource: 'limits.memory', divisor: '1Mi' } }, { path: 'cpu', resourceFieldRef: { containerName: 'c', resource: 'limits.cpu' } }] } }).build();
+  const path = await pathOf(pod);
+  assert.equal(await readFile(join(path, 'labels'), 'utf8'), 'a="1"\nb="x\\"y"');
+  assert.equal(await readFile(join(path, 'mem'), 'utf8'), '64');
+  assert.equal(await readFile(join(path, 'cpu'), 'utf8'), '4');
+});
+test('projected tokens are asked for once, and anew at four fifths of their life', async () => {
+  const pod = podWith({ projected: { sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 1000 } }] } });
+  const path = await pathOf(pod);
+  await volumes.setUp(pod, never);
+  assert.equal(await readFile(join(path, 'token'), 'utf8'), 'token-1');
+  await clock.advance(799_000);
+  assert.deepEqual(changed, []);
+  await clock.advance(1001);
+  assert.deepEqual(changed, ['uid-web']);
+  await volumes.setUp(pod, never);
+  assert.equal(await readFile(join(path, 'token'), 'utf8'), 'token-2');
+});
+const TOKEN_MODES: readonly [string, (pod: ReturnType<typeof makePod>) => ReturnType<typeof makePod>, number][] = [
+  ['readable by its volume\'s mode', (p) => p, 0o644],
+  ['the only user\'s alone', (p) => p.spec({ securityContext: { runAsUser: process.getuid?.() ?? 0 } }), 0o600],
+  ['the group\'s too where the Pod has one', (p) => p.spec({ securityContext: { fsGroup: process.getgid?.() ?? 0 } }), 0o640],
+];
+for (const [name, change, mode] of TOKEN_MODES) {
+  test(`projected tokens are ${name}`, async () => {
+    const path = await pathOf(change(makePod().container('c').volume('v', { projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } })).build());
+    assert.equal((await stat(join(path, 'token'))).mode & 0o777, mode);
+  });
+}
+test('claims: bound local volumes are used, unbound ones are waited for', async () => {
+  const pvc = (change: Partial<PersistentVolumeClaim>) => api.put<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', namespace: 'default', uid: 'claim' }, spec: {}, ...change });
+  const pod = podWith({ persistentVolumeClaim: { claimName: 'data', readOnly: true } });
+  pvc({ status: { phase: 'Pending' } });
+  await assert.rejects(volumes.setUp(pod, never), /error processing PVC default\/data: PVC is not bound/);
+  pvc({ spec: { volumeName: 'pv' }, status: { phase: 'Bound' } });
+  api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { local: { path: dir }, claimRef: { uid: 'claim' } } });
+  assert.deepEqual((await volumes.setUp(pod, never)).get('v'), { name: 'v', hostPath: dir, readOnly: true });
+  api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { csi: { driver: 'd', volumeHandle: 'h' }, claimRef: { uid: 'claim' } } });
+  await assert.rejects(volumes.setUp(makePod('other').container('c').volume('v', { persistentVolumeClaim: { claimName: 'data' } }).build(), never), /volumes of type "csi" are not supported by this node/);
+});
+test('fsGroup owns what a volume holds', async () => {
+  const gid = process.getgid?.() ?? 0;
+  const path = await pathOf(makePod().spec({ securityContext: { fsGroup: gid } }).container('c').volume('v', { emptyDir: {} }).build());
+  assert.equal((await stat(path)).mode & 0o2770, 0o2770);
+  await chmod(path, 0o2777);
+});
+test('tearDown leaves nothing, and forgets the objects that nobody needs any more', async () => {
+  configMap({ a: '1' });
+  const pod = makePod().container('c').volume('v', { configMap: { name: 'cm' } }).volume('m', { emptyDir: { medium: 'Memory' } }).volume('t', { projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }).build();
+  await volumes.setUp(pod, never);
+  await volumes.tearDown('uid-web');
+  assert.equal(mounter.mounts.size, 0);
+  assert.equal(clock.timers, 0);
+  await assert.rejects(stat(join(dir, 'secrets', 'uid-web')));
+  changed = [];
+  configMap({ a: '2' });
+  await flushMicrotasks();
+  assert.deepEqual(changed, []);
+});

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAdmission, type Admission } from '#apiserver/admission/admission.ts';
+import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization } from '#apiserver/authorization/authorization.ts';
@@ -66,7 +67,7 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
         const { group, version } = splitApiVersion(apiVersion);
         return resources.all().find((r) => r.info.group === group && r.info.version === version && r.info.kind === kind)?.info;
       };
-      plugins = createAdmission({ reader, loopback, authorizer, clock, resources, random: Math.random, uid: randomUUID, webhooks, resolve, disabled: pluginsWithout });
+      plugins = createAdmission({ reader, loopback, authorizer, clock, resources, random: Math.random, uid: randomUUID, webhooks, compiler: celCompiler(), resolve, disabled: pluginsWithout });
       return plugins.plugins;
     },
     ...(aggregation ? { aggregation: aggregation(pki) } : {}),

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { CustomResourceDefinition, CustomResourceDefinitionNames } from '#api/gen/apiextensions-v1.ts';
+import { isNamed, nameDefinition, withCondition } from './naming.ts';
+
+const names = (change: Partial<CustomResourceDefinitionNames> = {}): CustomResourceDefinitionNames => ({ plural: 'as', singular: 'a', kind: 'A', listKind: 'AList', ...change });
+const definition = (asked: CustomResourceDefinitionNames, accepted?: CustomResourceDefinitionNames): CustomResourceDefinition => ({
+  metadata: { name: 'x' }, spec: { group: 'g', scope: 'Namespaced', names: asked, versions: [] }, ...(accepted ? { status: { acceptedNames: accepted } } : {}),
+});
+
+describe('nameDefinition', () => {
+  it('accepts names that are free', () => {
+    const naming = nameDefinition(definition(names({ shortNames: ['aa'], categories: ['all'] })), []);
+    assert.deepEqual([naming.accepted, naming.acceptedNames], [true, names({ shortNames: ['aa'], categories: ['all'] })]);
+    assert.deepEqual(naming.conditions.map((c) => `${c.type} ${c.status}`), ['NamesAccepted True', 'Established True']);
+  });
+  const TABLE: readonly (readonly [string, Partial<CustomResourceDefinitionNames>, string, string])[] = [
+    ['plural', { plural: 'bs' }, 'PluralConflict', '"bs" is already in use'], ['singular', { singular: 'b' }, 'SingularConflict', '"b" is already in use'], ['kind', { kind: 'B' }, 'KindConflict', '"B" is already in use'],
+    ['listKind', { listKind: 'BList' }, 'ListKindConflict', '"BList" is already in use'], ['shortNames', { shortNames: ['bb', 'b', 'q'] }, 'ShortNamesConflict', '["bb" is already in use, "b" is already in use]'],
+  ];
+  for (const [name, change, reason, message] of TABLE) {
+    it(`refuses a ${name} that another has`, () => {
+      const taken = { plural: 'bs', singular: 'b', kind: 'B', listKind: 'BList', shortNames: ['bb'] };
+      const naming = nameDefinition(definition(names(change)), [definition(taken, taken)]);
+      assert.deepEqual([naming.accepted, naming.conditions[0]], [false, { type: 'NamesAccepted', status: 'False', reason, message }]);
+    });
+  }
+  it('keeps what is established when a new short name is taken', () => {
+    const had = names({ shortNames: ['aa'] });
+    const old = definition(names({ shortNames: ['aa', 'bb'] }), had);
+    const established: CustomResourceDefinition = { ...old, status: { ...old.status, conditions: [{ type: 'Established', status: 'True' }] } };
+    const naming = nameDefinition(established, [definition(names({ plural: 'bs' }), { plural: 'bs', kind: 'B', shortNames: ['bb'] })]);
+    assert.deepEqual([naming.accepted, naming.acceptedNames.shortNames, naming.conditions.map((c) => c.type)], [true, ['aa'], ['NamesAccepted']]);
+  });
+  it('has nothing to say twice', () => {
+    const first = definition(names());
+    const naming = nameDefinition(first, []);
+    const conditions = naming.conditions.reduce((all, c) => withCondition(all, c, 't'), [] as ReturnType<typeof withCondition>);
+    assert.equal(isNamed(first, naming), false);
+    assert.equal(isNamed({ ...first, status: { acceptedNames: naming.acceptedNames, conditions } }, naming), true);
+  });
+});
+describe('withCondition', () => {
+  it('keeps the time of a status that stays', () => {
+    const old = [{ type: 'A', status: 'True', reason: 'x', lastTransitionTime: 't1' }];
+    assert.equal(withCondition(old, { type: 'A', status: 'True', reason: 'y' }, 't2')[0]!.lastTransitionTime, 't1');
+    assert.equal(withCondition(old, { type: 'A', status: 'False' }, 't2')[0]!.lastTransitionTime, 't2');
+  });
+});

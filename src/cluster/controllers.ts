@@ -8,6 +8,7 @@ import type { ControllerContext, ResourceSource } from '#controllers/controller.
 import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newCronJobController } from '#controllers/cronjob/cronjob.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
+import { newDisruptionController } from '#controllers/disruption/disruption.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
 import { newJobController } from '#controllers/job/job.ts';
@@ -17,6 +18,7 @@ import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lif
 import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
 import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
 import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
+import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
 import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
@@ -55,6 +57,8 @@ const CONTROLLERS: readonly Row[] = [
   ['job-controller', (c) => newJobController(c)],
   ['cronjob-controller', (c) => newCronJobController(c)],
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
+  ['resourcequota-controller', (c) => newResourceQuotaController(c)],
+  ['disruption-controller', (c) => newDisruptionController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

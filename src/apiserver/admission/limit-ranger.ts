@@ -4,7 +4,7 @@ import { resourceOf } from '#api/resources.ts';
 import type { Draft } from '#base/draft.ts';
 import type { Quantity } from '#machinery/quantity.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes, ObjectReader } from '../interfaces.ts';
-import { amountsOf, podAmounts, type Amounts } from './pod-resources.ts';
+import { amountsOf, podAmounts, type Amounts } from '#machinery/pod-resources.ts';
 import { oneOf, refusal } from './refusal.ts';
 
 const LIMIT_RANGES = resourceOf('', 'v1', 'limitranges');

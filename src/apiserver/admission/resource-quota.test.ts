@@ -8,7 +8,7 @@ import { conflict, MODIFIED, StatusError } from '#machinery/status-error.ts';
 import { FakeReader, resourceOfObject } from '../authentication/testing/fakes.ts';
 import type { ApiCallLike } from '../interfaces.ts';
 import { ResourceQuota } from './resource-quota.ts';
-import { usageOf } from './resource-quota/usage.ts';
+import { usageOf } from '#machinery/quota-usage.ts';
 import { attributes, type TestAttributes } from './testing/attributes.ts';
 
 const QUOTAS = resourceOf('', 'v1', 'resourcequotas');

@@ -4,7 +4,7 @@ import type { Clock } from '#base/clock.ts';
 import type { AdmissionAttributes, AdmissionPlugin, Loopback, ObjectReader } from '../interfaces.ts';
 import { oneOf, refusal } from './refusal.ts';
 import { interested, QuotaLedger, totalsWith, usedOf, type Charge } from './resource-quota/ledger.ts';
-import { countsOn, usageOf, type Usage } from './resource-quota/usage.ts';
+import { countsOn, usageOf, type Usage } from '#machinery/quota-usage.ts';
 
 export class ResourceQuota implements AdmissionPlugin {
   readonly name = 'ResourceQuota';

@@ -9,7 +9,7 @@ import { resourceOf, type ResourceInfo } from '#api/resources.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { internalError, isReason, type StatusError } from '#machinery/status-error.ts';
 import type { Loopback, ObjectReader } from '../../interfaces.ts';
-import { inScopes, missingRequirements, type Usage } from './usage.ts';
+import { inScopes, missingRequirements, type Usage } from '#machinery/quota-usage.ts';
 
 export const QUOTAS = resourceOf('', 'v1', 'resourcequotas');
 const MAX_TRIES = 4;

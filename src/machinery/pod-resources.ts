@@ -3,7 +3,7 @@
  * where it has them; plus overhead. Source: KEP-753 (sidecars), KEP-2837 (Pod-level resources), KEP-688 (overhead).
  */
 import type * as coreV1 from '#api/gen/core-v1.ts';
-import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
+import { parseQuantity, type Quantity } from './quantity.ts';
 
 export type Amounts = ReadonlyMap<string, Quantity>;
 type Kind = 'requests' | 'limits';

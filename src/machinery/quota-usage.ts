@@ -5,8 +5,8 @@
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
-import { parseQuantity, quantityOf, type Quantity } from '#machinery/quantity.ts';
-import { podAmounts } from '../pod-resources.ts';
+import { parseQuantity, quantityOf, type Quantity } from './quantity.ts';
+import { podAmounts } from './pod-resources.ts';
 
 export type Usage = Map<string, Quantity>;
 const ONE = quantityOf(1);

@@ -119,9 +119,11 @@ export function newProber(options: ProberOptions): Prober {
     w.lastOutcome = good;
     const threshold = good ? (w.probe.successThreshold ?? 1) : (w.probe.failureThreshold ?? 3);
     if (w.streak < threshold || w.result === good) return;
+    const before = w.result;
     w.result = good;
     if (w.kind === 'startup' && good) beginOthers(uid, w.name);
-    listener(uid);
+    // A container is live until it is not, and not ready until it is: a first result of that kind says nothing new.
+    if (before !== undefined || good !== (w.kind === 'liveness')) listener(uid);
   }
   /** The startup probe passed: the other probes of the container need not wait for their next period. */
   function beginOthers(uid: string, name: string): void {

@@ -51,9 +51,9 @@ async function setUp(pod: Pod, options: { script?: (name: string) => ContainerSc
 }
 const never = new AbortController().signal;
 async function finish(s: Setup, work: Promise<unknown>): Promise<void> {
-  let done = false;
-  void work.finally(() => (done = true));
-  for (let i = 0; i < 600 && !done; i++) await s.clock.advance(100);
+  const state = { done: false };
+  void work.finally(() => (state.done = true));
+  for (let i = 0; i < 600 && !state.done; i++) await s.clock.advance(100);
   await work;
 }
 const preStop = { lifecycle: { preStop: { exec: { command: ['x'] } } } };

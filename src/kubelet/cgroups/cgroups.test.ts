@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { makePod } from '../testing/make-pod.ts';
+import { newCgroupManager } from './cgroup-manager.ts';
+import { CgroupHierarchy, weightOf } from './hierarchy.ts';
+
+let root = '';
+beforeEach(async () => { root = await mkdtemp(join(tmpdir(), 'podyard-cgroup-')); });
+afterEach(() => rm(root, { recursive: true, force: true }));
+const read = (...path: string[]) => readFile(join(root, ...path), 'utf8');
+const guaranteed = makePod('g').container('c', { resources: { requests: { cpu: '500m', memory: '64Mi' }, limits: { cpu: '500m', memory: '64Mi' } } }).build();
+const bestEffort = makePod('b').container('c').build();
+
+test('CgroupHierarchy writes limits in each hierarchy of version 1, below the node\'s own root', async () => {
+  for (const c of ['cpu', 'memory', 'pids']) await mkdir(join(root, c));
+  const hierarchy = new CgroupHierarchy(root);
+  const manager = newCgroupManager(hierarchy, '/podyard-x', 100);
+  assert.equal(await manager.ensurePod(guaranteed), '/podyard-x/kubepods/poduid-g');
+  assert.equal(await read('cpu/podyard-x/kubepods/poduid-g/cpu.shares'), '512');
+  assert.equal(await read('cpu/podyard-x/kubepods/poduid-g/cpu.cfs_quota_us'), '50000');
+  assert.equal(await read('memory/podyard-x/kubepods/poduid-g/memory.limit_in_bytes'), String(64 * 2 ** 20));
+  assert.equal(await read('pids/podyard-x/kubepods/poduid-g/pids.max'), '100');
+  assert.equal(await manager.ensurePod(bestEffort), '/podyard-x/kubepods/besteffort/poduid-b');
+  assert.equal(await read('cpu/podyard-x/kubepods/besteffort/poduid-b/cpu.shares'), '2');
+  assert.deepEqual([...(await manager.listPods())].toSorted(), ['uid-b', 'uid-g']);
+  assert.deepEqual([await hierarchy.has('memory'), await hierarchy.has('hugetlb')], [true, false]);
+});
+test('CgroupManager gives the classes their shares', async () => {
+  await mkdir(join(root, 'cpu'));
+  const manager = newCgroupManager(new CgroupHierarchy(root), '/p');
+  await manager.updateQos!([guaranteed, bestEffort, makePod('u').container('c', { resources: { requests: { cpu: '1' } } }).build()]);
+  assert.equal(await read('cpu/p/kubepods/burstable/cpu.shares'), '1024');
+  assert.equal(await read('cpu/p/kubepods/besteffort/cpu.shares'), '2');
+});
+test('CgroupHierarchy delegates controllers down the path of version 2', async () => {
+  for (const dir of ['', 'p', 'p/kubepods', 'p/kubepods/poduid-g']) {
+    await mkdir(join(root, dir), { recursive: true });
+    await writeFile(join(root, dir, 'cgroup.controllers'), 'cpu memory pids\n');
+  }
+  const hierarchy = new CgroupHierarchy(root);
+  assert.equal(hierarchy.v2, true);
+  await newCgroupManager(hierarchy, '/p').ensurePod(guaranteed);
+  assert.equal(await read('p/cgroup.subtree_control'), '+pids');
+  assert.equal(await read('p/kubepods/poduid-g/cpu.max'), '50000 100000');
+  assert.equal(await read('p/kubepods/poduid-g/cpu.weight'), String(weightOf(512)));
+  assert.equal(await read('p/kubepods/poduid-g/memory.max'), String(64 * 2 ** 20));
+});
+test('CgroupHierarchy removes a group and what is below it; what is not there is fine', async () => {
+  await mkdir(join(root, 'cpu', 'p', 'kubepods', 'besteffort', 'poduid-b', 'container'), { recursive: true });
+  const manager = newCgroupManager(new CgroupHierarchy(root), '/p');
+  await manager.removePod('uid-b');
+  await assert.rejects(stat(join(root, 'cpu/p/kubepods/besteffort/poduid-b')));
+  await manager.removePod('uid-b');
+});
+for (const [shares, weight] of [[2, 1], [1024, 39], [262_144, 10_000]] as const) test(`weightOf: ${shares} shares`, () => assert.equal(weightOf(shares), weight));

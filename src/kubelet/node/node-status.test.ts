@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Event, Node } from '#api/gen/core-v1.ts';
+import type { Lease } from '#api/gen/coordination-v1.ts';
+import { EVENTS, LEASES, NODES } from '#client/kinds.ts';
+import { CriError } from '#cri/error.ts';
+import { kubeletConfig, NODE, runKubelet } from '../testing/running-kubelet.ts';
+import { initialNode, nodeStatus, type NodeStatusInputs } from './node-status.ts';
+
+const NOW = Date.parse('2026-01-02T03:04:05Z');
+const inputs = (more: Partial<NodeStatusInputs> = {}): NodeStatusInputs => ({
+  config: kubeletConfig('/x', { reserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, pressure: { memory: false, disk: false, pid: false },
+  host: { cpus: 4, memoryBytes: 8 * 2 ** 30, ephemeralStorageBytes: 2 ** 40, hugePages: { '1Gi': 0, '2Mi': 2 ** 30 }, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '6', osImage: 'os', architecture: 'amd64' },
+  runtime: { version: 'containerd://1.6.20', notReady: undefined, images: [], handlers: [] }, ...more,
+});
+const condition = (status: ReturnType<typeof nodeStatus>, type: string) => {
+  const c = status.conditions!.find((x) => x.type === type)!;
+  return `${c.status} ${c.reason}: ${c.message}`;
+};
+
+test('nodeStatus: what is reserved and set aside as huge pages is not for Pods to ask for', () => {
+  const { capacity, allocatable } = nodeStatus(inputs(), undefined);
+  assert.deepEqual(capacity, { cpu: '4', memory: '8388608Ki', pods: '110', 'ephemeral-storage': '1073741824Ki', 'hugepages-1Gi': '0', 'hugepages-2Mi': '1073741824' });
+  assert.equal(allocatable!['memory'], '6Gi');
+  assert.equal(allocatable!['hugepages-2Mi'], '1073741824');
+});
+for (const [name, more, type, want] of [
+  ['well', {}, 'Ready', 'True KubeletReady: kubelet is posting ready status'],
+  ['no network', { runtime: { version: '', notReady: 'container runtime network not ready: x', images: [], handlers: [] } }, 'Ready', 'False KubeletNotReady: container runtime network not ready: x'],
+  ['shutting down', { shuttingDown: true }, 'Ready', 'False KubeletNotReady: node is shutting down'],
+  ['enough memory', {}, 'MemoryPressure', 'False KubeletHasSufficientMemory: kubelet has sufficient memory available'],
+  ['little memory', { pressure: { memory: true, disk: false, pid: false } }, 'MemoryPressure', 'True KubeletHasInsufficientMemory: kubelet has insufficient memory available'],
+  ['little disk', { pressure: { memory: false, disk: true, pid: false } }, 'DiskPressure', 'True KubeletHasDiskPressure: kubelet has disk pressure'],
+  ['few process IDs', { pressure: { memory: false, disk: false, pid: true } }, 'PIDPressure', 'True KubeletHasInsufficientPID: kubelet has insufficient PID available'],
+] as const) {
+  test(`nodeStatus, conditions: ${name}`, () => assert.equal(condition(nodeStatus(inputs(more as Partial<NodeStatusInputs>), undefined), type), want));
+}
+test('nodeStatus: conditions keep their time while their status stays', () => {
+  const first = nodeStatus(inputs(), undefined);
+  const later = nodeStatus(inputs({ now: NOW + 60_000 }), first).conditions!.find((c) => c.type === 'Ready')!;
+  assert.deepEqual([later.lastTransitionTime, later.lastHeartbeatTime], ['2026-01-02T03:04:05Z', '2026-01-02T03:05:05Z']);
+});
+test('initialNode carries the labels of the platform and the node\'s own, and its taints', () => {
+  const node = initialNode(inputs());
+  assert.deepEqual(node.metadata.labels, { 'kubernetes.io/arch': 'amd64', 'kubernetes.io/os': 'linux', 'beta.kubernetes.io/arch': 'amd64', 'beta.kubernetes.io/os': 'linux', 'kubernetes.io/hostname': NODE, mine: 'yes' });
+  assert.deepEqual(node.spec.taints, [{ key: 'k', effect: 'NoSchedule' }]);
+});
+
+test('NodeManager registers the node, renews its lease, and writes its status only when it changed', async () => {
+  await using k = await runKubelet();
+  const node = () => k.api.get<Node>(NODES, NODE)!;
+  assert.equal(node().status!.conditions!.find((c) => c.type === 'Ready')!.status, 'True');
+  const lease = () => k.api.get<Lease>(LEASES, `kube-node-lease/${NODE}`)!.spec!.renewTime;
+  const [first, version] = [lease(), node().metadata.resourceVersion];
+  await k.clock.advance(30_000);
+  assert.notEqual(lease(), first);
+  assert.equal(node().metadata.resourceVersion, version);
+  await k.clock.advance(300_000);
+  assert.notEqual(node().metadata.resourceVersion, version);
+  await k.until('the event', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'Starting'));
+});
+test('NodeManager: a runtime that is down makes the node not ready; it comes back', async () => {
+  await using k = await runKubelet();
+  const ready = () => k.api.get<Node>(NODES, NODE)!.status!.conditions!.find((c) => c.type === 'Ready')!;
+  const { version } = k.runtime;
+  Object.assign(k.runtime, { version: () => Promise.reject(new CriError('Unavailable', 'gone')) });
+  await k.until('NotReady', () => ready().status === 'False', 15_000);
+  assert.equal(ready().message, 'container runtime is down: rpc error: code = Unavailable desc = gone');
+  Object.assign(k.runtime, { version });
+  await k.until('Ready', () => ready().status === 'True', 15_000);
+  await k.until('events', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'NodeNotReady'));
+});
+test('Kubelet.shutDownNode stops ordinary Pods first, critical ones in the time kept for them, and takes no more', async () => {
+  const { makePod } = await import('../testing/make-pod.ts');
+  await using k = await runKubelet({ container: () => ({ term: { afterMs: 1000, code: 0 } }) });
+  k.create(makePod('plain').container('c').build());
+  k.create(makePod('critical').spec({ priority: 2_000_000_000 }).container('c').build());
+  await k.until('both to run', () => ['plain', 'critical'].every((n) => k.pod(n)?.status?.phase === 'Running'));
+  const over: string[] = [];
+  for (const n of ['plain', 'critical']) void k.kubelet.workers.ended(`uid-${n}`).then(() => over.push(n));
+  let done = false;
+  void k.kubelet.shutDownNode(60_000, 20_000, new AbortController().signal).then(() => (done = true));
+  await k.until('the shutdown', () => done, 60_000);
+  assert.deepEqual(over, ['plain', 'critical']);
+  await k.until('the statuses', () => k.pod('plain')?.status?.reason === 'Terminated');
+  assert.equal(k.pod('plain')!.status!.message, 'Pod was terminated in response to imminent node shutdown.');
+  assert.equal(k.api.get<Node>(NODES, NODE)!.status!.conditions!.find((c) => c.type === 'Ready')!.message, 'node is shutting down');
+  k.create(makePod('late').container('c').build());
+  await k.until('the refusal', () => k.pod('late')?.status?.reason === 'NodeShutdown');
+});

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { Container, Pod, ResourceRequirements } from '#api/gen/core-v1.ts';
+import type { EventRecorder } from '#client/events.ts';
+import { makePod } from '../testing/make-pod.ts';
+import { makeRuntimePod } from '../testing/make-runtime-pod.ts';
+import { kubeletConfig } from '../testing/running-kubelet.ts';
+import { Resizer } from './resize.ts';
+
+let dir = '';
+let events: string[] = [];
+let updates: string[] = [];
+let others: Pod[] = [];
+let fail: Error | undefined;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'podyard-resize-'));
+  await mkdir(join(dir, 'kubelet', 'pods', 'uid-web'), { recursive: true });
+  [events, updates, others, fail] = [[], [], [], undefined];
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+const newResizer = () => new Resizer({
+  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, resizePod: () => Promise.resolve(void updates.push('pod')),
+  node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),
+  runtime: { updateContainerResources: (request) => (fail ? Promise.reject(fail) : (updates.push(`${request.containerId} ${request.linux?.cpuShares} ${request.linux?.cpuQuota ?? '-'}`), Promise.resolve({}))) },
+  recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
+});
+const cpu = (request: string, limit = request): ResourceRequirements => ({ requests: { cpu: request }, limits: { cpu: limit } });
+const podWith = (resources: ResourceRequirements, more: Partial<Container> = {}) => makePod().container('c', { resources, ...more }).build();
+const other = (request: string): Pod => makePod('other').container('c', { resources: cpu(request) }).build();
+const runtimeOf = (pod: Pod) => makeRuntimePod(pod).sandbox().running('c').build();
+const never = new AbortController().signal;
+
+async function running(resizer: Resizer, pod: Pod): Promise<void> {
+  await resizer.allocate(pod);
+  await resizer.started(pod, 'c');
+}
+test('Resizer grants what fits, updates what runs, says so', async () => {
+  const resizer = newResizer();
+  await running(resizer, podWith(cpu('100m')));
+  const wanted = podWith(cpu('500m'));
+  const allocated = await resizer.allocate(wanted);
+  assert.deepEqual(allocated.spec.containers[0]!.resources, cpu('500m'));
+  assert.deepEqual(resizer.view(wanted)!.conditions.map((c) => c.type), ['PodResizeInProgress']);
+  assert.deepEqual(await resizer.actuate(allocated, runtimeOf(wanted), never), []);
+  assert.deepEqual(updates, ['pod', 'c-0 512 50000']);
+  assert.deepEqual(resizer.view(wanted)!.conditions, []);
+  assert.deepEqual(resizer.view(wanted)!.actuatedOf('c'), cpu('500m'));
+  assert.deepEqual(events.map((e) => e.split(':')[0]), ['ResizeStarted', 'ResizeCompleted']);
+});
+for (const [name, request, beside, reason, message] of [
+  ['more than the node has', '3', [], 'Infeasible', "Node didn't have enough capacity: cpu, requested: 3000, capacity: 2000"],
+  ['more than is free', '1500m', [other('1')], 'Deferred', "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000"],
+] as const) {
+  test(`Resizer: ${name} is ${reason}; the Pod keeps what it has`, async () => {
+    const resizer = newResizer();
+    await running(resizer, podWith(cpu('100m')));
+    others = [...beside];
+    const allocated = await resizer.allocate(podWith(cpu(request)));
+    assert.deepEqual(allocated.spec.containers[0]!.resources, cpu('100m'));
+    assert.deepEqual(resizer.view(allocated)!.conditions, [{ type: 'PodResizePending', status: 'True', reason, message }]);
+    assert.deepEqual(resizer.deferred(), reason === 'Deferred' ? ['uid-web'] : []);
+    await resizer.allocate(podWith(cpu(request)));
+    assert.deepEqual(events, [`Resize${reason}: ${message}`]);
+    others = [];
+    await resizer.allocate(podWith(cpu('100m')));
+    assert.deepEqual(resizer.view(allocated)!.conditions, []);
+  });
+}
+test('Resizer restarts a container whose policy says so', async () => {
+  const resizer = newResizer();
+  const policy = { resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'RestartContainer' }] };
+  await running(resizer, podWith(cpu('100m'), policy));
+  const allocated = await resizer.allocate(podWith(cpu('500m'), policy));
+  assert.deepEqual(await resizer.actuate(allocated, runtimeOf(allocated), never), [{ id: 'c-0', name: 'c', reason: 'specChanged', message: 'Container c resize requires restart' }]);
+  assert.deepEqual(updates, []);
+  await resizer.started(allocated, 'c');
+  assert.deepEqual(resizer.view(allocated)!.conditions, []);
+});
+test('Resizer tells of an update that failed, and tries again', async () => {
+  const resizer = newResizer();
+  await running(resizer, podWith(cpu('100m')));
+  const allocated = await resizer.allocate(podWith(cpu('200m')));
+  fail = new Error('too small');
+  await resizer.actuate(allocated, runtimeOf(allocated), never);
+  assert.deepEqual(resizer.view(allocated)!.conditions, [{ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: 'too small' }]);
+  fail = undefined;
+  await resizer.actuate(allocated, runtimeOf(allocated), never);
+  assert.deepEqual(resizer.view(allocated)!.conditions, []);
+});
+test('Resizer remembers allocations beyond its own life, and writes nothing for Pods that were never resized', async () => {
+  const first = newResizer();
+  await running(first, podWith(cpu('100m')));
+  const file = join(dir, 'kubelet', 'pods', 'uid-web', 'allocation.json');
+  await assert.rejects(readFile(file));
+  others = [other('1900m')];
+  await first.allocate(podWith(cpu('50m')));
+  const second = newResizer();
+  const allocated = await second.allocate(podWith(cpu('1')));
+  assert.deepEqual(allocated.spec.containers[0]!.resources, cpu('50m'));
+});
+test('Resizer leaves adopted containers alone whose resources are what the API was told', async () => {
+  const resizer = newResizer();
+  const pod = { ...podWith(cpu('100m')), status: { containerStatuses: [{ name: 'c', image: '', imageID: '', ready: true, restartCount: 0, state: { running: {} }, resources: cpu('100m') }] } };
+  await resizer.actuate(await resizer.allocate(pod), runtimeOf(pod), never);
+  assert.deepEqual(updates, []);
+});

@@ -23,7 +23,7 @@ import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { servedResources } from './served-resources.ts';
-import { newServiceProxy } from './node-services.ts';
+import { newClusterDns, newServiceProxy } from './node-services.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 import type { Registries } from './runtime/registries.ts';
@@ -109,6 +109,10 @@ export function componentTable(a: Assembly): ComponentRow[] {
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
+    {
+      name: 'dns', needs: ['apiserver', 'bootstrap'],
+      create: () => newClusterDns(config, clock, as(a, 'system:serviceaccount:kube-system:coredns', 'system:serviceaccounts', 'system:serviceaccounts:kube-system'), as(a, 'system:apiserver', 'system:masters')),
+    },
     {
       name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime'],
       create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries)),

@@ -4,6 +4,7 @@
  */
 import { apiVersionOf, type KubeObject } from '#api/object.ts';
 import { internalError, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
+import type { Auditor, AuditTrail } from './audit/auditor.ts';
 import type { ApiCallLike, AuthenticationRequest, RequestInfo, UserInfo } from './interfaces.ts';
 import { listMeta } from './http/encode.ts';
 import { Deadlines, Lifetime } from './http/lifetime.ts';
@@ -61,14 +62,25 @@ export interface LocalCaller {
   readonly userAgent: string;
 }
 
+/** Writes calls down as if they had come over the wire. */
+export interface LocalAudit {
+  readonly auditor: Auditor;
+  /** Fresh audit IDs. */
+  readonly uid: () => string;
+}
+
 export class InProcessServer {
   readonly #pipeline: Pipeline;
   readonly #deadlines: Deadlines;
   readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  readonly #audit: LocalAudit | undefined;
   readonly #live = new Set<Lifetime>();
   #down = false;
 
-  constructor(pipeline: Pipeline, clock: Clock, timeoutMs: number) {
+  constructor(pipeline: Pipeline, clock: Clock, timeoutMs: number, audit?: LocalAudit) {
+    this.#clock = clock;
+    this.#audit = audit;
     this.#pipeline = pipeline;
     this.#timeoutMs = timeoutMs;
     this.#deadlines = new Deadlines(clock, () => timeout('request did not complete within the allotted timeout', 0));
@@ -116,7 +128,16 @@ export class InProcessServer {
       warnings: [],
       auditAnnotations: new Map(),
     };
-    return this.#pipeline.handle(request);
+    const trail = this.#beginAudit(call, request, caller);
+    return trail ? audited(trail, request, this.#pipeline) : this.#pipeline.handle(request);
+  }
+  #beginAudit(call: ApiCallLike, { info, auditAnnotations }: ApiRequest, { user, userAgent }: LocalCaller): AuditTrail | undefined {
+    if (!this.#audit) return undefined;
+    const { auditor, uid } = this.#audit;
+    const query = new URLSearchParams(Object.entries(call.query ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [value].flat().map((v) => [name, v]))));
+    return auditor.begin({
+      auditId: uid(), info, requestUri: query.size > 0 ? `${info.path}?${query}` : info.path, sourceIps: ['127.0.0.1'], userAgent, receivedAt: this.#clock.now(), annotations: auditAnnotations,
+    }, user);
   }
 
   async #within<T>(signal: AbortSignal | undefined, deadline: boolean, run: (lifetime: Lifetime) => Promise<T>): Promise<T> {
@@ -148,6 +169,33 @@ export class InProcessServer {
     this.#deadlines.remove(lifetime);
     this.#aborts.get(lifetime)?.();
     lifetime.end(CALL_OVER);
+  }
+}
+
+/** Handles a request that is written down. */
+async function audited(trail: AuditTrail, request: ApiRequest, pipeline: Pipeline): Promise<ApiResult> {
+  trail.received();
+  trail.body(await request.readBody());
+  try {
+    const result = await pipeline.handle(request);
+    if (result.kind !== 'watch') {
+      trail.complete('code' in result ? result.code : 200, result, undefined);
+      return result;
+    }
+    trail.started(200);
+    return { ...result, events: untilEnd(result.events, () => trail.complete(200, undefined, undefined)) };
+  } catch (err) {
+    const error = StatusError.from(err);
+    if (err instanceof StatusError) trail.complete(error.code, undefined, error);
+    else trail.panicked(error);
+    throw err;
+  }
+}
+async function* untilEnd<T>(events: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T> {
+  try {
+    yield* events;
+  } finally {
+    onEnd();
   }
 }
 

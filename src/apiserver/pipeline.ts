@@ -7,7 +7,7 @@ import { unauthorized } from '#machinery/status-error.ts';
 import type { Subresource } from '#api/resources.ts';
 import { RequestContext, type Services } from './context.ts';
 import { pathNotFound, verbNotAllowed } from './generic-errors.ts';
-import type { Authenticator, AuthorizationResult, Impersonator, MaybePromise, RequestInfo, UserInfo } from './interfaces.ts';
+import type { Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
 import { isPromise } from './maybe-promise.ts';
 import { serveVerb } from './registry/verbs.ts';
 import type { ServedResource } from './registry/resource-registry.ts';
@@ -15,6 +15,14 @@ import type { ApiRequest, ApiResult } from './request.ts';
 
 /** Serves paths outside of the resources; undefined: there is nothing at that path. */
 export type PathHandler = (request: ApiRequest, user: UserInfo) => MaybePromise<ApiResult | undefined>;
+
+/** Hears who asks, as soon as it is known. */
+export interface RequestGate {
+  /** Whose credentials came with the request. Not called for calls in the process. */
+  authenticated(user: UserInfo): void;
+  /** Whom the request acts as. May hold it back, or refuse it. */
+  admit(user: UserInfo): MaybePromise<void>;
+}
 
 export interface PipelineOptions {
   readonly authenticator: Authenticator;
@@ -32,25 +40,28 @@ export class Pipeline {
     this.#services = options.services;
   }
 
-  /** Rejects with a StatusError for every refusal. `onUser` hears who asks, as soon as it is known, and may hold the request back (limits, audit). */
-  async handle(request: ApiRequest, onUser?: (user: UserInfo) => MaybePromise<void>): Promise<ApiResult> {
-    const user = request.fixedUser ?? (await this.#authenticate(request));
-    const admitted = onUser?.(user);
+  /** Rejects with a StatusError for every refusal. `gate` is for limits and the audit log. */
+  async handle(request: ApiRequest, gate?: RequestGate): Promise<ApiResult> {
+    const user = request.fixedUser ?? (await this.#authenticate(request, gate));
+    const admitted = gate?.admit(user);
     if (isPromise(admitted)) await admitted;
     const decision = this.#services.authorizer.authorize({ ...request.info, user }, request.signal);
-    this.#permit(request.info, user, isPromise(decision) ? await decision : decision);
+    this.#permit(request, user, isPromise(decision) ? await decision : decision);
     return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);
   }
 
-  async #authenticate(request: ApiRequest): Promise<UserInfo> {
+  async #authenticate(request: ApiRequest, gate: RequestGate | undefined): Promise<UserInfo> {
     const answer = this.#options.authenticator.authenticate(request.auth, request.signal);
     const result = isPromise(answer) ? await answer : answer;
     if (!result) throw unauthorized();
+    gate?.authenticated(result.user);
     const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal, request.info) ?? result.user;
     return isPromise(user) ? await user : user;
   }
 
-  #permit(info: RequestInfo, user: UserInfo, result: AuthorizationResult): void {
+  #permit({ info, auditAnnotations }: ApiRequest, user: UserInfo, result: AuthorizationResult): void {
+    auditAnnotations.set('authorization.k8s.io/decision', result.decision === 'allow' ? 'allow' : 'forbid');
+    auditAnnotations.set('authorization.k8s.io/reason', result.reason);
     if (result.decision !== 'allow') throw forbiddenError({ ...info, user }, result.reason);
   }
 

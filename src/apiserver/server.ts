@@ -19,6 +19,7 @@ import { Aggregator } from './aggregation/aggregator.ts';
 import { withDelegates } from './aggregation/openapi.ts';
 import type { ProxyIdentity } from './aggregation/remote-api.ts';
 import { admissionChain, type AdmissionChain } from './admission-chain.ts';
+import type { Auditor } from './audit/auditor.ts';
 import type { Services } from './context.ts';
 import type { ConversionServices } from './extensions/conversion.ts';
 import { Extensions } from './extensions/extensions.ts';
@@ -32,7 +33,7 @@ import { ServerMetrics } from './http/metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
 import { customKinds, openApiSource } from './http/openapi-source.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
-import { RequestHandler, type AuditSink } from './http/request-handler.ts';
+import { RequestHandler } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
 import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersonator, Loopback, ObjectReader, RequestInfo, RuleResolver, TokenAuthenticator, TokenIssuer, UserInfo } from './interfaces.ts';
 import { Pipeline, type PathHandler } from './pipeline.ts';
@@ -94,7 +95,8 @@ export interface ApiServerOptions {
   readonly healthChecks?: readonly HealthCheck[] | undefined;
   /** How many requests are served at a time; API Priority and Fairness shares them out. */
   readonly inFlight?: InFlightLimits | undefined;
-  readonly audit?: AuditSink | undefined;
+  /** Absent: nothing is written down. */
+  readonly audit?: Auditor | undefined;
   /** Encryption at rest of what lies under a prefix; undefined: as it is. */
   readonly transformer?: ((prefix: string) => ValueTransformer | undefined) | undefined;
   /** How many changes a resource's watch cache keeps. */
@@ -249,6 +251,7 @@ export class ApiServer implements Component {
     const chain = admissionChain(o.admission({ ...parts, ...security }));
     const services = this.#services(security, chain);
     const flowControl = this.#flowControl();
+    if (o.audit) this.metrics.addText(() => o.audit!.metricsText());
     const paths = pathHandler({
       resources: this.resources,
       serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,
@@ -271,7 +274,7 @@ export class ApiServer implements Component {
       flowControl,
       flowConfig: new ConfigController(parts),
       eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
-      inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs),
+      inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs, o.audit && { auditor: o.audit, uid: o.uid ?? randomUUID }),
       http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
       aggregator: aggregation && new Aggregator({ ...parts, ...aggregation, resources: this.resources }),
     };

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { RESOURCES } from '#api/resources.ts';
+import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
@@ -36,6 +37,8 @@ export interface Assembly {
   readonly registries: Registries;
   /** Undefined: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
+  /** Undefined: requests are not written down. */
+  readonly audit?: AuditLog | undefined;
   store?: Store;
   pki?: ClusterPki;
   nodePki?: NodePki;
@@ -78,7 +81,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key });
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });
         return a.server;

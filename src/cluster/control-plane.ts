@@ -9,6 +9,7 @@ import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
+import type { Auditor } from '#apiserver/audit/auditor.ts';
 import { UNENCRYPTED, type EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ObjectReader } from '#apiserver/interfaces.ts';
 import type { PathHandler } from '#apiserver/pipeline.ts';
@@ -29,6 +30,8 @@ export interface ControlPlaneOptions {
   readonly serverAddress?: string | undefined;
   /** Absent: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
+  /** Absent: requests are not written down. */
+  readonly audit?: Auditor | undefined;
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
   readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
@@ -90,6 +93,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
   }
   const server = new ApiServer({
     store,
+    audit: options.audit,
     transformer: (prefix) => encryption?.transformer(prefix) ?? UNENCRYPTED,
     clock,
     security,

@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
+import { AuditLog } from '#apiserver/audit/audit-log.ts';
 import { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import { systemClock } from '#base/clock.ts';
 import { ComponentGroup } from '#base/component-group.ts';
@@ -41,11 +42,12 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const config = await ensureClusterConfig(choices);
   configureLogging({ level: config.logLevel });
   // Read before anything is claimed or started: a file that cannot be used stops the start.
+  const audit = await AuditLog.open({ policyPath: join(config.dataDir, 'audit-policy.yaml'), logPath: join(config.dataDir, 'audit.log'), clock });
   const encryption = await EncryptionAtRest.open(join(config.dataDir, 'encryption.yaml'), clock);
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption, audit };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);
@@ -61,6 +63,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
     throw err;
   } finally {
     await group.stop();
+    await audit?.close();
     await changes.close();
     await releasePidFile(config);
   }

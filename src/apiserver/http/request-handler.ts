@@ -1,13 +1,14 @@
 /** From an exchange to a request, through the pipeline, to an answer; counted, timed and written down on the way. */
 import type { Clock } from '#base/clock.ts';
 import { badRequest, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
+import type { Auditor, AuditedRequest, AuditTrail } from '../audit/auditor.ts';
 import type { MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { Query } from '../query.ts';
 import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 import { parsePath, type ParsedPath } from '../request-info.ts';
-import type { ApiRequest, RequestBody, UpgradeSource } from '../request.ts';
+import type { ApiRequest, ApiResult, RequestBody, UpgradeSource } from '../request.ts';
 import { MAX_BODY_BYTES, readBody } from './body-reader.ts';
 import type { Flow, FlowControl } from '../flowcontrol/flow-control.ts';
 import type { FlowRequest } from '../flowcontrol/queue-set.ts';
@@ -20,20 +21,6 @@ import { negotiate, wantsPretty, type Offer } from './negotiation.ts';
 import { writeError, writeResult, type Outcome, type ResponseContext } from './responder.ts';
 import { includeObjectOf } from './table.ts';
 
-/** One finished request, for the audit log. */
-export interface AuditRecord {
-  readonly auditId: string;
-  readonly info: RequestInfo;
-  readonly user: UserInfo | undefined;
-  readonly code: number;
-  readonly remoteAddress: string;
-  readonly userAgent: string | undefined;
-  readonly annotations: ReadonlyMap<string, string>;
-  readonly durationMs: number;
-  readonly error?: StatusError | undefined;
-}
-export type AuditSink = (record: AuditRecord) => void;
-
 export interface RequestHandlerOptions {
   readonly pipeline: Pipeline;
   readonly resources: ResourceRegistry;
@@ -43,7 +30,7 @@ export interface RequestHandlerOptions {
   /** A request that is not long-running must be answered within this. */
   readonly requestTimeoutMs: number;
   readonly bodyTimeoutMs: number;
-  readonly audit?: AuditSink | undefined;
+  readonly audit?: Auditor | undefined;
 }
 
 const LONG_RUNNING_SUBRESOURCES: ReadonlySet<string> = new Set(['attach', 'exec', 'log', 'portforward', 'proxy']);
@@ -65,6 +52,13 @@ interface Serving {
   user: UserInfo | undefined;
   annotations: Map<string, string>;
   error: StatusError | undefined;
+  /** The error is not a refusal but a fault of the server's own. */
+  fault: boolean;
+  /** Milliseconds since the epoch. */
+  readonly receivedAt: number;
+  trail: AuditTrail | undefined;
+  /** Kept for the audit log alone. */
+  result: ApiResult | undefined;
 }
 
 /** One for all: making an Error costs more than a small request. */
@@ -106,7 +100,7 @@ export class RequestHandler {
     }
     this.#live.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
-    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined };
+    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), trail: undefined, result: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#live.delete(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - started);
@@ -124,7 +118,8 @@ export class RequestHandler {
       // Within the try: a `timeout` that cannot be read is refused like anything else.
       if (!long) this.#setDeadline(serving);
       const request = this.#request(serving, warnings, upgrade);
-      const result = await this.#o.pipeline.handle(request, (user) => this.#admit(serving, user));
+      const result = await this.#o.pipeline.handle(request, { authenticated: (user) => this.#beginAudit(serving, user), admit: (user) => this.#admit(serving, user) });
+      if (serving.trail) auditResult(serving, serving.trail, result, long);
       // A watch holds a seat while it starts.
       if (result.kind === 'watch') this.#leave(serving);
       // Raw answers have chosen their form themselves.
@@ -142,6 +137,7 @@ export class RequestHandler {
 
   /** Now that it is known who asks: the request takes a seat of its priority level, or waits for one. Streams take none. */
   #admit(serving: Serving, user: UserInfo): MaybePromise<void> {
+    if (user !== serving.user) serving.trail?.actsAs(user);
     serving.user = user;
     const { parsed: { info }, query, lifetime, response } = serving;
     if (isLongRunning(info) && info.verb !== 'watch') return undefined;
@@ -161,6 +157,7 @@ export class RequestHandler {
 
   #refuse(serving: Serving, err: unknown): Outcome {
     serving.error = StatusError.from(err);
+    serving.fault = !(err instanceof StatusError) && err !== CLIENT_GONE;
     try {
       serving.format ??= this.#format(serving, undefined);
     } catch {
@@ -198,7 +195,9 @@ export class RequestHandler {
       readBody: async (): Promise<RequestBody | undefined> => {
         const source = exchange.body();
         if (!source) return undefined;
-        return { kind: 'bytes', mediaType: contentType, bytes: await readBody(source, exchange.contentLength, limits, this.#o.clock) };
+        const body: RequestBody = { kind: 'bytes', mediaType: contentType, bytes: await readBody(source, exchange.contentLength, limits, this.#o.clock) };
+        serving.trail?.body(body);
+        return body;
       },
       bodyStream: () => exchange.body(),
       upgrade,
@@ -231,21 +230,34 @@ export class RequestHandler {
     return info.isResourceRequest && this.#o.resources.find(info.apiGroup, info.apiVersion, info.resource) !== undefined;
   }
 
+  #beginAudit(serving: Serving, user: UserInfo): void {
+    serving.user = user;
+    serving.trail = this.#o.audit?.begin(auditedRequest(serving), user);
+    serving.trail?.received();
+  }
+  #completeAudit(serving: Serving, outcome: Outcome): void {
+    const { trail, error, result } = serving;
+    if (!trail) {
+      // Nobody could be told from the credentials.
+      if (error?.code === 401 && !serving.user) this.#o.audit?.begin(auditedRequest(serving), undefined)?.unauthenticated(error);
+    } else if (error && serving.fault) trail.panicked(error);
+    else trail.complete(outcome.code, result, error);
+  }
+
   #record(serving: Serving, outcome: Outcome, durationMs: number): void {
     const { info } = serving.parsed;
     this.#o.metrics.observe(info, this.#known(info), outcome.code, durationMs / 1000, outcome.bytes);
-    this.#o.audit?.({
-      auditId: serving.response.auditId,
-      info,
-      user: serving.user,
-      code: outcome.code,
-      remoteAddress: serving.exchange.remoteAddress,
-      userAgent: serving.exchange.header('user-agent'),
-      annotations: serving.annotations,
-      durationMs,
-      error: serving.error,
-    });
+    if (this.#o.audit) this.#completeAudit(serving, outcome);
   }
+}
+
+function auditedRequest({ response, parsed, exchange, annotations, receivedAt }: Serving): AuditedRequest {
+  return { auditId: response.auditId, info: parsed.info, requestUri: exchange.path, sourceIps: [exchange.remoteAddress], userAgent: exchange.header('user-agent'), receivedAt, annotations };
+}
+/** The answer of a watch or a stream begins here; others are written down when they are complete. */
+function auditResult(serving: Serving, trail: AuditTrail, result: ApiResult, long: boolean): void {
+  serving.result = result;
+  if (long) trail.started('code' in result ? result.code : result.kind === 'hijacked' ? 101 : 200);
 }
 
 function parseTarget(exchange: Exchange): [ParsedPath, Query] {

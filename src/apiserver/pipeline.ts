@@ -6,7 +6,7 @@ import { forbiddenError } from './authorization/forbidden.ts';
 import { unauthorized } from '#machinery/status-error.ts';
 import type { Subresource } from '#api/resources.ts';
 import { RequestContext, type Services } from './context.ts';
-import { pathNotFound, verbNotAllowed } from './generic-errors.ts';
+import { PageNotFound, pathNotFound, verbNotAllowed } from './generic-errors.ts';
 import type { Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
 import { isPromise } from './maybe-promise.ts';
 import { serveVerb } from './registry/verbs.ts';
@@ -70,17 +70,21 @@ export class Pipeline {
     const delegate = root === 'apis' && version !== '' ? this.#services.resources.delegate(group, version) : undefined;
     if (delegate) return delegate.handle(request, { user });
     const answer = await this.#options.paths(request, user);
-    if (!answer) throw pathNotFound();
+    if (!answer) throw root === 'apis' && !this.#hasGroup(group) ? new PageNotFound() : pathNotFound();
     return answer;
   }
 
+  #hasGroup(group: string): boolean {
+    const { resources } = this.#services;
+    return resources.all().some((r) => r.info.group === group) || resources.delegates().some((d) => d.group === group);
+  }
   #serveResource(request: ApiRequest, user: UserInfo): MaybePromise<ApiResult> {
     const { info } = request;
     const { resources } = this.#services;
     const delegate = resources.delegate(info.apiGroup, info.apiVersion);
     if (delegate) return delegate.handle(request, { user });
     const served = resources.find(info.apiGroup, info.apiVersion, info.resource);
-    if (!served) throw pathNotFound();
+    if (!served) throw this.#hasGroup(info.apiGroup) ? pathNotFound() : new PageNotFound();
     const sub = checkRoute(request, served);
     request.checkAcceptable?.(served);
     const ctx = new RequestContext(request, user, served, this.#services);
@@ -96,6 +100,7 @@ export class Pipeline {
 function checkRoute(request: ApiRequest, served: ServedResource): Subresource | undefined {
   const { info } = request;
   const { info: resource } = served;
+  if (request.method === 'HEAD') throw verbNotAllowed();
   const namesObject = info.verb !== 'list' && info.verb !== 'deletecollection' && info.name !== '' && info.verb !== 'watch';
   const isNamespace = resource.plural === 'namespaces' && resource.group === '';
   if (request.tooLong || (info.namespace !== '' && !resource.namespaced && !isNamespace)) throw pathNotFound();

@@ -62,8 +62,10 @@ export function typeInvalid(path: FieldPath, value: unknown, detail: string): Fi
   return make('FieldValueTypeInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
 }
 /** `supported` is shown sorted and quoted, as upstream does. */
-export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
-  const list = supported.length ? `supported values: ${supported.toSorted().map(goQuote).join(', ')}` : '';
+/** Upstream lists most enums from a set, sorted; `listed` keeps the order of those that it spells out. */
+export function notSupported(path: FieldPath, value: unknown, supported: readonly string[], order: 'sorted' | 'listed' = 'sorted'): FieldError {
+  const values = order === 'listed' ? supported : supported.toSorted();
+  const list = values.length ? `supported values: ${values.map(goQuote).join(', ')}` : '';
   return make('FieldValueNotSupported', path, withDetail(`Unsupported value: ${showValue(value)}`, list));
 }
 export function forbiddenField(path: FieldPath, detail: string): FieldError {

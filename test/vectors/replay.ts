@@ -27,13 +27,16 @@ export interface Answer {
   readonly body: unknown;
 }
 export interface Vector extends Step {
-  readonly answer: Answer;
+  /** Absent: the request is made for what it changes; the recorded release answers it otherwise than this one. */
+  readonly answer?: Answer;
 }
 /** What a file holds: requests that are made one after another on a fresh server. */
 export interface Scenario {
   readonly about: string;
   /** Managed fields are compared too. */
   readonly managedFields?: boolean;
+  /** As {@link Step.ignore}, for all answers. */
+  readonly ignore?: readonly string[];
   readonly steps: readonly Vector[];
 }
 
@@ -45,20 +48,20 @@ export interface Target {
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
-/** Dropped everywhere: gone from later releases, or a list of the server's own. */
+/** Dropped everywhere: gone from later releases (as is a creationTimestamp of null), or a list of the server's own. */
 const DROPPED: ReadonlySet<string> = new Set(['selfLink', 'managedFields']);
 
 function maskText(key: string, text: string): string {
   if (key === 'resourceVersion' && /^[1-9]\d*$/.test(text)) return '<version>';
   if (key === 'continue' && text !== '') return '<token>';
-  return text.replaceAll(UUID, '<uid>').replaceAll(TIME, '<time>').replaceAll(/(resource version: |ResourceVersion[^\d"]*)\d+( \(\d+\))?/g, '$1<version>');
+  return text.replaceAll(UUID, '<uid>').replaceAll(TIME, '<time>').replaceAll(/(resource version: |ResourceVersion[^\d"]*)\d+(, current: \d+| \(\d+\))?/g, '$1<version>');
 }
 /** The value with everything masked that differs from run to run. */
 export function mask(value: unknown, managedFields = false, key = ''): unknown {
   if (typeof value === 'string') return maskText(key, value);
   if (Array.isArray(value)) return value.map((item) => mask(item, managedFields, key));
   if (value === null || typeof value !== 'object') return value;
-  const kept = Object.entries(value).filter(([name]) => !DROPPED.has(name) || (managedFields && name === 'managedFields'));
+  const kept = Object.entries(value).filter(([name, child]) => !(name === 'creationTimestamp' && child === null)).filter(([name]) => !DROPPED.has(name) || (managedFields && name === 'managedFields'));
   return Object.fromEntries(kept.map(([name, child]) => [name, mask(child, managedFields, name)]));
 }
 
@@ -98,12 +101,12 @@ export class Replay {
   close(): void {
     this.#agent.destroy();
   }
-  async answer(step: Step, managedFields = false): Promise<Answer> {
+  async answer(step: Step, scenario: Pick<Scenario, 'managedFields' | 'ignore'> = {}): Promise<Answer> {
     const message = await this.#open(step);
     const raw = step.events === undefined ? parse(await textOf(message)) : await eventsOf(message, step.events);
     if (step.save !== undefined) this.#saved.set(step.save, raw);
     const warnings = warningsOf(message.headers);
-    return { code: message.statusCode!, contentType: message.headers['content-type'] ?? '', ...(warnings.length ? { warnings } : {}), body: without(mask(raw, managedFields), step.ignore ?? []) };
+    return { code: message.statusCode!, contentType: message.headers['content-type'] ?? '', ...(warnings.length ? { warnings } : {}), body: without(mask(raw, scenario.managedFields), [...(scenario.ignore ?? []), ...(step.ignore ?? [])]) };
   }
   #open(step: Step): Promise<IncomingMessage> {
     const bytes = step.body === undefined ? undefined : Buffer.from(fill(typeof step.body === 'string' ? step.body : JSON.stringify(step.body), this.#saved));

@@ -16,18 +16,18 @@ export function userInfoOf(user: UserInfo): authenticationV1.UserInfo {
 
 /** Answers a TokenReview. Tokens that are wrong are an answer (`authenticated` false, with the reason), not an error. */
 export async function reviewToken(review: authenticationV1.TokenReview, tokens: TokenAuthenticator, ownAudiences: readonly string[], signal: AbortSignal): Promise<authenticationV1.TokenReview> {
-  if (review.spec.token === '') throw badRequest('token is required for TokenReview in authentication');
+  if (!review.spec.token) throw badRequest('token is required for TokenReview in authentication');
   const asked = review.spec.audiences?.length ? review.spec.audiences : ownAudiences;
   let status: authenticationV1.TokenReviewStatus;
   try {
     const answer = await tokens.authenticateToken(review.spec.token, asked, signal);
     if (!answer) {
-      status = { user: {}, authenticated: false, error: 'invalid bearer token' };
+      status = { user: {}, error: 'invalid bearer token' };
     } else {
       // An authenticator that knows no audiences vouches for the API server's own only.
       const audiences = answer.audiences ?? ownAudiences;
       const good = asked.filter((a) => audiences.includes(a));
-      status = good.length ? { authenticated: true, user: userInfoOf(withAuthenticatedGroup(answer.user)), audiences: good } : { user: {}, authenticated: false, error: 'invalid bearer token' };
+      status = good.length ? { authenticated: true, user: userInfoOf(withAuthenticatedGroup(answer.user)), audiences: good } : { user: {}, error: 'invalid bearer token' };
     }
   } catch (err) {
     status = { user: {}, error: `[invalid bearer token, ${err instanceof Error ? err.message : String(err)}]` };

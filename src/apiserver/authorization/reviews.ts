@@ -3,9 +3,9 @@
  * Source: the API reference, authorization.k8s.io/v1.
  */
 import type * as authorizationV1 from '#api/gen/authorization-v1.ts';
-import type { LabelSelectorRequirement } from '#api/gen/meta-v1.ts';
+import type { LabelSelectorRequirement, ObjectMeta } from '#api/gen/meta-v1.ts';
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
-import { badRequest, invalid } from '#machinery/status-error.ts';
+import { badRequest, invalid, StatusError } from '#machinery/status-error.ts';
 import type { AuthorizationAttributes, Authorizer, RuleResolver, UserInfo } from '../interfaces.ts';
 
 type SelfSpec = authorizationV1.SelfSubjectAccessReviewSpec;
@@ -14,7 +14,7 @@ const SPEC = fieldPath('spec');
 
 function validateWhat(spec: SelfSpec): FieldError[] {
   if (spec.resourceAttributes && spec.nonResourceAttributes) return [invalidValue(SPEC.child('nonResourceAttributes'), spec.nonResourceAttributes, 'cannot be specified in combination with resourceAttributes')];
-  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), spec.nonResourceAttributes, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
+  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), 'null', 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
   return [];
 }
 function validateSpec(spec: Spec): FieldError[] {
@@ -22,8 +22,12 @@ function validateSpec(spec: Spec): FieldError[] {
   if (!spec.user && !spec.groups?.length) errors.push(invalidValue(SPEC.child('user'), spec.user ?? '', 'at least one of user or group must be specified'));
   return errors;
 }
-function refuse(kind: string, errors: readonly FieldError[]): void {
-  if (errors.length) throw invalid({ group: 'authorization.k8s.io', kind }, '', errors);
+/** Upstream names no kind in these. */
+function refuse(errors: readonly FieldError[]): void {
+  if (!errors.length) return;
+  const { status } = invalid({ group: 'authorization.k8s.io', kind: '' }, '', errors);
+  const { kind: _, ...details } = status.details ?? {};
+  throw new StatusError({ ...status, details });
 }
 
 const LABEL_OPERATORS: Readonly<Record<string, (r: LabelSelectorRequirement) => string>> = {
@@ -60,20 +64,27 @@ function userOf(spec: Spec): UserInfo {
   return { name: spec.user ?? '', groups: spec.groups ?? [], ...(spec.uid ? { uid: spec.uid } : {}), ...(spec.extra ? { extra: spec.extra } : {}) };
 }
 
+/** Reviews are not kept: they have no name and no labels. */
+function validateMeta(meta: ObjectMeta | undefined, namespaced: boolean): FieldError[] {
+  const { managedFields: _, namespace, ...rest } = meta ?? {};
+  const empty = Object.values(rest).every((v) => v === undefined) && (namespaced || !namespace);
+  return empty ? [] : [invalidValue(fieldPath('metadata'), { ...rest, ...(namespace ? { namespace } : {}) }, namespaced ? 'must be empty except for namespace' : 'must be empty')];
+}
+
 export async function reviewSubjectAccess(review: authorizationV1.SubjectAccessReview, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReview> {
-  refuse('SubjectAccessReview', validateSpec(review.spec));
+  refuse([...validateSpec(review.spec), ...validateMeta(review.metadata, false)]);
   return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
 }
 /** `namespace` is that of the request's path. */
 export async function reviewLocalSubjectAccess(review: authorizationV1.LocalSubjectAccessReview, namespace: string, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.LocalSubjectAccessReview> {
-  const errors = validateSpec(review.spec);
+  const errors = [...validateSpec(review.spec), ...validateMeta(review.metadata, true)];
   if (review.spec.resourceAttributes && review.spec.resourceAttributes.namespace !== namespace) errors.push(invalidValue(SPEC.child('resourceAttributes', 'namespace'), review.spec.resourceAttributes.namespace ?? '', 'must match metadata.namespace'));
   if (review.spec.nonResourceAttributes) errors.push(invalidValue(SPEC.child('nonResourceAttributes'), review.spec.nonResourceAttributes, 'disallowed on this kind of request'));
-  refuse('LocalSubjectAccessReview', errors);
+  refuse(errors);
   return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
 }
 export async function reviewSelfSubjectAccess(review: authorizationV1.SelfSubjectAccessReview, user: UserInfo, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SelfSubjectAccessReview> {
-  refuse('SelfSubjectAccessReview', validateWhat(review.spec));
+  refuse([...validateWhat(review.spec), ...validateMeta(review.metadata, false)]);
   return { ...review, status: await statusOf(attributesOfSpec(review.spec, user), authorizer, signal) };
 }
 export async function reviewSelfSubjectRules(review: authorizationV1.SelfSubjectRulesReview, user: UserInfo, resolver: RuleResolver, signal: AbortSignal): Promise<authorizationV1.SelfSubjectRulesReview> {

@@ -5,8 +5,9 @@ import { structByKind } from '#api/schema.ts';
 import { encodeObject } from '#machinery/protobuf.ts';
 import { notAcceptable } from '#machinery/status-error.ts';
 import { dumpYaml } from '#machinery/yaml.ts';
-import { JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registry/body.ts';
+import { internalPackage, JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registry/body.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
+import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ListResult } from '../request.ts';
 import type { Accepted } from './negotiation.ts';
 import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
@@ -63,27 +64,52 @@ export function encodeList(list: ListResult, format: Format): Encoded {
   if (format.transform === 'Table') {
     return encodeValue(tableOf(list.served, list.entries, metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
   }
+  if (format.transform === 'PartialObjectMetadata') throw notAcceptable(`you requested PartialObjectMetadata, but the requested object is a list (*${internalPackage(info.group)}.${info.listKind})`);
   if (format.transform !== undefined) {
     const items = list.entries.map((e) => partialMetadata(e.object, format.version));
     return encodeValue({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion(format.version), metadata, items } as unknown as KubeObject, format);
   }
   const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata };
-  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: joinList(head, list.entries) };
-  return encodeValue({ ...head, items: list.entries.map((e) => e.object) } as unknown as KubeObject, format);
+  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: joinList(head, list.entries, typePrefix(list.served)) };
+  const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
+  return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
+/** Items of built-in kinds do not repeat what the list says of them; those of custom resources do. */
+function listItem(object: KubeObject, { codec }: ServedResource): object {
+  if (!codec.structType) return object;
+  const { kind: _kind, apiVersion: _apiVersion, ...item } = object;
+  return item;
+}
+const prefixes = new WeakMap<ServedResource, Buffer>();
+/** What the JSON of each of the resource's objects begins with and an item of a list leaves out; empty: nothing. */
+function typePrefix(served: ServedResource): Buffer {
+  let prefix = prefixes.get(served);
+  if (!prefix) {
+    const { group, version, kind } = served.info;
+    prefix = Buffer.from(served.codec.structType ? `{"kind":${JSON.stringify(kind)},"apiVersion":${JSON.stringify(apiVersionOf(group, version))},` : '');
+    prefixes.set(served, prefix);
+  }
+  return prefix;
+}
+const OPEN = 0x7b;
 /** A list as the concatenation of what is there: one allocation, one copy. */
-function joinList(head: object, entries: readonly CacheEntry[]): Buffer {
+function joinList(head: object, entries: readonly CacheEntry[], prefix: Buffer): Buffer {
   const start = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`);
   let size = start.length + 3 + Math.max(entries.length - 1, 0);
   for (const entry of entries) size += entry.json.length;
   const out = Buffer.allocUnsafeSlow(size);
   let at = start.copy(out, 0);
+  const skip = prefix.length - 1;
   for (let i = 0; i < entries.length; i++) {
     if (i > 0) at += COMMA.copy(out, at);
-    at += entries[i]!.json.copy(out, at);
+    const { json } = entries[i]!;
+    if (skip > 0 && json.compare(prefix, 0, prefix.length, 0, prefix.length) === 0) {
+      at += json.copy(out, at, skip);
+      out[at - json.length + skip] = OPEN;
+    } else at += json.copy(out, at);
   }
-  out.write(']}\n', at, 'latin1');
-  return out;
+  at += out.write(']}\n', at, 'latin1');
+  return out.subarray(0, at);
 }
 
 export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ListResult['served'] | undefined): Encoded {
@@ -93,5 +119,8 @@ export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undef
     return encodeValue(tableOf(served, [shown], metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
   }
   if (format.transform === 'PartialObjectMetadata' && object.kind !== 'Status') return encodeValue(partialMetadata(object, format.version) as KubeObject, format);
+  if (format.transform === 'PartialObjectMetadataList' && served && object.kind !== 'Status') {
+    throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (*${internalPackage(served.info.group)}.${object.kind ?? ''})`);
+  }
   return entry ? encodeEntry(entry, format) : encodeValue(object, format);
 }

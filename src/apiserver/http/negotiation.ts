@@ -1,5 +1,6 @@
 /** Which form an answer takes: the `Accept` header against what a resource can be shown as (upstream's `negotiation` package). */
 import { notAcceptable } from '#machinery/status-error.ts';
+import { routerRefusal } from '../generic-errors.ts';
 import type { Query } from '../query.ts';
 import { JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registry/body.ts';
 
@@ -23,6 +24,8 @@ export interface Offer {
   readonly watch: boolean;
   /** Tables and metadata alone can be made of it. */
   readonly transforms: boolean;
+  /** Media types of the route, where upstream's router looks at them first: all built-in kinds. */
+  readonly routed?: readonly string[] | undefined;
 }
 
 export interface AcceptClause {
@@ -68,6 +71,9 @@ function acceptClause(clause: AcceptClause, offer: Offer): Accepted | undefined 
   return as === 'Table' && mediaType === PROTOBUF_TYPE ? undefined : { ...base, transform: as, version };
 }
 
+/** What upstream's routes of built-in kinds make. */
+export const ROUTED = { object: MEDIA_TYPES, list: [...MEDIA_TYPES, 'application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch'] } as const;
+
 const DEFAULT: Accepted = { mediaType: JSON_TYPE, transform: undefined, version: '', pretty: undefined };
 /** Clients send few different headers: the answers are remembered. */
 const remembered = new Map<string, Accepted | null>();
@@ -84,6 +90,9 @@ export function negotiate(header: string | undefined, offer: Offer): Accepted {
     if (header.length < 512) remembered.set(id, answer);
   }
   if (!answer) {
+    if (offer.routed && !parseAccept(header).some((c) => c.type === '*/*' || c.type === 'application/*' || offer.routed!.includes(c.type))) {
+      throw routerRefusal('NotAcceptable', `406: Not Acceptable\n\nAvailable representations: ${offer.routed.join(', ')}`);
+    }
     const offered = MEDIA_TYPES.filter((m) => (m !== PROTOBUF_TYPE || offer.protobuf) && (m !== YAML_TYPE || !offer.watch));
     throw notAcceptable(`only the following media types are accepted: ${offered.join(', ')}`);
   }

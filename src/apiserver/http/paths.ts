@@ -60,7 +60,7 @@ export function pathHandler(options: PathOptions): PathHandler {
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:
-        return extraPath(options, path)?.(request, user);
+        return extraPath(options, path)?.(request, user) ?? rawText(404, JSON.stringify({ paths: rootPaths(options, discovery) }, null, 2), 'application/json');
     }
   };
 }

@@ -17,7 +17,7 @@ import type { Exchange } from './exchange.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
 import { InFlight, kindOf } from './limits.ts';
 import type { ServerMetrics } from './metrics.ts';
-import { negotiate, wantsPretty, type Offer } from './negotiation.ts';
+import { negotiate, ROUTED, wantsPretty, type Offer } from './negotiation.ts';
 import { writeError, writeResult, type Outcome, type ResponseContext } from './responder.ts';
 import { includeObjectOf } from './table.ts';
 
@@ -216,6 +216,7 @@ export class RequestHandler {
       protobuf: served ? served.codec.structType !== undefined : true,
       watch: parsed.info.verb === 'watch',
       transforms: served !== undefined && TRANSFORMABLE.has(parsed.info.subresource),
+      routed: served?.codec.structType ? (parsed.info.verb === 'list' || parsed.info.verb === 'watch' ? ROUTED.list : ROUTED.object) : undefined,
     };
     const accepted = negotiate(exchange.header('accept'), offer);
     return {

@@ -5,6 +5,7 @@ import type { Status } from '#api/gen/meta-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { internalError, StatusError } from '#machinery/status-error.ts';
+import { PageNotFound } from '../generic-errors.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import { errorEvent } from '../registry/watch.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
@@ -143,7 +144,7 @@ async function drainedInTime(ctx: ResponseContext, out: ResponseStream): Promise
 export function writeError(ctx: ResponseContext, err: unknown, format: Format | undefined): Outcome {
   const { status, code } = StatusError.from(err);
   if (ctx.exchange.answered) return { code, bytes: undefined };
-  const encoded = encodeStatus(status, format);
+  const encoded = err instanceof PageNotFound ? { contentType: 'text/plain; charset=utf-8', body: Buffer.from(PageNotFound.text) } : encodeStatus(status, format);
   const headers = baseHeaders(ctx, encoded.contentType);
   const retry = status.details?.retryAfterSeconds;
   if (retry) headers['retry-after'] = String(retry);

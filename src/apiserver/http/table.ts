@@ -12,7 +12,7 @@ export type IncludeObject = 'None' | 'Metadata' | 'Object';
 export function includeObjectOf(query: Query): IncludeObject {
   const value = query.get('includeObject');
   if (value === '') return 'Metadata';
-  if (value !== 'None' && value !== 'Metadata' && value !== 'Object') throw badRequest(`unrecognized includeObject value: ${JSON.stringify(value)}`);
+  if (value !== 'None' && value !== 'Metadata' && value !== 'Object') throw badRequest(`Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(value)}: must be 'Metadata', 'Object', 'None', or empty`);
   return value;
 }
 
@@ -43,7 +43,8 @@ export interface TableOptions {
 }
 function tableRow(served: ServedResource, entry: CacheEntry, o: TableOptions): metaV1.TableRow {
   const cells = served.strategy.row(entry.object, o.now);
-  if (o.include === 'None') return { cells };
+  // Go's raw extension has no absent form.
+  if (o.include === 'None') return { cells, object: null };
   return { cells, object: o.include === 'Object' ? entry.object : partialMetadata(entry.object, o.version) };
 }
 export function tableOf(served: ServedResource, entries: readonly CacheEntry[], metadata: metaV1.ListMeta, o: TableOptions, headers = true): metaV1.Table {
@@ -51,7 +52,7 @@ export function tableOf(served: ServedResource, entries: readonly CacheEntry[], 
     kind: 'Table',
     apiVersion: metaVersion(o.version),
     metadata,
-    columnDefinitions: headers ? columnDefinitions(served) : [],
+    columnDefinitions: (headers ? columnDefinitions(served) : null) as metaV1.Table['columnDefinitions'],
     rows: entries.map((entry) => tableRow(served, entry, o)),
   };
 }

@@ -70,7 +70,7 @@ export class WatchEncoder {
     this.#headersSent = true;
     const table = tableOf(this.#served, event.type === 'BOOKMARK' ? [] : [entry], metadata, { version, include, now: this.#now() }, headers);
     if (event.type !== 'BOOKMARK') return table as unknown as KubeObject;
-    const rows = [{ cells: table.columnDefinitions.map(() => ''), object: partialMetadata(object, version) }];
+    const rows = [{ cells: this.#served.strategy.columns.map(() => ''), object: partialMetadata(object, version) }];
     return { ...table, rows } as unknown as KubeObject;
   }
 }

@@ -1,8 +1,10 @@
 /** From a request's body to an object of the kind that is expected: upstream's `negotiate input serializer` and decoders. */
 import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
+import { structByKind } from '#api/schema.ts';
 import type { Draft } from '#base/draft.ts';
 import { badRequest, unsupportedMediaType } from '#machinery/status-error.ts';
 import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
+import { goQuote } from '#machinery/go-text.ts';
 import { checkDepth, parseJson as parseJsonText } from '#machinery/json.ts';
 import { decodeObject } from '#machinery/protobuf.ts';
 import { parseYaml, yamlStrictMessage } from '#machinery/yaml.ts';
@@ -119,11 +121,23 @@ function identify(value: unknown, expected: ExpectedKind, body: RequestBody): un
     return kind !== '' && apiVersion !== '' ? value : { ...(value as object), kind: expected.kind, apiVersion: own };
   }
   const { group, version } = splitApiVersion(apiVersion || own);
-  if (kind !== '' && kind !== expected.kind) {
-    throw badRequest(cannotHandle(kind, version, expected.kind, `converting (${version}.${kind}) to (${expected.group.split('.', 1)[0] || 'core'}.${expected.kind}): unknown conversion`));
-  }
+  const mismatch = kindMismatch({ group, version, kind: kind || expected.kind }, expected);
+  if (mismatch !== undefined) throw badRequest(cannotHandle(kind || expected.kind, version, expected.kind, mismatch));
   const data = apiVersionOf(group, version);
   throw badRequest(`the API version in the data (${data}) does not match the expected API version (${own})`);
+}
+
+/** What upstream's scheme says of an object that is not of the kind expected; undefined when it is, maybe in another version. */
+export function kindMismatch({ group, version, kind }: ExpectedKind, expected: ExpectedKind): string | undefined {
+  if (!structByKind(group, version, kind) && !(group === expected.group && version === expected.version && kind === expected.kind)) {
+    return `no kind ${goQuote(kind)} is registered for version ${goQuote(apiVersionOf(group, version))} in scheme "pkg/api/legacyscheme/scheme.go:30"`;
+  }
+  if (kind === expected.kind) return undefined;
+  return `converting (${version}.${kind}) to (${internalPackage(expected.group)}.${expected.kind}): unknown conversion`;
+}
+/** Go's package of the kinds of a group. */
+export function internalPackage(group: string): string {
+  return group.split('.', 1)[0] || 'core';
 }
 
 /** Types and defaults a JSON value; complaints of strict decoding become an error or warnings, as the request asks. */

@@ -2,6 +2,7 @@
  * Continue tokens of chunked lists: `{"v":"meta.k8s.io/v1","rv":N,"start":"KEY\0"}` in unpadded URL-safe base64, as
  * upstream's `storage.EncodeContinue` writes them. `rv` -1 continues from the newest state.
  */
+import { parseJson } from '#machinery/json.ts';
 import { badRequest, expired, StatusError } from '#machinery/status-error.ts';
 
 export interface ContinueToken {
@@ -21,13 +22,14 @@ function encodeStart(start: string, revision: number): string {
 }
 
 export function decodeContinue(token: string, prefix: string): ContinueToken {
-  const refuse = (why: string) => badRequest(`continue key is not valid: ${why}`);
-  if (!/^[\w-]+$/.test(token)) throw refuse('illegal base64 data');
+  const refuse = (why: string) => badRequest(`invalid continue token: continue key is not valid: ${why}`);
+  const illegal = token.search(/[^\w-]/);
+  if (illegal >= 0) throw refuse(`illegal base64 data at input byte ${illegal}`);
   let parsed: { v?: unknown; rv?: unknown; start?: unknown };
   try {
-    parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as typeof parsed;
-  } catch {
-    throw refuse('it is not a token of this server');
+    parsed = parseJson(Buffer.from(token, 'base64url').toString()) as typeof parsed;
+  } catch (err) {
+    throw refuse(err instanceof Error ? err.message : String(err));
   }
   if (parsed?.v !== TOKEN_VERSION) throw refuse(`server does not recognize this encoded version ${JSON.stringify(String(parsed?.v ?? ''))}`);
   if (!Number.isSafeInteger(parsed.rv) || parsed.rv === 0) throw refuse('incorrect encoded start resourceVersion (version meta.k8s.io/v1)');

@@ -13,7 +13,7 @@ import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
 import { withClaim } from './claims.ts';
 import { trackFields } from './managed-fields.ts';
-import { dedupOwnerReferences, fillSystemFields, settleNamespace } from './object-meta.ts';
+import { dedupOwnerReferences, fillSystemFields, settleNamespace, validateFinalizerNames } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
@@ -102,7 +102,6 @@ function prepareIdentity(ctx: RequestContext, draft: Draft<KubeObject>): void {
   const { info } = ctx.served;
   settleNamespace(draft, info, ctx.namespace);
   fillSystemFields(draft, ctx);
-  delete draft.metadata.generation;
   const { name, generateName: base } = draft.metadata;
   if (!name && base) draft.metadata.name = generateName(base, ctx.services.random);
 }
@@ -120,6 +119,7 @@ function validateNew(ctx: RequestContext, draft: Draft<KubeObject>): void {
   const strategyContext = ctx.strategyContext('');
   const errors = [
     ...validateObjectMeta(draft.metadata, info.namespaced, strategy.validateName ?? undefined),
+    ...validateFinalizerNames(draft, info),
     ...(strategy.validate?.(draft, strategyContext) ?? []),
   ];
   if (errors.length) throw invalid({ group: info.group, kind: info.kind }, draft.metadata.name ?? '', errors);

@@ -1,11 +1,14 @@
 import { structByKind } from '#api/schema.ts';
-import { badRequest } from '#machinery/status-error.ts';
+import { readTypeMeta } from '#machinery/decode.ts';
+import { goQuote } from '#machinery/go-text.ts';
 import type { RequestContext } from '../context.ts';
+import { unclassified } from '../generic-errors.ts';
 import { parseBody } from './body.ts';
 import { checkDeleteOptions, deleteOptionsOfQuery, type DeleteOptions } from './options.ts';
 import { structCodec } from './struct-codec.ts';
 
 const EXPECTED = { group: 'meta.k8s.io', version: 'v1', kind: 'DeleteOptions' };
+const SCHEME = 'k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27';
 let codec: ReturnType<typeof structCodec> | undefined;
 
 /** DeleteOptions of the body where there is one, else of the query. `raw` is what admission plugins see. */
@@ -18,13 +21,13 @@ export async function readDeleteOptions(ctx: RequestContext): Promise<{ readonly
 
 /** Clients send the kind under `v1`, `meta.k8s.io/v1` or the resource's own group: upstream registers it in all. */
 function decode(value: unknown): Readonly<Record<string, unknown>> {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw badRequest(`the object provided is unrecognized (must be of type ${EXPECTED.kind})`);
-  const { kind } = value as { kind?: unknown };
-  if (kind !== undefined && kind !== '' && kind !== EXPECTED.kind) throw badRequest('decoded object cannot be converted to DeleteOptions');
   codec ??= structCodec(structByKind('meta', 'v1', EXPECTED.kind)!);
+  // Upstream passes on what its decoder says, without a reason.
   try {
+    const { kind, apiVersion } = readTypeMeta(value);
+    if (kind !== '' && kind !== EXPECTED.kind) throw new Error(`no kind ${goQuote(kind)} is registered for version ${goQuote(apiVersion)} in scheme "${SCHEME}"`);
     return codec.decode(value).object as unknown as Readonly<Record<string, unknown>>;
   } catch (err) {
-    throw badRequest(err instanceof Error ? err.message : String(err));
+    throw unclassified(err instanceof Error ? err.message : String(err));
   }
 }

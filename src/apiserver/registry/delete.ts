@@ -59,12 +59,13 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
   const plan = planDeletion(ctx, args.options, old);
   if (plan.kind === 'pending') return resultOf(ctx, stored, 200);
   if (plan.kind === 'now') {
-    if (args.options.dryRun) return deleted(ctx, old);
+    const shown = (gone: KubeObject) => (plan.shown ? { ...plan.shown, metadata: { ...plan.shown.metadata, resourceVersion: gone.metadata.resourceVersion } } : gone);
+    if (args.options.dryRun) return deleted(ctx, shown(old));
     const last = await storage.delete(key, stored.revision);
     await ctx.served.codec.prepare?.([last]);
     const gone = ctx.served.codec.fromStorage(last).object;
     await ctx.served.claims?.release(gone);
-    return deleted(ctx, gone);
+    return deleted(ctx, shown(gone));
   }
   const code = args.options.orphanDependents === false ? 202 : 200;
   if (args.options.dryRun) return { kind: 'object', code, object: plan.next };
@@ -85,7 +86,7 @@ function checkPreconditions(ctx: RequestContext, options: DeleteOptions, object:
   }
 }
 
-type Plan = { readonly kind: 'now' } | { readonly kind: 'pending' } | { readonly kind: 'write'; readonly next: Draft<KubeObject> };
+type Plan = { readonly kind: 'now'; /** What the client sees of it: the last state as a deletion marks it. */ readonly shown?: KubeObject } | { readonly kind: 'pending' } | { readonly kind: 'write'; readonly next: Draft<KubeObject> };
 
 /** What a delete does to the object: goes at once, is written with a deletionTimestamp, or stays as it is (under deletion already). */
 function planDeletion(ctx: RequestContext, options: DeleteOptions, old: KubeObject): Plan {
@@ -103,7 +104,8 @@ function planDeletion(ctx: RequestContext, options: DeleteOptions, old: KubeObje
     const unchanged = grace === 'none' && !finalizersChanged && old.metadata.deletionTimestamp !== undefined && old.metadata.deletionGracePeriodSeconds === 0;
     return unchanged ? { kind: 'pending' } : { kind: 'write', next };
   }
-  return grace === 'graceful' && (next.metadata.deletionGracePeriodSeconds ?? 0) > 0 ? { kind: 'write', next } : { kind: 'now' };
+  if (grace !== 'graceful') return { kind: 'now' };
+  return (next.metadata.deletionGracePeriodSeconds ?? 0) > 0 ? { kind: 'write', next } : { kind: 'now', shown: next };
 }
 
 /**

@@ -64,11 +64,20 @@ async function settleRevision(ctx: RequestContext, options: ListOptions): Promis
     await storage.freshen(undefined, ctx.signal);
     return undefined;
   }
-  const revision = parseResourceVersion(options.resourceVersion);
+  const revision = revisionOf(options);
   if (revision === 0) return undefined;
   await reach(ctx, storage, revision);
   const exact = options.resourceVersionMatch === 'Exact' || (options.resourceVersionMatch === '' && options.limit > 0);
   return exact ? revision : undefined;
+}
+
+/** Lists check their options before anything else: what is wrong with them is the client's fault. */
+function revisionOf(options: ListOptions): number {
+  try {
+    return parseResourceVersion(options.resourceVersion);
+  } catch (err) {
+    throw badRequest(`invalid resource version: ${(err as Error).message}`);
+  }
 }
 
 /** Resolves when the cache is at `revision`; refuses a revision that does not come. */

@@ -2,9 +2,11 @@
 import type { KubeObject } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Draft } from '#base/draft.ts';
+import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import type { ResourceInfo } from '#api/resources.ts';
+import { structByKind } from '#api/schema.ts';
 
 /** Fresh identity for an object that is created. */
 export function fillSystemFields(draft: Draft<KubeObject>, ctx: RequestContext): void {
@@ -14,6 +16,17 @@ export function fillSystemFields(draft: Draft<KubeObject>, ctx: RequestContext):
   delete meta.deletionTimestamp;
   delete meta.deletionGracePeriodSeconds;
   delete meta.selfLink;
+}
+
+/** Groups whose kinds, as custom resources, take any finalizer that is a qualified name. */
+const ANY_FINALIZER: ReadonlySet<string> = new Set(['apiextensions.k8s.io', 'apiregistration.k8s.io', 'admissionregistration.k8s.io']);
+const STANDARD_FINALIZERS: ReadonlySet<string> = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
+/** Finalizers of built-in kinds name who owns them. */
+export function validateFinalizerNames(object: KubeObject, info: ResourceInfo): FieldError[] {
+  const { finalizers } = object.metadata;
+  if (!finalizers?.length || ANY_FINALIZER.has(info.group) || !structByKind(info.group, info.version, info.kind)) return [];
+  const path = fieldPath('metadata', 'finalizers');
+  return finalizers.flatMap((name, i) => (name.includes('/') || STANDARD_FINALIZERS.has(name) ? [] : [invalidValue(path.index(i), name, 'name is neither a standard finalizer name nor is it fully qualified')]));
 }
 
 /** The object's namespace against the request's; an absent one is filled in. */

@@ -4,6 +4,7 @@
  */
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest, invalid } from '#machinery/status-error.ts';
+import { unclassified } from '../generic-errors.ts';
 import type { Query } from '../query.ts';
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
@@ -37,8 +38,11 @@ function validateFieldManager(manager: string): FieldError[] {
   const path = fieldPath('fieldManager');
   const errors: FieldError[] = [];
   if (Buffer.byteLength(manager) > MAX_MANAGER_BYTES) errors.push(tooLong(path, MAX_MANAGER_BYTES));
-  const bad = [...manager].findIndex((c) => !/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(c));
-  if (bad >= 0) errors.push(invalidValue(path, manager, `should only contain printable characters (error at position ${bad})`));
+  let position = 0;
+  for (const c of manager) {
+    if (!/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(c)) errors.push(invalidValue(path, manager, `invalid character U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')} (at position ${position})`));
+    position += Buffer.byteLength(c);
+  }
   return errors;
 }
 
@@ -117,7 +121,7 @@ function validateListOptions(o: ListOptions): FieldError[] {
   if (match !== '') {
     if (o.resourceVersion === '') errors.push(forbiddenField(MATCH, 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
     if (o.continue !== '') errors.push(forbiddenField(MATCH, 'resourceVersionMatch is forbidden when continue is provided'));
-    if (match !== 'Exact' && match !== 'NotOlderThan') errors.push(notSupported(MATCH, match, ['Exact', 'NotOlderThan', '']));
+    if (match !== 'Exact' && match !== 'NotOlderThan') errors.push(notSupported(MATCH, match, ['Exact', 'NotOlderThan', ''], 'listed'));
     if (match === 'Exact' && o.resourceVersion === '0') errors.push(forbiddenField(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
   }
   if (o.sendInitialEvents !== undefined) errors.push(forbiddenField(fieldPath('sendInitialEvents'), 'sendInitialEvents is forbidden for list'));
@@ -137,10 +141,10 @@ function validateWatchOptions(o: ListOptions): FieldError[] {
   return errors;
 }
 
-/** A resourceVersion of a request: '' and '0' are 0. Refuses what is not a number, as upstream's `ParseResourceVersion` words it. */
+/** A resourceVersion of a request: '' and '0' are 0. Refuses what is not a number as upstream does: with an error that has no reason. */
 export function parseResourceVersion(text: string): number {
   if (text === '' || text === '0') return 0;
-  const fail = (why: string) => badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
+  const fail = (why: string) => unclassified(`resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
   if (!/^\d+$/.test(text)) throw fail('invalid syntax');
   const value = Number(text);
   if (value >= 2 ** 64) throw fail('value out of range');
@@ -180,7 +184,7 @@ export function checkDeleteOptions(raw: Readonly<Record<string, unknown>>): Dele
     errors.push(invalidValue(path, propagationPolicy, 'orphanDependents and deletionPropagation cannot be both set'));
   }
   if (propagationPolicy !== undefined && !['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) {
-    errors.push(notSupported(path, propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']));
+    errors.push(notSupported(path, propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil'], 'listed'));
   }
   refuse('DeleteOptions', errors);
   const grace = raw['gracePeriodSeconds'] as number | undefined;

@@ -2,19 +2,20 @@
  * Patches an object in one of four ways: JSON patch (RFC 6902), JSON merge patch (RFC 7386), strategic merge patch and
  * server-side apply. Upstream's patch handler. A lost race is tried again; a patch that names a resourceVersion is not.
  */
-import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
-import { strictMessages, strictReason } from '#machinery/decode.ts';
+import { readTypeMeta, strictMessages, strictReason } from '#machinery/decode.ts';
 import { checkDepth, parseJson } from '#machinery/json.ts';
 import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
 import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '#machinery/patch/strategic-merge.ts';
-import { badRequest, invalid } from '#machinery/status-error.ts';
+import { badRequest, StatusError } from '#machinery/status-error.ts';
 import { parseYaml, yamlStrictMessage } from '#machinery/yaml.ts';
 import type { RequestContext } from '../context.ts';
 import type { ApiRequest, ObjectResult, RequestBody } from '../request.ts';
-import { unknownFormat } from './body.ts';
+import { routerRefusal } from '../generic-errors.ts';
+import { kindMismatch, unknownFormat } from './body.ts';
 import { applyFields, type WrittenKind } from './managed-fields.ts';
 import { checkName } from './object-meta.ts';
 import { writeOptions, type WriteOptions } from './options.ts';
@@ -41,16 +42,22 @@ export function patchTypes(codec: Pick<ResourceCodec, 'structType'>): readonly s
 /** Refuses a media type that is no patch of this resource: before anything else is looked at. */
 export function checkPatchType(request: ApiRequest, codec: Pick<ResourceCodec, 'structType'>): string {
   const types = patchTypes(codec);
-  if (!types.includes(request.contentType)) throw unknownFormat(types);
+  // Routes of built-in kinds are looked up by media type; custom resources have handlers of their own.
+  if (!types.includes(request.contentType)) throw codec.structType ? routerRefusal('UnsupportedMediaType', '415: Unsupported Media Type') : unknownFormat(types);
   return request.contentType;
 }
 
 async function readPatch(ctx: RequestContext, type: string, options: WriteOptions): Promise<ReadPatch> {
   const body = await ctx.request.readBody();
-  if (!body || (body.kind === 'bytes' && body.bytes.length === 0)) throw badRequest(type === APPLY_PATCH ? 'error decoding YAML: EOF' : 'unexpected end of JSON input');
-  const value = body.kind === 'value' ? body.value : type === APPLY_PATCH ? parseApply(body) : parsePatchJson(body);
-  if (type !== JSON_PATCH && type !== APPLY_PATCH && (value === null || typeof value !== 'object' || Array.isArray(value))) {
-    throw badRequest(`json: cannot unmarshal ${Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value} into Go value of type map[string]interface {}`);
+  const prefix = type === STRATEGIC_PATCH ? '' : 'error decoding patch: ';
+  if (!body || (body.kind === 'bytes' && body.bytes.length === 0)) {
+    if (type === APPLY_PATCH) return { type, value: {}, strict: [] };
+    throw badRequest(`${prefix}unexpected end of JSON input`);
+  }
+  const value = body.kind === 'value' ? body.value : type === APPLY_PATCH ? parseApply(body) : parsePatchJson(body, prefix);
+  if (type !== JSON_PATCH && (value === null || typeof value !== 'object' || Array.isArray(value))) {
+    const why = `json: cannot unmarshal ${Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value} into Go value of type map[string]interface {}`;
+    throw badRequest(type === APPLY_PATCH ? `error decoding YAML: error unmarshaling JSON: while decoding JSON: ${why}` : `${prefix}${why}`);
   }
   if (type === JSON_PATCH) return { type, value, strict: unknownJsonPatchFields(value) };
   const text = body.kind === 'bytes' && options.fieldValidation !== 'Ignore' ? body.bytes.toString('utf8') : undefined;
@@ -63,32 +70,33 @@ async function readPatch(ctx: RequestContext, type: string, options: WriteOption
   }
   return { type, value, strict: [] };
 }
-function parsePatchJson(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
+function parsePatchJson(body: Extract<RequestBody, { kind: 'bytes' }>, prefix: string): unknown {
   const text = body.bytes.toString('utf8');
   try {
     const value = parseJson(text);
     checkDepth(value);
     return value;
   } catch (err) {
-    throw badRequest(err instanceof Error ? err.message : String(err));
+    throw badRequest(`${prefix}${err instanceof Error ? err.message : String(err)}`);
   }
 }
 function parseApply(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
   try {
     return parseYaml(body.bytes.toString('utf8'));
   } catch (err) {
-    throw badRequest(`error decoding YAML: ${err instanceof Error ? err.message : String(err)}`);
+    throw badRequest(`error decoding YAML: error converting YAML to JSON: ${err instanceof Error ? err.message : String(err)}`);
   }
 }
 
 /** The patched object, typed again; the argument stays as it is. */
 function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, target: WrittenKind, options: WriteOptions): Draft<KubeObject> {
   const value = applyByType(patch, object, target);
-  const shown = () => JSON.stringify(patch.type === STRATEGIC_PATCH ? patch.value : value);
-  const refuse = (why: string) => invalid({ group: '', kind: '' }, '', [invalidValue(fieldPath('patch'), shown(), why)]);
+  // Upstream's patches go through a map: its keys come out sorted.
+  const shown = () => JSON.stringify(patch.type === STRATEGIC_PATCH ? patch.value : Object.fromEntries(Object.entries(value as object).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+  const refuse = (why: string) => refusedPatch(shown(), why);
   let decoded;
   try {
-    decoded = target.codec.decode(value);
+    decoded = target.codec.decode(sameKind(patch, value, target));
   } catch (err) {
     throw refuse(err instanceof Error ? err.message : String(err));
   }
@@ -96,6 +104,22 @@ function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, targ
   if (strict.length && options.fieldValidation === 'Strict') throw refuse(strictReason(strict));
   if (options.fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
   return decoded.object;
+}
+/** A strategic patch cannot change what kind the object is; other patches that would are refused. */
+function sameKind(patch: ReadPatch, value: unknown, { expected }: WrittenKind): unknown {
+  const own = apiVersionOf(expected.group, expected.version);
+  const { apiVersion, kind } = readTypeMeta(value);
+  if (apiVersion === own && kind === expected.kind) return value;
+  if (patch.type === STRATEGIC_PATCH) return { ...(value as object), kind: expected.kind, apiVersion: own };
+  const mismatch = kindMismatch({ ...splitApiVersion(apiVersion || own), kind: kind || expected.kind }, expected);
+  if (mismatch !== undefined) throw new Error(mismatch);
+  if (apiVersion !== '' && apiVersion !== own) throw new Error(`the API version in the data (${apiVersion}) does not match the expected API version (${own})`);
+  return { ...(value as object), kind: expected.kind, apiVersion: own };
+}
+/** 422 about no kind in particular, as upstream's handler words it. */
+function refusedPatch(shown: string, why: string): StatusError {
+  const { type: reason, field, body: message } = invalidValue(fieldPath('patch'), shown, why);
+  return new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message: ` "" is invalid: ${field}: ${message}`, reason: 'Invalid', details: { causes: [{ reason, message, field }] }, code: 422 });
 }
 function applyByType(patch: ReadPatch, object: KubeObject, target: WrittenKind): unknown {
   switch (patch.type) {
@@ -116,7 +140,6 @@ export async function patchObject(ctx: RequestContext, subresource: string, view
   const apply = type === APPLY_PATCH;
   const options = writeOptions(request.query, 'PatchOptions', apply);
   const patch = await readPatch(ctx, type, options);
-  if (apply) checkApplied(ctx, patch.value, apiVersionOf(target.expected.group, target.expected.version));
   return updateObject(ctx, {
     name: ctx.name,
     options,
@@ -131,15 +154,4 @@ export async function patchObject(ctx: RequestContext, subresource: string, view
       return draft;
     },
   });
-}
-
-/** An applied configuration must name what it is; identity that it leaves out is the URL's. */
-function checkApplied(ctx: RequestContext, value: unknown, own: string): void {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw badRequest('error decoding YAML: the patch is not an object');
-  const { apiVersion, kind, metadata } = value as { apiVersion?: unknown; kind?: unknown; metadata?: { name?: unknown; managedFields?: unknown } | null };
-  if (typeof apiVersion !== 'string' || apiVersion === '') throw badRequest("apiVersion must be set");
-  if (typeof kind !== 'string' || kind === '') throw badRequest("kind must be set");
-  if (apiVersion !== own) throw badRequest(`Incorrect version specified in apply patch. Specified patch version: ${apiVersion}, expected: ${own}`);
-  if (metadata?.managedFields !== undefined && metadata.managedFields !== null) throw badRequest('metadata.managedFields must be nil');
-  if (metadata?.name !== undefined && metadata.name !== ctx.name) throw badRequest(`the name of the object (${String(metadata.name)}) does not match the name on the URL (${ctx.name})`);
 }

@@ -7,6 +7,7 @@ import { conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.t
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
+import { unclassified } from '../generic-errors.ts';
 import type { MaybePromise } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
@@ -14,7 +15,7 @@ import { admissionAttributes } from './admit.ts';
 import { createObject } from './create.ts';
 import { withClaim } from './claims.ts';
 import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
-import { dedupOwnerReferences, keepSystemFields } from './object-meta.ts';
+import { dedupOwnerReferences, keepSystemFields, validateFinalizerNames } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
@@ -90,7 +91,7 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
   const seen = view ? view.show(old) : old;
   const made = args.source(seen);
   const sent = isPromise(made) ? await made : made;
-  if (!view) settle(ctx, args.name, sent, old);
+  if (!view) settle(ctx, args, sent, old);
   if (!args.applied) trackFields(ctx, { live: seen, draft: sent, fieldManager: options.fieldManager, subresource, written: view });
   const admits = services.admission.handles('UPDATE');
   const attributesOf = (object: Draft<KubeObject>) =>
@@ -101,7 +102,7 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
     if (isPromise(admitted)) await admitted;
   }
   const draft = view ? view.merge(sent, old) : sent;
-  if (view) settle(ctx, args.name, draft, old);
+  if (view) settle(ctx, args, draft, old);
   dedupOwnerReferences(draft, ctx, admits);
   prepareForUpdate(ctx, args, draft, old);
   // A write to a subresource claims nothing.
@@ -116,20 +117,21 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
     return commit(ctx, args, { key, stored, draft, old });
   });
 }
-function settle(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject): void {
-  settleVersion(ctx, name, draft, old);
+function settle(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
+  settleVersion(ctx, args.name, draft, old, args.optionsKind === 'UpdateOptions');
   ctx.served.strategy.default?.(draft);
 }
 
 /** The resourceVersion that the client wrote its change for, against the stored one; the UID likewise. */
-function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject): void {
+function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject, precondition: boolean): void {
   const { info, strategy } = ctx.served;
   const gr = { group: info.group, resource: info.plural };
   const meta = draft.metadata;
-  if (meta.uid && meta.uid !== old.metadata.uid) throw uidConflict(ctx, name, meta.uid, old.metadata.uid ?? '');
+  // A precondition of PUTs alone: in a patch it is a change of the field.
+  if (precondition && meta.uid && meta.uid !== old.metadata.uid) throw uidConflict(ctx, name, meta.uid, old.metadata.uid ?? '');
   const asked = meta.resourceVersion ?? '';
   if (asked !== '' && !/^\d+$/.test(asked)) {
-    throw invalid({ group: info.group, kind: info.kind }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), asked, `strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`)]);
+    throw unclassified(`strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`);
   }
   if (asked === '' || asked === '0') {
     if (strategy.allowUnconditionalUpdate === false) {
@@ -154,11 +156,14 @@ function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Ku
 }
 
 function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
-  const { info, strategy } = ctx.served;
+  const { info, strategy, codec } = ctx.served;
   const subresource = writtenPart(args);
   const strategyContext = ctx.strategyContext(subresource);
   const validate = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate) : strategy.validateUpdate;
-  const errors = [...validateObjectMetaUpdate(draft.metadata, old.metadata), ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
+  const meta = validateObjectMetaUpdate(draft.metadata, old.metadata);
+  // Upstream looks at the metadata twice, in the registry and in the kind's own validation: causes are told twice.
+  const own = codec.structType ? [...meta, ...validateFinalizerNames(draft, info)] : [];
+  const errors = [...meta, ...own, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
   if (errors.length) throw invalid({ group: info.group, kind: info.kind }, args.name, errors);
 }
 

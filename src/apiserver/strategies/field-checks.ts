@@ -21,12 +21,12 @@ export function inRange(value: number, low: number, high: number, path: FieldPat
   return value < low || value > high ? [invalidValue(path, value, inclusiveRangeError(low, high))] : [];
 }
 /** An enum: unsupported values only; absent ones are the caller's. */
-export function oneOf(value: string | undefined, supported: readonly string[], path: FieldPath): FieldError[] {
-  return supported.includes(value ?? '') ? [] : [notSupported(path, value ?? '', supported)];
+export function oneOf(value: string | undefined, supported: readonly string[], path: FieldPath, order?: 'listed'): FieldError[] {
+  return supported.includes(value ?? '') ? [] : [notSupported(path, value ?? '', supported, order)];
 }
 /** An enum that must be given. */
-export function requiredOneOf(value: string | undefined, supported: readonly string[], path: FieldPath): FieldError[] {
-  return value ? oneOf(value, supported, path) : [required(path)];
+export function requiredOneOf(value: string | undefined, supported: readonly string[], path: FieldPath, order?: 'listed'): FieldError[] {
+  return value ? oneOf(value, supported, path, order) : [required(path)];
 }
 export function immutable(now: unknown, old: unknown, path: FieldPath): FieldError[] {
   return semanticEqual(now, old) ? [] : [invalidValue(path, now, IMMUTABLE)];

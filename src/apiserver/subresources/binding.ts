@@ -5,11 +5,12 @@ import { resourceOf } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Draft } from '#base/draft.ts';
-import { fieldPath, notSupported, required, type FieldError } from '#machinery/field-errors.ts';
-import { badRequest, conflict, invalid, notFound } from '#machinery/status-error.ts';
+import { fieldPath, notSupported, required, toAggregate, type FieldError } from '#machinery/field-errors.ts';
+import { badRequest, conflict, notFound } from '#machinery/status-error.ts';
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
+import { unclassified } from '../generic-errors.ts';
 import { isPromise } from '../maybe-promise.ts';
 import { admitWhole } from '../registry/admit.ts';
 import { decodeBody } from '../registry/body.ts';
@@ -27,7 +28,7 @@ const GR = { group: '', resource: 'pods/binding' };
 function validate(binding: coreV1.Binding): FieldError[] {
   const { kind = '', name = '' } = binding.target;
   const errors: FieldError[] = [];
-  if (kind !== '' && kind !== 'Node') errors.push(notSupported(fieldPath('target', 'kind'), kind, ['Node', '<empty>']));
+  if (kind !== '' && kind !== 'Node') errors.push(notSupported(fieldPath('target', 'kind'), kind, ['Node', '<empty>'], 'listed'));
   if (name === '') errors.push(required(fieldPath('target', 'name')));
   return errors;
 }
@@ -40,7 +41,7 @@ export async function serveBinding(ctx: RequestContext): Promise<ApiResult> {
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: ctx.served.info.plural === 'pods' ? 'binding' : '', name, object: binding, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun, kind: EXPECTED });
   if (isPromise(admitted)) await admitted;
   const errors = validate(binding);
-  if (errors.length) throw invalid({ group: '', kind: 'Binding' }, name, errors);
+  if (errors.length) throw unclassified(toAggregate(errors));
   const pods = ctx.services.resources.find('', 'v1', 'pods')!;
   await assign(ctx.for(pods), name, binding, options.dryRun);
   return { kind: 'object', code: 201, object: successStatus(201) };

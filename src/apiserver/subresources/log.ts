@@ -1,5 +1,5 @@
 /** `pods/log`. Source: the API reference, PodLogOptions. */
-import { fieldPath, forbiddenField, invalidValue, notSupported, type FieldError } from '#machinery/field-errors.ts';
+import { FieldPath, fieldPath, forbiddenField, invalidValue, notSupported, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest, internalError, invalid, REASON_CODES, StatusError, type StatusReason } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import type { Query } from '../query.ts';
@@ -10,6 +10,8 @@ import type { ProxyAnswer } from './node-proxy.ts';
 
 const FORWARDED = ['follow', 'previous', 'timestamps', 'sinceSeconds', 'sinceTime', 'tailLines', 'limitBytes', 'stream'] as const;
 const FLAGS: ReadonlySet<string> = new Set(['follow', 'previous', 'timestamps']);
+/** How upstream prints the path of the options as a whole. */
+const WHOLE = new FieldPath('[]');
 const MAX_ERROR_BYTES = 50_000;
 
 function validateLogOptions(query: Query): FieldError[] {
@@ -17,11 +19,11 @@ function validateLogOptions(query: Query): FieldError[] {
   const [tail, limit, since] = ['tailLines', 'limitBytes', 'sinceSeconds'].map((name) => intParameter(query, name));
   if (tail !== undefined && tail < 0) errors.push(invalidValue(fieldPath('tailLines'), tail, 'must be greater than or equal to 0'));
   if (limit !== undefined && limit < 1) errors.push(invalidValue(fieldPath('limitBytes'), limit, 'must be greater than 0'));
-  if (since !== undefined && query.get('sinceTime') !== '') errors.push(forbiddenField(fieldPath(''), 'at most one of `sinceTime` or `sinceSeconds` may be specified'));
+  if (since !== undefined && query.get('sinceTime') !== '') errors.push(forbiddenField(WHOLE, 'at most one of `sinceTime` or `sinceSeconds` may be specified'));
   else if (since !== undefined && since < 1) errors.push(invalidValue(fieldPath('sinceSeconds'), since, 'must be greater than 0'));
   const stream = query.get('stream');
   if (stream !== '' && !['All', 'Stdout', 'Stderr'].includes(stream)) errors.push(notSupported(fieldPath('stream'), stream, ['All', 'Stdout', 'Stderr']));
-  else if (tail !== undefined && (stream === 'Stdout' || stream === 'Stderr')) errors.push(forbiddenField(fieldPath(''), '`tailLines` and specific `stream` are mutually exclusive for now'));
+  else if (tail !== undefined && (stream === 'Stdout' || stream === 'Stderr')) errors.push(forbiddenField(WHOLE, '`tailLines` and specific `stream` are mutually exclusive for now'));
   return errors;
 }
 

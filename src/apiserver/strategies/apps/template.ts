@@ -25,8 +25,8 @@ export function isEmptySelector(selector: LabelSelector | undefined): boolean {
   return Object.keys(selector?.matchLabels ?? {}).length + (selector?.matchExpressions?.length ?? 0) === 0;
 }
 export function validateSelects(matcher: LabelMatcher, template: PodTemplateSpec | undefined, path: FieldPath): FieldError[] {
-  const labels = template?.metadata?.labels ?? {};
-  return matcher.matches(labels) ? [] : [invalidValue(path.child('metadata', 'labels'), labels, '`selector` does not match template `labels`')];
+  const labels = template?.metadata?.labels;
+  return matcher.matches(labels ?? {}) ? [] : [invalidValue(path.child('metadata', 'labels'), labels, '`selector` does not match template `labels`')];
 }
 /** Pods of these workloads run until they are deleted. `kind` is the one upstream names. */
 export function validateLongRunning(template: PodTemplateSpec | undefined, kind: string, path: FieldPath): FieldError[] {
@@ -42,6 +42,6 @@ export function validateReplicaTemplate(template: PodTemplateSpec | undefined, s
   const path = spec.child('template');
   const matcher = matcherOf(selector);
   if (!matcher) return [invalidValue(spec.child('selector'), selector, 'invalid label selector')];
-  const selects = isEmptySelector(selector) ? [] : validateSelects(matcher, template, path);
+  const selects = selector && isEmptySelector(selector) ? [] : validateSelects(matcher, template, path);
   return [...selects, ...validatePodTemplate(template, path), ...validateLongRunning(template, 'ReplicaSet', path)];
 }

@@ -137,7 +137,7 @@ function validateRestartPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
   const at = path.child('template', 'spec', 'restartPolicy');
   // Always is the default of Pods: it stands for "not given".
   if (policy === '' || policy === 'Always') return [required(at, 'valid values: "OnFailure", "Never"')];
-  if (policy !== 'OnFailure' && policy !== 'Never') return [notSupported(at, policy, ['OnFailure', 'Never'])];
+  if (policy !== 'OnFailure' && policy !== 'Never') return [notSupported(at, policy, ['OnFailure', 'Never'], 'listed')];
   return spec.podFailurePolicy && policy !== 'Never' ? [invalidValue(at, policy, 'only "Never" is supported when podFailurePolicy is specified')] : [];
 }
 

@@ -19,8 +19,8 @@ function validate(cm: ConfigMap): FieldError[] {
     errors.push(...fromMessages(fieldPath('binaryData').key(key), key, isConfigMapKey(key)));
     size += decodedLength(value);
   }
-  // Upstream's path for the whole object is empty, and shown as such.
-  if (size > MAX_SECRET_SIZE) errors.push({ ...tooLong(new FieldPath(), MAX_SECRET_SIZE), field: '' });
+  // How upstream prints the path of the object as a whole.
+  if (size > MAX_SECRET_SIZE) errors.push(tooLong(new FieldPath('[]'), MAX_SECRET_SIZE));
   return errors;
 }
 

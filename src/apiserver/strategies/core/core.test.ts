@@ -31,7 +31,7 @@ test('configmaps counts both kinds of data and refuses a key in both', () => {
     'data[b/c]: Invalid value: "b/c": a valid config key must consist of alphanumeric characters, \'-\', \'_\' or \'.\' (e.g. \'key.name\',  or \'KEY_NAME\',  or \'key-name\', regex used for validation is \'[-._a-zA-Z0-9]+\')',
   ]);
   assert.equal(rowOf(configmaps, cm)['Data'], 3);
-  assert.deepEqual(tryCreate(configmaps, { metadata: { name: 'a' }, data: { a: 'x'.repeat(1024 * 1024 + 1) } }).errors, [': Too long: may not be more than 1048576 bytes']);
+  assert.deepEqual(tryCreate(configmaps, { metadata: { name: 'a' }, data: { a: 'x'.repeat(1024 * 1024 + 1) } }).errors, ['[]: Too long: may not be more than 1048576 bytes']);
 });
 test('configmaps stays as it is once immutable', () => {
   const { errors } = tryUpdate(configmaps, { metadata: { name: 'a' }, immutable: true, data: { a: '1' } }, (cm) => Object.assign(cm, { immutable: false, data: {} }));

@@ -20,7 +20,7 @@ function validateTaints(taints: readonly Taint[] | undefined): FieldError[] {
     errors.push(...fromMessages(path.child('key'), taint.key ?? '', isQualifiedName(taint.key ?? '')));
     const bad = isValidLabelValue(value);
     if (bad.length > 0) errors.push(invalidValue(path.child('value'), value, bad.join(';')));
-    errors.push(...requiredOneOf(taint.effect, TAINT_EFFECTS, path.child('effect')));
+    errors.push(...requiredOneOf(taint.effect, TAINT_EFFECTS, path.child('effect'), 'listed'));
     const id = `${taint.effect} ${taint.key}`;
     if (seen.has(id)) {
       const repeated = duplicate(path, taint);
@@ -116,6 +116,8 @@ export const nodes = defineStrategy<Node>('', 'v1', 'nodes', {
     if (ctx.subresource === 'status') node.spec = structuredClone(old.spec) as typeof node.spec;
   },
   default(node) {
+    const { status } = node;
+    if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
     // podCIDR and podCIDRs are one field in two spellings; the list wins where both are given.
     const spec = node.spec;
     if (!spec) return;

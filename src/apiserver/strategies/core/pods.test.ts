@@ -44,8 +44,8 @@ test('pods names what a container lacks', () => {
 test('pods refuses unknown policies with the supported ones', () => {
   assert.deepEqual(withContainer({ imagePullPolicy: 'Sometimes' }, { restartPolicy: 'Maybe', dnsPolicy: 'Never' }), [
     'spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"',
-    'spec.restartPolicy: Unsupported value: "Maybe": supported values: "Always", "Never", "OnFailure"',
-    'spec.dnsPolicy: Unsupported value: "Never": supported values: "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"',
+    'spec.restartPolicy: Unsupported value: "Maybe": supported values: "Always", "OnFailure", "Never"',
+    'spec.dnsPolicy: Unsupported value: "Never": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"',
   ]);
 });
 test('pods refuses mounts of volumes that are missing or broken', () => {

@@ -13,7 +13,7 @@ const SPEC = fieldPath('spec');
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'];
 
 function validatePort({ protocol, port, endPort }: NetworkPolicyPort, path: FieldPath): FieldError[] {
-  const errors = protocol === undefined || PROTOCOLS.includes(protocol) ? [] : [notSupported(path.child('protocol'), protocol, PROTOCOLS)];
+  const errors = protocol === undefined || PROTOCOLS.includes(protocol) ? [] : [notSupported(path.child('protocol'), protocol, PROTOCOLS, 'listed')];
   const [at, end] = [path.child('port'), path.child('endPort')];
   if (typeof port === 'number') {
     errors.push(...fromMessages(at, port, isValidPortNum(port)));

@@ -36,6 +36,6 @@ test('clusterrolebindings refers to cluster roles only', () => {
   assert.deepEqual(tryCreate(clusterrolebindings, { ...binding, subjects: [{ kind: 'ServiceAccount', name: 'sa' }, { kind: 'Robot', name: 'x' }] }).errors, [
     'roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"',
     'subjects[0].namespace: Required value',
-    'subjects[1].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"',
+    'subjects[1].kind: Unsupported value: "Robot": supported values: "ServiceAccount", "User", "Group"',
   ]);
 });

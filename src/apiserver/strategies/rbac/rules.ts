@@ -52,7 +52,7 @@ function validateSubject(subject: Subject, namespaced: boolean, path: FieldPath)
       if (group !== RBAC_GROUP) errors.push(notSupported(path.child('apiGroup'), group, [RBAC_GROUP]));
       break;
     default:
-      errors.push(notSupported(path.child('kind'), subject.kind ?? '', ['ServiceAccount', 'User', 'Group']));
+      errors.push(notSupported(path.child('kind'), subject.kind ?? '', ['ServiceAccount', 'User', 'Group'], 'listed'));
   }
   return errors;
 }
@@ -67,7 +67,7 @@ export function validateBinding(binding: Binding, namespaced: boolean): FieldErr
   const ref = binding.roleRef ?? { kind: '', name: '' };
   const kinds = namespaced ? ['Role', 'ClusterRole'] : ['ClusterRole'];
   if ((ref.apiGroup ?? '') !== RBAC_GROUP) errors.push(notSupported(at.child('apiGroup'), ref.apiGroup ?? '', [RBAC_GROUP]));
-  if (!kinds.includes(ref.kind)) errors.push(notSupported(at.child('kind'), ref.kind ?? '', kinds));
+  if (!kinds.includes(ref.kind)) errors.push(notSupported(at.child('kind'), ref.kind ?? '', kinds, 'listed'));
   if (!ref.name) errors.push(required(at.child('name')));
   else errors.push(...fromMessages(at.child('name'), ref.name, validateRbacName(ref.name, false)));
   return [...errors, ...(binding.subjects ?? []).flatMap((s, i) => validateSubject(s, namespaced, fieldPath('subjects').index(i)))];

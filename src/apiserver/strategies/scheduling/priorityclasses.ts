@@ -23,7 +23,7 @@ function validate(priority: PriorityClass): FieldError[] {
     if (problem !== undefined) errors.push(forbiddenField(fieldPath('metadata', 'name'), `${RESERVED} ${problem}`));
   } else if ((priority.value ?? 0) > HIGHEST) errors.push(forbiddenField(fieldPath('value'), `maximum allowed value of a user defined priority is ${HIGHEST}`));
   const policy = priority.preemptionPolicy;
-  return policy === undefined ? errors : [...errors, ...oneOf(policy, ['PreemptLowerPriority', 'Never'], fieldPath('preemptionPolicy'))];
+  return policy === undefined ? errors : [...errors, ...oneOf(policy, ['PreemptLowerPriority', 'Never'], fieldPath('preemptionPolicy'), 'listed')];
 }
 
 export const priorityclasses = defineStrategy<PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses', {

@@ -32,7 +32,7 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
       errors.push(invalidValue(at.child('effect'), effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"));
     }
     errors.push(...validateTolerationValue(toleration, at.child('operator')));
-    return effect === '' ? errors : [...errors, ...oneOf(effect, TAINT_EFFECTS, at.child('effect'))];
+    return effect === '' ? errors : [...errors, ...oneOf(effect, TAINT_EFFECTS, at.child('effect'), 'listed')];
   });
 }
 

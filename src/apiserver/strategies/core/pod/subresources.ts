@@ -105,7 +105,7 @@ function mungeResized(now: PodSpec, before: PodSpec, errors: FieldError[]): PodS
 export function validateBinding(binding: Binding): FieldError[] {
   const errors: FieldError[] = [];
   const { kind = '', name = '' } = binding.target ?? {};
-  if (kind !== '' && kind !== 'Node') errors.push(notSupported(fieldPath('target', 'kind'), kind, ['Node', '<empty>']));
+  if (kind !== '' && kind !== 'Node') errors.push(notSupported(fieldPath('target', 'kind'), kind, ['Node', '<empty>'], 'listed'));
   if (name === '') errors.push(required(fieldPath('target', 'name')));
   return errors;
 }

@@ -4,7 +4,7 @@
  */
 import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, listOf, mapOf, STRING, TIMESTAMP, type CelType, type ListSemantics, type ObjectField } from '#cel/types.ts';
 import type { SizeEstimator } from '#cel/cost-estimate.ts';
-import { UNKNOWN } from '#cel/cost-sizes.ts';
+import { ZERO } from '#cel/cost-sizes.ts';
 import { itemsOf, valuesOf, type Schema } from './schema.ts';
 
 const MAX_REQUEST = 3 * 1024 * 1024;
@@ -107,13 +107,13 @@ function declareString(schema: Schema): Declaration {
   return { type: STRING, minSize: 2, maxElements: longest };
 }
 
-/** Sizes by the way from a variable. As upstream's, it takes every variable for the root, which makes the sizes of others too small. */
+/** Sizes by the way from a variable. As upstream's, it takes every variable for the root and keys of maps for empty, so that some are too small. */
 export function sizesOf(root: Declaration): SizeEstimator {
   return (path) => {
     if (!path?.length) return undefined;
     let current: Declaration | undefined = root;
     for (const step of path.slice(1)) {
-      if (step === '@keys') return current?.element ? UNKNOWN : undefined;
+      if (step === '@keys') return current?.element ? ZERO : undefined;
       current = step === '@items' || step === '@values' ? current.element : current.fields?.get(step);
       if (!current) return undefined;
     }

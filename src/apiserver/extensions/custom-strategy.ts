@@ -24,6 +24,10 @@ const STATUS = fieldPath('status');
 const BLOCKING: ReadonlySet<string> = new Set(['FieldValueNotSupported', 'FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
 const NOT_CHECKED: FieldError = { type: 'FieldValueInvalid', field: '<nil>', body: 'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation' };
 
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
 function withoutMetadata(object: KubeObject): Record<string, unknown> {
   const { metadata: _, ...rest } = object as KubeObject & Record<string, unknown>;
   return rest;
@@ -37,15 +41,17 @@ function terminating(info: ResourceInfo): StatusError {
 export function customStrategy(info: ResourceInfo, definition: CustomResourceDefinition, version: CustomResourceDefinitionVersion, schema: Schema): Strategy {
   const hasStatus = version.subresources?.status !== undefined && version.subresources.status !== null;
   const scale = version.subresources?.scale;
-  const values = schemaValidator(schema);
   const status = schema.properties?.['status'];
-  const statusValues = schemaValidator(status ?? {});
-  const rules = celValidator(schema, true);
+  // Large schemas take tens of milliseconds to compile: not before the first write.
+  const values = lazy(() => schemaValidator(schema));
+  const statusValues = lazy(() => schemaValidator(status ?? {}));
+  const compiledRules = lazy(() => celValidator(schema, true));
   const ratchetSchema = asRoot(schema);
   const { columns, row } = customColumns(version.additionalPrinterColumns);
   const isTerminating = definition.metadata.deletionTimestamp !== undefined;
 
   const finish = (errors: FieldError[], object: KubeObject, old: KubeObject | undefined, ratcheting: Correlation | undefined, ctx: StrategyContext): FieldError[] => {
+    const rules = compiledRules();
     if (!rules) return errors;
     if (errors.some((e) => BLOCKING.has(e.type))) return [...errors, NOT_CHECKED];
     return [...errors, ...rules.validate(object, old, { path: ROOT, ratcheting, warn: (message) => ctx.warn(message) })];
@@ -67,18 +73,18 @@ export function customStrategy(info: ResourceInfo, definition: CustomResourceDef
     },
     validate(object, ctx) {
       for (const warning of finalizerWarnings(object.metadata.finalizers, [])) ctx.warn(warning);
-      const errors = [...values.validate(object), ...validateScale(object, scale, false), ...validateEmbedded(object, schema, ROOT), ...validateListTypes(object, schema, ROOT)];
+      const errors = [...values().validate(object), ...validateScale(object, scale, false), ...validateEmbedded(object, schema, ROOT), ...validateListTypes(object, schema, ROOT)];
       return finish(errors, object, undefined, undefined, ctx);
     },
     validateUpdate(object, old, ctx) {
       const correlation = new Correlation(object, old, ratchetSchema);
-      const errors = [...values.validate(object, correlation), ...validateScale(object, scale, false), ...validateEmbedded(object, schema, ROOT), ...listErrors(object, old)];
+      const errors = [...values().validate(object, correlation), ...validateScale(object, scale, false), ...validateEmbedded(object, schema, ROOT), ...listErrors(object, old)];
       return finish(errors, object, old, correlation, ctx);
     },
     validateStatusUpdate(object, old, ctx) {
       const correlation = new Correlation(object, old, ratchetSchema);
       const value = (object as KubeObject & { readonly status?: unknown }).status;
-      const own = status && value !== undefined ? statusValues.validate(value, correlation.key('status'), STATUS) : [];
+      const own = status && value !== undefined ? statusValues().validate(value, correlation.key('status'), STATUS) : [];
       return finish([...own, ...validateScale(object, scale, true), ...listErrors(object, old)], object, old, correlation, ctx);
     },
     allowUnconditionalUpdate: false,

@@ -32,6 +32,15 @@ describe('nameDefinition', () => {
     const naming = nameDefinition(established, [definition(names({ plural: 'bs' }), { plural: 'bs', kind: 'B', shortNames: ['bb'] })]);
     assert.deepEqual([naming.accepted, naming.acceptedNames.shortNames, naming.conditions.map((c) => c.type)], [true, ['aa'], ['NamesAccepted']]);
   });
+  it('says whether a group of the Kubernetes project is approved', () => {
+    const own = (annotation?: string) => {
+      const base = definition(names());
+      return nameDefinition({ ...base, metadata: annotation === undefined ? {} : { annotations: { 'api-approved.kubernetes.io': annotation } }, spec: { ...base.spec, group: 'x.k8s.io' } }, []).conditions.at(-1);
+    };
+    assert.deepEqual(own('https://github.com/x/1'), { type: 'KubernetesAPIApprovalPolicyConformant', status: 'True', reason: 'ApprovedAnnotation', message: 'approved in https://github.com/x/1' });
+    assert.deepEqual(own('unapproved, a test'), { type: 'KubernetesAPIApprovalPolicyConformant', status: 'False', reason: 'UnapprovedAnnotation', message: 'not approved: "unapproved, a test"' });
+    assert.equal(own()?.reason, 'MissingAnnotation');
+  });
   it('has nothing to say twice', () => {
     const first = definition(names());
     const naming = nameDefinition(first, []);

@@ -2,6 +2,7 @@
 import type { CustomResourceDefinition, CustomResourceDefinitionCondition, CustomResourceDefinitionNames } from '#api/gen/apiextensions-v1.ts';
 import { goQuote } from '#machinery/go-text.ts';
 import { deepEqual } from '#machinery/object-meta.ts';
+import { approvalCondition } from './approval.ts';
 
 export type Condition = CustomResourceDefinitionCondition;
 export function conditionOf(definition: CustomResourceDefinition, type: string): Condition | undefined {
@@ -49,7 +50,8 @@ export function nameDefinition(definition: CustomResourceDefinition, others: rea
     ? { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' }
     : { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' };
   const keeps = isTrue(definition, 'Established');
-  return { acceptedNames: { plural: '', kind: '', ...accepted }, conditions: keeps ? [named] : [named, established], accepted: keeps || !conflict };
+  const approval = approvalCondition(definition);
+  return { acceptedNames: { plural: '', kind: '', ...accepted }, conditions: [named, ...(keeps ? [] : [established]), ...(approval ? [approval] : [])], accepted: keeps || !conflict };
 }
 /** Whether the status says so already. */
 export function isNamed(definition: CustomResourceDefinition, naming: Naming): boolean {

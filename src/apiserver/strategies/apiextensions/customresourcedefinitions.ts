@@ -7,6 +7,7 @@ import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, fromMessages, immutable, requiredOneOf } from '../field-checks.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
 import { validateWebhookClient } from '../webhook-client.ts';
+import { APPROVAL_ANNOTATION, approvalOf } from '../../extensions/approval.ts';
 import { withCondition } from '../../extensions/naming.ts';
 import { validateNames } from './names.ts';
 import { isShared, validateSharedParts, validateVersion } from './versions.ts';
@@ -16,9 +17,6 @@ const STATUS = fieldPath('status');
 const HTTPS_PORT = 443;
 const REVIEW_VERSIONS = ['v1', 'v1beta1'];
 const FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
-const APPROVAL = 'api-approved.kubernetes.io';
-const APPROVAL_REASON = `protected groups must have approval annotation "${APPROVAL}"`;
-const SEE = 'see https://github.com/kubernetes/enhancements/pull/1111';
 
 function validateGroup(group: string, path: FieldPath): FieldError[] {
   if (group === '') return [required(path)];
@@ -81,22 +79,13 @@ function validateStoredVersions({ spec, status }: CustomResourceDefinition): Fie
   const advice = (v: string) => `missing from spec.versions; ${v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${v} and removes ${v} from status.storedVersions`;
   return [...errors, ...each(stored, path, (name, at) => (versions.some((version) => version.name === name) ? [] : [invalidValue(at, name, advice(name))]))];
 }
-type Approval = 'approved' | 'bypassed' | 'missing' | 'invalid';
-function approvalOf(definition: CustomResourceDefinition): Approval {
-  const text = definition.metadata.annotations?.[APPROVAL];
-  if (!text) return 'missing';
-  if (text.startsWith('unapproved')) return 'bypassed';
-  return /^[a-z][a-z0-9+.-]*:\/\/[^/]+/i.test(text) ? 'approved' : 'invalid';
-}
-/** Groups of the Kubernetes project take an approval of its API reviewers. */
+/** A group of the Kubernetes project needs an approval, once it has none it may go on without. */
 function validateApproval(definition: CustomResourceDefinition, old?: CustomResourceDefinition): FieldError[] {
-  const group = definition.spec.group ?? '';
-  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(group)) return [];
-  const state = approvalOf(definition);
-  if (old && approvalOf(old) === state) return [];
-  const path = fieldPath('metadata', 'annotations').key(APPROVAL);
-  if (state === 'missing') return [required(path, `${APPROVAL_REASON}, ${SEE}`)];
-  return state === 'invalid' ? [invalidValue(path, definition.metadata.annotations![APPROVAL], `${APPROVAL_REASON} with either a URL or a reason starting with "unapproved", ${SEE}`)] : [];
+  const approval = approvalOf(definition);
+  if (!approval || (old && approvalOf(old)?.state === approval.state)) return [];
+  const path = fieldPath('metadata', 'annotations').key(APPROVAL_ANNOTATION);
+  if (approval.state === 'missing') return [required(path, approval.reason)];
+  return approval.state === 'invalid' ? [invalidValue(path, definition.metadata.annotations![APPROVAL_ANNOTATION], approval.reason)] : [];
 }
 function validateWhole(definition: CustomResourceDefinition, old?: CustomResourceDefinition): FieldError[] {
   const { spec, status } = definition;

@@ -10,6 +10,11 @@ export interface Suite {
   test(name: string, options: { readonly timeout: number }, run: Run): void;
 }
 
+async function podNames(cluster: TestCluster | undefined): Promise<string[]> {
+  const listed = await cluster?.kubectl('get pods -o name', { expect: 'any' }).catch(() => undefined);
+  return (listed?.stdout ?? '').split('\n').filter(Boolean);
+}
+
 /** `options` may be made when they are needed: by a registry that must run first, for one. */
 export function onCluster(options: ClusterOptions | (() => Promise<ClusterOptions>) = {}): Suite {
   let cluster: TestCluster | undefined;
@@ -34,13 +39,15 @@ export function onCluster(options: ClusterOptions | (() => Promise<ClusterOption
     test(name: string, optionsOrRun: { readonly timeout: number } | Run, maybeRun?: Run) {
       const run = typeof optionsOrRun === 'function' ? optionsOrRun : maybeRun!;
       test(name, typeof optionsOrRun === 'function' ? {} : optionsOrRun, async (t) => {
+        const before = new Set(await podNames(cluster));
         try {
           await run(cluster!, t);
         } catch (error) {
           failed = true;
           process.stderr.write(`FAILED: ${name}: ${(error as Error).message}\n${await cluster!.report()}\n`);
           // What it left must not fail the tests after it.
-          if (process.env['PODYARD_KEEP'] !== '1') await cluster!.kubectl('delete pods --all --now', { expect: 'any' }).catch(() => {});
+          const left = (await podNames(cluster)).filter((pod) => !before.has(pod));
+          if (left.length && process.env['PODYARD_KEEP'] !== '1') await cluster!.kubectl(['delete', '--now', ...left], { expect: 'any' }).catch(() => {});
           throw error;
         }
       });

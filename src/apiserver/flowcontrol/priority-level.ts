@@ -44,9 +44,12 @@ export class PriorityLevel {
     this.uid = object.metadata.uid ?? '';
     this.exempt = object.spec.type === 'Exempt';
     this.quiescing = false;
+    const { nominal, lower, upper } = this.limits;
+    const same = nominal === limits.nominal && lower === limits.lower && upper === limits.upper;
     this.limits = limits;
     this.queues.setQueuing(queuingOf(object));
-    this.setCurrent(this.#current === undefined ? limits.nominal : Math.min(limits.upper, Math.max(limits.lower, this.#current)));
+    // What was borrowed under other limits is given back.
+    this.setCurrent(same ? this.current : limits.nominal);
   }
   setCurrent(seats: number): void {
     this.#current = seats;

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
+import { ciphersFor, parseEncryptionConfiguration } from '#apiserver/encryption/configuration.ts';
+import { parseRegistries } from '#cluster/runtime/registries.ts';
+import { parseYaml } from '#machinery/yaml.ts';
+
+const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+/** The YAML example under a heading that begins with the file's name. */
+function example(file: string): string {
+  const section = page.split(/^## /m).find((part) => part.startsWith(`${file}:`));
+  const text = section && /^```yaml\n([\s\S]*?)^```$/m.exec(section)?.[1];
+  assert.ok(text, `docs/configuration.md has an example of ${file}`);
+  return text;
+}
+
+test('the example of encryption.yaml encrypts Secrets and nothing else', () => {
+  const configuration = parseEncryptionConfiguration(example('encryption.yaml'));
+  assert.match(ciphersFor(configuration, '', 'secrets')![0]!.encrypt(Buffer.from('{}'), '/registry/secrets/a/b').toString('latin1'), /^k8s:enc:aesgcm:v1:key1:/);
+  assert.equal(ciphersFor(configuration, '', 'configmaps'), undefined);
+});
+test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
+test('the example of registries.yaml names mirrors and credentials', () => {
+  const { mirrors, configs } = parseRegistries(parseYaml(example('registries.yaml')));
+  assert.deepEqual([...mirrors.keys()], ['docker.io', 'registry.example.com']);
+  assert.equal(configs.get('mirror.example.com')?.auth?.username, 'reader');
+});

@@ -3,7 +3,6 @@
  * reverses. A new component is a row here.
  */
 import { join } from 'node:path';
-import { RESOURCES } from '#api/resources.ts';
 import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ApiServer } from '#apiserver/server.ts';
@@ -23,8 +22,8 @@ import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
-import { servedResources } from './served-resources.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
+import { servedResources } from './served-resources.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 import type { Registries } from './runtime/registries.ts';

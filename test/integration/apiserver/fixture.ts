@@ -23,7 +23,7 @@ export interface Fixture {
   readonly pki: ClusterPki;
   readonly url: string;
   readonly kubeconfig: string;
-  kubectl(args: readonly string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }>;
+  kubectl(args: readonly string[], input?: string, env?: Readonly<Record<string, string>>): Promise<{ code: number; stdout: string; stderr: string }>;
   close(): Promise<void>;
 }
 export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admission' | 'security' | 'aggregation'>> {
@@ -82,7 +82,7 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
     pki,
     url,
     kubeconfig,
-    kubectl: (args, input) => runKubectl(dir, kubeconfig, args, input),
+    kubectl: (args, input, more) => runKubectl(dir, kubeconfig, args, input, more),
     close: async () => {
       await server.stop();
       await rm(dir, { recursive: true, force: true });
@@ -90,8 +90,8 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
   };
 }
 
-async function runKubectl(dir: string, kubeconfig: string, args: readonly string[], input?: string): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...process.env, KUBECONFIG: kubeconfig, HOME: dir, KUBECACHEDIR: join(dir, 'cache') };
+async function runKubectl(dir: string, kubeconfig: string, args: readonly string[], input?: string, more?: Readonly<Record<string, string>>): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, ...more, KUBECONFIG: kubeconfig, HOME: dir, KUBECACHEDIR: join(dir, 'cache') };
   return new Promise((resolve) => {
     const child = execFile('kubectl', [...args], { env, timeout: 60_000, maxBuffer: 64 << 20 }, (err, stdout, stderr) => {
       resolve({ code: err ? Number(err.code ?? 1) || 1 : 0, stdout, stderr });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { chmod } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { manifest, startServer, type Fixture } from './fixture.ts';
 
@@ -20,8 +21,8 @@ before(async () => {
 });
 after(() => fixture.close());
 
-async function ok(args: readonly string[], input?: string): Promise<string> {
-  const { code, stdout, stderr } = await fixture.kubectl(args, input);
+async function ok(args: readonly string[], input?: string, env?: Readonly<Record<string, string>>): Promise<string> {
+  const { code, stdout, stderr } = await fixture.kubectl(args, input, env);
   assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}`);
   return stdout;
 }
@@ -70,4 +71,27 @@ test('kubectl scales, waits and watches', { skip }, async () => {
   assert.equal((await waited).stdout, 'configmap/late condition met\n');
   await waiting;
   assert.match((await fixture.kubectl(['get', 'cm', 'nothing'])).stderr, /^Error from server \(NotFound\): configmaps "nothing" not found\n$/);
+});
+
+test('kubectl diff shows what would change, replace and edit change it', { skip }, async () => {
+  const text = (value: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: edited\ndata:\n  key: ${value}\n`;
+  await ok(['create', '-f', await manifest(fixture, 'edited.yaml', text('one'))]);
+  const two = await manifest(fixture, 'edited.yaml', text('two'));
+  const diff = await fixture.kubectl(['diff', '-f', two]);
+  assert.equal(diff.code, 1);
+  assert.match(diff.stdout, /^-  key: one\n\+  key: two$/m);
+  const ssa = await fixture.kubectl(['diff', '--server-side', '--force-conflicts', '-f', two]);
+  assert.match(ssa.stdout, /^-  key: one\n\+  key: two$/m);
+  assert.equal(await ok(['get', 'cm', 'edited', '-o', 'jsonpath={.data.key}']), 'one', 'diff is a dry run');
+  assert.equal(await ok(['replace', '-f', two]), 'configmap/edited replaced\n');
+  assert.equal((await fixture.kubectl(['diff', '-f', two])).code, 0);
+  assert.match(await ok(['replace', '--force', '-f', two]), /configmap "edited" deleted[^\n]*\nconfigmap\/edited replaced\n$/);
+  const editor = await manifest(fixture, 'editor.sh', '#!/bin/sh\nsed -i "s/key: two/key: three/" "$1"\n');
+  await chmod(editor, 0o755);
+  assert.equal(await ok(['edit', 'cm', 'edited'], undefined, { KUBE_EDITOR: editor }), 'configmap/edited edited\n');
+  assert.equal(await ok(['get', 'cm', 'edited', '-o', 'jsonpath={.data.key}']), 'three');
+  const broken = await manifest(fixture, 'broken.sh', '#!/bin/sh\ngrep -q "data.A B" "$1" && exec sed -i "/A B/d" "$1"\nsed -i "s/key: three/A B: x/" "$1"\n');
+  await chmod(broken, 0o755);
+  const refused = await fixture.kubectl(['edit', 'cm', 'edited'], undefined, { KUBE_EDITOR: broken });
+  assert.match(`${refused.stdout}${refused.stderr}`, /configmaps "edited" was not valid:\n \* data\[A B\]: Invalid value: "A B"|error: configmaps "edited" is invalid/);
 });

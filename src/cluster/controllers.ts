@@ -9,7 +9,9 @@ import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newCronJobController } from '#controllers/cronjob/cronjob.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
 import { newDisruptionController } from '#controllers/disruption/disruption.ts';
+import { newEndpointsController } from '#controllers/endpoints/endpoints.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
+import { newEndpointSliceMirroringController } from '#controllers/endpointslicemirroring/endpointslicemirroring.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
 import { newJobController } from '#controllers/job/job.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
@@ -43,7 +45,9 @@ const CONTROLLERS: readonly Row[] = [
   ['service-account-controller', (c) => newServiceAccountController(c)],
   ['root-ca-cert-publisher', (c, o) => newRootCaPublisher(c, o.rootCa)],
   ['namespace-controller', (c) => newNamespaceController(c)],
+  ['endpoint-controller', (c) => newEndpointsController(c)],
   ['endpointslice-controller', (c) => newEndpointSliceController(c)],
+  ['endpointslicemirroring-controller', (c) => newEndpointSliceMirroringController(c)],
   ['generic-garbage-collector', (c) => newGarbageCollector(c)],
   ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
   ['node-controller', (c, o) => newNodeIpamController(c, o)],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
-import { ENDPOINT_SLICES, NODES, PODS, SERVICE_ACCOUNTS, SERVICES } from '#client/kinds.ts';
+import { ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICE_ACCOUNTS, SERVICES } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually, isGone } from './eventually.ts';
 
@@ -40,7 +40,33 @@ describe('endpoint slices', () => {
     await eventually('the Pod is gone', () => isGone(cluster.client.of(PODS).get('default', 'web-1')));
     await eventually('no endpoint is left', async () => (await slicesOf('web')).every((s) => !s.endpoints?.length));
   });
-  test('150 Pods need two slices; a deleted Service takes its slices with it', async () => {
+  test('Endpoints tell the same, and go with their Service', async () => {
+    await cluster.client.of(SERVICES).create({ metadata: { name: 'old', namespace: 'default', labels: { tier: 'x' } }, spec: { clusterIP: 'None', selector: { app: 'old' }, ports: [{ port: 80 }, { name: 'm', port: 81, targetPort: 9 }].map((p, i) => ({ name: `p${i}`, ...p })) } });
+    const made = await pod('old-1', 'old');
+    const endpoints = await eventually('the address is ready', async () => {
+      const found = await cluster.client.of(ENDPOINTS).get('default', 'old').catch(() => undefined);
+      return found?.subsets?.[0]?.addresses?.length ? found : undefined;
+    });
+    const ip = (await cluster.client.of(PODS).get('default', 'old-1')).status!.podIP!;
+    assert.deepEqual(endpoints.metadata.labels, { tier: 'x', 'service.kubernetes.io/headless': '', 'endpoints.kubernetes.io/managed-by': 'endpoint-controller' });
+    assert.deepEqual(endpoints.subsets, [{
+      addresses: [{ ip, nodeName: 'node-1', targetRef: { kind: 'Pod', namespace: 'default', name: 'old-1', uid: made.metadata.uid } }],
+      ports: [{ name: 'm', port: 9, protocol: 'TCP' }, { name: 'p0', port: 80, protocol: 'TCP' }],
+    }]);
+    await cluster.client.of(SERVICES).delete('default', 'old');
+    await eventually('the object goes', () => isGone(cluster.client.of(ENDPOINTS).get('default', 'old')));
+  });
+  test("Endpoints that a user writes are mirrored, as long as the Service has no selector", async () => {
+    await cluster.client.of(SERVICES).create({ metadata: { name: 'hand', namespace: 'default' }, spec: { ports: [{ port: 80 }] } });
+    await cluster.client.of(ENDPOINTS).create({ metadata: { name: 'hand', namespace: 'default', labels: { a: 'b' } }, subsets: [{ addresses: [{ ip: '192.0.2.7' }], notReadyAddresses: [{ ip: '192.0.2.8' }], ports: [{ port: 8080 }] }] });
+    const [slice] = await eventually('a slice is there', async () => ((await slicesOf('hand')).length ? slicesOf('hand') : undefined));
+    assert.deepEqual(slice!.metadata.labels, { a: 'b', 'kubernetes.io/service-name': 'hand', 'endpointslice.kubernetes.io/managed-by': 'endpointslicemirroring-controller.k8s.io' });
+    assert.equal(slice!.metadata.ownerReferences?.[0]?.kind, 'Endpoints');
+    assert.deepEqual(slice!.endpoints, [{ addresses: ['192.0.2.7'], conditions: { ready: true } }, { addresses: ['192.0.2.8'], conditions: { ready: false } }]);
+    await cluster.client.of(SERVICES).patch('default', 'hand', 'application/merge-patch+json', { spec: { selector: { app: 'hand' } } });
+    await eventually('the mirror goes, a slice by selector comes', async () => (await slicesOf('hand')).map((s) => s.metadata.labels?.['endpointslice.kubernetes.io/managed-by']).join() === 'endpointslice-controller.k8s.io');
+  });
+  test('100 Pods fit one slice; a deleted Service takes its slices with it', async () => {
     await cluster.client.of(SERVICES).create({ metadata: { name: 'many', namespace: 'default' }, spec: { selector: { app: 'many' }, ports: [{ port: 80 }] } });
     await Promise.all(Array.from({ length: 100 }, (_, i) => pod(`many-${i}`, 'many')));
     await eventually('all are told', async () => (await slicesOf('many')).flatMap((s) => s.endpoints ?? []).filter((e) => e.conditions?.ready).length === 100);

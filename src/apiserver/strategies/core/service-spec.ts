@@ -69,11 +69,14 @@ function keepNodePorts(after: Spec, before: ServiceSpec): void {
 
 /** A change of type lets go of what the new type has no use for, unless the same update set it anew. */
 export function dropUnused(after: Spec, before: ServiceSpec): void {
-  if (needsClusterIP(before) && !needsClusterIP(after) && after.clusterIP === before.clusterIP) {
-    delete after.clusterIP;
-    delete after.clusterIPs;
-    delete after.ipFamilies;
-    delete after.ipFamilyPolicy;
+  if (needsClusterIP(before) && !needsClusterIP(after)) {
+    const same = (key: 'clusterIPs' | 'ipFamilies') => JSON.stringify(after[key] ?? []) === JSON.stringify(before[key] ?? []);
+    if (same('clusterIPs')) {
+      delete after.clusterIP;
+      delete after.clusterIPs;
+    }
+    if (same('ipFamilies')) delete after.ipFamilies;
+    if (after.ipFamilyPolicy === before.ipFamilyPolicy) delete after.ipFamilyPolicy;
   }
   const sameNodePorts = (after.ports ?? []).every((p) => !p.nodePort || before.ports?.some((q) => q.nodePort === p.nodePort));
   const hadNodePorts = before.type === 'NodePort' || before.type === 'LoadBalancer';

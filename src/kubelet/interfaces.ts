@@ -102,7 +102,7 @@ export interface CgroupManager {
   ensurePod(pod: Pod): Promise<string>;
   /** Gives the classes of Pods their shares of the CPU, by what those that are here ask for. */
   updateQos?(pods: readonly Pod[]): Promise<void>;
-  /** Removes the Pod's cgroup; idempotent. Kills nothing. */
+  /** Removes the Pod's cgroup; idempotent. What still runs in it, though the runtime has stopped the Pod, is killed; it then rejects, to be called again. */
   removePod(uid: string): Promise<void>;
   /** Cgroups of Pods found on the host, by uid: to clean up after an earlier process. */
   listPods(): Promise<readonly string[]>;

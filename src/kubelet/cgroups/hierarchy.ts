@@ -50,9 +50,14 @@ export class CgroupHierarchy {
     if (!this.v2) return this.#controllerDir(controller, '/') !== undefined;
     return (await readFile(join(this.#mount, 'cgroup.controllers'), 'utf8')).split(/\s+/).includes(controller);
   }
-  /** Removes the group and what is below it in every hierarchy. Groups that still hold processes make it reject with EBUSY. */
+  /** Removes the group and what is below it in every hierarchy. Groups that still hold processes make it reject with EBUSY, after those were killed. */
   async remove(path: string): Promise<void> {
-    await Promise.all(this.#dirs(path).map(removeTree));
+    try {
+      await Promise.all(this.#dirs(path).map(removeTree));
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code === 'EBUSY') await Promise.all(this.#dirs(path).map(killTree));
+      throw err;
+    }
     this.#prepared.delete(path);
   }
   /** Names of the groups below one, over all hierarchies. */
@@ -98,6 +103,20 @@ export class CgroupHierarchy {
 /** cpu.weight for cpu.shares: 2…262144 → 1…10000 (KEP-2254). */
 export function weightOf(shares: number): number {
   return Math.max(1, Math.floor(1 + ((shares - 2) * 9999) / 262_142));
+}
+/** SIGKILL for every process of a group and the groups below. */
+async function killTree(dir: string): Promise<void> {
+  const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
+  for (const e of entries) if (e.isDirectory()) await killTree(join(dir, e.name));
+  const procs = await readFile(join(dir, 'cgroup.procs'), 'utf8').catch(() => '');
+  for (const pid of procs.split('\n').filter(Boolean).map(Number)) {
+    try {
+      // 0 stands for a process of another PID namespace: it would mean our own group.
+      if (pid > 1) process.kill(pid, 'SIGKILL');
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err;
+    }
+  }
 }
 async function removeTree(dir: string): Promise<void> {
   let entries;

@@ -15,6 +15,7 @@ import { checkHostname, podResolver } from '../network/dns.ts';
 import type { ContainerStarter } from '../runtime/container-starter.ts';
 import type { Killer } from '../runtime/killer.ts';
 import { computePodActions, type ContainerToKill, type PodActions } from '../runtime/pod-actions.ts';
+import { finishing } from '../runtime/finishing.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { sandboxConfig } from '../runtime/sandbox-config.ts';
 import type { Slots } from '../runtime/slots.ts';
@@ -171,8 +172,10 @@ export class PodSync {
     try {
       checkHostname(pod, config.clusterDomain);
       const [runtimeHandler] = await Promise.all([this.#o.runtimeHandler(pod, signal), mkdir(podLogDir(config, pod), { recursive: true, mode: 0o755 })]);
-      const { podSandboxId } = await runtime.runPodSandbox({ config: sandbox, runtimeHandler }, { signal });
+      signal.throwIfAborted();
+      const { podSandboxId } = await finishing(this.#o.clock, runtime.runPodSandbox({ config: sandbox, runtimeHandler }), signal);
       await cache.refreshSandbox(podSandboxId);
+      signal.throwIfAborted();
       return podSandboxId;
     } catch (err) {
       if (!signal.aborted) this.#event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${(err as Error).message}`);

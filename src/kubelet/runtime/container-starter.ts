@@ -11,6 +11,7 @@ import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, 
 import { containerFieldPath, podFullName } from '../pods/containers.ts';
 import type { BackOff } from './back-off.ts';
 import { containerConfig, type ContainerInputs } from './container-config.ts';
+import { finishing } from './finishing.ts';
 import type { Killer } from './killer.ts';
 import type { RuntimeCache, RuntimePod } from './runtime-cache.ts';
 import { verifyRunAsNonRoot } from './security.ts';
@@ -86,15 +87,16 @@ export class ContainerStarter {
     const id = await this.#create(request, image, signal);
     this.#event(request, 'Normal', 'Created', 'Container created');
     try {
-      await runtime.startContainer({ containerId: id }, { signal });
+      await finishing(this.#o.clock, runtime.startContainer({ containerId: id }), signal);
     } catch (err) {
-      if (!signal.aborted) await cache.refreshContainer(id, request.sandboxId);
       if (signal.aborted) throw err;
+      await cache.refreshContainer(id, request.sandboxId);
       this.#event(request, 'Warning', 'Failed', `Error: ${errorText(err)}`);
       throw new StartError('RunContainerError', errorText(err), { cause: err });
     }
     this.#event(request, 'Normal', 'Started', 'Container started');
     await cache.refreshContainer(id, request.sandboxId);
+    signal.throwIfAborted();
     return id;
   }
 
@@ -124,7 +126,9 @@ export class ContainerStarter {
           memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), ...this.#o.features(),
         });
         try {
-          const { containerId } = await runtime.createContainer({ podSandboxId: sandboxId, config: created, sandboxConfig: sandbox }, { signal });
+          signal.throwIfAborted();
+          const { containerId } = await finishing(this.#o.clock, runtime.createContainer({ podSandboxId: sandboxId, config: created, sandboxConfig: sandbox }), signal);
+          signal.throwIfAborted();
           return containerId;
         } catch (err) {
           // A run that we lost sight of still holds its name: take the next number.

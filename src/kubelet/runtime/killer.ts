@@ -5,11 +5,14 @@ import type { Lifecycle, Pod } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
+import type { Channel } from '#cri/channel.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
 import { ANNOTATIONS, type AnyContainer, type HookRunner, type Prober } from '../interfaces.ts';
 import { containerFieldPath, findContainer } from '../pods/containers.ts';
+import { finishing } from './finishing.ts';
 import type { RuntimeCache, RuntimeContainer } from './runtime-cache.ts';
+import { isStuckTask, removeTasks } from './stuck-tasks.ts';
 import { TerminationOrder } from './termination-order.ts';
 
 const log = logger('kubelet');
@@ -18,7 +21,8 @@ const MIN_GRACE_SECONDS = 2;
 const DEFAULT_GRACE_SECONDS = 30;
 
 export interface KillerOptions {
-  readonly runtime: ContainerRuntime;
+  /** With a channel where it is containerd. */
+  readonly runtime: ContainerRuntime & { readonly channel?: Pick<Channel, 'unary'> };
   readonly cache: RuntimeCache;
   readonly recorder: EventRecorder;
   readonly clock: Clock;
@@ -79,34 +83,48 @@ export class Killer {
   /** Stops a sandbox and gives its address back; once is enough, it costs the network plugin's time. */
   async #stopSandbox(id: string, signal: AbortSignal): Promise<void> {
     if (this.#stopped.has(id)) return;
-    await ignoreMissing(this.#o.runtime.stopPodSandbox({ podSandboxId: id }, { signal }));
+    await ignoreMissing(finishing(this.#o.clock, this.#o.runtime.stopPodSandbox({ podSandboxId: id }), signal));
     this.#stopped.add(id);
     await this.#o.cache.refreshSandbox(id);
   }
 
   /** Removes the remains of a Pod from the runtime: its sandboxes, and with them its ended containers. */
   async removePod(uid: string, signal: AbortSignal): Promise<void> {
-    const { cache, runtime } = this.#o;
+    const { cache } = this.#o;
     const pod = cache.get(uid);
     for (const s of pod?.sandboxes ?? []) await this.#removeSandbox(s.id, signal);
-    for (const c of cache.get(uid)?.containers ?? []) {
-      await ignoreMissing(runtime.removeContainer({ containerId: c.id }, { signal }));
-      cache.forget(c.id);
-    }
+    for (const c of cache.get(uid)?.containers ?? []) await this.#removeContainer(c.id, signal);
   }
   async #removeSandbox(id: string, signal: AbortSignal): Promise<void> {
     const { cache, runtime } = this.#o;
     await this.#stopSandbox(id, signal);
-    await ignoreMissing(runtime.removePodSandbox({ podSandboxId: id }, { signal }));
+    const inside = () => cache.uids().flatMap((uid) => cache.get(uid)?.containers.filter((c) => c.sandboxId === id) ?? []);
+    await this.#insist(() => finishing(this.#o.clock, runtime.removePodSandbox({ podSandboxId: id }), signal), () => inside().map((c) => c.id), signal);
     this.#stopped.delete(id);
     cache.forgetSandbox(id);
+  }
+  async #removeContainer(id: string, signal: AbortSignal): Promise<void> {
+    const { cache, runtime } = this.#o;
+    await this.#insist(() => finishing(this.#o.clock, runtime.removeContainer({ containerId: id }), signal), () => [id], signal);
+    cache.forget(id);
+  }
+  /** Removes something, freeing it first from tasks that the runtime lost sight of where these are in the way. */
+  async #insist(remove: () => Promise<unknown>, containers: () => readonly string[], signal: AbortSignal): Promise<void> {
+    const { channel } = this.#o.runtime;
+    try {
+      await ignoreMissing(remove());
+    } catch (err) {
+      if (!channel || !isStuckTask(err)) throw err;
+      await removeTasks(channel, this.#o.clock, containers(), signal);
+      await ignoreMissing(remove());
+    }
   }
   /**
    * Removes ended runs of each container but the last (kept for `logs --previous`) with their logs, and older sandboxes that
    * hold nothing any more. Upstream's counterpart: the container garbage collector with one dead container kept.
    */
   async prune(uid: string, signal: AbortSignal): Promise<void> {
-    const { cache, runtime } = this.#o;
+    const { cache } = this.#o;
     const pod = cache.get(uid);
     const kept = new Set<string>();
     for (const c of pod?.containers ?? []) {
@@ -115,9 +133,8 @@ export class Killer {
         kept.add(c.name);
         continue;
       }
-      await ignoreMissing(runtime.removeContainer({ containerId: c.id }, { signal }));
+      await this.#removeContainer(c.id, signal);
       if (c.logPath) await removeLogs(c.logPath);
-      cache.forget(c.id);
     }
     for (const s of pod?.sandboxes.slice(1) ?? []) {
       if (s.state === 'SANDBOX_READY' || cache.get(uid)?.containers.some((c) => c.sandboxId === s.id)) continue;

@@ -13,9 +13,16 @@ const PARENT = '/tmp';
 const PREFIX = 'podyard-e2e-';
 export const DIR_PREFIX = `${PARENT}/${PREFIX}`;
 
-/** Notes that a directory belongs to this process. */
-export async function ownLeftover(dir: string): Promise<void> {
-  await writeFile(`${dir}/owner`, JSON.stringify(await processInfo(process.pid)));
+interface Owner extends ProcessId {
+  /** Where the cluster's data is, when not in the directory itself. */
+  readonly dataDir?: string;
+  /** The network namespace that the cluster lives in. */
+  readonly netns?: string;
+}
+
+/** Notes that a directory, and the cluster that belongs to it, are this process's. */
+export async function ownLeftover(dir: string, more: Pick<Owner, 'dataDir' | 'netns'> = {}): Promise<void> {
+  await writeFile(`${dir}/owner`, JSON.stringify({ ...(await processInfo(process.pid)), ...more }));
 }
 /** The directory stays after its owner's end: a person wants to look at it. */
 export async function keepLeftover(dir: string): Promise<void> {
@@ -27,12 +34,17 @@ export async function sweepLeftovers(): Promise<void> {
   for (const name of await readdir(PARENT)) {
     if (!name.startsWith(PREFIX)) continue;
     const dir = `${PARENT}/${name}`;
-    const owner = await readFile(`${dir}/owner`, 'utf8').catch(() => undefined);
-    if (owner === undefined || (await access(`${dir}/keep`).then(() => true, () => false))) continue;
-    if (await isRunning(JSON.parse(owner) as ProcessId)) continue;
+    const text = await readFile(`${dir}/owner`, 'utf8').catch(() => undefined);
+    if (text === undefined || (await access(`${dir}/keep`).then(() => true, () => false))) continue;
+    const owner = JSON.parse(text) as Owner;
+    if (await isRunning(owner)) continue;
     process.stderr.write(`removing the cluster that an earlier test run left in ${dir}\n`);
     try {
-      await runProgram(PODYARD, ['uninstall', '--yes', '--data-dir', `${dir}/data`], { env: { ...process.env, HOME: `${dir}/home` }, timeoutMs: 120_000 });
+      const uninstall = [PODYARD, 'uninstall', '--yes', '--data-dir', owner.dataDir ?? `${dir}/data`];
+      const inside = owner.netns !== undefined && (await access(`/run/netns/${owner.netns}`).then(() => true, () => false));
+      const [program = '', ...args] = [...(inside ? ['nsenter', `--net=/run/netns/${owner.netns}`] : []), ...uninstall];
+      await runProgram(program, args, { env: { ...process.env, HOME: `${dir}/home` }, timeoutMs: 120_000 });
+      if (inside) await runProgram('ip', ['netns', 'delete', owner.netns!]);
       await rm(dir, { recursive: true, force: true });
     } catch (error) {
       process.stderr.write(`${(error as Error).message}\n`);

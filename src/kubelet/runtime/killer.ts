@@ -120,16 +120,19 @@ export class Killer {
     }
   }
   /**
-   * Removes ended runs of each container but the last (kept for `logs --previous`) with their logs, and older sandboxes that
-   * hold nothing any more. Upstream's counterpart: the container garbage collector with one dead container kept.
+   * Removes ended runs of each container but the last (kept for `logs --previous`) with their logs, what was made and never
+   * started, and older sandboxes that hold nothing any more. Upstream's counterpart: the container garbage collector with one dead container kept.
    */
   async prune(uid: string, signal: AbortSignal): Promise<void> {
     const { cache } = this.#o;
     const pod = cache.get(uid);
     const kept = new Set<string>();
+    const newer = new Set<string>();
     for (const c of pod?.containers ?? []) {
-      if (c.state !== 'CONTAINER_EXITED') continue;
-      if (!kept.has(c.name)) {
+      const isNewest = !newer.has(c.name);
+      newer.add(c.name);
+      if (c.state === 'CONTAINER_RUNNING' || (isNewest && c.state !== 'CONTAINER_EXITED')) continue;
+      if (c.state === 'CONTAINER_EXITED' && !kept.has(c.name)) {
         kept.add(c.name);
         continue;
       }

@@ -17,9 +17,11 @@ import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService } from './bootstrap/bootstrap.ts';
 import { addressIn, type ClusterConfig } from './config.ts';
+import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { localStorage } from './local-storage.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
@@ -106,6 +108,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
         resources: servedResources(a.server!.resources), rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
+        signer: certificateSigner(a.pki!.ca, clock), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },

@@ -3,6 +3,10 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
+import { newCsrApprovingController } from '#controllers/certificatesigningrequest/approving.ts';
+import { newCsrCleanerController } from '#controllers/certificatesigningrequest/cleaning.ts';
+import type { CertificateSigner } from '#controllers/certificatesigningrequest/signer-rules.ts';
+import { newCsrSigningController } from '#controllers/certificatesigningrequest/signing.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
 import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
 import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
@@ -12,12 +16,17 @@ import { newDisruptionController } from '#controllers/disruption/disruption.ts';
 import { newEndpointsController } from '#controllers/endpoints/endpoints.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
 import { newEndpointSliceMirroringController } from '#controllers/endpointslicemirroring/endpointslicemirroring.ts';
+import { newEphemeralVolumeController } from '#controllers/ephemeral-volume/ephemeral-volume.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
 import { newJobController } from '#controllers/job/job.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
+import { newLocalPathProvisioner, type NodeStorage } from '#controllers/persistentvolume-binder/local-path.ts';
+import { newPersistentVolumeBinder } from '#controllers/persistentvolume-binder/persistentvolume-binder.ts';
 import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
+import { newPvProtectionController } from '#controllers/pv-protection/pv-protection.ts';
+import { newPvcProtectionController } from '#controllers/pvc-protection/pvc-protection.ts';
 import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
 import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
 import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
@@ -37,6 +46,9 @@ export interface ControllerManagerOptions {
   /** PEM of the authority that signs the API server's certificate. */
   readonly rootCa: string;
   readonly clusterCIDR: string;
+  readonly signer: CertificateSigner;
+  /** Where the built-in provisioner makes volumes. */
+  readonly nodeStorage: NodeStorage;
 }
 /** Name of the service account in kube-system that the controller acts as (upstream's), and how it is made. */
 type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component];
@@ -63,6 +75,14 @@ const CONTROLLERS: readonly Row[] = [
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],
+  ['persistent-volume-binder', (c) => newPersistentVolumeBinder(c)],
+  ['local-path-provisioner', (c, o) => newLocalPathProvisioner(c, o.nodeStorage)],
+  ['pvc-protection-controller', (c) => newPvcProtectionController(c)],
+  ['pv-protection-controller', (c) => newPvProtectionController(c)],
+  ['ephemeral-volume-controller', (c) => newEphemeralVolumeController(c)],
+  ['certificate-controller', (c, o) => newCsrApprovingController(c, o.signer)],
+  ['certificate-controller', (c, o) => newCsrSigningController(c, o.signer)],
+  ['certificate-controller', (c) => newCsrCleanerController(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

@@ -22,9 +22,11 @@ import { Kubelet } from '#kubelet/kubelet.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { openMemoryStore } from '#store/memory.ts';
 import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
+import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { localStorage } from './local-storage.ts';
 import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
 import { servedResources } from './served-resources.ts';
 
@@ -94,6 +96,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
         resources: servedResources(server.resources), rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
+        signer: certificateSigner(pki.ca, clock), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),
     },
     ...(options.nodes ?? ['node-1']).map((name, i) => ({

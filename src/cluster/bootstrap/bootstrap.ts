@@ -10,7 +10,7 @@ import { isReason } from '#machinery/status-error.ts';
 import { CLUSTER_ROLES } from './cluster-roles.ts';
 import { CONTROLLER_ROLE_BINDINGS, CONTROLLER_ROLES } from './controller-roles.ts';
 import { FLOW_SCHEMAS, PRIORITY_LEVELS } from './flow-control.ts';
-import { NAMESPACES, PRIORITY_CLASSES } from './objects.ts';
+import { NAMESPACES, PRIORITY_CLASSES, STORAGE_CLASSES } from './objects.ts';
 import { planRbac, type Plan, type RbacObject } from './reconcile-rbac.ts';
 import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
 
@@ -31,6 +31,7 @@ const STEPS: readonly (readonly Step[])[] = [
   [
     { resource: resourceOf('', 'v1', 'namespaces'), objects: NAMESPACES },
     { resource: resourceOf('scheduling.k8s.io', 'v1', 'priorityclasses'), objects: PRIORITY_CLASSES },
+    { resource: resourceOf('storage.k8s.io', 'v1', 'storageclasses'), objects: STORAGE_CLASSES },
     { resource: resourceOf('flowcontrol.apiserver.k8s.io', 'v1', 'prioritylevelconfigurations'), objects: PRIORITY_LEVELS },
     { resource: resourceOf('flowcontrol.apiserver.k8s.io', 'v1', 'flowschemas'), objects: FLOW_SCHEMAS },
     { resource: resourceOf(RBAC, 'v1', 'clusterroles'), objects: [...CLUSTER_ROLES, ...CONTROLLER_ROLES], plan: planRbac },

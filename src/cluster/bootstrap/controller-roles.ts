@@ -55,6 +55,9 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
     allow('get list patch update watch', 'batch', 'jobs'), allow('update', 'batch', 'jobs/status'), allow('update', 'batch', 'jobs/finalizers'), allow('create delete list patch watch', CORE, 'pods'), EVENTS,
   ],
   'legacy-service-account-token-cleaner': [allow('get', CORE, 'configmaps', 'kube-apiserver-legacy-service-account-token-tracking'), allow('delete patch', CORE, 'secrets')],
+  'local-path-provisioner': [
+    allow('create delete get list watch', CORE, 'persistentvolumes'), allow('get list update watch', CORE, 'persistentvolumeclaims'), allow(READ, 'storage.k8s.io', 'storageclasses'), allow(READ, CORE, 'nodes'), EVENTS,
+  ],
   'namespace-controller': [allow('delete get list watch', CORE, 'namespaces'), allow('update', CORE, 'namespaces/finalize namespaces/status'), allow('delete deletecollection get list watch', '*', '*')],
   'node-controller': [
     allow('delete get list patch update watch', CORE, 'nodes'), allow('patch update', CORE, 'nodes/status'), allow('patch update', CORE, 'pods/status'), allow('delete get list watch', CORE, 'pods'), EVENTS,

@@ -172,14 +172,14 @@ async function openCsr(pem: string): Promise<{ readonly request: x509.Pkcs10Cert
 }
 
 /** Signs a verified request: its subject and alternative names as asked, `usages` as granted, for `lifetimeMs`. */
-export async function signCsr(ca: KeyPair, pem: string, options: { readonly usages: readonly KeyUsage[]; readonly lifetimeMs: number }, clock: Clock): Promise<string> {
+export async function signCsr(ca: KeyPair, pem: string, options: { readonly usages: readonly KeyUsage[]; readonly lifetimeMs: number; readonly keyEncipherment?: boolean }, clock: Clock): Promise<string> {
   const { request } = await openCsr(pem);
   return sign(ca, {
     subject: request.subjectName,
     publicKey: request.publicKey,
     names: alternativeNames(request),
     usages: options.usages.map((u) => EXTENDED[u]),
-    keyUsages: x509.KeyUsageFlags.digitalSignature,
+    keyUsages: x509.KeyUsageFlags.digitalSignature | (options.keyEncipherment ? x509.KeyUsageFlags.keyEncipherment : 0),
     notAfter: clock.now() + options.lifetimeMs,
   }, clock);
 }

@@ -57,7 +57,9 @@ class DocumentBuilder {
     const name = customName(gvk);
     this.#custom.add(name).add(customName({ ...gvk, kind: listKind }));
     const properties = { ...(schema['properties'] as Json | undefined), apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: this.definitions.struct(metaType('ObjectMeta')) };
-    const own = this.definitions.add(name, { ...schema, ...(schema['x-kubernetes-preserve-unknown-fields'] === true && !schema['properties'] ? {} : { properties }), type: 'object', 'x-kubernetes-group-version-kind': [gvk] });
+    const { 'x-kubernetes-preserve-unknown-fields': open, ...rest } = schema;
+    // Old clients take an object that keeps everything for one of which nothing is said.
+    const own = this.definitions.add(name, { ...(this.#dialect === 'v2' ? rest : schema), ...(open === true && !rest['properties'] ? {} : { properties }), type: 'object', 'x-kubernetes-group-version-kind': [gvk] });
     this.definitions.add(customName({ ...gvk, kind: listKind }), {
       properties: { apiVersion: { type: 'string' }, items: { items: own, type: 'array' }, kind: { type: 'string' }, metadata: this.definitions.struct(metaType('ListMeta')) }, required: ['items'], type: 'object', 'x-kubernetes-group-version-kind': [{ group, version, kind: listKind }],
     });

@@ -41,7 +41,7 @@ import { ContainerStarter } from './runtime/container-starter.ts';
 import { Killer } from './runtime/killer.ts';
 import { watchRuntime, type RuntimeWatch, type RuntimeWatchOptions } from './runtime/runtime-watch.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
-import { runtimeHandlerOf } from './runtime/runtime-class.ts';
+import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime/runtime-class.ts';
 import { Slots } from './runtime/slots.ts';
 import { NodeShutdown } from './shutdown.ts';
 import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
@@ -89,7 +89,7 @@ export class Kubelet implements Component {
   readonly #housekeeping: Housekeeping;
   readonly #shutdown: NodeShutdown;
   readonly #static: StaticPods | undefined;
-  readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[], appArmor: false };
+  readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[], appArmor: false, imageVolumes: false };
   #watch: RuntimeWatch | undefined;
 
   constructor(options: KubeletOptions) {
@@ -215,7 +215,11 @@ export class Kubelet implements Component {
       cgroupV2: this.#hierarchy.v2,
       features: () => this.#features,
     });
-    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, runtimeHandler: (pod, signal) => runtimeHandlerOf(client, pod, signal) });
+    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, runtimeHandler: async (pod, signal) => {
+      const handler = await runtimeHandlerOf(client, pod, signal);
+      refuseUserNamespace(pod, handler);
+      return handler;
+    } });
   }
   #newEvictionManager(): EvictionManager {
     const { config, runtime, clock } = this.#o;
@@ -243,6 +247,7 @@ export class Kubelet implements Component {
   async #learnFeatures(): Promise<void> {
     const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
     this.#features.appArmor = await appArmorEnabled();
+    this.#features.imageVolumes = mountsImages(this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '');
     this.#features.recursiveReadOnly = features?.recursiveReadOnlyMounts ?? false;
     if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
   }

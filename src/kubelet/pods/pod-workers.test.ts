@@ -150,7 +150,7 @@ test('PodWorkers go on while the API server is away; statuses catch up', async (
   const [run] = k.kubelet.cache.get('uid-web')!.containers;
   k.runtime.kill(run!.id, 7);
   await k.until('the restart without an API', () => k.kubelet.cache.get('uid-web')!.containers.some((c) => c.id !== run!.id && c.state === 'CONTAINER_RUNNING'), 5000);
-  await k.clock.advance(120_000);
+  await k.clock.advance(15_000);
   k.api.intercept = () => {};
   await k.until('the status', () => k.pod('web')?.status?.containerStatuses?.[0]?.restartCount === 1, 20_000);
   assert.equal(k.pod('web')!.status!.containerStatuses![0]!.lastState?.terminated?.exitCode, 7);

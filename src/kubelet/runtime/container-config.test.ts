@@ -21,7 +21,7 @@ async function configOf(pod: Pod, more: Partial<ContainerInputs> = {}, container
   await mkdir(podDir(config, pod.metadata.uid!), { recursive: true });
   return await containerConfig(pod, container, {
     config, image: { imageRef: 'sha256:abc', imageId: 'sha256:abc', uid: 0 }, restartCount: 0, environment: [], volumes: new Map(), podIPs: ['10.0.0.5'], memoryCapacityBytes: 8 * 2 ** 30, cgroupV2: false,
-    recursiveReadOnly: false, hugePageSizes: [], appArmor: false, volumeManager: { subPath: (_pod: Pod, c: { name: string }, v: ReadyVolume, sub: string, i: number) => Promise.resolve(`/bind/${v.name}/${c.name}/${i}/${sub}`) } as unknown as ContainerInputs['volumeManager'], ...more,
+    recursiveReadOnly: false, hugePageSizes: [], appArmor: false, imageVolumes: true, volumeManager: { subPath: (_pod: Pod, c: { name: string }, v: ReadyVolume, sub: string, i: number) => Promise.resolve(`/bind/${v.name}/${c.name}/${i}/${sub}`) } as unknown as ContainerInputs['volumeManager'], ...more,
   });
 }
 
@@ -79,6 +79,9 @@ for (const { name, mount, more, want } of MOUNTS) {
     assert.deepEqual(Object.fromEntries(Object.keys(want).map((k) => [k, got[k as keyof typeof got]])), want);
   });
 }
+test('containerConfig refuses image volumes where the runtime cannot mount them', async () => {
+  await assert.rejects(configOf(makePod().container('c', { volumeMounts: [{ name: 'img', mountPath: '/m' }] }).build(), { volumes: VOLUMES, imageVolumes: false }), { message: 'volume "img" is an image volume, which is not supported by the container runtime' });
+});
 const REFUSED: readonly [string, Container, string][] = [
   ['a volume that is not there', { name: 'c', volumeMounts: [{ name: 'x', mountPath: '/m' }] }, 'cannot find volume "x" to mount into container "c"'],
   ['recursive read-only that the runtime cannot do', { name: 'c', volumeMounts: [{ name: 'v', mountPath: '/m', readOnly: true, recursiveReadOnly: 'Enabled' }] }, 'volume "v" requested recursive read-only mode, but it is not supported by the runtime'],

@@ -25,6 +25,10 @@ export interface ContainerInputs {
   readonly cgroupV2: boolean;
   /** The runtime's handler for this Pod can make read-only mounts read-only all the way down. */
   readonly recursiveReadOnly: boolean;
+  /** The runtime can mount images. */
+  readonly imageVolumes: boolean;
+  /** What the images of image volumes were pulled as, by volume. */
+  readonly volumeImages?: ReadonlyMap<string, string> | undefined;
   /** The host confines by AppArmor. */
   readonly appArmor: boolean;
   /** Sizes of huge pages that the host has, as the runtime names them: `2MB`. */
@@ -103,7 +107,10 @@ async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount
     propagation: mount.mountPropagation === 'Bidirectional' ? 'PROPAGATION_BIDIRECTIONAL' : mount.mountPropagation === 'HostToContainer' ? 'PROPAGATION_HOST_TO_CONTAINER' : 'PROPAGATION_PRIVATE',
     recursiveReadOnly: readonly && recursively(mount, inputs.recursiveReadOnly),
   } as const;
-  if (volume.image !== undefined) return { ...common, image: { image: volume.image }, imageSubPath: subPath };
+  if (volume.image !== undefined) {
+    if (!inputs.imageVolumes) throw new StartError('CreateContainerConfigError', `volume "${mount.name}" is an image volume, which is not supported by the container runtime`);
+    return { ...common, image: { image: inputs.volumeImages?.get(mount.name) ?? volume.image }, imageSubPath: subPath };
+  }
   return { ...common, hostPath: subPath ? await inputs.volumeManager.subPath(pod, container, volume, subPath, index) : volume.hostPath };
 }
 /** Whether mounts below a read-only mount are read-only too (KEP-3857). */

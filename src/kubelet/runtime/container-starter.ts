@@ -37,7 +37,7 @@ export interface StarterOptions {
   readonly memoryCapacityBytes: number;
   readonly cgroupV2: boolean;
   /** What the default handler of the runtime and the host can do. */
-  features(): Pick<ContainerInputs, 'recursiveReadOnly' | 'hugePageSizes' | 'appArmor'>;
+  features(): Pick<ContainerInputs, 'recursiveReadOnly' | 'hugePageSizes' | 'appArmor' | 'imageVolumes'>;
 }
 export interface StartRequest {
   readonly pod: Pod;
@@ -73,7 +73,8 @@ export class ContainerStarter {
     this.#checkBackOff(request);
     // Pulls and hooks take as long as they take: they hold up nobody else's start.
     const image = await this.#o.images.ensureImageExists(pod, container, signal);
-    const id = await this.#o.starts.run(() => this.#run(request, image, signal), { urgent: true, signal });
+    const volumeImages = await this.#volumeImages(request, signal);
+    const id = await this.#o.starts.run(() => this.#run(request, image, volumeImages, signal), { urgent: true, signal });
     if (container.lifecycle?.postStart) await this.#postStart(request, id, signal);
   }
   /** The Pod is gone: its back-offs are forgotten. */
@@ -82,9 +83,20 @@ export class ContainerStarter {
     this.#o.images.forget(uid);
   }
 
-  async #run(request: StartRequest, image: PulledImage, signal: AbortSignal): Promise<string> {
+  /** Pulls the images of the image volumes that the container mounts. */
+  async #volumeImages({ pod, container }: StartRequest, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const out = new Map<string, string>();
+    if (!this.#o.features().imageVolumes) return out;
+    for (const { name, image } of pod.spec.volumes ?? []) {
+      if (!image || !container.volumeMounts?.some((m) => m.name === name)) continue;
+      const { imageRef } = await this.#o.images.ensureImageExists(pod, { name: container.name, image: image.reference, imagePullPolicy: image.pullPolicy }, signal);
+      out.set(name, imageRef);
+    }
+    return out;
+  }
+  async #run(request: StartRequest, image: PulledImage, volumeImages: ReadonlyMap<string, string>, signal: AbortSignal): Promise<string> {
     const { runtime, cache } = this.#o;
-    const id = await this.#create(request, image, signal);
+    const id = await this.#create(request, image, volumeImages, signal);
     this.#event(request, 'Normal', 'Created', 'Container created');
     try {
       await finishing(this.#o.clock, runtime.startContainer({ containerId: id }), signal);
@@ -112,7 +124,7 @@ export class ContainerStarter {
     }
     this.#o.backOff.next(key, last.finishedAt / 1e6);
   }
-  async #create(request: StartRequest, image: PulledImage, signal: AbortSignal): Promise<string> {
+  async #create(request: StartRequest, image: PulledImage, volumeImages: ReadonlyMap<string, string>, signal: AbortSignal): Promise<string> {
     const { pod, container, sandboxId, sandbox, current } = request;
     const { runtime, config, volumes } = this.#o;
     const runs = (current?.containers ?? []).filter((c) => c.name === container.name);
@@ -122,7 +134,7 @@ export class ContainerStarter {
       const environment = await this.#o.environment.environmentOf(pod, container, request.podIPs, signal);
       for (;;) {
         const created = await containerConfig(pod, container, {
-          config, image, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
+          config, image, volumeImages, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
           memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), ...this.#o.features(),
         });
         try {

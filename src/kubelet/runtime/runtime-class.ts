@@ -8,3 +8,14 @@ export async function runtimeHandlerOf(client: Client, pod: Pod, signal: AbortSi
   const name = pod.spec.runtimeClassName;
   return name ? (await client.of(RUNTIME_CLASSES).get('', name, signal)).handler : '';
 }
+/**
+ * A Pod that asks for a user namespace of its own gets none without a word: this node cannot give it one. Throws for such a Pod, in upstream's words.
+ */
+export function refuseUserNamespace(pod: Pod, handler: string): void {
+  if (pod.spec.hostUsers === false && !pod.spec.hostNetwork) throw new Error(`RuntimeClass handler "${handler}" does not support user namespaces`);
+}
+/** Whether the runtime can mount images as volumes (KEP-4639): containerd from 2.1 on; others are taken at their word. `version` is as in the Node's status. */
+export function mountsImages(version: string): boolean {
+  const [, major, minor] = /^containerd:\/\/(\d+)\.(\d+)/.exec(version) ?? [];
+  return major === undefined || Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 1);
+}

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Client } from '#client/client.ts';
+import { RUNTIME_CLASSES } from '#client/kinds.ts';
+import { FakeApi } from '../testing/fake-api.ts';
+import { makePod } from '../testing/make-pod.ts';
+import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime-class.ts';
+
+test('runtimeHandlerOf gives the handler that the class names', async () => {
+  const api = new FakeApi();
+  api.put(RUNTIME_CLASSES, { apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name: 'safe' }, handler: 'runsc' });
+  const of = (runtimeClassName?: string) => runtimeHandlerOf(new Client(api), makePod().spec(runtimeClassName ? { runtimeClassName } : {}).build(), new AbortController().signal);
+  assert.equal(await of(), '');
+  assert.equal(await of('safe'), 'runsc');
+  await assert.rejects(of('no'), { message: 'runtimeclasses.node.k8s.io "no" not found' });
+});
+test('refuseUserNamespace refuses what the node cannot give', () => {
+  assert.throws(() => refuseUserNamespace(makePod().spec({ hostUsers: false }).build(), ''), { message: 'RuntimeClass handler "" does not support user namespaces' });
+  refuseUserNamespace(makePod().spec({ hostUsers: true }).build(), '');
+  refuseUserNamespace(makePod().build(), '');
+});
+for (const [version, want] of [['containerd://1.6.20', false], ['containerd://2.0.5', false], ['containerd://2.1.0', true], ['cri-o://1.33.0', true]] as const) {
+  test(`mountsImages: ${version}`, () => assert.equal(mountsImages(version), want));
+}

@@ -8,7 +8,7 @@ export interface CacheListOptions<T extends KubeObject> {
   /** The resource's prefix or one namespace's; default the resource's. Must end with `/`. */
   readonly prefix?: string;
   readonly select?: Select<T> | undefined;
-  /** At most this many entries; 0 or absent: all. */
+  /** At most this many entries; 0, less or absent: all. */
   readonly limit?: number | undefined;
   /** `next` of the page before. */
   readonly startKey?: string | undefined;
@@ -33,7 +33,7 @@ export function listEntries<T extends KubeObject>(
   if (revision > latest) throw new RangeError(`revision ${revision} is not reached yet: the cache is at ${latest}`);
   if (revision < ring.floor) throw new ExpiredError(ring.floor, latest);
   const start = options.startKey !== undefined && options.startKey > prefix ? options.startKey : prefix;
-  const limit = options.limit || Infinity;
+  const limit = options.limit !== undefined && options.limit > 0 ? options.limit : Infinity;
   const entries: Entry<T>[] = [];
   let more = false;
   const take = (entry: Entry<T>): boolean => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode, type Packet, type RecordType } from 'dns-packet';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { FakeClock } from '#base/fake-clock.ts';
 import { Forwarder } from './forwarder.ts';
 import { Responder, reverseAddress } from './responder.ts';

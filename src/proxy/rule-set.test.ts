@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
 
 const T = 'ip t';
@@ -66,15 +66,18 @@ class Model {
       if (verb === 'add' && what === 'chain') this.#fresh(this.chains, name, []);
       else if (verb === 'flush') this.chains.set(name, this.#known(this.chains, name) && []);
       else if (verb === 'add' && what === 'rule') this.#known(this.chains, name).push(rest.join(' '));
-      else if (verb === 'delete' && what === 'chain') this.#known(this.chains, name) && this.chains.delete(name);
+      else if (verb === 'delete' && what === 'chain') this.#drop(this.chains, name);
       else if (verb === 'add' && what === 'element') this.#fresh(this.elements, id, rest.slice(3, -1).join(' '));
-      else if (verb === 'delete' && what === 'element') this.#known(this.elements, id) !== undefined && this.elements.delete(id);
+      else if (verb === 'delete' && what === 'element') this.#drop(this.elements, id);
       else throw new Error(line);
     }
   }
   #known<V>(map: Map<string, V>, key: string): V {
     if (!map.has(key)) throw new Error(`no ${key}`);
     return map.get(key)!;
+  }
+  #drop<V>(map: Map<string, V>, key: string): void {
+    if (!map.delete(key)) throw new Error(`no ${key}`);
   }
   #fresh<V>(map: Map<string, V>, key: string, value: V): void {
     if (map.has(key)) throw new Error(`${key} is there`);

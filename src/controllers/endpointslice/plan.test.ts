@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Endpoint, EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { planSlices, portsKey, type PortGroup, type SlicePlan } from './plan.ts';
 

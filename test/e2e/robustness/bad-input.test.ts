@@ -35,6 +35,8 @@ interface Case extends RawRequest {
   readonly codes: readonly number[];
   /** Upstream answers in plain text, or with the list of its paths: the path belongs to no resource. */
   readonly plain?: boolean;
+  /** The server need not read it to its end: the connection may close while the rest is still being sent, as with upstream. */
+  readonly mayClose?: boolean;
 }
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -63,7 +65,7 @@ const BAD_VALUES: readonly (readonly [name: string, value: string])[] = [
   ['spec.containers.0.resources.limits.memory', '-1Gi'], ['spec.containers.0.ports.0.protocol', 'ICMP'], ['spec.tolerations.0.operator', 'Like'],
 ];
 
-/** What each kind of wrong input is, and the codes that upstream answers with. */
+/** What each kind of wrong input is, and the codes that upstream answers with: 500 where its mapping of errors does not know the error. */
 const KINDS: readonly ((random: (below: number) => number) => Case)[] = [
   // A value of another type somewhere in a good Pod.
   (random) => {
@@ -97,13 +99,13 @@ const KINDS: readonly ((random: (below: number) => number) => Case)[] = [
   },
   (random) => post('deep nesting', nested(1000 + random(20_000)), [400]),
   (random) => post('deep lists in YAML', `${'['.repeat(2000 + random(5000))}`, [400], { 'content-type': 'application/yaml' }),
-  (random) => post('a body over the limit', `{"metadata":{"annotations":{"a":"${'x'.repeat(3_200_000 + random(1_000_000))}"}}}`, [413]),
+  (random) => ({ ...post('a body over the limit', `{"metadata":{"annotations":{"a":"${'x'.repeat(3_200_000 + random(1_000_000))}"}}}`, [413]), mayClose: true }),
   (random) => post('annotations over the limit', JSON.stringify(replaced(goodPod(), ['metadata', 'annotations', 'c'], 'x'.repeat(300_000 + random(1000)))), [422]),
   (random) => post('a content type that is none', JSON.stringify(goodPod()), [415], { 'content-type': ['text/plain', 'application/xml', 'image/png', 'application/x-www-form-urlencoded', 'x/y;z'][random(5)]! }),
   (random) => post('protobuf that is none', Buffer.concat([Buffer.from('k8s\0'), Uint8Array.from({ length: random(300) }, () => random(256))]), [400, 422], { 'content-type': 'application/vnd.kubernetes.protobuf' }),
   (random) => ({ what: 'a verb that is none', method: ['PROPFIND', 'MKCOL', 'LOCK', 'REPORT', 'PURGE', 'SEARCH'][random(6)]!, path: PODS, codes: [405] }),
   (random) => ({ what: 'a path that is none', path: [`/api/v${random(90) + 2}/pods`, '/apis/nothing.example/v1', '/api/v1/namespaces/default/nothings', '/apis/apps/v1/pods', '/%2e%2e/%2e%2e/etc/passwd', '/api/v1/namespaces/default/pods/x/nothing', `/${'a'.repeat(5000)}`][random(7)]!, codes: [404], plain: true }),
-  (random) => ({ what: 'a query that is none', path: `${PODS}?${['limit=x', 'labelSelector=%3D%3D', 'fieldSelector=spec.nothing%3Dx', 'resourceVersion=x', 'continue=nonsense', 'labelSelector=a+in+(', 'resourceVersionMatch=Sometimes', 'watch=1&resourceVersion=abc', 'timeoutSeconds=x&limit=-y'][random(9)]!}`, codes: [400, 422] }),
+  (random) => ({ what: 'a query that is none', path: `${PODS}?${['limit=x', 'labelSelector=%3D%3D', 'fieldSelector=spec.nothing%3Dx', 'resourceVersion=x', 'continue=nonsense', 'labelSelector=a+in+(', 'resourceVersionMatch=Sometimes', 'watch=1&resourceVersion=abc', 'timeoutSeconds=x&limit=-y'][random(9)]!}`, codes: [400, 422, 500] }),
   (random) => {
     const objects: readonly Json[] = [{ ...goodPod(), kind: 'Secret' }, { ...goodPod(), apiVersion: 'v2' }, { ...goodPod(), apiVersion: 'apps/v1', kind: 'Deployment' }, [], 1, 'x', null];
     const object = objects[random(objects.length)]!;
@@ -116,12 +118,12 @@ const KINDS: readonly ((random: (below: number) => number) => Case)[] = [
       ['application/strategic-merge-patch+json', '{"spec":{"containers":[{"$patch":"fly","name":"c"}]}}'], ['application/json', '{}'], ['application/merge-patch+json', '{"spec":{"hostNetwork":true}}'], ['application/apply-patch+yaml', 'a: ['],
     ];
     const [type, body] = patches[random(patches.length)]!;
-    return { what: `patch ${type} ${body}`, method: 'PATCH', path: `${PODS}/steady?fieldManager=x`, headers: { 'content-type': type }, body, codes: [400, 415, 422] };
+    return { what: `patch ${type} ${body}`, method: 'PATCH', path: `${PODS}/steady?fieldManager=x`, headers: { 'content-type': type }, body, codes: body.includes('$patch') ? [400, 500] : [400, 415, 422] };
   },
   (random) => ({ what: 'unknown fields under strict validation', method: 'POST', path: `${PODS}?fieldValidation=Strict`, headers: JSON_TYPE, body: JSON.stringify({ ...goodPod(), ['field' + random(1000)]: 1 }), codes: [400] }),
   (random) => ({ what: 'an exec without an upgrade, or of nothing', method: 'POST', path: `${PODS}/steady/exec${['', '?command=id', '?command=id&container=nothing', '?stdin=x'][random(4)]}`, codes: [400, 404] }),
   (random) => ({ what: 'an update that does not fit its path', method: 'PUT', path: `${PODS}/steady`, headers: JSON_TYPE, body: JSON.stringify(replaced(goodPod(), ['metadata', 'name'], `other-${random(100)}`)), codes: [400] }),
-  (random) => ({ what: 'delete options that are none', method: 'DELETE', path: `${PODS}/steady`, headers: JSON_TYPE, body: ['{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Sometimes"}', '{"gracePeriodSeconds":"x"}', '{"preconditions":{"uid":"other"}}', '{"kind":"Pod","apiVersion":"v1"}', '{'][random(5)]!, codes: [400, 409, 422] }),
+  (random) => ({ what: 'delete options that are none', method: 'DELETE', path: `${PODS}/steady`, headers: JSON_TYPE, body: ['{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Sometimes"}', '{"gracePeriodSeconds":"x"}', '{"preconditions":{"uid":"other"}}', '{"kind":"Pod","apiVersion":"v1"}', '{'][random(5)]!, codes: [400, 409, 422, 500] }),
 ];
 
 async function adminOf(c: TestCluster): Promise<{ api: Endpoint; who: Identity }> {
@@ -142,12 +144,15 @@ function checkStatus(answer: RawAnswer, said: string): void {
   assert.equal(body?.kind, 'Status', said);
   assert.equal(body.status, 'Failure', said);
   assert.equal(body.code, answer.code, said);
-  assert.ok((body.message ?? '') !== '' && (body.reason ?? '') !== '', said);
+  assert.ok((body.message ?? '') !== '' && ((body.reason ?? '') !== '' || answer.code === 500), said);
 }
 
-test(`${COUNT} malformed requests get a correct Status and change nothing (seed ${SEED})`, { timeout: 300_000 }, async (c, t) => {
+test('a Pod that runs meanwhile', async (c) => {
   await c.kubectl('run steady --image=busybox:1.37 -- sleep 3600');
   await waitForReady(c, 'steady');
+});
+
+test(`${COUNT} malformed requests get a correct Status and change nothing (seed ${SEED})`, { timeout: 300_000 }, async (c, t) => {
   const { api, who } = await adminOf(c);
   const pid = (await c.process())!.pid;
   const before = await everything(c);
@@ -159,7 +164,11 @@ test(`${COUNT} malformed requests get a correct Status and change nothing (seed 
   for (let at = 0; at < cases.length; at += 8) {
     await Promise.all(cases.slice(at, at + 8).map(async (request) => {
       const said = `seed ${SEED}: ${request.what} (${request.method ?? 'GET'} ${request.path.slice(0, 120)})`;
-      const answer = await send(api, { ...who, agent }, request).catch((error: Error) => assert.fail(`${said}: ${error.message}`));
+      const answer = await send(api, { ...who, agent }, request).catch((error: NodeJS.ErrnoException) => {
+        if (request.mayClose && ['EPIPE', 'ECONNRESET'].includes(error.code ?? '')) return undefined;
+        return assert.fail(`${said}: ${error.message}`);
+      });
+      if (!answer) return;
       if (!request.codes.includes(answer.code)) wrong.push(`${said}: ${answer.code} ${answer.text.slice(0, 300)}`);
       else if (!request.plain) checkStatus(answer, `${said}: ${answer.text.slice(0, 400)}`);
     }));

@@ -125,7 +125,7 @@ test('the sidecar sees the logs of the web server in the volume that both mount,
   await c.shell('kubectl delete pod web-with-logger --now');
 });
 
-test('while the init container waits for the database the Pod shows Init:0/1; its Service is not served yet (see the waiting table)', async (c) => {
+test('while the init container waits for the database the Pod shows Init:0/1', async (c) => {
   await c.file('app-with-init.yaml', INIT_POD);
   await c.shell('kubectl apply -f app-with-init.yaml');
   assert.equal(await waitForStatusColumn(c, 'app-with-init', /Init:0\/1/), 'Init:0/1');

@@ -43,27 +43,27 @@ test('a client that floods cannot starve another one', async () => {
   const { flow, clock, enter } = world(8, CLIENTS);
   const running: { to: Flow; request: FlowRequest }[] = [];
   let refused = 0;
-  let [floodDone, otherDone] = [0, 0];
-  const go = (who: UserInfo, done: () => void): void => {
+  const done = { flood: 0, other: 0 };
+  const go = (who: UserInfo, started: () => void): void => {
     const { to, turn } = enter(who);
-    turn.then((request) => { running.push({ to, request }); done(); }, () => refused++);
+    turn.then((request) => { running.push({ to, request }); started(); }, () => refused++);
   };
-  for (let i = 0; i < 500; i++) go(user('mallory', 'clients'), () => floodDone++);
+  for (let i = 0; i < 500; i++) go(user('mallory', 'clients'), () => done.flood++);
   await flushMicrotasks();
   assert.ok(refused > 400, `${refused} of the flood are refused`);
-  for (let i = 0; i < 10; i++) go(user('alice', 'clients'), () => otherDone++);
+  for (let i = 0; i < 10; i++) go(user('alice', 'clients'), () => done.other++);
   await flushMicrotasks();
-  const before = floodDone;
+  const before = done.flood;
   // The flood goes on: whenever one of its requests ends, it sends two more.
-  while (otherDone < 10 && floodDone < 500) {
+  while (done.other < 10 && done.flood < 500) {
     await clock.advance(10);
     const { to, request } = running.shift()!;
     flow.leave(to, request);
-    for (let i = 0; i < 2; i++) go(user('mallory', 'clients'), () => floodDone++);
+    for (let i = 0; i < 2; i++) go(user('mallory', 'clients'), () => done.flood++);
     await flushMicrotasks();
   }
-  assert.equal(otherDone, 10);
-  assert.ok(floodDone - before <= 12, `alice waits for ${floodDone - before} of mallory's`);
+  assert.equal(done.other, 10);
+  assert.ok(done.flood - before <= 12, `alice waits for ${done.flood - before} of mallory's`);
   flow.stop();
 });
 

@@ -138,7 +138,7 @@ export class FlowControl {
     const wanted = withMandatory(levels, MANDATORY_LEVELS);
     const limits = seatLimits(wanted.map((l) => l.spec), this.#o.totalSeats);
     const names = new Set(wanted.map((l) => l.metadata.name!));
-    for (const level of [...this.#levels.values()]) {
+    for (const level of this.#levels.values()) {
       if (names.has(level.name)) continue;
       level.quiescing = true;
       this.#drop(level);

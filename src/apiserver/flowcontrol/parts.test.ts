@@ -9,7 +9,7 @@ import { SeatDemand } from './seat-demand.ts';
 import { dealHand, firstCard, flowHash } from './shuffle-sharding.ts';
 
 test('dealHand deals different queues, the same ones for the same flow, and all queues alike', () => {
-  const counts = new Array<number>(16).fill(0);
+  const counts = Array.from({ length: 16 }, () => 0);
   for (let i = 0; i < 4000; i++) {
     const hash = flowHash('schema', `user-${i}`);
     const hand = dealHand(hash, 16, 4);

@@ -10,9 +10,9 @@ const STRINGS = [
   ...NAMES, '', ' ', 'A_B', '*', '10.0.0.1', '10.0.0.0/8', '::1', 'fd00::/64', '0', '-1', '80', '50%', '1Gi', '100m', 'TCP', 'Always', 'ClusterIP', 'None', 'node-1', 'example.com/thing',
   'https://example.com/x', '/var/lib', '../..', '2026-01-02T03:04:05Z', '5s', 'self.spec.x == 1', 'a.b.c[0]', '{{x}}', '"', '\\', '\u0000', '\u202e', 'é', '😀', '\ud800', 'x'.repeat(64), 'y'.repeat(300), '__proto__', 'constructor', 'null',
 ];
-const INTS = [0, 1, -1, 2, 3, 80, 443, 100, 65_535, 65_536, 2_147_483_647, -2_147_483_648, 2_147_483_648, 9_007_199_254_740_993, 1.5, 1e30];
+const INTS = [0, 1, -1, 2, 3, 80, 443, 100, 65_535, 65_536, 2_147_483_647, -2_147_483_648, 2_147_483_648, 9_007_199_254_740_992, 1.5, 1e30];
 const QUANTITIES = ['0', '1', '100m', '1Gi', '-5', '1e3', '1.5', '1e9999', 'x', '', '0.0000000001', '9999999999999999999999', 7];
-export const JUNK: readonly unknown[] = [null, [], {}, '', 'x', 0, -1, true, [null], [[]], [{}], { a: null }, { '': '' }, { a: { b: { c: [] } } }, 1e400, 'y'.repeat(5000), { __proto__x: 1 }];
+export const JUNK: readonly unknown[] = [null, [], {}, '', 'x', 0, -1, true, [null], [[]], [{}], { a: null }, { '': '' }, { a: { b: { c: [] } } }, 1e308, 'y'.repeat(5000), { __proto__x: 1 }];
 
 /** A value of a type: plausible most of the time. */
 export function valueOf(type: TypeRef, random: Random, depth: number): unknown {

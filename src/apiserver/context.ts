@@ -6,6 +6,7 @@ import type { Authorizer, ObjectReader, RuleResolver, TokenAuthenticator, TokenI
 import type { ComponentHealth } from './subresources/component-statuses.ts';
 import type { NodeProxy } from './subresources/node-proxy.ts';
 import type { ApiRequest } from './request.ts';
+import type { ListMemo } from './registry/list-memo.ts';
 import type { ResourceRegistry, ServedResource } from './registry/resource-registry.ts';
 import type { StrategyContext } from './registry/strategy.ts';
 
@@ -28,6 +29,7 @@ export interface Services {
   readonly tokenAuthenticator?: TokenAuthenticator | undefined;
   readonly tokenIssuer?: TokenIssuer | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
+  readonly lists: ListMemo;
   /** Seconds a watch lasts at least when the client names none. */
   readonly minRequestTimeoutSeconds: number;
 }

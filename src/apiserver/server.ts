@@ -40,6 +40,7 @@ import { Pipeline, type PathHandler } from './pipeline.ts';
 import { builtinResources, storedPrefixes } from './registry/builtin.ts';
 import { CacheReader } from './registry/cache-reader.ts';
 import { EventExpiry } from './registry/event-expiry.ts';
+import { ListMemo } from './registry/list-memo.ts';
 import type { ObjectStorage } from './registry/object-cache.ts';
 import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
 import { ServiceNetwork, type ServiceNetworkOptions } from './services/service-network.ts';
@@ -314,6 +315,7 @@ export class ApiServer implements Component {
       tokenAuthenticator: security.tokens,
       tokenIssuer: security.tokenIssuer,
       nodeProxy: o.nodeProxy,
+      lists: new ListMemo(),
       minRequestTimeoutSeconds: o.minRequestTimeoutSeconds ?? MIN_REQUEST_TIMEOUT_SECONDS,
     };
   }

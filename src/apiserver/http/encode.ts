@@ -10,6 +10,7 @@ import type { CacheEntry } from '../registry/object-cache.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ListResult } from '../request.ts';
 import type { Accepted } from './negotiation.ts';
+import { ListBodies } from './list-bodies.ts';
 import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
 
 export interface Format extends Accepted {
@@ -70,7 +71,7 @@ export function encodeList(list: ListResult, format: Format): Encoded {
     return encodeValue({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion(format.version), metadata, items } as unknown as KubeObject, format);
   }
   const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata };
-  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: joinList(head, list.entries, typePrefix(list.served)) };
+  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: bodies.get(list.entries, list.resourceVersion, () => joinList(head, list.entries, typePrefix(list.served))) };
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
@@ -91,6 +92,7 @@ function typePrefix(served: ServedResource): Buffer {
   }
   return prefix;
 }
+const bodies = new ListBodies();
 const OPEN = 0x7b;
 /** A list as the concatenation of what is there: one allocation, one copy. */
 function joinList(head: object, entries: readonly CacheEntry[], prefix: Buffer): Buffer {

@@ -180,7 +180,7 @@ export class RequestHandler {
   #request(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): ApiRequest {
     const { exchange, parsed, query, lifetime } = serving;
     const contentType = mediaTypeOf(exchange.header('content-type'));
-    const limits = { maxBytes: MAX_BODY_BYTES, timeoutMs: this.#o.bodyTimeoutMs };
+    const limits = { maxBytes: MAX_BODY_BYTES, timeoutMs: this.#o.bodyTimeoutMs, endsByLength: exchange.bodyEndsByLength };
     return {
       info: parsed.info,
       method: exchange.method,

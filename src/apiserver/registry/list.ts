@@ -3,6 +3,7 @@ import type { KubeObject } from '#api/object.ts';
 import { badRequest, expired, StatusError, timeout } from '#machinery/status-error.ts';
 import { ExpiredError } from '#store/cache-watch.ts';
 import type { Entry } from '#store/entry.ts';
+import type { CacheList } from '#store/list-entries.ts';
 import { listPrefix, objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
 import type { ListResult } from '../request.ts';
@@ -35,13 +36,15 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   const exact = token ? (token.revision > 0 ? token.revision : undefined) : await settleRevision(ctx, options);
   if (!token && selection.name !== undefined && (ctx.namespace !== '' || !served.info.namespaced) && exact === undefined) return single(ctx, selection);
   try {
-    const page = storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });
+    const page = !token && exact === undefined && options.limit === 0
+      ? newest(ctx, prefix, options, selection)
+      : storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });
     const last = page.entries.at(-1);
     await served.codec.prepare?.(page.entries);
     return {
       kind: 'list',
       served,
-      entries: page.entries.map((e) => served.codec.fromStorage(e)),
+      entries: inServedVersion(served, page.entries),
       resourceVersion: String(page.revision),
       ...(page.next !== undefined && last ? { continue: encodeContinue(last.key, prefix, page.revision) } : {}),
       ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
@@ -50,6 +53,23 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
     if (!(err instanceof ExpiredError)) throw err;
     throw token ? tokenExpired(token, prefix) : expired('The resourceVersion for the provided list is too old.');
   }
+}
+
+/** The whole newest state of a selection, found by what is remembered of it where that is possible. */
+function newest(ctx: RequestContext, prefix: string, options: ListOptions, selection: Selection): CacheList<KubeObject> {
+  const { served, services } = ctx;
+  const id = `${options.labelSelector}\n${options.fieldSelector}`;
+  const known = services.lists.get(served, prefix, id);
+  if (known) return { ...known, next: undefined, remaining: undefined };
+  const select = selectOf(served, selection);
+  const page = served.storage!.list({ prefix, select });
+  services.lists.put(served, prefix, id, select, page.entries);
+  return page;
+}
+/** The argument itself where nothing needs to be converted: what is known of the list by its identity stays known. */
+function inServedVersion({ codec }: ServedResource, entries: readonly CacheEntry[]): readonly CacheEntry[] {
+  const first = entries.findIndex((e) => codec.fromStorage(e) !== e);
+  return first < 0 ? entries : entries.map((e) => codec.fromStorage(e));
 }
 
 function continueToken(options: ListOptions, prefix: string): ContinueToken {

@@ -57,8 +57,8 @@ export class ServiceNetwork {
       const condition = { type: 'Ready', status: 'True', lastTransitionTime: rfc3339(clock.now()), reason: '', message: 'Kubernetes default Service CIDR is ready' };
       await loopback.call({ verb: 'update', resource: SERVICE_CIDRS, name: NAME, subresource: 'status', body: { ...made, status: { conditions: [condition] } } }, signal);
     } catch (err) {
-      // Another server may be starting at the same time. A status that was refused is not needed: a range without it counts as ready.
-      if (!isReason(err, 'AlreadyExists') && !isReason(err, 'Conflict') && !isReason(err, 'Invalid')) throw err;
+      // Another server may be starting at the same time.
+      if (!isReason(err, 'AlreadyExists') && !isReason(err, 'Conflict')) throw err;
     }
   }
   /** Every address of a Service has its IPAddress, and no IPAddress of ours is without its Service. */

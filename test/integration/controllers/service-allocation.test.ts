@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Service, ServiceSpec } from '#api/gen/core-v1.ts';
-import type { IPAddress } from '#api/gen/networking-v1.ts';
+import type { IPAddress, ServiceCIDR } from '#api/gen/networking-v1.ts';
 import { kind, SERVICES } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
-import { isGone } from './eventually.ts';
+import { eventually, isGone } from './eventually.ts';
 
 const IP_ADDRESSES = kind<IPAddress>('networking.k8s.io', 'v1', 'ipaddresses');
+const SERVICE_CIDRS = kind<ServiceCIDR>('networking.k8s.io', 'v1', 'servicecidrs');
 const ports = [{ port: 80 }];
 
 describe('addresses and node ports of Services', () => {
@@ -78,6 +79,22 @@ describe('addresses and node ports of Services', () => {
     assert.equal(dns.spec.ports?.[0]?.nodePort, dns.spec.ports?.[1]?.nodePort);
     const races = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => create(`np-${i}`, { ports: [{ port: 80, nodePort: 30_081 }], type: 'NodePort' })));
     assert.equal(races.filter((r) => r.status === 'fulfilled').length, 1);
+  });
+  test('a second range gives addresses too, and stays while one of them is in use', async () => {
+    const ranges = cluster.client.of(SERVICE_CIDRS);
+    assert.equal((await ranges.get('', 'kubernetes')).status?.conditions?.[0]?.message, 'Kubernetes default Service CIDR is ready');
+    await ranges.create({ metadata: { name: 'more' }, spec: { cidrs: ['10.200.0.0/24'] } });
+    await eventually('the range is ready and protected', async () => {
+      const { metadata, status } = await ranges.get('', 'more');
+      return metadata.finalizers?.includes('networking.k8s.io/service-cidr-finalizer') && status?.conditions?.[0]?.status === 'True';
+    });
+    await create('second', { ports, clusterIP: '10.200.0.9' });
+    await ranges.delete('', 'more');
+    const blocked = await eventually('the deletion is blocked', async () => (await ranges.get('', 'more')).status?.conditions?.find((c) => c.reason === 'Terminating'));
+    assert.equal(blocked.message, 'There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR');
+    await assert.rejects(create('third', { ports, clusterIP: '10.200.0.10' }), /the provided network does not match the current range/);
+    await ranges.create({ metadata: { name: 'wider' }, spec: { cidrs: ['10.200.0.0/16'] } });
+    await services().delete('default', 'second');
   });
   test('a load balancer with local traffic has a health check port; one may do without node ports', async () => {
     const lb = await create('lb', { ports, type: 'LoadBalancer', externalTrafficPolicy: 'Local' });

@@ -31,6 +31,7 @@ import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
 import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
 import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
+import { newServiceCidrController } from '#controllers/service-cidr/service-cidr.ts';
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
 import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
@@ -60,6 +61,7 @@ const CONTROLLERS: readonly Row[] = [
   ['endpoint-controller', (c) => newEndpointsController(c)],
   ['endpointslice-controller', (c) => newEndpointSliceController(c)],
   ['endpointslicemirroring-controller', (c) => newEndpointSliceMirroringController(c)],
+  ['service-cidrs-controller', (c) => newServiceCidrController(c)],
   ['generic-garbage-collector', (c) => newGarbageCollector(c)],
   ['pod-garbage-collector', (c) => newPodGarbageCollector(c)],
   ['node-controller', (c, o) => newNodeIpamController(c, o)],

@@ -6,6 +6,9 @@ import type { Pod } from '#api/gen/core-v1.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { isRestartableInit } from '../pods/containers.ts';
 
+/** A reason made once: one made at each abort would cost a stack trace. */
+const TURN_OVER = new Error('the wait is over');
+
 export class TerminationOrder {
   readonly #clock: Clock;
   readonly #ended = new Map<string, PromiseWithResolvers<void>>();
@@ -34,7 +37,7 @@ export class TerminationOrder {
       const limit = sleep(this.#clock, graceSeconds * 1000, AbortSignal.any([signal, done.signal]));
       await Promise.race([Promise.all(before.map((b) => this.#ended.get(b)?.promise)), limit]);
     } finally {
-      done.abort();
+      done.abort(TURN_OVER);
     }
     return Math.floor((this.#clock.monotonic() - began) / 1000);
   }

@@ -277,7 +277,7 @@ export class ApiServer implements Component {
       eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
       inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs, o.audit && { auditor: o.audit, uid: o.uid ?? randomUUID }),
       http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
-      aggregator: aggregation && new Aggregator({ ...parts, ...aggregation, resources: this.resources }),
+      aggregator: aggregation && new Aggregator({ ...parts, ...aggregation, resources: this.resources, metrics: this.metrics.registry }),
     };
   }
   #openApi(): OpenApiPaths {

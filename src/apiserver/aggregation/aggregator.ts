@@ -11,6 +11,7 @@ import type { APIResourceList } from '#api/gen/meta-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
+import { Counter, Gauge, type Registry } from '#base/metrics.ts';
 import { isReason } from '#machinery/status-error.ts';
 import type { Loopback, ObjectReader } from '../interfaces.ts';
 import { rawText } from '../http/paths.ts';
@@ -39,6 +40,7 @@ export interface AggregatorOptions {
   readonly clock: Clock;
   readonly identity: ProxyIdentity;
   readonly resolver: ServiceResolver;
+  readonly metrics: Registry;
 }
 
 /** What is known of one server. */
@@ -59,9 +61,14 @@ export class Aggregator {
   readonly #known = new Map<string, Known>();
   readonly #stop = new AbortController();
   #unsubscribe: (() => void)[] = [];
+  readonly #unavailable: Gauge;
+  readonly #unavailableTotal: Counter;
 
   constructor(options: AggregatorOptions) {
     this.#o = options;
+    const registers = [options.metrics];
+    this.#unavailable = new Gauge({ name: 'aggregator_unavailable_apiservice', help: 'Gauge of APIServices which are marked as unavailable broken down by APIService name.', labelNames: ['name'], registers });
+    this.#unavailableTotal = new Counter({ name: 'aggregator_unavailable_apiservice_total', help: 'Counter of APIServices which are marked as unavailable broken down by APIService name and reason.', labelNames: ['name', 'reason'], registers });
     this.#runner = new KeyedRunner(options.clock, (name) => this.#sync(name));
     this.#autoRegister = new AutoRegister(options);
   }
@@ -106,6 +113,7 @@ export class Aggregator {
     const known = this.#known.get(name);
     if (!known) return;
     this.#known.delete(name);
+    this.#unavailable.remove({ name });
     known.api.close();
     this.#o.resources.removeDelegate(known.delegate.group, known.delegate.version);
   }
@@ -173,19 +181,22 @@ export class Aggregator {
   }
 
   async #tell(service: APIService, availability: Availability): Promise<void> {
+    const name = service.metadata.name!;
+    if (service.spec.service) this.#unavailable.set({ name }, availability.status === 'True' ? 0 : 1);
     const next = withAvailability(service, availability, this.#o.clock.now());
     if (next === service) return;
-    const stale = availability.status !== 'True' && this.#known.get(service.metadata.name!);
+    if (availability.status !== 'True') this.#unavailableTotal.inc({ name, reason: availability.reason });
+    const stale = availability.status !== 'True' && this.#known.get(name);
     if (stale && stale.delegate.discovery) {
       stale.documents = '';
       stale.delegate = { ...stale.delegate, discovery: { ...stale.delegate.discovery, freshness: 'Stale' } };
       this.#o.resources.setDelegate(stale.delegate);
     }
     try {
-      await this.#o.loopback.call({ verb: 'update', resource: API_SERVICES, name: service.metadata.name, subresource: 'status', body: next }, this.#stop.signal);
+      await this.#o.loopback.call({ verb: 'update', resource: API_SERVICES, name, subresource: 'status', body: next }, this.#stop.signal);
     } catch (err) {
       // Changed or gone meanwhile: its change brings us back.
-      if (!this.#stop.signal.aborted && !isReason(err, 'Conflict') && !isReason(err, 'NotFound')) log.warn({ err, apiService: service.metadata.name }, 'The availability of an APIService could not be told');
+      if (!this.#stop.signal.aborted && !isReason(err, 'Conflict') && !isReason(err, 'NotFound')) log.warn({ err, apiService: name }, 'The availability of an APIService could not be told');
     }
   }
 }

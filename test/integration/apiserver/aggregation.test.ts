@@ -100,6 +100,7 @@ test('an APIService says why its server cannot be reached, step by step', async 
   assert.equal((await conditionOf('EndpointsNotFound')).message, 'cannot find endpointslices for service/wardle in "default"');
   const slice = { metadata: { name: 'wardle-1', labels: { 'kubernetes.io/service-name': 'wardle' } }, addressType: 'IPv4', ports: [{ name: 'https', port: 443 }], endpoints: [] as unknown[] };
   await http.post('/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', slice);
+  assert.match((await http.get('/metrics')).text, /aggregator_unavailable_apiservice\{name="v1\.wardle\.example\.com"\} 1/);
   assert.equal((await conditionOf('MissingEndpoints')).message, 'endpointslices for service/wardle in "default" have no addresses with port name "https"');
   broken = true;
   await http.call('PUT', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/wardle-1', { body: { ...slice, endpoints: [{ addresses: ['10.1.2.3'] }] } });

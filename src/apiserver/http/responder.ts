@@ -21,6 +21,14 @@ const GZIP_FROM_BYTES = 128 * 1024;
 /** A watcher that takes nothing for this long is cut off; it can come back and resume. */
 const WATCH_STALL_MS = 60_000;
 
+/** Compressed bodies by the very body: a list that many ask for at the same time is compressed once. */
+const compressed = new WeakMap<Buffer, Promise<Buffer>>();
+function packed(body: Buffer): Promise<Buffer> {
+  let made = compressed.get(body);
+  if (!made) compressed.set(body, (made = compress(body, { level: zlib.Z_BEST_SPEED })));
+  return made;
+}
+
 export interface ResponseContext {
   readonly exchange: Exchange;
   readonly auditId: string;
@@ -75,7 +83,7 @@ async function send(ctx: ResponseContext, code: number, encoded: Encoded): Promi
   const headers = baseHeaders(ctx, encoded.contentType);
   let { body } = encoded;
   if (body.length >= GZIP_FROM_BYTES && acceptsGzip(ctx.exchange)) {
-    body = await compress(body, { level: zlib.Z_BEST_SPEED });
+    body = await packed(body);
     headers['content-encoding'] = 'gzip';
     headers['vary'] = 'Accept-Encoding';
   }

@@ -12,6 +12,7 @@ import type { ComponentRow } from '#base/component-group.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import type { Kubelet } from '#kubelet/kubelet.ts';
+import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
@@ -22,6 +23,8 @@ import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { localStorage } from './local-storage.ts';
+import { kubeletStats } from './metrics/kubelet-stats.ts';
+import { newMetricsApi } from './metrics/metrics-api.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
@@ -44,6 +47,7 @@ export interface Assembly {
   pki?: ClusterPki;
   nodePki?: NodePki;
   server?: ApiServer;
+  nodeProxy?: NodeProxy;
   runtime?: NodeRuntime;
   kubelet?: Kubelet;
 }
@@ -81,7 +85,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'apiserver', needs: ['store', 'certificates'],
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
-        const nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key });
+        const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });
@@ -110,6 +114,10 @@ export function componentTable(a: Assembly): ComponentRow[] {
         resources: servedResources(a.server!.resources), rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),
+    },
+    {
+      name: 'metrics API', needs: ['apiserver', 'bootstrap'],
+      create: () => newMetricsApi({ client: new Client(as(a, 'system:apiserver', 'system:masters'), 'metrics-api'), clock, resources: a.server!.resources, summary: kubeletStats(a.nodeProxy!) }),
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },

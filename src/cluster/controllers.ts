@@ -18,6 +18,7 @@ import { newEndpointSliceController } from '#controllers/endpointslice/endpoints
 import { newEndpointSliceMirroringController } from '#controllers/endpointslicemirroring/endpointslicemirroring.ts';
 import { newEphemeralVolumeController } from '#controllers/ephemeral-volume/ephemeral-volume.ts';
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
+import { newHorizontalPodAutoscaler } from '#controllers/horizontal-pod-autoscaler/horizontal-pod-autoscaler.ts';
 import { newJobController } from '#controllers/job/job.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
@@ -77,6 +78,7 @@ const CONTROLLERS: readonly Row[] = [
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],
+  ['horizontal-pod-autoscaler', (c) => newHorizontalPodAutoscaler(c)],
   ['persistent-volume-binder', (c) => newPersistentVolumeBinder(c)],
   ['local-path-provisioner', (c, o) => newLocalPathProvisioner(c, o.nodeStorage)],
   ['pvc-protection-controller', (c) => newPvcProtectionController(c)],

@@ -10,6 +10,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nameOf } from '#api/object.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -19,6 +20,7 @@ import { fakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '#cri/fak
 import { KUBELET_DEFAULTS } from '#kubelet/config.ts';
 import type { CgroupManager } from '#kubelet/interfaces.ts';
 import { Kubelet } from '#kubelet/kubelet.ts';
+import type { KubeletHost } from '#kubelet/server/interfaces.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { openMemoryStore } from '#store/memory.ts';
 import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
@@ -27,6 +29,8 @@ import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { localStorage } from './local-storage.ts';
+import { newMetricsApi } from './metrics/metrics-api.ts';
+import type { StatsSummary } from './metrics/scraper.ts';
 import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
 import { servedResources } from './served-resources.ts';
 
@@ -79,6 +83,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
   const admin = inProcessTransport(server, componentUser('kubernetes-admin', 'system:masters'), 'admin');
   const clientAs = (name: string) => new Client(inProcessTransport(server, componentUser(name), name.replace('system:', '')), name.replace('system:', ''));
   const runtimes = new Map<string, FakeRuntime>();
+  const hosts = new Map<string, KubeletHost>();
   const bootstrap: Component = {
     name: 'bootstrap',
     async start(signal) {
@@ -99,11 +104,23 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
         signer: certificateSigner(pki.ca, clock), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),
     },
+    {
+      name: 'metrics API', needs: ['bootstrap'],
+      create: () => newMetricsApi({
+        client: new Client(admin, 'metrics-api'), clock, resources: server.resources,
+        async summary(node, signal) {
+          const host = hosts.get(nameOf(node));
+          if (!host) throw new Error(`node ${JSON.stringify(nameOf(node))} is only an object`);
+          return (await host.statsSummary(true, signal)) as StatsSummary;
+        },
+      }),
+    },
     ...(options.nodes ?? ['node-1']).map((name, i) => ({
       name, needs: ['bootstrap'],
       create: () => {
         const { kubelet, runtime } = simulatedNode(name, i, dir, server, clock, options.containers);
         runtimes.set(name, runtime);
+        hosts.set(name, kubelet.host());
         return kubelet;
       },
     })),

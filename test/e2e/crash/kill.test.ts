@@ -10,8 +10,8 @@ import { Client } from '#client/client.ts';
 import { CONFIG_MAPS, PODS } from '#client/kinds.ts';
 import { adminTransport } from '#cluster/admin.ts';
 import { StatusError } from '#machinery/status-error.ts';
-import type { TestCluster } from '../harness/cluster.ts';
 import { waitForNode, waitForPhase, waitForReady } from '../harness/conditions.ts';
+import { hostProcesses } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
@@ -68,17 +68,14 @@ async function verify(client: Client, book: ReadonlyMap<string, Known>, round: n
   }
 }
 
-/** The process ids of the Pods' containers as the host sees them: each sleeps for a time of its own. */
-async function containerPids(c: TestCluster): Promise<Record<string, string>> {
-  const { stdout } = await c.shell('for f in /proc/[0-9]*/cmdline; do line=$(tr "\\0" " " <"$f" 2>/dev/null) && case "$line" in "sleep 77770"[0-9]" ") p=${f#/proc/}; echo "$line${p%/cmdline}";; esac; done; true');
-  return Object.fromEntries(stdout.trim().split('\n').map((l) => [l.split(' ')[1]!, l.split(' ')[2]!]));
-}
+/** The containers of the steady Pods: each sleeps for a time of its own. */
+const STEADY = /^sleep 77770[0-9]$/;
 
 test('50 kills: no acknowledged write is lost, none is half there, containers keep their PIDs, Pods made meanwhile come to run', { timeout: 900_000 }, async (c, t) => {
   for (let i = 0; i < 3; i++) await c.kubectl(['run', `steady-${i}`, '--image=busybox:1.37', '--', 'sleep', `77770${i}`]);
   const before = await Promise.all([0, 1, 2].map((i) => waitForReady(c, `steady-${i}`)));
-  const pids = await containerPids(c);
-  assert.equal(Object.keys(pids).length, 3);
+  const pids = await hostProcesses(STEADY);
+  assert.equal(pids.size, 3);
   const book = new Map<string, Known>(Array.from({ length: WRITERS }, (_, i) => [`map-${i}`, { acknowledged: undefined }]));
   let writes = 0;
   for (let round = 1; round <= KILLS; round++) {
@@ -100,7 +97,7 @@ test('50 kills: no acknowledged write is lost, none is half there, containers ke
     const again = await adminTransport({ kubeconfig: c.kubeconfig });
     await verify(new Client(again, 'crash'), book, round);
     again.close();
-    assert.deepEqual(await containerPids(c), pids, `containers run on after kill ${round}`);
+    assert.deepEqual(await hostProcesses(STEADY), pids, `containers run on after kill ${round}`);
   }
   t.diagnostic(`${writes} writes were acknowledged between ${KILLS} kills`);
   assert.ok(writes > KILLS * WRITERS, `the client did write: ${writes}`);

@@ -1,5 +1,6 @@
 /** Programs that a test runs: to their end, or beside it while it waits for what they print. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
 
 export interface Result {
   readonly code: number;
@@ -117,4 +118,15 @@ export class Program implements AsyncDisposable {
 export function startProgram(file: string, args: readonly string[], options: Pick<RunOptions, 'env' | 'cwd' | 'timeoutMs'> = {}): Program {
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, ...(options.env && { env: options.env }), ...(options.cwd !== undefined && { cwd: options.cwd }) });
   return new Program(child, [file.split('/').at(-1), ...args].join(' '), options.timeoutMs ?? TIMEOUT_MS);
+}
+
+/** Process ids, as the host sees them, by command line (words joined by spaces), of those that match. */
+export async function hostProcesses(pattern: RegExp): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).split('\0').join(' ').trim();
+    if (pattern.test(line)) found.set(line, Number(name));
+  }
+  return found;
 }

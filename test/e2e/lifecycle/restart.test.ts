@@ -1,19 +1,16 @@
 /** `down` and `up` again, and Podyard killed: the containers run on, and are taken up. */
 import assert from 'node:assert/strict';
 import type { Pod } from '#api/gen/core-v1.ts';
-import type { TestCluster } from '../harness/cluster.ts';
 import { waitForPhase, waitForPod, waitForPodGone, waitForReady } from '../harness/conditions.ts';
+import { hostProcesses } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
 
 const told = (pod: Pod): unknown => [pod.metadata.uid, pod.status?.podIP, pod.status?.startTime, pod.status?.containerStatuses?.map((s) => [s.containerID, s.restartCount, s.state?.running?.startedAt])];
 
-/** A process id as the host sees it, of the container whose command is this. */
-async function pidOf(c: TestCluster, command: string): Promise<string> {
-  const { stdout } = await c.shell(`for f in /proc/[0-9]*/cmdline; do [ "$(tr '\\0' ' ' <"$f" 2>/dev/null)" = "${command} " ] && basename "$(dirname "$f")"; done; true`);
-  return stdout.trim();
-}
+/** The process id, as the host sees it, of a Pod's container; undefined when it does not run. */
+const steadyPid = async (): Promise<number | undefined> => (await hostProcesses(/^sleep 88881$/)).get('sleep 88881');
 
 test('status, a second up, and what they say', async (c) => {
   const { stdout } = await c.podyard(['status']);
@@ -28,17 +25,17 @@ test('down keeps the containers, up takes them up again: same processes, no rest
   await c.kubectl(['run', 'ending', '--image=busybox:1.37', '--restart=Never', '--', 'sh', '-c', 'until [ -e /end ]; do sleep 0.1; done; exit 3']);
   const before = [await waitForReady(c, 'steady'), await waitForReady(c, 'chatty')];
   await waitForReady(c, 'ending');
-  const pid = await pidOf(c, 'sleep 88881');
-  assert.match(pid, /^\d+$/);
+  const pid = await steadyPid();
+  assert.ok(pid);
   await c.kubectl('exec ending -- touch /go');
 
   const down = await c.down();
   assert.match(down.stdout, /^3 Pods keep running and will be taken up by the next "\.\/podyard up"; stop them too with: \.\/podyard down --pods$/m);
   assert.equal(await c.process(), undefined);
   assert.equal((await c.podyard(['status'], { expect: 3 })).stdout, 'Podyard does not run. Start it with: ./podyard up\n');
-  assert.equal(await pidOf(c, 'sleep 88881'), pid);
+  assert.equal(await steadyPid(), pid);
   await c.up();
-  assert.equal(await pidOf(c, 'sleep 88881'), pid);
+  assert.equal(await steadyPid(), pid);
   assert.deepEqual([await waitForReady(c, 'steady'), await waitForReady(c, 'chatty')].map(told), before.map(told));
   await using logs = await c.startKubectl('logs -f chatty');
   await logs.seen(/^tick \d+$/m);
@@ -49,10 +46,10 @@ test('down keeps the containers, up takes them up again: same processes, no rest
 });
 
 test('a container that ended while Podyard was away is found out', async (c) => {
-  const pid = await pidOf(c, 'sleep 88881');
+  const pid = await steadyPid();
   await c.kubectl('exec ending -- true');
   await c.down();
-  process.kill(Number(pid), 'SIGKILL');
+  process.kill(pid!, 'SIGKILL');
   await c.up();
   const restarted = await waitForPod(c, 'steady', 'restarted', (p) => p.status?.containerStatuses?.[0]?.restartCount === 1 && p.status.containerStatuses[0].ready);
   assert.equal(restarted.status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 137);
@@ -64,8 +61,9 @@ test('a container that ended while Podyard was away is found out', async (c) => 
 test('kill -9 of Podyard, and of its containerd too: all is taken up again', async (c) => {
   const before = [await waitForReady(c, 'steady'), await waitForReady(c, 'chatty')];
   await c.kill();
-  const { stdout } = await c.shell(`pgrep -f -- '^\\S*containerd .*${c.dataDir}' | head -1`);
-  if (stdout.trim()) process.kill(Number(stdout), 'SIGKILL');
+  const [containerd] = await hostProcesses(new RegExp(`^\\S*containerd .*${c.dataDir}`)).then((found) => [...found.values()]);
+  assert.ok(containerd);
+  process.kill(containerd, 'SIGKILL');
   await c.up();
   assert.deepEqual([await waitForReady(c, 'steady'), await waitForReady(c, 'chatty')].map(told), before.map(told));
   await c.kubectl('delete pod ending chatty --now');
@@ -74,9 +72,9 @@ test('kill -9 of Podyard, and of its containerd too: all is taken up again', asy
 
 test('down --pods ends the containers; the next up starts them anew', async (c) => {
   await c.down('--pods');
-  assert.equal(await pidOf(c, 'sleep 88881'), '');
+  assert.equal(await steadyPid(), undefined);
   await c.up();
   const again = await waitForPod(c, 'steady', 'running anew', (p) => p.status?.containerStatuses?.[0]?.state?.running !== undefined && p.status.containerStatuses[0].ready);
   assert.ok(again.status!.containerStatuses![0]!.restartCount >= 1);
-  assert.match(await pidOf(c, 'sleep 88881'), /^\d+$/);
+  assert.ok(await steadyPid());
 });

@@ -180,7 +180,7 @@ export class RequestHandler {
   #request(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): ApiRequest {
     const { exchange, parsed, query, lifetime } = serving;
     const contentType = mediaTypeOf(exchange.header('content-type'));
-    const limits = { maxBytes: MAX_BODY_BYTES, timeoutMs: this.#o.bodyTimeoutMs, endsByLength: exchange.bodyEndsByLength };
+    const limits = { maxBytes: MAX_BODY_BYTES, timeoutMs: this.#o.bodyTimeoutMs };
     return {
       info: parsed.info,
       method: exchange.method,
@@ -215,7 +215,8 @@ export class RequestHandler {
     const offer: Offer = {
       protobuf: served ? served.codec.structType !== undefined : true,
       watch: parsed.info.verb === 'watch',
-      transforms: served !== undefined && TRANSFORMABLE.has(parsed.info.subresource),
+      // What is only ever asked (reviews) has no metadata to show.
+      transforms: served !== undefined && served.info.verbs.includes('get') && TRANSFORMABLE.has(parsed.info.subresource),
       routed: served?.codec.structType ? (parsed.info.verb === 'list' || parsed.info.verb === 'watch' ? ROUTED.list : ROUTED.object) : undefined,
     };
     const accepted = negotiate(exchange.header('accept'), offer);

@@ -137,7 +137,7 @@ export function newCronJobController(context: ControllerContext): Component {
     return last;
   }
   async function replaceActive(status: Status, namespace: string, tell: Tell, signal: AbortSignal): Promise<void> {
-    for (const ref of [...(status.active ?? [])]) {
+    for (const ref of (status.active ?? []).slice()) {
       const job = await live(namespace, ref.name ?? '', signal);
       if (job) await deleteJob(job, status, tell, signal);
     }

@@ -14,9 +14,10 @@ const MAX_HISTORY_CHARS = 2000;
 
 type Annotations = Readonly<Record<string, string>>;
 
-/** The set's revision; 0 for none. */
-export function revisionOf(rs: ReplicaSet): number {
-  return numberOf(rs.metadata.annotations?.[REVISION]) ?? 0;
+/** The set's revision; 0 for none. An int64: anybody may have set it to more than a number can hold. */
+export function revisionOf(rs: ReplicaSet): bigint {
+  const text = rs.metadata.annotations?.[REVISION] ?? '';
+  return /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
 }
 /** The Deployment's size when the set was last scaled. */
 export function desiredReplicasOf(rs: ReplicaSet): number | undefined {
@@ -34,10 +35,10 @@ export function sizeAnnotations(desired: number, max: number): Annotations {
 }
 
 /** The annotations that the newest set must have: the Deployment's, and the revision. A set that is taken up again keeps its former revisions. */
-export function newSetAnnotations(deployment: Deployment, before: Annotations, revision: number): Annotations {
+export function newSetAnnotations(deployment: Deployment, before: Annotations, revision: bigint): Annotations {
   const copied = Object.fromEntries(Object.entries(deployment.metadata.annotations ?? {}).filter(([k]) => !NOT_COPIED.has(k)));
   const known = before[REVISION];
-  const oldRevision = known === undefined ? 0 : numberOf(known);
+  const oldRevision = known === undefined ? 0n : /^\d{1,19}$/.test(known) ? BigInt(known) : undefined;
   const out = { ...before, ...copied };
   // A revision that is no number is left alone: whoever wrote it meant something.
   if (oldRevision === undefined || oldRevision >= revision) return out;

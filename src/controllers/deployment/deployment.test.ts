@@ -84,18 +84,18 @@ describe('annotations of the newest set', () => {
   const HISTORY = 'deployment.kubernetes.io/revision-history';
   test('newSetAnnotations copies the Deployment’s but not those with a meaning of their own', () => {
     const d = deployment(1, { annotations: { note: 'x', [REVISION]: '7', 'kubectl.kubernetes.io/last-applied-configuration': '{}' } });
-    assert.deepEqual(newSetAnnotations(d, {}, 1), { note: 'x', [REVISION]: '1' });
+    assert.deepEqual(newSetAnnotations(d, {}, 1n), { note: 'x', [REVISION]: '1' });
   });
   test('newSetAnnotations keeps a revision that is high enough, and records the former one of a set taken up again', () => {
     const d = deployment(1);
-    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '3' }, 2), { [REVISION]: '3' });
-    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '1' }, 3), { [REVISION]: '3', [HISTORY]: '1' });
-    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '3', [HISTORY]: '1' }, 5), { [REVISION]: '5', [HISTORY]: '1,3' });
-    assert.deepEqual(newSetAnnotations(d, { [REVISION]: 'odd' }, 5), { [REVISION]: 'odd' });
+    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '3' }, 2n), { [REVISION]: '3' });
+    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '1' }, 3n), { [REVISION]: '3', [HISTORY]: '1' });
+    assert.deepEqual(newSetAnnotations(d, { [REVISION]: '3', [HISTORY]: '1' }, 5n), { [REVISION]: '5', [HISTORY]: '1,3' });
+    assert.deepEqual(newSetAnnotations(d, { [REVISION]: 'odd' }, 5n), { [REVISION]: 'odd' });
   });
   test('newSetAnnotations drops the oldest of a long history', () => {
     const history = Array.from({ length: 500 }, (_, i) => String(1000 + i)).join(',');
-    const next = newSetAnnotations(deployment(1), { [REVISION]: '1500', [HISTORY]: history }, 1501)[HISTORY]!;
+    const next = newSetAnnotations(deployment(1), { [REVISION]: '1500', [HISTORY]: history }, 1501n)[HISTORY]!;
     assert.ok(next.length <= 2000 && next.endsWith(',1499,1500') && !next.startsWith('1000,'));
   });
 });

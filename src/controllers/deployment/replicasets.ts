@@ -18,7 +18,7 @@ export const availableReplicas = (sets: readonly ReplicaSet[]): number => sets.r
 const byName = (a: ReplicaSet, b: ReplicaSet): number => (nameOf(a) < nameOf(b) ? -1 : 1);
 const created = (rs: ReplicaSet): string => rs.metadata.creationTimestamp ?? '';
 export const byCreation = (a: ReplicaSet, b: ReplicaSet): number => (created(a) === created(b) ? byName(a, b) : created(a) < created(b) ? -1 : 1);
-export const byRevision = (a: ReplicaSet, b: ReplicaSet): number => revisionOf(a) - revisionOf(b) || byCreation(a, b);
+export const byRevision = (a: ReplicaSet, b: ReplicaSet): number => Number(revisionOf(a) - revisionOf(b)) || byCreation(a, b);
 /** Largest first; of equals the older first, or the newer. */
 export const bySizeOlder = (a: ReplicaSet, b: ReplicaSet): number => replicasOf(b) - replicasOf(a) || byCreation(a, b);
 export const bySizeNewer = (a: ReplicaSet, b: ReplicaSet): number => replicasOf(b) - replicasOf(a) || byCreation(b, a);

@@ -160,8 +160,8 @@ export class Rollout {
     const isNews = hasProgressDeadline(deployment) && conditionOf(conditions, 'Progressing') === undefined;
     await this.#writeRevision(annotations[REVISION], isNews ? { ...deployment.status, conditions: withCondition(conditions, found) } : undefined);
   }
-  #nextRevision(): number {
-    return this.#old.reduce((max, rs) => Math.max(max, revisionOf(rs)), 0) + 1;
+  #nextRevision(): bigint {
+    return this.#old.map(revisionOf).reduce((max, revision) => (revision > max ? revision : max), 0n) + 1n;
   }
   /** Writes the Deployment's revision, and the status with it, where either is new. */
   async #writeRevision(revision: string | undefined, status: DeploymentStatus | undefined): Promise<void> {

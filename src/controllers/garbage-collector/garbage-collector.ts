@@ -85,6 +85,8 @@ export function newGarbageCollector(context: ControllerContext): Component {
     }
     // Inside a foreground deletion the object goes the same way, if others wait for it in turn.
     const foreground = waiting.length > 0 && node.dependents.size > 0;
+    // A dependent that is itself waited for: the owners run in a circle, and here it is cut.
+    if (foreground && [...node.dependents].some((d) => d.deletingDependents)) await unblockOwners(node, signal);
     await remove(node, foreground ? 'Foreground' : undefined, signal);
     return undefined;
   }
@@ -121,6 +123,16 @@ export function newGarbageCollector(context: ControllerContext): Component {
     const left = ownersOf(object).filter((o) => !owners.includes(o));
     const patch = { metadata: { resourceVersion: object!.metadata.resourceVersion, uid: node.uid, ownerReferences: left } };
     await ignoreMissing(client.dynamic(resource!, resource!.kind).patch(node.namespace, node.name, 'application/merge-patch+json', patch, { signal }));
+  }
+  /** The object's owners need not wait for it any more. */
+  async function unblockOwners(node: GraphNode, signal: AbortSignal): Promise<void> {
+    const { resource, object } = node;
+    const ownerReferences = ownersOf(object).map((o) => ({ ...o, blockOwnerDeletion: false }));
+    if (!ownersOf(object).some((o) => o.blockOwnerDeletion)) return;
+    const patch = { metadata: { resourceVersion: object!.metadata.resourceVersion, ownerReferences } };
+    const patched = await client.dynamic(resource!, resource!.kind).patch(node.namespace, node.name, 'application/merge-patch+json', patch, { signal });
+    seen(resource!, patched);
+    for (const o of ownersOf(patched)) queue.add(o.uid);
   }
   async function remove(node: GraphNode, propagation: 'Foreground' | undefined, signal: AbortSignal): Promise<void> {
     const { resource, object } = node;

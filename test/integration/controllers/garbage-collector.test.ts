@@ -56,6 +56,14 @@ describe('garbage collector', () => {
     await eventually('the owner goes', () => isGone(maps().get('default', 'owner-3')));
     assert.deepEqual((await maps().get('default', 'dependent-3')).metadata.ownerReferences ?? [], []);
   });
+  test('foreground deletion ends although the owners run in a circle', async () => {
+    const one = await make('circle-1');
+    const two = await make('circle-2', one, { blockOwnerDeletion: true });
+    const three = await make('circle-3', two, { blockOwnerDeletion: true });
+    await maps().patch('default', 'circle-1', 'application/merge-patch+json', { metadata: { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'circle-3', uid: three.metadata.uid!, blockOwnerDeletion: true }] } });
+    await maps().delete('default', 'circle-1', { propagationPolicy: 'Foreground' });
+    for (const name of ['circle-1', 'circle-2', 'circle-3']) await eventually(`${name} goes`, () => isGone(maps().get('default', name)));
+  });
   test('an owner in another namespace is no owner', async () => {
     const owner = await make('owner-4');
     await cluster.client.of(NAMESPACES).create({ metadata: { name: 'elsewhere' }, spec: {} });

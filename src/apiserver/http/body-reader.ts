@@ -10,8 +10,6 @@ export interface BodyLimits {
   readonly maxBytes: number;
   /** A body must be complete after this long. */
   readonly timeoutMs: number;
-  /** The body is whole at the length announced; the source is left paused there. Default: when the source ends. */
-  readonly endsByLength?: boolean;
 }
 
 /** Rejects with 413 for a body over the limit, 400 for one that is cut short, 504 for one that does not come. */
@@ -19,7 +17,6 @@ export function readBody(source: Readable | undefined, announced: number | undef
   if (!source) return Promise.resolve(Buffer.alloc(0));
   const refused = () => tooLarge(`Request entity too large: limit is ${limits.maxBytes}`);
   if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(refused());
-  const wholeAt = limits.endsByLength && announced ? announced : -1;
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -37,10 +34,6 @@ export function readBody(source: Readable | undefined, announced: number | undef
       size += chunk.length;
       if (size > limits.maxBytes) return finish(() => reject(refused()));
       chunks.push(chunk);
-      if (size === wholeAt) {
-        source.pause();
-        onEnd();
-      }
     };
     const onEnd = (): void => finish(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));
     const onCut = (): void => finish(() => reject(badRequest('unexpected EOF')));

@@ -25,8 +25,6 @@ export interface Exchange extends AuthenticationRequest {
   body(): Readable | undefined;
   /** Length that the client announced. */
   readonly contentLength: number | undefined;
-  /** The body may be taken for whole at the length that was announced, without waiting for the stream to say so. */
-  readonly bodyEndsByLength: boolean;
   /** Calls back once when the client is gone before the answer was complete. */
   onGone(listener: () => void): void;
   /** The head was sent. */

@@ -36,8 +36,6 @@ export class Http1Exchange implements Exchange {
   headerNames(): readonly string[] {
     return Object.keys(this.#request.headers);
   }
-  // A request that was not read to its end would cost the connection.
-  readonly bodyEndsByLength = false;
   get contentLength(): number | undefined {
     const text = this.#request.headers['content-length'];
     return text === undefined ? undefined : Number(text);

@@ -62,7 +62,6 @@ export class Http2Exchange implements Exchange {
   headerNames(): readonly string[] {
     return Object.keys(this.#headers).filter((name) => !name.startsWith(':'));
   }
-  readonly bodyEndsByLength = true;
   get contentLength(): number | undefined {
     const text = this.#headers['content-length'];
     return text === undefined ? undefined : Number(text);
@@ -86,9 +85,9 @@ export class Http2Exchange implements Exchange {
     this.#stream.respond(headers as OutgoingHttpHeaders);
     if (body.length <= PIECE_BYTES) this.#stream.end(body);
     else void this.#sendInPieces(body);
-    // What the client still sends is of no interest; without this an unread body would hold the stream open. Where nothing more comes,
-    // Node reads the end itself when the stream closes: one that has told its end before is destroyed under its last write, at the cost of an Error.
-    if (!this.#endsWithHeaders && !this.#stream.isPaused() && !this.#stream.readableEnded) this.#stream.resume();
+    // What the client still sends is of no interest; without this an unread body would hold the stream open. Where nothing comes, Node
+    // reads the end itself when the stream closes: one that has told its end before is destroyed under its last write, at the cost of an Error.
+    if (!this.#endsWithHeaders && !this.#stream.readableEnded) this.#stream.resume();
   }
   /** A large body as fast as the client takes it: what lies in the session counts against its memory, and other streams would be refused. */
   async #sendInPieces(body: Buffer): Promise<void> {

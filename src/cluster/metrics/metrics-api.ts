@@ -50,6 +50,12 @@ function podMetrics(pod: Pod, measured: Measured): Metrics | undefined {
   return containers.length === 0 || containers.length < running.length ? undefined : { ...metricsOf(pod, 'PodMetrics', measured), containers };
 }
 
+/** Over HTTP always JSON: `kubectl top` asks for protobuf, and reads what the answer says it is. */
+function answer({ fixedUser }: ApiRequest, value: object): ApiResult {
+  if (fixedUser) return { kind: 'object', code: 200, object: value as KubeObject };
+  return { kind: 'raw', code: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(`${JSON.stringify(value)}\n`) };
+}
+
 export function newMetricsApi(options: MetricsApiOptions): Component {
   const { client, clock, resources, summary } = options;
   let informers: InformerFactory | undefined;
@@ -73,28 +79,28 @@ export function newMetricsApi(options: MetricsApiOptions): Component {
     const { resource, namespace, name } = request.info;
     const [found] = await metricsFor(request, resource, { namespace, fieldSelector: `metadata.name=${name}` });
     if (!found) throw notFound({ group: GROUP, resource: resource === 'nodes' ? 'nodemetrics' : 'podmetrics' }, namespace ? `${namespace}/${name}` : name);
-    return { kind: 'object', code: 200, object: found };
+    return answer(request, found);
   }
   async function list(request: ApiRequest): Promise<ApiResult> {
     const { resource, namespace } = request.info;
     const items = await metricsFor(request, resource, { namespace, labelSelector: request.query.get('labelSelector'), fieldSelector: request.query.get('fieldSelector') });
     const object: KubeList = { kind: resource === 'nodes' ? 'NodeMetricsList' : 'PodMetricsList', apiVersion: API_VERSION, metadata: {}, items };
-    return { kind: 'object', code: 200, object: object as unknown as KubeObject };
+    return answer(request, object);
   }
   function serve(request: ApiRequest): Promise<ApiResult> | ApiResult {
     const { isResourceRequest, verb, resource, subresource } = request.info;
-    if (!isResourceRequest) return discovery();
+    if (!isResourceRequest) return discovery(request);
     if (subresource !== '' || !RESOURCES.some((r) => r.plural === resource)) throw notFound({ group: GROUP, resource }, request.info.name);
     if (verb === 'get') return one(request);
     if (verb === 'list') return list(request);
     throw methodNotAllowed({ group: GROUP, resource }, verb);
   }
-  function discovery(): ApiResult {
+  function discovery(request: ApiRequest): ApiResult {
     const list = {
       kind: 'APIResourceList', apiVersion: 'v1', groupVersion: API_VERSION,
       resources: RESOURCES.map((r) => ({ name: r.plural, singularName: '', namespaced: r.namespaced, kind: r.kind, verbs: ['get', 'list'] })),
     };
-    return { kind: 'raw', code: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(list)) };
+    return answer(request, list);
   }
   const delegate: GroupDelegate = {
     group: GROUP, version: VERSION, handle: serve,

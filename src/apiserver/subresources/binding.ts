@@ -42,6 +42,7 @@ export async function serveBinding(ctx: RequestContext): Promise<ApiResult> {
   if (isPromise(admitted)) await admitted;
   const errors = validate(binding);
   if (errors.length) throw unclassified(toAggregate(errors));
+  if (name === '') throw badRequest('Name parameter required.');
   const pods = ctx.services.resources.find('', 'v1', 'pods')!;
   await assign(ctx.for(pods), name, binding, options.dryRun);
   return { kind: 'object', code: 201, object: successStatus(201) };

@@ -22,6 +22,7 @@ import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { legacyTokenSigner } from './legacy-token.ts';
 import { localStorage } from './local-storage.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
@@ -112,7 +113,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
         resources: servedResources(a.server!.resources), rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
-        signer: certificateSigner(a.pki!.ca, clock), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
+        signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),
     },
     {

@@ -3,6 +3,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
+import { newBootstrapSigner } from '#controllers/bootstrap-signer/bootstrap-signer.ts';
 import { newCsrApprovingController } from '#controllers/certificatesigningrequest/approving.ts';
 import { newCsrCleanerController } from '#controllers/certificatesigningrequest/cleaning.ts';
 import type { CertificateSigner } from '#controllers/certificatesigningrequest/signer-rules.ts';
@@ -33,9 +34,11 @@ import { newReplicationController } from '#controllers/replicationcontroller/rep
 import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
 import { newServiceCidrController } from '#controllers/service-cidr/service-cidr.ts';
+import { newServiceAccountTokenController } from '#controllers/serviceaccount-token/serviceaccount-token.ts';
 import { newServiceAccountController } from '#controllers/serviceaccount/service-account.ts';
 import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
+import { newTokenCleaner } from '#controllers/token-cleaner/token-cleaner.ts';
 import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
@@ -49,10 +52,13 @@ export interface ControllerManagerOptions {
   readonly rootCa: string;
   readonly clusterCIDR: string;
   readonly signer: CertificateSigner;
+  /** Signs the tokens of secrets. */
+  signToken(claims: Readonly<Record<string, string>>): Promise<string>;
   /** Where the built-in provisioner makes volumes. */
   readonly nodeStorage: NodeStorage;
 }
-/** Name of the service account in kube-system that the controller acts as (upstream's), and how it is made. */
+const MANAGER = 'system:kube-controller-manager';
+/** Name of the service account in kube-system that the controller acts as (upstream's), or the manager's own user; and how it is made. */
 type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component];
 
 const CONTROLLERS: readonly Row[] = [
@@ -87,14 +93,17 @@ const CONTROLLERS: readonly Row[] = [
   ['certificate-controller', (c, o) => newCsrApprovingController(c, o.signer)],
   ['certificate-controller', (c, o) => newCsrSigningController(c, o.signer)],
   ['certificate-controller', (c) => newCsrCleanerController(c)],
+  [MANAGER, (c, o) => newServiceAccountTokenController(c, o)],
+  ['bootstrap-signer', (c) => newBootstrapSigner(c)],
+  ['token-cleaner', (c) => newTokenCleaner(c)],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 
 /** All controllers as one component, over shared informers. */
 export function newControllerManager(options: ControllerManagerOptions): Component {
   const { clientAs, clock, resources } = options;
-  const informers = new InformerFactory(clientAs(componentUser('system:kube-controller-manager'), 'kube-controller-manager'), clock);
-  const components = CONTROLLERS.map(([account, create]) => create({ client: clientAs(serviceAccountUser('kube-system', account), account), informers, clock, resources }, options));
+  const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
+  const components = CONTROLLERS.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), account.replace('system:', '')), informers, clock, resources }, options));
   return {
     name: 'kube-controller-manager',
     async start(signal) {

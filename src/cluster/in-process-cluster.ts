@@ -28,6 +28,7 @@ import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
+import { legacyTokenSigner } from './legacy-token.ts';
 import { localStorage } from './local-storage.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import type { StatsSummary } from './metrics/scraper.ts';
@@ -101,7 +102,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
         resources: servedResources(server.resources), rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
-        signer: certificateSigner(pki.ca, clock), nodeStorage: localStorage(join(dir, 'storage'), () => true),
+        signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),
     },
     {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,6 +12,11 @@ import { openEtcdStore, reportsProgressTruly } from './etcd.ts';
 import { WatchCache } from './watch-cache.ts';
 
 const binary = (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'etcd')).find(isExecutable);
+/** Why the suite cannot run; older releases lose or delay progress notes (etcd issues 15220, 17507), and Debian 12 has one. */
+const unusable = binary === undefined ? 'etcd is not in PATH: see test/vectors/fetch-etcd.ts' : reportsProgressTruly(versionOf(binary)) ? false : `${binary} is too old: see test/vectors/fetch-etcd.ts`;
+function versionOf(path: string): string {
+  return /etcd Version: (\S+)/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))?.[1] ?? '';
+}
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -52,7 +57,7 @@ test('reportsProgressTruly knows the releases with the fix', () => {
   for (const version of ['3.3.40', '3.4.23', '3.4.30', '3.5.0', '3.5.12', '2.3.8', '']) assert.ok(!reportsProgressTruly(version), version);
 });
 
-describe('the etcd backend', { skip: binary ? false : 'etcd is not installed' }, () => {
+describe('the etcd backend', { skip: unusable }, () => {
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'podyard-etcd-'));
     server = startServer();

@@ -40,8 +40,10 @@ import { newStatefulSetController } from '#controllers/statefulset/statefulset.t
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
 import { newTokenCleaner } from '#controllers/token-cleaner/token-cleaner.ts';
 import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
+import { newValidatingAdmissionPolicyStatus } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
+import { policyTypeChecker } from './policy/type-checker.ts';
 
 export interface ControllerManagerOptions {
   /** A client that acts as a user, named after it: the informers' own, or a controller's service account. */
@@ -96,6 +98,7 @@ const CONTROLLERS: readonly Row[] = [
   [MANAGER, (c, o) => newServiceAccountTokenController(c, o)],
   ['bootstrap-signer', (c) => newBootstrapSigner(c)],
   ['token-cleaner', (c) => newTokenCleaner(c)],
+  ['validatingadmissionpolicy-status-controller', (c, o) => newValidatingAdmissionPolicyStatus(c, policyTypeChecker(o.resources))],
   ['replication-controller', (c) => newReplicationController(c)],
 ];
 

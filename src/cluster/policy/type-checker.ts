@@ -1,0 +1,79 @@
+/** Checks the expressions of admission policies against the kinds that their rules name. Upstream's counterpart: the policy TypeChecker. */
+import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#api/gen/admissionregistration-v1.ts';
+import { apiVersionOf, splitApiVersion } from '#api/object.ts';
+import type { ResourceInfo } from '#api/resources.ts';
+import { structByKind } from '#api/schema.ts';
+import { ADMISSION_REQUEST_TYPE, NAMESPACE_TYPE } from '#apiserver/admission/cel-types.ts';
+import { compile } from '#cel/compile.ts';
+import { kubernetesEnvironment } from '#cel/kubernetes.ts';
+import { AUTHORIZER_TYPE, RESOURCE_CHECK_TYPE } from '#cel/library/authorizer.ts';
+import { DYN, objectType, type CelType } from '#cel/types.ts';
+import type { ResourceSource } from '#controllers/controller.ts';
+import type { PolicyTypeChecker } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
+import { kindType } from './api-types.ts';
+
+/** As many kinds are checked at most. */
+const MAX_KINDS = 10;
+
+interface Kind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+const isPlain = (name: string): boolean => name !== '*' && !name.includes('/');
+/** Kinds that the rules name one by one, in order; wildcards and subresources are not checked. */
+function matchedKinds(policy: ValidatingAdmissionPolicy, served: readonly ResourceInfo[]): Kind[] {
+  const found = new Map<string, Kind>();
+  for (const { apiGroups = [], apiVersions = [], resources = [] } of policy.spec?.matchConstraints?.resourceRules ?? []) {
+    if (apiGroups.includes('*') || apiVersions.includes('*') || resources.includes('*')) continue;
+    for (const { group, version, plural, kind } of served) {
+      if (apiGroups.includes(group) && apiVersions.includes(version) && resources.filter(isPlain).includes(plural)) found.set(nameOf({ group, version, kind }), { group, version, kind });
+    }
+  }
+  return [...found.values()].toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)).slice(0, MAX_KINDS);
+}
+const nameOf = ({ group, version, kind }: Kind): string => `${apiVersionOf(group, version)}, Kind=${kind}`;
+
+/** Types by kind are made once: a policy's check needs few of them. */
+export function policyTypeChecker(resources: ResourceSource): PolicyTypeChecker {
+  const base = kubernetesEnvironment();
+  const types = new Map<string, CelType | undefined>();
+  function typeOf({ group, version, kind }: Kind): CelType | undefined {
+    const id = `${group}/${version}/${kind}`;
+    if (!types.has(id)) {
+      const struct = structByKind(group, version, kind);
+      // Custom kinds have no type here, and come and go: they are not remembered.
+      if (!struct) return undefined;
+      types.set(id, kindType(struct));
+    }
+    return types.get(id);
+  }
+  return (policy) => {
+    const kinds = matchedKinds(policy, resources.list());
+    const { paramKind, variables = [], validations = [] } = policy.spec ?? {};
+    const params = paramKind && (typeOf({ ...splitApiVersion(paramKind.apiVersion ?? ''), kind: paramKind.kind ?? '' }) ?? DYN);
+    const warnings = new Map<string, string[]>();
+    for (const kind of kinds) {
+      const object = typeOf(kind);
+      if (!object) continue;
+      const known: Record<string, CelType> = {};
+      const check = (field: string, expression: string | undefined): CelType => {
+        if (!expression) return DYN;
+        const environment = base.withVariables({
+          object, oldObject: object, request: ADMISSION_REQUEST_TYPE, namespaceObject: NAMESPACE_TYPE, authorizer: AUTHORIZER_TYPE, 'authorizer.requestResource': RESOURCE_CHECK_TYPE,
+          variables: objectType('kubernetes.variables', known), ...(params ? { params } : {}),
+        });
+        const result = compile(expression, environment);
+        if (!('errors' in result)) return result.program.type;
+        warnings.set(field, [...(warnings.get(field) ?? []), `${nameOf(kind)}: ${result.text}`]);
+        return DYN;
+      };
+      for (const [i, { name, expression }] of variables.entries()) known[name] = check(`spec.variables[${i}].expression`, expression);
+      for (const [i, { expression, messageExpression }] of validations.entries()) {
+        check(`spec.validations[${i}].expression`, expression);
+        check(`spec.validations[${i}].messageExpression`, messageExpression);
+      }
+    }
+    return Array.from(warnings, ([fieldRef, texts]): ExpressionWarning => ({ fieldRef, warning: texts.join('\n') }));
+  };
+}

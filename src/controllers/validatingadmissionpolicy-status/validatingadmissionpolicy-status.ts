@@ -1,0 +1,37 @@
+/**
+ * Tells in the status of ValidatingAdmissionPolicies which expressions cannot be right for the kinds that they are matched with.
+ * Source: reference/access-authn-authz/validating-admission-policy, "Type checking"; upstream's counterpart: validatingadmissionpolicy-status-controller.
+ */
+import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#api/gen/admissionregistration-v1.ts';
+import { nameOf } from '#api/object.ts';
+import type { Component } from '#base/component.ts';
+import { kind } from '#client/kinds.ts';
+import { newController, source, type ControllerContext } from '../controller.ts';
+import { untilCaughtUp } from '../workload/stale.ts';
+
+const POLICIES = kind<ValidatingAdmissionPolicy>('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicies');
+
+/** Checks the expressions of a policy against the types of what it matches. */
+export type PolicyTypeChecker = (policy: ValidatingAdmissionPolicy) => readonly ExpressionWarning[];
+
+export function newValidatingAdmissionPolicyStatus(context: ControllerContext, check: PolicyTypeChecker): Component {
+  const { client, informers } = context;
+  const policies = informers.informer(POLICIES);
+  return newController({
+    name: 'validatingadmissionpolicy-status-controller',
+    context,
+    workers: 1,
+    sources: (queue) => [source(context, queue, POLICIES, (p) => [nameOf(p)])],
+    async reconcile(name, signal) {
+      const policy = policies.get('', name);
+      const generation = policy?.metadata.generation ?? 0;
+      if (!policy || (policy.status?.observedGeneration ?? 0) >= generation) return undefined;
+      const expressionWarnings = check(policy);
+      const status = { ...policy.status, observedGeneration: generation, typeChecking: expressionWarnings.length ? { expressionWarnings } : {} };
+      return await untilCaughtUp(async () => {
+        await client.of(POLICIES).updateStatus({ ...policy, status }, { signal });
+        return undefined;
+      });
+    },
+  });
+}

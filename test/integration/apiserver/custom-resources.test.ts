@@ -205,7 +205,8 @@ test('kubectl gets, explains, applies and deletes custom resources', async () =>
   assert.match(bad.stderr, /strict decoding error: unknown field "spec.foo"/);
   const invalid = await fixture.kubectl(['apply', '-f', '-'], 'apiVersion: stable.example.com/v1\nkind: CronTab\nmetadata: {name: k}\nspec:\n  cronSpec: "* * * * */5"\n  replicas: 99\n');
   assert.equal(invalid.stderr.trim(), 'The CronTab "k" is invalid: spec.replicas: Invalid value: 99: spec.replicas in body should be less than or equal to 10');
-  assert.equal((await kubectl('delete', 'crontab', 'k')).stdout.trim(), 'crontab.stable.example.com "k" deleted');
+  // Since 1.34 kubectl names the namespace as well.
+  assert.match((await kubectl('delete', 'crontab', 'k')).stdout, /^crontab.stable.example.com "k" deleted(?: from default namespace)?\n$/);
   assert.match((await kubectl('api-resources', '--api-group=stable.example.com')).stdout, /crontabs +ct +stable.example.com\/v1 +true +CronTab/);
 });
 

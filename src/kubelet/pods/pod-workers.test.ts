@@ -33,6 +33,24 @@ test('PodWorkers stop a Pod that is deleted, and leave nothing of it', async () 
   assert.equal((await k.runtime.listPodSandbox({})).items.length, 0);
 });
 
+test('PodWorkers: a Pod whose end is told has given up its claim, though its volumes are still being taken down', async () => {
+  await using k = await runKubelet({ container: () => ({ exit: { afterMs: 500, code: 0 } }) });
+  const blocked = Promise.withResolvers<void>();
+  const { unmountAll } = k.mounter;
+  Object.assign(k.mounter, { unmountAll: async (path: string) => {
+    await blocked.promise;
+    await unmountAll(path);
+  } });
+  k.create(makePod().restartPolicy('Never').container('c').volume('e', { emptyDir: { medium: 'Memory' } }).build());
+  await k.until('Running', () => k.pod('web')?.status?.phase === 'Running');
+  assert.equal(k.kubelet.workers.activePods().length, 1);
+  await k.until('its end to be told', () => k.pod('web')?.status?.phase === 'Succeeded');
+  const active = k.kubelet.workers.activePods();
+  blocked.resolve();
+  assert.deepEqual(active, [], 'the scheduler gives its place to another Pod from here on');
+  await k.kubelet.workers.ended('uid-web');
+});
+
 test('PodWorkers restart with a back-off that grows, and say so', async () => {
   await using k = await runKubelet({ container: () => ({ exit: { afterMs: 100, code: 1 } }) });
   k.create(makePod().container('c').build());

@@ -112,9 +112,16 @@ export class PodWorkers {
   ended(uid: string): Promise<void> {
     return this.#entries.get(uid)?.over.promise ?? Promise.resolve();
   }
-  /** Pods that use the node's resources: admitted, not ended and still in the API. One that was forced out has given up its claim, as upstream. */
+  /**
+   * Pods that use the node's resources: admitted, not ended and still in the API. One that was forced out has given up its claim, as
+   * upstream; so has one whose containers have ended for good: its last phase is told then, and the scheduler sends the next Pod.
+   */
   activePods(): Pod[] {
-    return [...this.#entries.values()].filter((e) => e.admitted && !e.gone && e.state !== 'terminated').map((e) => e.pod);
+    return [...this.#entries.values()].filter((e) => e.admitted && !e.gone && !this.#hasEnded(e)).map((e) => e.pod);
+  }
+  #hasEnded(entry: Entry): boolean {
+    const runs = (): boolean => this.#o.cache.get(entry.uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING') ?? false;
+    return entry.state === 'terminated' || (entry.state === 'terminating' && !runs());
   }
 
   #add(pod: Pod): Entry {

@@ -3,6 +3,7 @@ import type { Event, Node, Pod } from '#api/gen/core-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { EVENTS, NODES, PODS, type KindRef } from '#client/kinds.ts';
 import type { TestCluster } from './cluster.ts';
+import type { Program } from './process.ts';
 
 const LIMIT_MS = 60_000;
 
@@ -54,6 +55,12 @@ export function waitForNode(cluster: TestCluster, name: string, what: string, is
 export function waitForEvent(cluster: TestCluster, involved: string, reason: string, message: RegExp = /^/, options: WaitOptions = {}): Promise<Event> {
   const is = (e: Event): boolean => e.reason === reason && message.test(e.message ?? '');
   return waitFor(cluster, EVENTS, `involvedObject.name=${involved}`, `an Event ${reason} ${message} of "${involved}"`, (events) => [...events.values()].find(is), options);
+}
+/** `kubectl get ARGS --watch`, once the server has granted the watch: nothing that happens after is missed. */
+export async function startWatch(cluster: TestCluster, args: readonly string[]): Promise<Program> {
+  const watch = await cluster.startKubectl(['get', ...args, '--watch', '-v=6']);
+  await watch.seen(/watch=true\S* status="200 OK"/);
+  return watch;
 }
 /** What `kubectl get pods` shows in the column STATUS, once it is one of those wanted; asks again at every change of the Pod. */
 export async function waitForStatusColumn(cluster: TestCluster, name: string, wanted: RegExp, options: WaitOptions = {}): Promise<string> {

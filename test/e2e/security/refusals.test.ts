@@ -160,5 +160,5 @@ test('kubectl tells an unprivileged user in upstream\'s words', async (c) => {
   await c.kubectl('create rolebinding reader --role=reader --serviceaccount=default:default');
   assert.match((await c.kubectl(as('get pods'))).stdout, /^target +1\/1 +Running /m);
   const stream = await c.kubectl(as('exec target -- id'), { expect: 1 });
-  assert.equal(stream.stderr, 'Error from server (Forbidden): pods "target" is forbidden: User "system:serviceaccount:default:default" cannot create resource "pods/exec" in API group "" in the namespace "default"\n');
+  assert.equal(stream.stderr, 'error: unable to upgrade connection: pods "target" is forbidden: User "system:serviceaccount:default:default" cannot create resource "pods/exec" in API group "" in the namespace "default"\n');
 });

@@ -1,6 +1,6 @@
 /** The states a person meets in the column STATUS, as release 1.36 shows them. */
 import assert from 'node:assert/strict';
-import { waitForEvent, waitForLog, waitForPhase, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
+import { startWatch, waitForEvent, waitForLog, waitForPhase, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { assertOutput } from '../harness/mask.ts';
 import { onCluster } from '../harness/suite.ts';
 import type { TestCluster } from '../harness/cluster.ts';
@@ -17,7 +17,7 @@ async function statusRow(c: TestCluster, name: string): Promise<string> {
 }
 /** The column STATUS of every line that a watch prints, each once, in the order of their coming. */
 async function statesUntil(c: TestCluster, name: string, spec: object, last: RegExp): Promise<string[]> {
-  await using watch = await c.startKubectl(['get', 'pods', '--watch', '--no-headers', '--field-selector', `metadata.name=${name}`]);
+  await using watch = await startWatch(c, ['pods', '--no-headers', '--field-selector', `metadata.name=${name}`]);
   await c.apply(pod(name, spec));
   await watch.seen(new RegExp(`^${name} +\\S+ +(${last.source}) `, 'm'));
   const seen = [...watch.stdout.matchAll(/^\S+ +(\d\/\d) +(\S+) /gm)].map((m) => `${m[2]} ${m[1]}`);

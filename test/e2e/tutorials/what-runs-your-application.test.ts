@@ -1,6 +1,6 @@
 /** "Pods: What Actually Runs Your Application", typed as its reader would. */
 import assert from 'node:assert/strict';
-import { waitForEvent, waitForLog, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
+import { startWatch, waitForEvent, waitForLog, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { assertOutput, tableRows } from '../harness/mask.ts';
 import { PROMPT } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
@@ -64,7 +64,7 @@ spec:
 
 test('the single-container Pod: apply, get, the four questions of exercise 3, logs, exec, delete', async (c) => {
   await c.file('nginx-pod.yaml', NGINX_POD);
-  await using watch = await c.startKubectl('get pods --watch');
+  await using watch = await startWatch(c, ['pods']);
   assert.equal((await c.shell('kubectl apply -f nginx-pod.yaml')).stdout, 'pod/nginx-pod created\n');
   await waitForReady(c, 'nginx-pod');
   assertOutput((await c.shell('kubectl get pods')).stdout, `

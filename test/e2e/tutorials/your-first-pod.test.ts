@@ -1,7 +1,7 @@
 /** "Your First Pod", typed as its reader would. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { waitForPod, waitForPodGone, waitForReady } from '../harness/conditions.ts';
+import { startWatch, waitForPod, waitForPodGone, waitForReady } from '../harness/conditions.ts';
 import { assertOutput } from '../harness/mask.ts';
 import { PROMPT } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
@@ -33,7 +33,7 @@ test('the unfinished manifests of the first steps are refused, each with its own
 
 test('apply, watch until Running, wide, yaml, describe, exec, logs, delete', async (c) => {
   await c.file('my-pod.yaml', MY_POD);
-  await using watch = await c.startKubectl('get pods --watch --output-watch-events');
+  await using watch = await startWatch(c, ['pods', '--output-watch-events']);
   assert.equal((await c.shell('kubectl apply -f my-pod.yaml')).stdout, 'pod/my-pod created\n');
   await watch.seen(/^MODIFIED +my-pod +1\/1 +Running +0 /m);
   const shown = watch.stdout.split('\n').filter((l) => /my-pod/.test(l)).map((l) => l.split(/\s+/).slice(0, 4).join(' '));

@@ -41,14 +41,15 @@ test('PodWorkers: a Pod whose end is told has given up its claim, though its vol
     await blocked.promise;
     await unmountAll(path);
   } });
-  k.create(makePod().restartPolicy('Never').container('c').volume('e', { emptyDir: { medium: 'Memory' } }).build());
-  await k.until('Running', () => k.pod('web')?.status?.phase === 'Running');
-  assert.equal(k.kubelet.workers.activePods().length, 1);
-  await k.until('its end to be told', () => k.pod('web')?.status?.phase === 'Succeeded');
-  const active = k.kubelet.workers.activePods();
-  blocked.resolve();
-  assert.deepEqual(active, [], 'the scheduler gives its place to another Pod from here on');
-  await k.kubelet.workers.ended('uid-web');
+  try {
+    k.create(makePod().restartPolicy('Never').container('c').volume('e', { emptyDir: { medium: 'Memory' } }).build());
+    await k.until('Running', () => k.pod('web')?.status?.phase === 'Running');
+    assert.equal(k.kubelet.workers.activePods().length, 1);
+    await k.until('its end to be told', () => k.pod('web')?.status?.phase === 'Succeeded');
+    assert.deepEqual(k.kubelet.workers.activePods(), [], 'the scheduler gives its place to another Pod from here on');
+  } finally {
+    blocked.resolve();
+  }
 });
 
 test('PodWorkers restart with a back-off that grows, and say so', async () => {

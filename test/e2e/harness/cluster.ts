@@ -3,7 +3,7 @@
  * disturbs no other cluster of the machine; uninstalled at the end.
  */
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { Client } from '#client/client.ts';
 import { HttpTransport } from '#client/http-transport.ts';
@@ -35,13 +35,18 @@ export interface KubectlOptions extends RunOptions {
   readonly version?: KubectlVersion;
 }
 
-/** A port of the loopback that nobody listens on. */
+/** Below the ports that outgoing connections and node ports take; a stretch for each process, so that two do not find the same one. */
+let nextPort = 20_000 + (process.pid % 500) * 20;
+/** A port that nobody listens on. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '::', () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 /** Two ranges of addresses, `10.N.0.0/16`, in which the machine has no interface. */
 function freeRanges(): { cluster: string; service: string } {

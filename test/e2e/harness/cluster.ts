@@ -42,7 +42,7 @@ export async function freePort(): Promise<number> {
   for (;;) {
     const port = nextPort++;
     const server = createServer();
-    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '::', () => resolve(true)));
+    const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, () => resolve(true)));
     if (!free) continue;
     await new Promise((resolve) => server.close(resolve));
     return port;

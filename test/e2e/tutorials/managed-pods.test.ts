@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { PODS } from '#client/kinds.ts';
 import type { TestCluster } from '../harness/cluster.ts';
-import { waitFor, waitForLog, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
+import { waitFor, waitForEvent, waitForLog, waitForPhase, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const { test } = onCluster({ images: ['docker.io/library/nginx:1.21', 'docker.io/library/nginx:1.28', 'docker.io/library/busybox:1.35'] });
@@ -71,4 +71,37 @@ test('a Job runs to its end, and its Pod stays to be looked at', async (c) => {
   assert.match((await c.kubectl('get pods -l job-name=task')).stdout, / 0\/1 +Completed +0 /);
   await c.kubectl('delete job task');
   await waitFor(c, PODS, '', 'its Pod to be gone', (pods) => ([...pods.values()].every((p) => p.metadata.labels?.['job-name'] !== 'task') ? true : undefined));
+});
+
+test('a claim that exists lets its Pod start, and what is written outlives the Pod', async (c) => {
+  const user = (name: string, command: string): object => ({
+    apiVersion: 'v1', kind: 'Pod', metadata: { name },
+    spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'busybox:1.35', command: ['sh', '-c', command], volumeMounts: [{ name: 'data', mountPath: '/data' }] }], volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }] },
+  });
+  await c.apply(user('writer', 'echo kept > /data/file'));
+  await waitForEvent(c, 'writer', 'FailedScheduling', /persistentvolumeclaim "data" not found/);
+  await c.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Mi' } } } });
+  await waitForPhase(c, 'writer', 'Succeeded');
+  assert.match((await c.kubectl('get pvc data --no-headers')).stdout, /^data +Bound +pvc-\S+ +1Mi +RWO +local-path /);
+  await c.kubectl('delete pod writer');
+  await c.apply(user('reader', 'cat /data/file'));
+  await waitForLog(c, 'reader', /^kept$/m);
+  await c.kubectl('delete pod reader');
+  await c.kubectl('delete pvc data');
+  await c.kubectl('wait --for=delete pv --all --timeout=30s');
+});
+
+test('replicas follow the demand: kubectl top shows it, the autoscaler answers it', async (c) => {
+  await c.apply({
+    apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'busy' },
+    spec: {
+      selector: { matchLabels: { app: 'busy' } },
+      template: { metadata: { labels: { app: 'busy' } }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image: 'busybox:1.35', command: ['sh', '-c', 'while true; do :; done'], resources: { requests: { cpu: '50m' }, limits: { cpu: '200m' } } }] } },
+    },
+  });
+  await c.kubectl('autoscale deployment busy --cpu=50% --min=1 --max=2');
+  await c.kubectl('wait --for=jsonpath={.status.readyReplicas}=2 deployment/busy --timeout=120s');
+  assert.match((await c.kubectl('get hpa busy --no-headers')).stdout, /^busy +Deployment\/busy +cpu: \d{3}%\/50% +1 +2 +[12] /);
+  assert.match((await c.kubectl('top pod -l app=busy --no-headers')).stdout, /^busy-\S+ +\d{2,3}m +\d+Mi/m);
+  await c.kubectl('delete hpa,deployment busy');
 });

@@ -2,6 +2,7 @@
  * A real cluster for one test file: `./podyard up` in a data directory of its own, on free ports and address ranges, so that it
  * disturbs no other cluster of the machine; uninstalled at the end.
  */
+import { randomInt } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -13,6 +14,7 @@ import { runningProcess } from '#cluster/daemon.ts';
 import { isRunning, type ProcessId } from '#cluster/runtime/processes.ts';
 import { buildImages } from '../../images/build.ts';
 import { PRIVATE_USER, startRegistry, type TestRegistry } from '../../images/registry.ts';
+import { reserve } from './reservations.ts';
 import { requireKubectl, type KubectlVersion } from './kubectl-binary.ts';
 import { runProgram, startProgram, type Program, type Result, type RunOptions } from './process.ts';
 import { DIR_PREFIX, ownLeftover, PODYARD, sweepLeftovers } from './leftovers.ts';
@@ -35,25 +37,23 @@ export interface KubectlOptions extends RunOptions {
   readonly version?: KubectlVersion;
 }
 
-/** Below the ports that outgoing connections and node ports take; a stretch for each process, so that two do not find the same one. */
-let nextPort = 20_000 + (process.pid % 500) * 20;
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = nextPort++;
+/** Below the ports that outgoing connections and node ports take. */
+const PORTS = { from: 20_000, to: 30_000 } as const;
+/** A port that nobody listens on, and that no other test process takes as long as this one lives. */
+export function freePort(): Promise<number> {
+  const candidates = Array.from({ length: 200 }, () => randomInt(PORTS.from, PORTS.to));
+  return reserve('port', candidates, async (port) => {
     const server = createServer();
     const free = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, () => resolve(true)));
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
+    if (free) await new Promise((resolve) => server.close(resolve));
+    return free;
+  });
 }
 /** Two ranges of addresses, `10.N.0.0/16`, in which the machine has no interface. */
-function freeRanges(): { cluster: string; service: string } {
+async function freeRanges(): Promise<{ cluster: string; service: string }> {
   const used = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((a) => /^10\.(\d+)\./.exec(a.address)?.[1])));
-  const free = Array.from({ length: 40 }, (_, i) => 200 + ((process.pid + i) % 40)).filter((n) => !used.has(String(n)));
-  if (free[0] === undefined) throw new Error('starting a cluster: every range from 10.200.0.0/16 to 10.239.0.0/16 is in use');
-  return { cluster: `10.${free[0]}.0.0/16`, service: `10.${free[0] - 100}.0.0/16` };
+  const n = await reserve('range', Array.from({ length: 55 }, (_, i) => 200 + i), (candidate) => !used.has(String(candidate)) && !used.has(String(candidate - 100)));
+  return { cluster: `10.${n}.0.0/16`, service: `10.${n - 100}.0.0/16` };
 }
 
 export class TestCluster {
@@ -88,7 +88,7 @@ export class TestCluster {
     await ownLeftover(dir);
     await mkdir(`${dir}/home`);
     await mkdir(`${dir}/files`);
-    const ranges = freeRanges();
+    const ranges = await freeRanges();
     const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
     const cluster = new TestCluster(dir, flags);
     if (options.served || options.guarded) await cluster.#serve(options);

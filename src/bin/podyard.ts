@@ -1,6 +1,6 @@
 /** The command line: chooses a command, runs it, ends with its exit code. */
 import { UsageError, flagHelp, type Flags } from './arguments.ts';
-import { complain, say } from './terminal.ts';
+import { complain, outliveReaders, say } from './terminal.ts';
 
 interface Command {
   readonly help: string;
@@ -51,4 +51,5 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+outliveReaders();
 process.exitCode = await main(process.argv.slice(2));

@@ -16,6 +16,14 @@ export function sayStep(what: string, ms: number): void {
 export function complain(text: string): void {
   process.stderr.write(`${styleText('red', 'podyard:')} ${text}\n`);
 }
+/** A reader that has seen enough (`podyard up | head -1`) does not stop the command halfway: what it would still print is dropped. */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (err: NodeJS.ErrnoException) => {
+      if (err.code !== 'EPIPE') throw err;
+    });
+  }
+}
 /** Runs one step, showing its name and time when it is done. */
 export async function step<T>(what: string, task: () => Promise<T>): Promise<T> {
   const began = performance.now();

@@ -29,7 +29,8 @@ test(`README: every command of "${SECTION}" works, in its order`, { timeout: 300
   const hold = setInterval(() => {}, 1 << 30);
   try {
     await sweepLeftovers();
-    if (await access(`${DEFAULT_DATA_DIR}/cluster.json`).then(() => true, () => false)) return t.skip(`this machine has a cluster of its own in ${DEFAULT_DATA_DIR}, which the test would disturb`);
+    const taken = await access(`${DEFAULT_DATA_DIR}/cluster.json`).then(() => true, () => false);
+    assert.ok(!taken, `this machine has a cluster of its own in ${DEFAULT_DATA_DIR}, which the test would disturb: remove it with "podyard uninstall", or run the other suites by name`);
     const commands = commandsOf(await readFile(README, 'utf8'), SECTION);
     assert.ok(commands.length >= 10, `the section shows commands: ${commands.join('; ')}`);
     const dir = await mkdtemp(DIR_PREFIX);

@@ -15,9 +15,10 @@ import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { CONTROLLER_REVISION_HASH, truncateHistory } from '../history/revisions.ts';
 import { byController } from '../workload/by-controller.ts';
-import { claimObjects, controllerOf } from '../workload/controller-ref.ts';
+import { claimObjects } from '../workload/controller-ref.ts';
 import { equalStatus, semanticEqual } from '../workload/equality.ts';
 import { Expectations } from '../workload/expectations.ts';
+import { ownedPodsHandler } from '../workload/owned-pods.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';
 import { nextAvailability } from '../workload/pods.ts';
 import { slowStart } from '../workload/slow-start.ts';
@@ -52,39 +53,6 @@ export function newDaemonSetController(context: ControllerContext): Component {
       log.error({ key: keyOf(ds), err }, 'selector is invalid');
       return undefined;
     }
-  }
-  function podHandler(queue: WorkQueue) {
-    const enqueueOwner = (pod: Pod): string | undefined => {
-      const ref = controllerOf(pod);
-      if (ref?.kind !== 'DaemonSet') return undefined;
-      const ds = sets.get(namespaceOf(pod), ref.name);
-      if (ds && uidOf(ds) === ref.uid) queue.add(keyOf(ds));
-      return ref.uid;
-    };
-    const enqueueMatching = (pod: Pod): void => {
-      for (const ds of sets.list(namespaceOf(pod))) if (selectorOf(ds)?.matches(pod.metadata.labels)) queue.add(keyOf(ds));
-    };
-    const gone = (pod: Pod): void => {
-      const uid = enqueueOwner(pod);
-      if (uid !== undefined) expectations.deleted(uid, uidOf(pod));
-    };
-    return {
-      onAdd(pod: Pod) {
-        if (pod.metadata.deletionTimestamp !== undefined) return gone(pod);
-        const uid = controllerOf(pod)?.uid;
-        if (uid === undefined) return enqueueMatching(pod);
-        expectations.created(uid);
-        enqueueOwner(pod);
-      },
-      onUpdate(old: Pod, pod: Pod) {
-        if (pod.metadata.deletionTimestamp !== undefined) gone(pod);
-        const moved = controllerOf(old)?.uid !== controllerOf(pod)?.uid;
-        if (moved) enqueueOwner(old);
-        if (controllerOf(pod)) enqueueOwner(pod);
-        else if (moved || !semanticEqual(old.metadata.labels, pod.metadata.labels)) enqueueMatching(pod);
-      },
-      onDelete: gone,
-    };
   }
   /** Heartbeats change nodes all the time: only what decides about daemons counts. */
   function nodeHandler(queue: WorkQueue) {
@@ -189,7 +157,7 @@ export function newDaemonSetController(context: ControllerContext): Component {
     sources: (queue) => [
       source(context, queue, DAEMON_SETS, (ds) => [keyOf(ds)]),
       sourceWith(context, DAEMON_SETS, { onDelete: (ds) => expectations.forget(uidOf(ds)) }),
-      sourceWith(context, PODS, podHandler(queue)),
+      sourceWith(context, PODS, ownedPodsHandler({ kind: DAEMON_SETS, owners: sets, expectations, matches: (ds, pod) => selectorOf(ds)?.matches(pod.metadata.labels) ?? false }, queue)),
       sourceWith(context, NODES, nodeHandler(queue)),
       sourceWith(context, CONTROLLER_REVISIONS, {}),
     ],

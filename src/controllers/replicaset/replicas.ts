@@ -9,7 +9,6 @@ import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import { PODS, type KindRef } from '#client/kinds.ts';
 import type { ReconcileResult } from '#client/reconciler.ts';
-import type { WorkQueue } from '#client/work-queue.ts';
 import { labelMatcherOf, type LabelMatcher } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
@@ -17,6 +16,7 @@ import { byController } from '../workload/by-controller.ts';
 import { claimObjects, controllerOf, isControlledBy } from '../workload/controller-ref.ts';
 import { semanticEqual } from '../workload/equality.ts';
 import { Expectations } from '../workload/expectations.ts';
+import { ownedPodsHandler } from '../workload/owned-pods.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';
 import { isPodActive, isPodTerminating, nextAvailability } from '../workload/pods.ts';
 import { slowStart } from '../workload/slow-start.ts';
@@ -55,40 +55,6 @@ export function newReplicaController<T extends ReplicaOwner>(context: Controller
   /** By UID of the owner. */
   const expectations = new Expectations(clock);
 
-  function podHandler(queue: WorkQueue) {
-    const enqueueOwner = (pod: Pod): string | undefined => {
-      const ref = controllerOf(pod);
-      if (!ref || ref.kind !== kind.kind) return undefined;
-      const owner = owners.get(namespaceOf(pod), ref.name);
-      if (owner && uidOf(owner) === ref.uid) queue.add(keyOf(owner));
-      return ref.uid;
-    };
-    const enqueueMatching = (pod: Pod): void => {
-      for (const owner of owners.list(namespaceOf(pod))) if (matches(owner, pod)) queue.add(keyOf(owner));
-    };
-    const gone = (pod: Pod): void => {
-      const uid = enqueueOwner(pod);
-      if (uid !== undefined) expectations.deleted(uid, uidOf(pod));
-    };
-    return {
-      onAdd(pod: Pod) {
-        // A Pod already on its way out when first seen was never counted as made.
-        if (pod.metadata.deletionTimestamp !== undefined) return gone(pod);
-        const uid = controllerOf(pod)?.uid;
-        if (uid === undefined) return enqueueMatching(pod);
-        expectations.created(uid);
-        enqueueOwner(pod);
-      },
-      onUpdate(old: Pod, pod: Pod) {
-        if (pod.metadata.deletionTimestamp !== undefined) gone(pod);
-        const moved = controllerOf(old)?.uid !== controllerOf(pod)?.uid;
-        if (moved) enqueueOwner(old);
-        if (controllerOf(pod)) enqueueOwner(pod);
-        else if (moved || !semanticEqual(old.metadata.labels, pod.metadata.labels)) enqueueMatching(pod);
-      },
-      onDelete: gone,
-    };
-  }
   function matches(owner: T, pod: Pod): boolean {
     try {
       return selectorOf(owner).matches(pod.metadata.labels);
@@ -174,7 +140,7 @@ export function newReplicaController<T extends ReplicaOwner>(context: Controller
     sources: (queue) => [
       source(context, queue, kind, (o) => [keyOf(o)]),
       sourceWith(context, kind, { onDelete: (o) => expectations.forget(uidOf(o)) }),
-      sourceWith(context, PODS, podHandler(queue)),
+      sourceWith(context, PODS, ownedPodsHandler({ kind, owners, expectations, matches }, queue)),
     ],
     async reconcile(key, signal) {
       const owner = owners.getByKey(key);

@@ -120,8 +120,8 @@ export class PodWorkers {
     return [...this.#entries.values()].filter((e) => e.admitted && !e.gone && !this.#hasEnded(e)).map((e) => e.pod);
   }
   #hasEnded(entry: Entry): boolean {
-    const runs = (): boolean => this.#o.cache.get(entry.uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING') ?? false;
-    return entry.state === 'terminated' || (entry.state === 'terminating' && !runs());
+    if (entry.state !== 'terminating') return entry.state === 'terminated';
+    return !this.#o.cache.get(entry.uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING');
   }
 
   #add(pod: Pod): Entry {

@@ -141,6 +141,7 @@ export class Kubelet implements Component {
     this.#prober.onChange((uid) => this.workers.wake(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
     await Promise.all([this.cache.relist(signal), this.#imageGc.start(signal), this.#eviction.synchronize()]);
+    await this.cache.discardUnstarted(signal);
     await this.node.start(signal);
     await this.#learnFeatures();
     this.#statuses.start();

@@ -9,10 +9,13 @@
  * ```
  * Only sandboxes and containers with the kubelet's labels are seen: what others run on the same runtime is not there.
  */
+import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
 import type { Container, ContainerStatus, PodSandbox, PodSandboxStatus } from '#cri/types.ts';
 import { ANNOTATIONS, LABELS } from '../interfaces.ts';
+
+const log = logger('kubelet');
 
 /** A container as the runtime knows it. Times are nanoseconds since the epoch, 0 when unset. */
 export interface RuntimeContainer extends ContainerStatus {
@@ -150,6 +153,7 @@ export class RuntimeCache {
     try {
       const { status } = await this.#runtime.containerStatus({ containerId: id });
       if (!status || !isOurs(status)) return undefined;
+      if (startWasBrokenOff(status)) return await this.#discard(id, status);
       const pod = this.#podOf(status.labels);
       const known = pod.containers.get(id);
       const sandbox = sandboxId ?? known?.sandboxId ?? (await this.#sandboxOf(id));
@@ -168,6 +172,24 @@ export class RuntimeCache {
     } catch (err) {
       return this.#gone(id, err);
     }
+  }
+  /**
+   * Removes the containers that were created and never started. Only for a kubelet that starts: what an earlier process left like this
+   * nobody will start, and it must not count as a run.
+   */
+  async discardUnstarted(signal: AbortSignal): Promise<void> {
+    const unstarted = [...this.#pods.values()].flatMap((p) => [...p.containers.values()].filter((c) => c.state === 'CONTAINER_CREATED'));
+    for (const c of unstarted) {
+      // One whose start is just being broken off refuses; its event comes.
+      await this.#discard(c.id, c).catch((err: unknown) => log.info({ err, container: c.id }, 'a container that was never started stays for now'));
+      signal.throwIfAborted();
+    }
+  }
+  /** Removes what never ran; the uid of its Pod, which has to be synced again. */
+  async #discard(id: string, status: ContainerStatus): Promise<string> {
+    await this.#runtime.removeContainer({ containerId: id });
+    this.forget(id);
+    return status.labels[LABELS.podUid]!;
   }
   /** A sandbox was removed, and all that was in it. */
   forgetSandbox(id: string): void {
@@ -201,6 +223,13 @@ export class RuntimeCache {
   }
 }
 
+/**
+ * True for a container whose start ended because the caller went away, as when the kubelet is killed: not an end of the container's own, so
+ * neither its restart policy nor its restart count may see it.
+ */
+function startWasBrokenOff({ state, startedAt, reason, message }: ContainerStatus): boolean {
+  return state === 'CONTAINER_EXITED' && startedAt === 0 && reason === 'StartError' && /\bcontext canceled\b/.test(message);
+}
 function isOurs(item: Pick<PodSandbox | Container | ContainerStatus, 'labels'>): boolean {
   return Boolean(item.labels[LABELS.podUid]);
 }

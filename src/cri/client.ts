@@ -2,7 +2,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { CallOptions } from './call.ts';
 import { Channel, type Method } from './channel.ts';
-import { criCodec, criFacts } from './schema.ts';
+import { criCodec, criFacts, type Codec, type CriFacts } from './schema.ts';
 import type { ImageService, Messages, RuntimeService } from './types.ts';
 
 /** A container runtime as the kubelet sees it. {@link connectCri} gives a real one, `fake-runtime.ts` one in memory. */
@@ -47,18 +47,8 @@ function defaultTimeoutMs(method: string, request: object, base: number): number
 export function connectCri(options: CriClientOptions): CriClient {
   const channel = new Channel(options);
   const base = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
-  const facts = criFacts();
-  const methods: Record<string, unknown> = {};
-  for (const [service, list] of Object.entries(facts.services)) {
-    for (const [name, m] of Object.entries(list)) {
-      const method = lazyMethod(`/${facts.package}.${service}/${name}`, m.in as keyof Messages, m.out as keyof Messages);
-      methods[`${name[0]!.toLowerCase()}${name.slice(1)}`] = m.serverStream
-        ? (request: object, call?: CallOptions) => channel.stream(method, request, call)
-        : (request: object, call?: CallOptions) => channel.unary(method, request, { ...call, timeoutMs: call?.timeoutMs ?? defaultTimeoutMs(name, request, base) });
-    }
-  }
   return {
-    ...(methods as unknown as ContainerRuntime),
+    ...(serviceCalls(channel, criFacts(), (name) => criCodec(name as keyof Messages) as unknown as Codec<object>, (name, request) => defaultTimeoutMs(name, request, base)) as ContainerRuntime),
     endpoint: channel.endpoint,
     channel,
     connected: (call) => channel.connected(call),
@@ -66,11 +56,24 @@ export function connectCri(options: CriClientOptions): CriClient {
   };
 }
 
+/** Every call of the services of a table, by its name in lower camel case; `timeoutMs` is what a call may take when its caller does not say. */
+export function serviceCalls(channel: Channel, facts: CriFacts, codec: (name: string) => Codec<object>, timeoutMs: (method: string, request: object) => number): object {
+  const methods: Record<string, unknown> = {};
+  for (const [service, list] of Object.entries(facts.services)) {
+    for (const [name, m] of Object.entries(list)) {
+      const method = lazyMethod(`/${facts.package}.${service}/${name}`, () => codec(m.in), () => codec(m.out));
+      methods[`${name[0]!.toLowerCase()}${name.slice(1)}`] = m.serverStream
+        ? (request: object, call?: CallOptions) => channel.stream(method, request, call)
+        : (request: object, call?: CallOptions) => channel.unary(method, request, { ...call, timeoutMs: call?.timeoutMs ?? timeoutMs(name, request) });
+    }
+  }
+  return methods;
+}
 /** Codecs are compiled by protobufjs on first use: of some 130 messages a process needs few. */
-function lazyMethod(path: string, request: keyof Messages, response: keyof Messages): Method<object, object> {
+function lazyMethod(path: string, request: () => Codec<object>, response: () => Codec<object>): Method<object, object> {
   return {
     path,
-    get request() { return criCodec(request); },
-    get response() { return criCodec(response); },
+    get request() { return request(); },
+    get response() { return response(); },
   };
 }

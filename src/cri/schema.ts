@@ -20,7 +20,7 @@ interface MethodFacts {
   readonly out: string;
   readonly serverStream?: boolean;
 }
-/** The table of facts, as it is written in `facts.json`. */
+/** A table of facts about a gRPC protocol, as it is written in `facts.json`: CRI here, CSI and plugin registration in the kubelet. */
 export interface CriFacts {
   readonly package: string;
   readonly messages: Readonly<Record<string, Readonly<Record<string, FieldFacts>>>>;
@@ -28,11 +28,12 @@ export interface CriFacts {
   readonly services: Readonly<Record<string, Readonly<Record<string, MethodFacts>>>>;
 }
 
-let cachedFacts: CriFacts | undefined;
-export function criFacts(): CriFacts {
-  cachedFacts ??= JSON.parse(readFileSync(new URL('facts.json', import.meta.url), 'utf8')) as CriFacts;
-  return cachedFacts;
+/** Reads a table of facts on first use; `facts.json` lies beside the module that `url` names. */
+export function factsBeside(url: string): () => CriFacts {
+  let cached: CriFacts | undefined;
+  return () => (cached ??= JSON.parse(readFileSync(new URL('facts.json', url), 'utf8')) as CriFacts);
 }
+export const criFacts = factsBeside(import.meta.url);
 
 /** `pod_sandbox_id` → `podSandboxId`. */
 export function jsonName(field: string): string {
@@ -81,7 +82,7 @@ function dropNullsIn(value: object): void {
   } else if (!(value instanceof Uint8Array)) withoutNulls(value as Record<string, unknown>);
 }
 
-function descriptorOf(facts: CriFacts): protobuf.INamespace {
+function descriptorOf(facts: Omit<CriFacts, 'services'>): protobuf.INamespace {
   const nested: Record<string, protobuf.AnyNestedObject> = {};
   for (const [name, values] of Object.entries(facts.enums)) nested[enumName(name)] = { values: { ...values } };
   for (const [name, fields] of Object.entries(facts.messages)) {
@@ -95,19 +96,22 @@ function descriptorOf(facts: CriFacts): protobuf.INamespace {
   return { edition: 'proto3', nested: { [facts.package]: { nested } } } as protobuf.INamespace;
 }
 
-let root: protobuf.Root | undefined;
-const codecs = new Map<string, Codec<object>>();
-
-/** The codec of a CRI message. Built once per message, on first use. */
-export function criCodec<K extends keyof Messages>(name: K): Codec<Messages[K]> {
-  let codec = codecs.get(name);
-  if (!codec) {
-    root ??= protobuf.Root.fromJSON(descriptorOf(criFacts()));
-    codec = codecOf<object>(root.lookupType(`${criFacts().package}.${name}`));
-    codecs.set(name, codec);
-  }
-  return codec as unknown as Codec<Messages[K]>;
+/** The codecs of a protocol's messages, by name. Each is built once, on first use. */
+export function codecsOf<M extends { readonly [K in keyof M]: object }>(facts: () => Omit<CriFacts, 'services'>): <K extends keyof M & string>(name: K) => Codec<M[K]> {
+  let root: protobuf.Root | undefined;
+  const codecs = new Map<string, Codec<object>>();
+  return (name) => {
+    let codec = codecs.get(name);
+    if (!codec) {
+      root ??= protobuf.Root.fromJSON(descriptorOf(facts()));
+      codec = codecOf<object>(root.lookupType(`${facts().package}.${name}`));
+      codecs.set(name, codec);
+    }
+    return codec as unknown as Codec<M[typeof name]>;
+  };
 }
+/** The codec of a CRI message. */
+export const criCodec = codecsOf<Messages>(criFacts);
 
 /** A complete CRI message from a partial one: absent scalars, lists and maps get their zero values, as they do on the wire. */
 export function criMessage<K extends keyof Messages>(name: K, init: Init<Messages[K]>): Messages[K] {

@@ -1,4 +1,4 @@
-/** Refusals that are not about an object: upstream's `NewGenericServerResponse`, and errors without a reason. */
+/** Refusals that are not about an object: upstream's `NewGenericServerResponse`. */
 import { REASON_CODES, StatusError, type StatusReason } from '#machinery/status-error.ts';
 
 function generic(reason: StatusReason, message: string): StatusError {
@@ -17,9 +17,4 @@ export const verbNotAllowed = (): StatusError => generic('MethodNotAllowed', 'th
 /** What upstream's router says of a media type that no route of the path takes or makes. */
 export function routerRefusal(reason: 'UnsupportedMediaType' | 'NotAcceptable', message: string): StatusError {
   return generic(reason, message);
-}
-
-/** An error of upstream's storage that has no reason: the message alone, code 500. */
-export function unclassified(message: string): StatusError {
-  return new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 });
 }

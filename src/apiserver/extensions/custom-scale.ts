@@ -3,7 +3,7 @@ import type { CustomResourceSubresourceScale } from '#api/gen/apiextensions-v1.t
 import type * as autoscalingV1 from '#api/gen/autoscaling-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
-import { internalError } from '#machinery/status-error.ts';
+import { badRequest } from '#machinery/status-error.ts';
 import type { ScalableKind } from '../subresources/scale.ts';
 import { getOwn, isObject, setOwn, type Json } from './schema.ts';
 
@@ -21,7 +21,7 @@ export function customScalable(scale: CustomResourceSubresourceScale, apiVersion
   return {
     scaleOf(object: KubeObject): autoscalingV1.Scale {
       const replicas = valueAt(object, spec);
-      if (typeof replicas !== 'number') throw internalError(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`);
+      if (typeof replicas !== 'number') throw badRequest(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`);
       const selector = selectorPath && valueAt(object, selectorPath);
       const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
       const current = valueAt(object, status);

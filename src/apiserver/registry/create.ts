@@ -7,7 +7,6 @@ import { alreadyExists, badRequest, invalid, StatusError } from '#machinery/stat
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
-import { unclassified } from '../generic-errors.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
@@ -86,7 +85,7 @@ async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: 
   const { served } = ctx;
   const storage = served.storage!;
   const key = objectKey(served.info, ctx.namespace, draft.metadata.name!);
-  if (draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw unclassified('resourceVersion should not be set on objects to be created');
+  if (draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw badRequest('resourceVersion should not be set on objects to be created');
   delete draft.metadata.resourceVersion;
   const stored = await served.codec.toStorage(served.codec.normalise(draft));
   if (options.dryRun) return dryRun(ctx, key, draft);

@@ -1,8 +1,8 @@
 import { structByKind } from '#api/schema.ts';
 import { readTypeMeta } from '#machinery/decode.ts';
 import { goQuote } from '#machinery/go-text.ts';
+import { badRequest } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
-import { unclassified } from '../generic-errors.ts';
 import { parseBody } from './body.ts';
 import { checkDeleteOptions, deleteOptionsOfQuery, type DeleteOptions } from './options.ts';
 import { structCodec } from './struct-codec.ts';
@@ -22,12 +22,11 @@ export async function readDeleteOptions(ctx: RequestContext): Promise<{ readonly
 /** Clients send the kind under `v1`, `meta.k8s.io/v1` or the resource's own group: upstream registers it in all. */
 function decode(value: unknown): Readonly<Record<string, unknown>> {
   codec ??= structCodec(structByKind('meta', 'v1', EXPECTED.kind)!);
-  // Upstream passes on what its decoder says, without a reason.
   try {
     const { kind, apiVersion } = readTypeMeta(value);
     if (kind !== '' && kind !== EXPECTED.kind) throw new Error(`no kind ${goQuote(kind)} is registered for version ${goQuote(apiVersion)} in scheme "${SCHEME}"`);
     return codec.decode(value).object as unknown as Readonly<Record<string, unknown>>;
   } catch (err) {
-    throw unclassified(err instanceof Error ? err.message : String(err));
+    throw badRequest(err instanceof Error ? err.message : String(err));
   }
 }

@@ -36,7 +36,7 @@ test('listOptions checks resourceVersionMatch', () => {
 test('parseResourceVersion takes numbers alone', () => {
   assert.equal(parseResourceVersion(''), 0);
   assert.equal(parseResourceVersion('12'), 12);
-  assert.equal(messageOf(() => parseResourceVersion('-1')), '500 resourceVersion: Invalid value: "-1": strconv.ParseUint: parsing "-1": invalid syntax');
+  assert.equal(messageOf(() => parseResourceVersion('-1')), '400 resourceVersion: Invalid value: "-1": strconv.ParseUint: parsing "-1": invalid syntax');
   assert.match(messageOf(() => parseResourceVersion('99999999999999999999999')), /value out of range$/);
 });
 

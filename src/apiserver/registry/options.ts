@@ -4,7 +4,6 @@
  */
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest, invalid } from '#machinery/status-error.ts';
-import { unclassified } from '../generic-errors.ts';
 import type { Query } from '../query.ts';
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
@@ -141,10 +140,10 @@ function validateWatchOptions(o: ListOptions): FieldError[] {
   return errors;
 }
 
-/** A resourceVersion of a request: '' and '0' are 0. Refuses what is not a number as upstream does: with an error that has no reason. */
+/** A resourceVersion of a request: '' and '0' are 0. Refuses what is not a number in upstream's words. */
 export function parseResourceVersion(text: string): number {
   if (text === '' || text === '0') return 0;
-  const fail = (why: string) => unclassified(`resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
+  const fail = (why: string) => badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${why}`);
   if (!/^\d+$/.test(text)) throw fail('invalid syntax');
   const value = Number(text);
   if (value >= 2 ** 64) throw fail('value out of range');

@@ -3,11 +3,10 @@ import type { KubeObject } from '#api/object.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { deepEqual, validateObjectMetaUpdate } from '#machinery/object-meta.ts';
-import { conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
+import { badRequest, conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
-import { unclassified } from '../generic-errors.ts';
 import type { MaybePromise } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { ObjectResult } from '../request.ts';
@@ -131,7 +130,7 @@ function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObjec
   if (precondition && meta.uid && meta.uid !== old.metadata.uid) throw uidConflict(ctx, name, meta.uid, old.metadata.uid ?? '');
   const asked = meta.resourceVersion ?? '';
   if (asked !== '' && !/^\d+$/.test(asked)) {
-    throw unclassified(`strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`);
+    throw badRequest(`strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`);
   }
   if (asked === '' || asked === '0') {
     if (strategy.allowUnconditionalUpdate === false) {

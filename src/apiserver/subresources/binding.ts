@@ -10,7 +10,6 @@ import { badRequest, conflict, notFound } from '#machinery/status-error.ts';
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
-import { unclassified } from '../generic-errors.ts';
 import { isPromise } from '../maybe-promise.ts';
 import { admitWhole } from '../registry/admit.ts';
 import { decodeBody } from '../registry/body.ts';
@@ -41,7 +40,7 @@ export async function serveBinding(ctx: RequestContext): Promise<ApiResult> {
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: ctx.served.info.plural === 'pods' ? 'binding' : '', name, object: binding, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun, kind: EXPECTED });
   if (isPromise(admitted)) await admitted;
   const errors = validate(binding);
-  if (errors.length) throw unclassified(toAggregate(errors));
+  if (errors.length) throw badRequest(toAggregate(errors));
   if (name === '') throw badRequest('Name parameter required.');
   const pods = ctx.services.resources.find('', 'v1', 'pods')!;
   await assign(ctx.for(pods), name, binding, options.dryRun);

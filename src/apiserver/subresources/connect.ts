@@ -1,9 +1,8 @@
 /** What log, exec, attach and port-forward share: the Pod, its node, the container meant, and admission of the connection. */
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import { resourceOf } from '#api/resources.ts';
-import { badRequest, serviceUnavailable } from '#machinery/status-error.ts';
+import { badRequest, notFound, serviceUnavailable } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
-import { unclassified } from '../generic-errors.ts';
 import { admitWhole } from '../registry/admit.ts';
 import { entryOf } from '../registry/get.ts';
 import type { NodeProxy } from './node-proxy.ts';
@@ -21,7 +20,7 @@ export function nodeProxyOf(ctx: RequestContext): NodeProxy {
 }
 export function nodeNamed(ctx: RequestContext, name: string): coreV1.Node {
   const node = ctx.services.reader.get<coreV1.Node>(NODES, '', name);
-  if (!node) throw unclassified(`nodes ${JSON.stringify(name)} not found`);
+  if (!node) throw notFound({ group: '', resource: 'nodes' }, name);
   return node;
 }
 export function nodeOfPod(ctx: RequestContext, pod: coreV1.Pod): coreV1.Node {

@@ -194,12 +194,12 @@ test('applyPatch at another version than last time removes by the paths that bot
 const refused: [name: string, patch: unknown, code: number, message: string][] = [
   ['another kind', { apiVersion: 'v1', kind: 'Secret' }, 400, 'invalid object type: /v1, Kind=Secret'],
   ['managed fields', objectOf('Deployment', { metadata: { managedFields: [] } }), 400, 'metadata.managedFields must be nil'],
-  ['an unknown field', objectOf('Deployment', { spec: { nope: 1 } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.nope: field not declared in schema'],
-  ['a wrong type', objectOf('Deployment', { spec: { replicas: '1' } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string'],
-  ['a number for text', objectOf('Deployment', { metadata: { labels: { a: 1 } } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .metadata.labels.a: expected string, got &value.valueUnstructured{Value:1}'],
-  ['duplicates', objectOf('Deployment', { spec: { template: { spec: { containers: [{ name: 'a' }, { name: 'a' }] } } } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.template.spec.containers: duplicate entries for key [name="a"]'],
-  ['an item without its key', objectOf('Deployment', { spec: { template: { spec: { containers: [{ image: 'a' }] } } } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.template.spec.containers: element 0: associative list with keys has an element that omits all key fields ["name"] (and doesn\'t have default values for any key fields)'],
-  ['several faults', objectOf('Deployment', { spec: { replicas: true, paused: 'x' } }), 500, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): errors:\n  .spec.replicas: expected numeric (int or float), got bool\n  .spec.paused: expected boolean, got &{x}'],
+  ['an unknown field', objectOf('Deployment', { spec: { nope: 1 } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.nope: field not declared in schema'],
+  ['a wrong type', objectOf('Deployment', { spec: { replicas: '1' } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string'],
+  ['a number for text', objectOf('Deployment', { metadata: { labels: { a: 1 } } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .metadata.labels.a: expected string, got &value.valueUnstructured{Value:1}'],
+  ['duplicates', objectOf('Deployment', { spec: { template: { spec: { containers: [{ name: 'a' }, { name: 'a' }] } } } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.template.spec.containers: duplicate entries for key [name="a"]'],
+  ['an item without its key', objectOf('Deployment', { spec: { template: { spec: { containers: [{ image: 'a' }] } } } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): .spec.template.spec.containers: element 0: associative list with keys has an element that omits all key fields ["name"] (and doesn\'t have default values for any key fields)'],
+  ['several faults', objectOf('Deployment', { spec: { replicas: true, paused: 'x' } }), 400, 'failed to create typed patch object (default/x; apps/v1, Kind=Deployment): errors:\n  .spec.replicas: expected numeric (int or float), got bool\n  .spec.paused: expected boolean, got &{x}'],
 ];
 for (const [name, patch, code, message] of refused) {
   test(`applyPatch refuses ${name}`, () => {

@@ -5,10 +5,9 @@
 import type { KubeObject } from '#api/object.ts';
 import { splitApiVersion } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
-import { badRequest } from '../status-error.ts';
+import { badRequest, internalError } from '../status-error.ts';
 import { jsonKind } from '../patch/go-format.ts';
 import { isObject, jsonEqual, shallowCopy, type JsonObject } from '../patch/json.ts';
-import { unclassifiedError } from '../patch/patch-errors.ts';
 import { compareObjects, fieldSetOf, reconcileWithSchema, type Comparison } from './compare.ts';
 import { conflictError, type Conflict } from './conflict.ts';
 import { differenceSets, intersectSets, isEmpty, type FieldSet } from './field-set.ts';
@@ -34,8 +33,7 @@ const BEFORE_FIRST_APPLY = 'before-first-apply';
 
 /**
  * Applies a configuration to `live` (undefined: the object is created). Throws 400 for a configuration of another kind or
- * with managed fields, 409 for conflicts, and upstream's bare 500 for one that does not fit the schema. Inputs are never
- * changed.
+ * with managed fields, or that does not fit the schema, 409 for conflicts. Inputs are never changed.
  */
 export function applyPatch(live: KubeObject | undefined, patch: unknown, options: ApplyOptions): Applied {
   const config = checkConfig(patch, options);
@@ -65,7 +63,7 @@ function checkConfig(patch: unknown, options: ApplyOptions): JsonObject {
   const wrong = violationsOf(patch, options.schema);
   if (wrong !== undefined) {
     const text = (value: unknown) => (typeof value === 'string' ? value : '');
-    throw unclassifiedError(`failed to create typed patch object (${text(metadata.namespace)}/${text(metadata.name)}; ${gvk(options.apiVersion, options.kind)}): ${wrong}`);
+    throw badRequest(`failed to create typed patch object (${text(metadata.namespace)}/${text(metadata.name)}; ${gvk(options.apiVersion, options.kind)}): ${wrong}`);
   }
   return patch;
 }
@@ -82,7 +80,7 @@ function managersOf(live: KubeObject | undefined, options: ApplyOptions): Manage
   try {
     managed = decodeStored(live?.metadata.managedFields);
   } catch (err) {
-    throw unclassifiedError(`failed to decode managed fields: ${(err as Error).message}`);
+    throw internalError(`failed to decode managed fields: ${(err as Error).message}`, err);
   }
   if (managed.size === 0 && live) {
     trackUpdate(options.zero ?? {}, live as unknown as JsonObject, managed, { ...options, manager: BEFORE_FIRST_APPLY });

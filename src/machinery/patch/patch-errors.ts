@@ -14,8 +14,3 @@ export function unprocessablePatch(why: string): StatusError {
   };
   return new StatusError(status, new Error(why));
 }
-
-/** 500 with no reason: what upstream answers for errors that its handler does not know, such as a missing merge key. */
-export function unclassifiedError(message: string): StatusError {
-  return new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 });
-}

@@ -1,7 +1,8 @@
 /** Strategic merge patches that turn one object into another: two-way, and three-way as `kubectl apply` needs it. */
 import type { StructType, TypeRef } from '#api/schema.ts';
+import { badRequest } from '../status-error.ts';
 import { getOwn, isArray, isObject, jsonEqual, setOwn, type JsonDraft, type JsonObject } from './json.ts';
-import { unclassifiedError, unprocessablePatch } from './patch-errors.ts';
+import { unprocessablePatch } from './patch-errors.ts';
 import { DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, elementType, keyOfItem, MAP_TYPE, RETAIN_KEYS, SET_ELEMENT_ORDER, sortByOrder } from './strategic-lists.ts';
 import { mergeObjects } from './strategic-merge.ts';
 import { fieldMeta, listMeta, structRef, type FieldPatchMeta } from './strategic-schema.ts';
@@ -37,7 +38,7 @@ function diffObjects(original: JsonObject, modified: JsonObject, type: TypeRef, 
     if (!Object.hasOwn(original, key)) {
       if (options.changes) setOwn(patch, key, after);
     } else if (key === DIRECTIVE) {
-      if (typeof before !== 'string' || typeof after !== 'string') throw unclassifiedError(`invalid value for special key: ${DIRECTIVE}`);
+      if (typeof before !== 'string' || typeof after !== 'string') throw badRequest(`invalid value for special key: ${DIRECTIVE}`);
       if (before !== after) patch[DIRECTIVE] = after;
     } else if (isObject(before) && isObject(after)) diffObjectField(key, before, after, patch, type, options);
     else if (isArray(before) && isArray(after)) diffListField(key, before, after, patch, type, options);

@@ -1,7 +1,8 @@
 /** Lists of a strategic merge patch: finding items by their merge key, and the order of a merged list. */
+import { badRequest } from '../status-error.ts';
 import { goType, goTypeText, goValue } from './go-format.ts';
 import { getOwn, isArray, isObject, type JsonObject } from './json.ts';
-import { unclassifiedError, unprocessablePatch } from './patch-errors.ts';
+import { unprocessablePatch } from './patch-errors.ts';
 
 export const DIRECTIVE = '$patch';
 export const RETAIN_KEYS = '$retainKeys';
@@ -10,8 +11,8 @@ export const SET_ELEMENT_ORDER = '$setElementOrder';
 
 type List = readonly unknown[];
 
-export const badArgType = (expected: unknown, actual: unknown) => unclassifiedError(`expected a ${goTypeText(expected)}, but received a ${goTypeText(actual)}`);
-export const noMergeKey = (item: JsonObject, mergeKey: string) => unclassifiedError(`map: ${goValue(item)} does not contain declared merge key: ${mergeKey}`);
+export const badArgType = (expected: unknown, actual: unknown) => badRequest(`expected a ${goTypeText(expected)}, but received a ${goTypeText(actual)}`);
+export const noMergeKey = (item: JsonObject, mergeKey: string) => badRequest(`map: ${goValue(item)} does not contain declared merge key: ${mergeKey}`);
 
 export function asObject(value: unknown): JsonObject {
   if (!isObject(value)) throw badArgType({}, value);
@@ -39,11 +40,11 @@ export function elementType(...lists: readonly List[]): string {
     for (const item of list) {
       const type = goType(item) ?? '<nil>';
       if (type === '[]interface {}' && found === undefined) throw unprocessablePatch('lists of lists are not supported');
-      if (found !== undefined && found !== type) throw unclassifiedError(`list element types are not identical: ${goValue(lists)}`);
+      if (found !== undefined && found !== type) throw badRequest(`list element types are not identical: ${goValue(lists)}`);
       found = type;
     }
   }
-  if (found === undefined) throw unclassifiedError('no elements in any of the given slices');
+  if (found === undefined) throw badRequest('no elements in any of the given slices');
   return found;
 }
 
@@ -53,7 +54,7 @@ export const MAP_TYPE = 'map[string]interface {}';
 export function findByKey(list: List, mergeKey: string, value: unknown): number {
   for (let i = 0; i < list.length; i++) {
     const item = list[i];
-    if (!isObject(item)) throw unclassifiedError(`value for key ${i} is not a map`);
+    if (!isObject(item)) throw badRequest(`value for key ${i} is not a map`);
     if (Object.hasOwn(item, mergeKey) && item[mergeKey] === value) return i;
   }
   return -1;
@@ -127,6 +128,6 @@ export function checkAgainstOrder(patchList: List, order: List, mergeKey: string
     o++;
   }
   if (p < items.length && o >= order.length) {
-    throw unclassifiedError(`The order in patch list:\n${goValue(patchList)}\n doesn't match ${SET_ELEMENT_ORDER} list:\n${goValue(order)}\n`);
+    throw badRequest(`The order in patch list:\n${goValue(patchList)}\n doesn't match ${SET_ELEMENT_ORDER} list:\n${goValue(order)}\n`);
   }
 }

@@ -55,18 +55,18 @@ for (const [name, doc, patch, want, type = POD] of applies) {
 }
 
 const fails: [name: string, doc: unknown, patch: unknown, code: number, message: string][] = [
-  ['an item without its merge key', podOf({ name: 'a' }), podOf({ image: 'x', args: ['1', '2'] }), 500, 'map: map[args:[1 2] image:x] does not contain declared merge key: name'],
-  ['a deletion without its merge key', podOf({ name: 'a' }), podOf({ $patch: 'delete' }), 500, 'map: map[$patch:delete] does not contain declared merge key: name'],
-  ['an unknown directive in a map', { metadata: { labels: { a: '1' } } }, { metadata: { labels: { $patch: 'what' } } }, 500, 'unknown patch type: what in map: map[$patch:what]'],
-  ['an unknown directive in a list', podOf({ name: 'a' }), podOf({ name: 'a', $patch: 'what' }), 500, 'unknown patch type: what in map: map[$patch:what name:a]'],
-  ['$patch: merge in a list', podOf({ name: 'a' }), podOf({ $patch: 'merge' }), 500, 'merging lists cannot yet be specified in the patch'],
-  ['an order that the patch does not follow', podOf({ name: 'a' }), { spec: { '$setElementOrder/containers': [{ name: 'a' }, { name: 'b' }], containers: [{ name: 'b' }, { name: 'a' }] } }, 500, "The order in patch list:\n[map[name:b] map[name:a]]\n doesn't match $setElementOrder list:\n[map[name:a] map[name:b]]\n"],
+  ['an item without its merge key', podOf({ name: 'a' }), podOf({ image: 'x', args: ['1', '2'] }), 400, 'map: map[args:[1 2] image:x] does not contain declared merge key: name'],
+  ['a deletion without its merge key', podOf({ name: 'a' }), podOf({ $patch: 'delete' }), 400, 'map: map[$patch:delete] does not contain declared merge key: name'],
+  ['an unknown directive in a map', { metadata: { labels: { a: '1' } } }, { metadata: { labels: { $patch: 'what' } } }, 400, 'unknown patch type: what in map: map[$patch:what]'],
+  ['an unknown directive in a list', podOf({ name: 'a' }), podOf({ name: 'a', $patch: 'what' }), 400, 'unknown patch type: what in map: map[$patch:what name:a]'],
+  ['$patch: merge in a list', podOf({ name: 'a' }), podOf({ $patch: 'merge' }), 400, 'merging lists cannot yet be specified in the patch'],
+  ['an order that the patch does not follow', podOf({ name: 'a' }), { spec: { '$setElementOrder/containers': [{ name: 'a' }, { name: 'b' }], containers: [{ name: 'b' }, { name: 'a' }] } }, 400, "The order in patch list:\n[map[name:b] map[name:a]]\n doesn't match $setElementOrder list:\n[map[name:a] map[name:b]]\n"],
   ['a malformed $setElementOrder key', podOf(), { spec: { $setElementOrder: [] } }, 400, 'invalid patch format of setElementOrder list'],
-  ['a $setElementOrder that is no list', podOf(), { spec: { '$setElementOrder/containers': 'a' } }, 500, 'expected a []interface {}, but received a string'],
+  ['a $setElementOrder that is no list', podOf(), { spec: { '$setElementOrder/containers': 'a' } }, 400, 'expected a []interface {}, but received a string'],
   ['a field that $retainKeys does not list', { spec: { strategy: {} } }, { spec: { strategy: { $retainKeys: ['type'], rollingUpdate: {} } } }, 400, 'invalid patch format of retainKeys'],
-  ['lists of mixed items', { metadata: { finalizers: ['a'] } }, { metadata: { finalizers: [1] } }, 500, 'list element types are not identical: [[a] [1]]'],
+  ['lists of mixed items', { metadata: { finalizers: ['a'] } }, { metadata: { finalizers: [1] } }, 400, 'list element types are not identical: [[a] [1]]'],
   ['lists of lists', { metadata: { finalizers: [['a']] } }, { metadata: { finalizers: [['b']] } }, 422, 'the server rejected our request due to an error in our request'],
-  ['an unknown field where it has to look', { spec: { nope: { a: 1 } } }, { spec: { nope: { b: 1 } } }, 500, 'unable to find api field in struct PodSpec for the json field "nope"'],
+  ['an unknown field where it has to look', { spec: { nope: { a: 1 } } }, { spec: { nope: { b: 1 } } }, 400, 'unable to find api field in struct PodSpec for the json field "nope"'],
   ['a list', podOf(), [], 400, 'json: cannot unmarshal array into Go value of type map[string]interface {}'],
 ];
 for (const [name, doc, patch, code, message] of fails) {

@@ -7,7 +7,6 @@ import type { StructType, TypeRef } from '#api/schema.ts';
 import { badRequest } from '../status-error.ts';
 import { goString, goValue, jsonKind } from './go-format.ts';
 import { getOwn, isArray, isObject, jsonEqual, setOwn, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
-import { unclassifiedError } from './patch-errors.ts';
 import {
   asList, checkAgainstOrder, DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, elementType, findByKey, keyOfItem, MAP_TYPE, noMergeKey, orderMerged,
   RETAIN_KEYS, SET_ELEMENT_ORDER,
@@ -21,8 +20,7 @@ export interface MergeMode {
 
 /**
  * The object with the patch merged in. Neither argument is changed; the result shares with them what stayed the same.
- * Throws 400 for a malformed patch or directive, 422 for lists of lists, and upstream's bare 500 for the rest (such as
- * `map: map[image:x] does not contain declared merge key: name`).
+ * Throws 400 for a malformed patch or directive (`map: map[image:x] does not contain declared merge key: name`), 422 for lists of lists.
  */
 export function applyStrategicMergePatch(doc: unknown, patch: unknown, type: StructType): unknown {
   if (patch === null || patch === undefined) return doc;
@@ -47,7 +45,7 @@ function replaceOrDelete(patch: JsonObject): JsonObject {
   return without(patch, DIRECTIVE);
 }
 
-const unknownDirective = (directive: unknown, patch: JsonObject) => unclassifiedError(`unknown patch type: ${goString(directive)} in map: ${goValue(patch)}`);
+const unknownDirective = (directive: unknown, patch: JsonObject) => badRequest(`unknown patch type: ${goString(directive)} in map: ${goValue(patch)}`);
 
 function without(obj: JsonObject, key: string): JsonObject {
   const out = shallowCopy(obj);
@@ -83,7 +81,7 @@ class ObjectMerge {
     if (this.#mode.intoPatch) {
       const own = getOwn(this.out, RETAIN_KEYS);
       if (own !== undefined && !jsonEqual(own, listed)) {
-        throw unclassifiedError(`${goValue(own)} and ${goValue(listed)} are not deep equal: this may happen when calculating the 3-way diff patch`);
+        throw badRequest(`${goValue(own)} and ${goValue(listed)} are not deep equal: this may happen when calculating the 3-way diff patch`);
       }
       this.out[RETAIN_KEYS] = listed;
       return;
@@ -207,7 +205,7 @@ function mergeLists(original: readonly unknown[], patch: readonly unknown[], met
     }
     return orderMerged([...new Set([...original, ...patch])], patch, original, meta.mergeKey);
   }
-  if (meta.mergeKey === '') throw unclassifiedError(`cannot merge lists without merge key for ${typeName(meta.type)}`);
+  if (meta.mergeKey === '') throw badRequest(`cannot merge lists without merge key for ${typeName(meta.type)}`);
   const plain = listDirectives(original, patch, meta.mergeKey);
   const merged = mergeItems(plain.original, plain.patch, meta, mode);
   return orderMerged(merged, plain.patch, plain.original, meta.mergeKey);
@@ -221,7 +219,7 @@ function listDirectives(original: readonly unknown[], patch: readonly unknown[],
   for (const item of patch as readonly JsonObject[]) {
     if (!Object.hasOwn(item, DIRECTIVE)) plain.push(item);
     else if (item[DIRECTIVE] === 'replace') replace = true;
-    else if (item[DIRECTIVE] === 'merge') throw unclassifiedError('merging lists cannot yet be specified in the patch');
+    else if (item[DIRECTIVE] === 'merge') throw badRequest('merging lists cannot yet be specified in the patch');
     else if (item[DIRECTIVE] !== 'delete') throw unknownDirective(item[DIRECTIVE], item);
     else if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
     else deleted.push(item[mergeKey]);

@@ -1,6 +1,6 @@
 /** What strategic merge patch knows of a type: the patch strategy and merge key of each field (Go struct tags in the facts). */
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
-import { unclassifiedError } from './patch-errors.ts';
+import { badRequest } from '../status-error.ts';
 
 export interface FieldPatchMeta {
   /** The type of the field's value, or of the list's items for {@link listMeta}. */
@@ -26,7 +26,7 @@ export function structRef(type: StructType): TypeRef {
 export function fieldMeta(owner: TypeRef, key: string): FieldPatchMeta {
   if (owner.kind !== 'struct') {
     if (GO_KINDS[owner.kind] === 'struct') throw notFound('go' in owner ? owner.go : owner.kind, key);
-    throw unclassifiedError(`merging an object in json but data type is not struct, instead is: ${GO_KINDS[owner.kind]}`);
+    throw badRequest(`merging an object in json but data type is not struct, instead is: ${GO_KINDS[owner.kind]}`);
   }
   const field = owner.type.fields.get(key) ?? fieldIgnoringCase(owner.type, key);
   if (!field) throw notFound(owner.type.goName, key);
@@ -37,8 +37,8 @@ export function fieldMeta(owner: TypeRef, key: string): FieldPatchMeta {
 export function listMeta(owner: TypeRef, key: string): FieldPatchMeta {
   const meta = fieldMeta(owner, key);
   if (meta.type.kind === 'bytes') return { ...meta, type: { kind: 'int', bits: 32 } };
-  if (meta.type.kind !== 'list') throw unclassifiedError(`expected slice or array type, but got: ${GO_KINDS[meta.type.kind]}`);
-  if (meta.type.item.kind === 'list') throw unclassifiedError('unexpected slice of slice');
+  if (meta.type.kind !== 'list') throw badRequest(`expected slice or array type, but got: ${GO_KINDS[meta.type.kind]}`);
+  if (meta.type.item.kind === 'list') throw badRequest('unexpected slice of slice');
   return { ...meta, type: meta.type.item };
 }
 
@@ -59,5 +59,5 @@ function strategyOf(field: Field): { strategy: string; retainKeys: boolean } {
 }
 
 function notFound(goName: string, key: string) {
-  return unclassifiedError(`unable to find api field in struct ${goName} for the json field ${JSON.stringify(key)}`);
+  return badRequest(`unable to find api field in struct ${goName} for the json field ${JSON.stringify(key)}`);
 }

@@ -59,12 +59,7 @@ function send({ method, path, headers, body }: FuzzRequest): Promise<Answer> {
   });
 }
 
-/**
- * A fault of our own has the reason InternalError, as anything that is thrown and is no refusal. Without a reason are errors of upstream's
- * decoders and its storage that nobody made into a refusal there: here they are made on purpose. And upstream itself calls these faults:
- */
-const UPSTREAMS_FAULTS = /^Internal error occurred: the spec replicas field "[^"]*" does not exist$/;
-/** And with a 504: the revision may yet come, or the client gave the server no time. */
+/** No fault of ours, with a 504: the revision may yet come, or the client gave the server no time. */
 const TIMEOUTS = /^Timeout: (Too large resource version: |request did not complete within the allotted timeout)/;
 
 function statusOf({ type, bytes }: Answer): Partial<Status> & { readonly paths?: unknown } {
@@ -80,9 +75,9 @@ function fault(answer: Answer): string | undefined {
   const { kind, message = '', reason, code: said, paths } = statusOf(answer);
   // For paths that are nobody's the root answers what it has.
   if (code === 404 && paths) return undefined;
-  if (kind !== 'Status' || said !== code || message === '') return `${code} without a proper Status: ${bytes.toString('latin1').slice(0, 300)}`;
+  if (kind !== 'Status' || said !== code || message === '' || !reason) return `${code} without a proper Status: ${bytes.toString('latin1').slice(0, 300)}`;
   if (code < 500 || (code === 504 && TIMEOUTS.test(message))) return undefined;
-  return code === 500 && (!reason || UPSTREAMS_FAULTS.test(message)) ? undefined : `${code} ${reason}: ${message.slice(0, 600)}`;
+  return `${code} ${reason}: ${message.slice(0, 600)}`;
 }
 function shown({ method, path, headers, body }: FuzzRequest): string {
   return `${method} ${path} ${JSON.stringify(headers)} ${body ? JSON.stringify(body.toString('latin1')).slice(0, 1500) : ''}`;

@@ -61,7 +61,7 @@ type Row = readonly [name: string, create: (o: AdmissionOptions) => AdmissionPlu
 const compilerOf = (o: AdmissionOptions): ExpressionCompiler => o.compiler ?? NO_EXPRESSIONS;
 const normaliser = (o: AdmissionOptions) => (o.resources ? { normalise: normaliserOf(o.resources) } : {});
 const webhookServices = (o: AdmissionOptions) => ({ client: o.webhooks, reader: o.reader, compiler: compilerOf(o), authorizer: o.authorizer, uid: o.uid, resources: o.resources, ...normaliser(o) });
-const policyServices = (o: AdmissionOptions) => ({ reader: o.reader, authorizer: o.authorizer, compiler: compilerOf(o), resolve: o.resolve });
+const policyServices = (o: AdmissionOptions) => ({ reader: o.reader, authorizer: o.authorizer, compiler: compilerOf(o), resolve: o.resolve, resources: o.resources });
 function noApply(_object: KubeObject, _configuration: unknown, _a: AdmissionAttributes): KubeObject {
   throw new Error('this API server was built without apply configurations');
 }

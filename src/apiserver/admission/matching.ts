@@ -61,13 +61,3 @@ export function objectSelectorMatches(selector: LabelSelector | undefined, a: Ad
   const matches = (object: KubeObject | undefined): boolean => (object as Partial<KubeObject> | undefined)?.metadata !== undefined && matcherOf(selector!).matches(object!.metadata.labels);
   return matches(a.object) || matches(a.oldObject);
 }
-function namedRuleMatches(rule: admissionregistrationV1.NamedRuleWithOperations, a: AdmissionAttributes): boolean {
-  return ruleMatches(rule, a) && (!rule.resourceNames?.length || rule.resourceNames.includes(a.name));
-}
-/** MatchResources of policies and bindings. Absent: everything. */
-export function matchResources(match: admissionregistrationV1.MatchResources | undefined, a: AdmissionAttributes, reader: ObjectReader): boolean {
-  if (!match) return true;
-  if (match.excludeResourceRules?.some((r) => namedRuleMatches(r, a))) return false;
-  if (match.resourceRules?.length && !match.resourceRules.some((r) => namedRuleMatches(r, a))) return false;
-  return namespaceSelectorMatches(match.namespaceSelector, a, reader) && objectSelectorMatches(match.objectSelector, a);
-}

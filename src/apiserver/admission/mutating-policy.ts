@@ -5,9 +5,10 @@ import { resourceOf } from '#api/resources.ts';
 import { applyJsonPatch } from '#machinery/patch/json-patch.ts';
 import { REASON_CODES, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
+import { matchResources, questionOf, type Match } from './equivalents.ts';
 import { RUNTIME_COST_BUDGET, type ExpressionBudget } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
-import { isExempt, matchResources } from './matching.ts';
+import { isExempt } from './matching.ts';
 import { replaceObject, type Normaliser } from './mutating-webhook.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
@@ -47,11 +48,12 @@ export class MutatingPolicy implements AdmissionPlugin {
     const { isReinvoke, state } = reinvocationOf(a, this.name);
     if (isReinvoke && state.output !== JSON.stringify(a.object)) scheduleAgain(state);
     for (const { policy, bindings } of policies) {
-      if (!matchResources(policy.spec.matchConstraints, a, this.#options.reader)) continue;
+      const match = matchResources(policy.spec.matchConstraints, a, this.#options);
+      if (!match) continue;
       for (const binding of bindings) {
-        if (!matchResources(binding.spec.matchResources, a, this.#options.reader)) continue;
+        if (!matchResources(binding.spec.matchResources, a, this.#options)) continue;
         await this.#attempt(policy, binding, a, async () => {
-          for (const param of collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#options)) await this.#invoke(policy, binding, param, a, signal);
+          for (const param of collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#options)) await this.#invoke(policy, binding, param, { a, match }, signal);
         });
       }
     }
@@ -69,11 +71,12 @@ export class MutatingPolicy implements AdmissionPlugin {
       throw new StatusError({ ...status, reason: 'Invalid', code: REASON_CODES.Invalid, details: { ...status.details, causes: [...(status.details?.causes ?? []), { message: text }] } }, err);
     }
   }
-  async #invoke(policy: Policy, binding: Binding, param: KubeObject | null, a: MutableAdmissionAttributes, signal: AbortSignal): Promise<void> {
+  async #invoke(policy: Policy, binding: Binding, param: KubeObject | null, { a, match }: { readonly a: MutableAdmissionAttributes; readonly match: Match }, signal: AbortSignal): Promise<void> {
     const { spec } = policy;
     const { isReinvoke, state, request } = reinvocationOf(a, this.name);
     const hasParams = spec.paramKind !== undefined;
-    const activate = (budget: ExpressionBudget) => policyActivation(a, param, { variables: spec.variables, hasParams }, this.#options, budget, signal);
+    const { attributes: asked, converted, back } = await questionOf(a, match);
+    const activate = (budget: ExpressionBudget) => policyActivation(asked, a, param, { variables: spec.variables, hasParams }, this.#options, budget, signal);
     if (spec.matchConditions?.length) {
       const outcome = await evaluateMatchConditions(spec.matchConditions, this.#options.compiler, activate({ remaining: RUNTIME_COST_BUDGET }), { params: hasParams, failurePolicy: spec.failurePolicy ?? 'Fail' }, signal);
       if (outcome.error !== undefined) throw new Error(outcome.error);
@@ -82,12 +85,13 @@ export class MutatingPolicy implements AdmissionPlugin {
     const id = [nameOf(policy), nameOf(binding), param ? `${namespaceOf(param)}/${nameOf(param)}` : ''].join(' ');
     if (isReinvoke && !state.again.has(id)) return;
     let changed = false;
-    for (const mutation of a.object ? (spec.mutations ?? []) : []) {
+    for (const mutation of asked.object ? (spec.mutations ?? []) : []) {
       // Each mutation sees what the one before made of the object, so its variables are computed anew.
       const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
-      const next = await this.#mutated(policy, mutation, a, activate(budget), budget, signal);
-      changed = replaceObject(a, this.#options.normalise?.(next, a) ?? next) || changed;
+      const next = await this.#mutated(policy, mutation, asked, activate(budget), budget, signal);
+      changed = replaceObject(asked, this.#options.normalise?.(next, asked) ?? next) || changed;
     }
+    if (changed && converted) replaceObject(a, await back(asked.object!));
     if (changed) {
       scheduleAgain(state);
       request();

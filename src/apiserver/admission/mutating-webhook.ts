@@ -8,11 +8,11 @@ import { logger } from '#base/logger.ts';
 import { applyJsonPatch } from '#machinery/patch/json-patch.ts';
 import { internalError, timeout } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
+import type { Question } from './equivalents.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { reinvocationOf, scheduleAgain } from './reinvocation.ts';
 import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
-import type { Question } from './webhook/equivalents.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');

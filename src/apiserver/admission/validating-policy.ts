@@ -4,9 +4,10 @@ import { nameOf, type KubeObject } from '#api/object.ts';
 import { resourceOf } from '#api/resources.ts';
 import { REASON_CODES, StatusError, type StatusReason } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interfaces.ts';
+import { matchResources, questionOf, type Match } from './equivalents.ts';
 import { RUNTIME_COST_BUDGET, type ExpressionActivation, type ExpressionBudget } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
-import { isExempt, matchResources } from './matching.ts';
+import { isExempt } from './matching.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
 import { collectParams, type ResourceResolver } from './policy/params.ts';
@@ -38,6 +39,11 @@ interface Failure {
   readonly expressionIndex: number;
   readonly validationActions: readonly string[];
 }
+/** A request, and how the policy's constraints name it. */
+interface Matched {
+  readonly a: AdmissionAttributes;
+  readonly match: Match;
+}
 /** What one request gathers. */
 interface Findings {
   readonly denials: Denial[];
@@ -63,10 +69,11 @@ export class ValidatingPolicy implements AdmissionPlugin {
   async #all(policies: readonly BoundPolicy<Policy, Binding>[], a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
     const findings: Findings = { denials: [], failures: [] };
     for (const { policy, bindings } of policies) {
-      if (!matchResources(policy.spec.matchConstraints, a, this.#services.reader)) continue;
+      const match = matchResources(policy.spec.matchConstraints, a, this.#services);
+      if (!match) continue;
       const annotations = new Map<string, Set<string>>();
       for (const binding of bindings) {
-        if (matchResources(binding.spec.matchResources, a, this.#services.reader)) await this.#binding(policy, binding, a, findings, annotations, signal);
+        if (matchResources(binding.spec.matchResources, a, this.#services)) await this.#binding(policy, binding, { a, match }, findings, annotations, signal);
       }
       for (const [key, values] of annotations) a.annotate(`${nameOf(policy)}/${key}`, [...values].join(', '));
     }
@@ -74,19 +81,21 @@ export class ValidatingPolicy implements AdmissionPlugin {
     const [first] = findings.denials;
     if (first) throw denied(a, first);
   }
-  async #binding(policy: Policy, binding: Binding, a: AdmissionAttributes, findings: Findings, annotations: Map<string, Set<string>>, signal: AbortSignal): Promise<void> {
+  async #binding(policy: Policy, binding: Binding, { a, match }: Matched, findings: Findings, annotations: Map<string, Set<string>>, signal: AbortSignal): Promise<void> {
     const fails = policy.spec.failurePolicy !== 'Ignore';
     const names = { policy: nameOf(policy), binding: nameOf(binding) };
     let params: readonly (KubeObject | null)[];
+    let asked: AdmissionAttributes;
     try {
       params = collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#services);
+      asked = (await questionOf(a, match)).attributes;
     } catch (err) {
       if (fails) findings.denials.push({ ...names, message: `failed to configure binding: ${messageOf(err)}` });
       return;
     }
     for (const param of params) {
       const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
-      const activation = policyActivation(a, param, { variables: policy.spec.variables, hasParams: policy.spec.paramKind !== undefined }, this.#services, budget, signal);
+      const activation = policyActivation(asked, a, param, { variables: policy.spec.variables, hasParams: policy.spec.paramKind !== undefined }, this.#services, budget, signal);
       const decisions = await this.#decide(policy, activation, budget, signal);
       if (decisions === 'does not match') continue;
       for (const decision of decisions) act(binding, decision, names, a, findings);

@@ -4,10 +4,10 @@ import { resourceOf } from '#api/resources.ts';
 import { logger } from '#base/logger.ts';
 import { internalError, timeout } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interfaces.ts';
+import type { Question } from './equivalents.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
-import type { Question } from './webhook/equivalents.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');

@@ -128,31 +128,3 @@ test('custom resources are there again after a restart', async () => {
   const got = await http.get(`${V2}/a`);
   assert.deepEqual([got.code, got.json()['spec']], [200, { address: 'h:81' }]);
 });
-
-test('admission policies judge and change objects in CEL', async () => {
-  const server = await startServer({ pluginsWithout: ['NamespaceLifecycle'] });
-  const requests = new Requests(server);
-  const GROUP = '/apis/admissionregistration.k8s.io/v1';
-  const add = async (kind: string, name: string, spec: object): Promise<void> => {
-    const made = await requests.post(`${GROUP}/${kind.toLowerCase().replace(/y$/, 'ie')}s`, { apiVersion: 'admissionregistration.k8s.io/v1', kind, metadata: { name }, spec });
-    assert.equal(made.code, 201, made.text);
-  };
-  const matchConstraints = { resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }] };
-  try {
-    await add('ValidatingAdmissionPolicy', 'short', {
-      matchConstraints, variables: [{ name: 'size', expression: 'has(object.data) ? object.data.size() : 0' }], matchConditions: [{ name: 'not-system', expression: "!request.userInfo.username.startsWith('system:')" }],
-      validations: [{ expression: 'variables.size <= 1', messageExpression: "'too many keys: ' + string(variables.size)", reason: 'Forbidden' }],
-    });
-    await add('ValidatingAdmissionPolicyBinding', 'b', { policyName: 'short', validationActions: ['Deny'] });
-    await add('MutatingAdmissionPolicy', 'mark', { matchConstraints, reinvocationPolicy: 'Never', failurePolicy: 'Fail', mutations: [{ patchType: 'ApplyConfiguration', applyConfiguration: { expression: "Object{metadata: Object.metadata{labels: Object.metadata.labels{seen: object.metadata.name}}}" } }] });
-    await add('MutatingAdmissionPolicyBinding', 'm', { policyName: 'mark' });
-    const cm = (name: string, data: object) => requests.post('/api/v1/namespaces/default/configmaps', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
-    const one = await cm('one', { a: '1' });
-    assert.deepEqual([one.code, one.json().metadata.labels], [201, { seen: 'one' }]);
-    const refused = await cm('two', { a: '1', b: '2' });
-    assert.deepEqual([refused.code, refused.status.message], [403, `configmaps "two" is forbidden: ValidatingAdmissionPolicy 'short' with binding 'b' denied request: too many keys: 2`]);
-  } finally {
-    requests.close();
-    await server.close();
-  }
-});

@@ -2,24 +2,25 @@
 import type { Variable } from '#api/gen/admissionregistration-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { admissionRequestOf } from '../admission-request.ts';
+import type { MatchServices } from '../equivalents.ts';
 import type { ExpressionActivation, ExpressionBudget, ExpressionCompiler } from '../expressions.ts';
 import { namespaceOfRequest } from '../matching.ts';
-import type { AdmissionAttributes, Authorizer, MaybePromise, ObjectReader } from '../../interfaces.ts';
+import type { AdmissionAttributes, Authorizer, MaybePromise } from '../../interfaces.ts';
 
-export interface PolicyServices {
-  readonly reader: ObjectReader;
+export interface PolicyServices extends MatchServices {
   readonly authorizer: Authorizer;
   readonly compiler: ExpressionCompiler;
 }
+/** `original`: the request in its own version. */
 export function policyActivation(
-  a: AdmissionAttributes, params: KubeObject | null, spec: { readonly variables?: readonly Variable[] | undefined; readonly hasParams: boolean }, services: PolicyServices, budget: ExpressionBudget, signal: AbortSignal,
+  a: AdmissionAttributes, original: AdmissionAttributes, params: KubeObject | null, spec: { readonly variables?: readonly Variable[] | undefined; readonly hasParams: boolean }, services: PolicyServices, budget: ExpressionBudget, signal: AbortSignal,
 ): ExpressionActivation {
   const known = new Map<string, MaybePromise<unknown>>();
   const variables = spec.variables ?? [];
   const activation: ExpressionActivation = {
     object: a.object ?? null,
     oldObject: a.oldObject ?? null,
-    request: admissionRequestOf(a, '', false),
+    request: admissionRequestOf(a, '', false, original),
     params,
     get namespaceObject() {
       return a.resource.group === '' && a.resource.plural === 'namespaces' ? null : (namespaceOfRequest(a, services.reader) ?? null);

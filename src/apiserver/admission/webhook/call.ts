@@ -5,23 +5,19 @@
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
-import type { AdmissionAttributes, Authorizer, ObjectReader } from '../../interfaces.ts';
-import type { ResourceRegistry } from '../../registry/resource-registry.ts';
+import type { AdmissionAttributes, Authorizer } from '../../interfaces.ts';
 import type { WebhookClient } from '../../webhook/client.ts';
 import { admissionRequestOf } from '../admission-request.ts';
+import { matchRules, questionOf, type MatchServices, type Question } from '../equivalents.ts';
 import type { ExpressionCompiler } from '../expressions.ts';
 import { evaluateMatchConditions } from '../match-conditions.ts';
 import { namespaceOfRequest, namespaceSelectorMatches, objectSelectorMatches } from '../matching.ts';
-import { questionFor, type Question } from './equivalents.ts';
 import type { AnyWebhook, Hook } from './hooks.ts';
 
-export interface WebhookServices {
+export interface WebhookServices extends MatchServices {
   readonly client: WebhookClient;
-  readonly reader: ObjectReader;
   readonly compiler: ExpressionCompiler;
   readonly authorizer: Authorizer;
-  /** Which resources are the same in other versions; absent: rules match by their own names only. */
-  readonly resources?: ResourceRegistry | undefined;
   /** Fresh UUIDs. */
   readonly uid: () => string;
 }
@@ -38,19 +34,20 @@ export class WebhookFailure extends Error {
 /** What the webhook is to be asked; undefined: it is not concerned. Throws when that cannot be told and failures count. */
 export async function concerns(hook: Hook<AnyWebhook>, a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<Question | undefined> {
   const { webhook } = hook;
-  const question = await questionFor(webhook.rules ?? [], webhook.matchPolicy ?? 'Equivalent', a, services.resources);
-  if (!question || !objectSelectorMatches(webhook.objectSelector, a) || !namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return undefined;
+  const match = matchRules(webhook.rules ?? [], webhook.matchPolicy ?? 'Equivalent', a, services.resources);
+  if (!match || !objectSelectorMatches(webhook.objectSelector, a) || !namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return undefined;
+  const question = await questionOf(a, match);
   if (!webhook.matchConditions?.length) return question;
-  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(question.attributes, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
+  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(question.attributes, a, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
   if (outcome.error !== undefined) throw forbidden({ group: a.resource.group, resource: a.resource.plural }, a.name, outcome.error);
   return outcome.matches ? question : undefined;
 }
 /** What match conditions see. Made anew for each: a mutating webhook before may have changed the object. */
-export function activationOf(a: AdmissionAttributes, services: Pick<WebhookServices, 'reader' | 'authorizer'>): Parameters<typeof evaluateMatchConditions>[2] {
+function activationOf(a: AdmissionAttributes, original: AdmissionAttributes, services: Pick<WebhookServices, 'reader' | 'authorizer'>): Parameters<typeof evaluateMatchConditions>[2] {
   return {
     object: a.object ?? null,
     oldObject: a.oldObject ?? null,
-    request: admissionRequestOf(a, '', false),
+    request: admissionRequestOf(a, '', false, original),
     params: null,
     get namespaceObject() {
       return namespaceOfRequest(a, services.reader) ?? null;

@@ -1,0 +1,127 @@
+/** Admission policies in CEL, in a whole server: what they match, what they see, and what comes of it. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { KubeObject } from '#api/object.ts';
+import { startServer, type Fixture } from './fixture.ts';
+import { openWatch, Requests, type Answer } from './requests.ts';
+
+const GROUP = '/apis/admissionregistration.k8s.io/v1';
+const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+let fixture: Fixture;
+let http: Requests;
+before(async () => {
+  fixture = await startServer({ pluginsWithout: ['NamespaceLifecycle', 'ServiceAccount'] });
+  http = new Requests(fixture);
+  assert.equal((await http.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })).code, 201);
+});
+after(async () => {
+  http.close();
+  await fixture.close();
+});
+
+const pathOf = (kind: string): string => `${GROUP}/${kind.toLowerCase().replace(/y$/, 'ie')}s`;
+async function add(kind: string, name: string, spec: object): Promise<void> {
+  const made = await http.post(pathOf(kind), { apiVersion: 'admissionregistration.k8s.io/v1', kind, metadata: { name }, spec });
+  assert.equal(made.code, 201, made.text);
+}
+/** A policy and its binding, gone after `run`. */
+async function withPolicy(kind: 'Validating' | 'Mutating', spec: object, binding: object, run: () => Promise<void>): Promise<void> {
+  const kinds = [`${kind}AdmissionPolicy`, `${kind}AdmissionPolicyBinding`];
+  await add(kinds[0]!, 'p', spec);
+  await add(kinds[1]!, 'b', { policyName: 'p', ...(kind === 'Validating' ? { validationActions: ['Deny'] } : {}), ...binding });
+  try {
+    await run();
+  } finally {
+    for (const each of kinds) await http.call('DELETE', `${pathOf(each)}/${each.endsWith('Binding') ? 'b' : 'p'}`);
+  }
+}
+const rulesOf = (group: string, version: string, resource: string, more: object = {}) => ({ resourceRules: [{ apiGroups: [group], apiVersions: [version], operations: ['CREATE', 'UPDATE'], resources: [resource] }], ...more });
+const answered = (answer: Answer): string => (answer.code < 300 ? String(answer.code) : `${answer.code} ${answer.status.message}`);
+
+const S = { type: 'string' };
+const I = { type: 'integer' };
+async function define(plural: string, kind: string, versions: readonly object[]): Promise<void> {
+  const watch = await openWatch(http, `${CRDS}?watch=true&fieldSelector=metadata.name=${plural}.example.com`);
+  const made = await http.post(CRDS, { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name: `${plural}.example.com` }, spec: { group: 'example.com', scope: 'Namespaced', names: { plural, kind }, versions } });
+  assert.equal(made.code, 201, made.text);
+  for (;;) {
+    const { status } = (await watch.next())!.object as unknown as { status?: { conditions?: { type: string; status: string }[] } };
+    if (status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True')) break;
+  }
+  watch.close();
+}
+const schemaOf = (spec: object) => ({ openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: spec }, status: { type: 'object', properties: { replicas: I } } } } });
+
+const CONFIGMAPS = '/api/v1/namespaces/default/configmaps';
+const configMap = (name: string, data: object): Promise<Answer> => http.post(CONFIGMAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
+
+test('policies judge and change objects in CEL', async () => {
+  const matchConstraints = { resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }] };
+  const judge = {
+    matchConstraints, variables: [{ name: 'size', expression: 'has(object.data) ? object.data.size() : 0' }], matchConditions: [{ name: 'not-system', expression: "!request.userInfo.username.startsWith('system:')" }],
+    validations: [{ expression: 'variables.size <= 1', messageExpression: "'too many keys: ' + string(variables.size)", reason: 'Forbidden' }],
+  };
+  const mark = { matchConstraints, reinvocationPolicy: 'Never', failurePolicy: 'Fail', mutations: [{ patchType: 'ApplyConfiguration', applyConfiguration: { expression: 'Object{metadata: Object.metadata{labels: Object.metadata.labels{seen: object.metadata.name}}}' } }] };
+  await withPolicy('Validating', judge, {}, () => withPolicy('Mutating', mark, {}, async () => {
+    const one = await configMap('one', { a: '1' });
+    assert.deepEqual([one.code, one.json().metadata.labels], [201, { seen: 'one' }]);
+    assert.equal(answered(await configMap('two', { a: '1', b: '2' })), `403 configmaps "two" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: too many keys: 2`);
+  }));
+});
+
+const HPAS = { v1: '/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers', v2: '/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers' };
+interface HPA extends KubeObject {
+  readonly spec: { readonly maxReplicas: number; readonly metrics: readonly { readonly resource: { readonly target: { readonly averageUtilization: number } } }[] };
+}
+const hpa = (name: string, averageUtilization: number) => ({
+  apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata: { name },
+  spec: { scaleTargetRef: { kind: 'Deployment', name: 'd', apiVersion: 'apps/v1' }, maxReplicas: 3, metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization } } }] },
+});
+
+test('a validating policy sees a request for another version in the version that it names', async () => {
+  const rules = rulesOf('autoscaling', 'v1', 'horizontalpodautoscalers');
+  const validations = [{ expression: 'object.spec.targetCPUUtilizationPercentage < 60', messageExpression: "request.kind.version + ' asked as ' + request.requestKind.version + ', resource ' + request.resource.version + ' of ' + request.requestResource.version" }];
+  await withPolicy('Validating', { matchConstraints: rules, validations }, {}, async () => {
+    assert.equal(answered(await http.post(HPAS.v2, hpa('low', 50))), '201');
+    assert.equal(answered(await http.post(HPAS.v2, hpa('high', 70))), `422 horizontalpodautoscalers.autoscaling "high" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: v1 asked as v2, resource v1 of v2`);
+  });
+  await withPolicy('Validating', { matchConstraints: { ...rules, matchPolicy: 'Exact' }, validations }, {}, async () => {
+    assert.equal(answered(await http.post(HPAS.v2, hpa('exact', 70))), '201');
+  });
+  const excluded = { ...rulesOf('autoscaling', '*', 'horizontalpodautoscalers'), excludeResourceRules: rules.resourceRules };
+  await withPolicy('Validating', { matchConstraints: excluded, validations: [{ expression: 'false' }] }, {}, async () => {
+    assert.equal(answered(await http.post(HPAS.v2, hpa('excluded', 70))), '201', 'what is left out is left out in every version');
+  });
+  await withPolicy('Validating', { matchConstraints: rulesOf('autoscaling', 'v2', '*'), validations: [{ expression: 'false' }] }, { matchResources: { ...rules, matchPolicy: 'Exact' } }, async () => {
+    assert.equal(answered(await http.post(HPAS.v2, hpa('bound', 70))), '201', 'bindings have a policy of their own');
+  });
+});
+
+test('a mutating policy changes the object in its version, and the request goes on in its own', async () => {
+  const mutations = [
+    { patchType: 'JSONPatch', jsonPatch: { expression: "[JSONPatch{op: 'replace', path: '/spec/targetCPUUtilizationPercentage', value: object.spec.targetCPUUtilizationPercentage + 5}]" } },
+    { patchType: 'ApplyConfiguration', applyConfiguration: { expression: 'Object{spec: Object.spec{maxReplicas: object.spec.targetCPUUtilizationPercentage}}' } },
+  ];
+  await withPolicy('Mutating', { matchConstraints: rulesOf('autoscaling', 'v1', 'horizontalpodautoscalers'), reinvocationPolicy: 'Never', mutations }, {}, async () => {
+    const made = await http.post(HPAS.v2, hpa('mutated', 70));
+    const { apiVersion, spec } = made.json<HPA>();
+    assert.deepEqual([made.code, apiVersion, spec.metrics[0]!.resource.target.averageUtilization, spec.maxReplicas], [201, 'autoscaling/v2', 75, 75]);
+  });
+});
+
+test('versions and subresources of custom kinds are equivalent too', async () => {
+  const version = (name: string, storage: boolean) => ({ name, served: true, storage, schema: schemaOf({ replicas: I, note: S }), subresources: { status: {}, scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas' } } });
+  await define('widgets', 'Widget', [version('v1', true), version('v2', false)]);
+  const WIDGETS = '/apis/example.com/v2/namespaces/default/widgets';
+  assert.equal((await http.post(WIDGETS, { apiVersion: 'example.com/v2', kind: 'Widget', metadata: { name: 'w' }, spec: { replicas: 1 } })).code, 201);
+  await withPolicy('Validating', { matchConstraints: rulesOf('example.com', 'v1', 'widgets'), validations: [{ expression: "object.apiVersion == 'example.com/v1' && object.spec.replicas < 3" }] }, {}, async () => {
+    const patch = (replicas: number) => http.call('PATCH', `${WIDGETS}/w`, { body: { spec: { replicas } }, headers: { 'content-type': 'application/merge-patch+json' } });
+    assert.equal(answered(await patch(2)), '200');
+    assert.match(answered(await patch(3)), /^422 widgets\.example\.com "w" is forbidden: .* failed expression/);
+  });
+  await withPolicy('Validating', { matchConstraints: rulesOf('example.com', 'v1', 'widgets/scale'), validations: [{ expression: "object.kind == 'Scale' && object.spec.replicas < 3 && request.resource.version == 'v1'" }] }, {}, async () => {
+    const scale = (replicas: number) => http.call('PATCH', `${WIDGETS}/w/scale`, { body: { spec: { replicas } }, headers: { 'content-type': 'application/merge-patch+json' } });
+    assert.equal(answered(await scale(1)), '200');
+    assert.match(answered(await scale(3)), /^422 widgets\.example\.com "w" is forbidden/);
+  });
+});

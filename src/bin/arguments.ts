@@ -1,5 +1,6 @@
 /** Arguments of Podyard's own commands: long flags, `--flag value` or `--flag=value`. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { parseDurationMs } from '#machinery/duration.ts';
 
 export interface FlagSpec {
   readonly type: 'string' | 'boolean';
@@ -37,6 +38,20 @@ export function portOf(parsed: Parsed, name: string): number | undefined {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new UsageError(`--${name} "${text}": must be a port number from 1 to 65535`);
   return port;
+}
+/** Milliseconds of a flag such as `90s` or `5m`. Throws a {@link UsageError} for what is none, or not above zero. */
+export function durationOf(parsed: Parsed, name: string): number | undefined {
+  const text = textOf(parsed, name);
+  if (text === undefined) return undefined;
+  let ms = 0;
+  try {
+    ms = parseDurationMs(text);
+  } catch {
+    // Said below.
+  }
+  // A timer holds no more than 2^31 − 1 ms.
+  if (ms <= 0 || ms >= 2 ** 31) throw new UsageError(`--${name} "${text}": must be a duration such as 90s or 5m, up to 24 days`);
+  return ms;
 }
 /** Lines that explain flags. */
 export function flagHelp(flags: Flags): string {

@@ -10,8 +10,6 @@ import type { ClusterConfig } from './config.ts';
 import type { Kubeconfig } from './pki.ts';
 import { holding } from './runtime/hold.ts';
 
-const NODE_TIMEOUT_MS = 60_000;
-
 export async function readAdminKubeconfig(config: Pick<ClusterConfig, 'kubeconfig'>): Promise<Kubeconfig> {
   return load(await readFile(config.kubeconfig, 'utf8')) as Kubeconfig;
 }
@@ -31,10 +29,9 @@ export async function adminTransport(config: Pick<ClusterConfig, 'kubeconfig'>):
 export function isReady(node: Node): boolean {
   return node.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True' && !(node.spec.taints ?? []).some((t) => t.key === 'node.kubernetes.io/not-ready');
 }
-/** Waits until the cluster's own node is Ready. Rejects when it takes longer than a minute, with what the node says. */
-export async function waitForNode(config: ClusterConfig): Promise<void> {
+/** Waits until the cluster's own node is Ready. Rejects when the signal aborts before, with what the node says. */
+export async function waitForNode(config: ClusterConfig, signal: AbortSignal): Promise<void> {
   const transport = await adminTransport(config);
-  const limit = AbortSignal.timeout(NODE_TIMEOUT_MS);
   let last: Node | undefined;
   const watch = async (): Promise<void> => {
     const nodes = new Client(transport).of(NODES);
@@ -42,12 +39,12 @@ export async function waitForNode(config: ClusterConfig): Promise<void> {
     const list = await nodes.list(options);
     last = list.items[0];
     if (last && isReady(last)) return;
-    for await (const batch of nodes.watch({ ...options, resourceVersion: list.metadata.resourceVersion ?? '0' }, limit)) {
+    for await (const batch of nodes.watch({ ...options, resourceVersion: list.metadata.resourceVersion ?? '0' }, signal)) {
       for (const event of batch) if (event.type !== 'BOOKMARK') last = event.object;
       if (last && isReady(last)) return;
     }
     const why = last?.status?.conditions?.find((c) => c.type === 'Ready')?.message ?? 'it has not registered';
-    throw new Error(`node "${config.nodeName}" is not Ready after ${NODE_TIMEOUT_MS / 1000} s: ${why}`);
+    throw new Error(`node "${config.nodeName}" is not Ready: ${why}`, { cause: signal.reason });
   };
   try {
     await holding(watch());

@@ -36,8 +36,11 @@ export async function releasePidFile(config: Pick<ClusterConfig, 'runDir'>): Pro
   await rm(pidFile(config), { force: true });
 }
 
-/** Starts the process detached, its output in the log file; gives its progress until it is ready or has ended. */
-export async function* startDaemon(config: ClusterConfig, command: readonly string[]): AsyncIterable<ProgressMessage> {
+/**
+ * Starts the process detached, its output in the log file; gives its progress until it is ready or has ended. When the signal aborts before,
+ * this rejects with its reason, and the process goes on.
+ */
+export async function* startDaemon(config: ClusterConfig, command: readonly string[], signal: AbortSignal): AsyncIterable<ProgressMessage> {
   const log = await open(logFile(config), 'a', 0o600);
   const [file = process.execPath, ...args] = command;
   const child = spawn(file, args, { detached: true, cwd: '/', stdio: ['ignore', log.fd, log.fd, 'pipe'] });
@@ -46,15 +49,18 @@ export async function* startDaemon(config: ClusterConfig, command: readonly stri
     child.once('error', (err) => resolve({ type: 'failed', message: err.message }));
     child.once('exit', (code, signal) => resolve({ type: 'failed', message: `the cluster's process ended with ${signal ?? `exit code ${code}`}` }));
   });
+  child.unref();
+  const pipe = child.stdio[3] as Readable;
   let last: ProgressMessage | undefined;
-  for await (const message of readProgress(child.stdio[3] as Readable)) {
+  for await (const message of readProgress(pipe, signal)) {
     last = message;
     yield message;
     if (message.type !== 'step') break;
   }
+  pipe.destroy();
+  signal.throwIfAborted();
   // The pipe ended without a last word: the exit says why.
   if (!last || last.type === 'step') yield await holding(ended);
-  child.unref();
 }
 /** Stops the process; true when it ran. Its Pods run on. */
 export async function stopDaemon(config: ClusterConfig, clock: Clock): Promise<boolean> {

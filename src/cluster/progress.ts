@@ -22,7 +22,7 @@ export function pipeReporter(fd: number): ProgressReporter {
   out.on('error', () => {});
   return { tell: (message) => void out.write(`${JSON.stringify(message)}\n`), close: () => void out.end() };
 }
-/** The messages of a pipe, until it ends. */
-export async function* readProgress(pipe: Readable): AsyncIterable<ProgressMessage> {
-  for await (const line of createInterface({ input: pipe })) yield JSON.parse(line) as ProgressMessage;
+/** The messages of a pipe, until it ends or the signal aborts. */
+export async function* readProgress(pipe: Readable, signal: AbortSignal): AsyncIterable<ProgressMessage> {
+  for await (const line of createInterface({ input: pipe, signal })) yield JSON.parse(line) as ProgressMessage;
 }

@@ -7,16 +7,18 @@ import { installPackages } from '#cluster/host/packages.ts';
 import { mergeKubeconfig, userKubeconfigPath } from '#cluster/host/user-kubeconfig.ts';
 import { readAdminKubeconfig, waitForNode } from '#cluster/admin.ts';
 import { runCluster } from '#cluster/server-process.ts';
-import { parseArguments, type Flags, type Parsed } from '../arguments.ts';
+import { durationOf, parseArguments, type Flags, type Parsed } from '../arguments.ts';
 import { CLUSTER_FLAGS, clusterChoices } from '../cluster-flags.ts';
 import { complain, confirm, duration, say, sayStep, step } from '../terminal.ts';
 
 export const UP_FLAGS: Flags = {
   ...CLUSTER_FLAGS,
   yes: { type: 'boolean', help: 'install missing Debian packages without asking' },
+  'wait-timeout': { type: 'string', value: 'DURATION', help: 'how long to wait for the node to be Ready (default 5m)' },
   foreground: { type: 'boolean', help: 'stay attached and log to this terminal; Ctrl+C stops the cluster' },
 };
 
+const WAIT_MS = 300_000;
 const KUBECTL_PACKAGE = 'kubernetes-client';
 
 function listProblems(problems: readonly Problem[]): void {
@@ -44,9 +46,10 @@ async function prepareMachine(parsed: Parsed, ownRuntime: boolean): Promise<bool
   return true;
 }
 
-async function runInBackground(config: ClusterConfig, args: readonly string[]): Promise<boolean> {
+/** Starts the cluster's process and shows its steps until it serves. False: it could not start, and why has been said. */
+async function runInBackground(config: ClusterConfig, args: readonly string[], signal: AbortSignal): Promise<boolean> {
   const program = fileURLToPath(new URL('../podyard.ts', import.meta.url));
-  for await (const message of startDaemon(config, [process.execPath, '--disable-warning=ExperimentalWarning', program, 'serve', ...args])) {
+  for await (const message of startDaemon(config, [process.execPath, '--disable-warning=ExperimentalWarning', program, 'serve', ...args], signal)) {
     if (message.type === 'step') sayStep(message.name, message.ms);
     if (message.type === 'failed') {
       complain(`the cluster did not start: ${message.message}`);
@@ -56,9 +59,9 @@ async function runInBackground(config: ClusterConfig, args: readonly string[]): 
   }
   return true;
 }
-async function finish(config: ClusterConfig, began: number): Promise<void> {
+async function finish(config: ClusterConfig, began: number, signal: AbortSignal): Promise<void> {
   const admin = await readAdminKubeconfig(config);
-  await step(`node ${config.nodeName} is Ready`, () => waitForNode(config));
+  await step(`node ${config.nodeName} is Ready`, () => waitForNode(config, signal));
   const path = userKubeconfigPath();
   await mergeKubeconfig(path, admin);
   say(`\nThe cluster is up after ${duration(performance.now() - began)}.`);
@@ -70,6 +73,7 @@ export async function up(args: readonly string[]): Promise<number> {
   const began = performance.now();
   const parsed = parseArguments(args, UP_FLAGS);
   const choices = clusterChoices(parsed);
+  const waitMs = durationOf(parsed, 'wait-timeout') ?? WAIT_MS;
   if (!(await prepareMachine(parsed, choices.containerRuntimeEndpoint === undefined))) return 1;
   sayStep('machine checked', performance.now() - began);
   const config = await ensureClusterConfig(choices);
@@ -79,10 +83,22 @@ export async function up(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (parsed.flags['foreground']) return await inForeground(parsed);
-  const passedOn = Object.entries(parsed.flags).flatMap(([name, value]) => (typeof value === 'string' ? [`--${name}=${value}`] : []));
-  if (!(await runInBackground(config, passedOn))) return 1;
-  await finish(config, began);
-  return 0;
+  return await inBackground(config, parsed, began, waitMs);
+}
+
+async function inBackground(config: ClusterConfig, parsed: Parsed, began: number, waitMs: number): Promise<number> {
+  const limit = AbortSignal.timeout(waitMs);
+  const passedOn = Object.keys(CLUSTER_FLAGS).flatMap((name) => (parsed.flags[name] === undefined ? [] : [`--${name}=${String(parsed.flags[name])}`]));
+  try {
+    if (!(await runInBackground(config, passedOn, limit))) return 1;
+    await finish(config, began, limit);
+    return 0;
+  } catch (err) {
+    if (!limit.aborted) throw err;
+    complain(`the cluster is not up after ${duration(waitMs)}${err === limit.reason ? '' : `: ${(err as Error).message}`}`);
+    say(`    → it goes on starting: see ${logFile(config)} and ./podyard status; ./podyard down stops it`);
+    return 1;
+  }
 }
 
 async function inForeground(parsed: Parsed): Promise<number> {

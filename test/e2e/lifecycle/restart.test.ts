@@ -78,3 +78,15 @@ test('down --pods ends the containers; the next up starts them anew', async (c) 
   assert.ok(again.status!.containerStatuses![0]!.restartCount >= 1);
   assert.ok(await steadyPid());
 });
+
+test('an up whose time is over says so and what goes on; a wait that makes no sense is refused before anything is done', async (c) => {
+  await c.down();
+  const refused = await c.podyard(['up', '--wait-timeout=soon'], { expect: 2 });
+  assert.equal(refused.stderr.split('\n')[0], 'podyard: --wait-timeout "soon": must be a duration such as 90s or 5m, up to 24 days');
+  assert.equal(await c.process(), undefined);
+  const { stdout, stderr } = await c.podyard(['up', '--wait-timeout=20ms'], { expect: 1 });
+  assert.match(stderr, /^podyard: the cluster is not up after 20 ms/);
+  assert.match(stdout, /→ it goes on starting: see \S+ and \.\/podyard status; \.\/podyard down stops it\n$/);
+  const limit = AbortSignal.timeout(60_000);
+  while ((await c.podyard(['status'], { expect: 'any' })).code !== 0) limit.throwIfAborted();
+});

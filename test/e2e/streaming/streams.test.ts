@@ -1,11 +1,11 @@
-/** exec, attach, port-forward, logs and cp, by every client that may come: WebSocket and SPDY, kubectl 1.36, 1.32 where it is, 1.20. */
+/** exec, attach, port-forward, logs and cp, by every client that may come: WebSocket and SPDY, kubectl 1.36, 1.32, 1.20. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { TestCluster } from '../harness/cluster.ts';
 import { waitForPodGone, waitForReady } from '../harness/conditions.ts';
-import { findKubectl, type KubectlVersion } from '../harness/kubectl-binary.ts';
+import { hasKubectl, type KubectlVersion } from '../harness/kubectl-binary.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
@@ -37,10 +37,8 @@ test('two Pods to talk to', async (c) => {
 for (const client of CLIENTS) {
   const { version, env } = client;
   const options = { version, ...(env && { env }) };
-  /** A machine need not have 1.32: the other three are fetched. */
-  const missing = version === '1.32' && (await findKubectl('1.32')) === undefined;
   const it = (what: string, run: (c: TestCluster) => Promise<void>): void => {
-    test(`${client.name}: ${what}`, async (c, t) => (missing ? t.skip('this machine has no kubectl 1.32') : await run(c)));
+    test(`${client.name}: ${what}`, async (c, t) => (hasKubectl(version) ? await run(c) : t.skip(`there is no kubectl ${version} for this kind of machine`)));
   };
 
   it('exec gives output, errors and the exit code, in the container that is meant', async (c) => {

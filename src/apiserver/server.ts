@@ -326,7 +326,7 @@ export class ApiServer implements Component {
     const shutdown: HealthCheck = { name: 'shutdown', check: () => this.#stopping === undefined };
     const informers: HealthCheck = { name: 'informer-sync', check: () => this.#running !== undefined };
     const more = this.#options.healthChecks ?? [];
-    return { livez: () => [ping, store], healthz: () => [ping, store, ...more], readyz: () => [ping, store, informers, ...more, shutdown] };
+    return { livez: () => [ping, store, ...more], healthz: () => [ping, store, ...more], readyz: () => [ping, store, informers, ...more, shutdown] };
   }
 
   async #stop(): Promise<void> {

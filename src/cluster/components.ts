@@ -67,9 +67,9 @@ export function componentTable(a: Assembly): ComponentRow[] {
   return [
     {
       name: 'store', needs: [],
-      create: () => opened('store', async () => {
+      create: () => opened('store', async (signal) => {
         a.store = await openEmbeddedStore({ directory: join(config.dataDir, 'store') });
-        a.encryption?.start();
+        await a.encryption?.start(signal);
       }, async () => {
         await a.encryption?.stop();
         await a.store?.close();

@@ -22,6 +22,8 @@ export interface ValueTransformer {
   fromStore(value: Buffer, key: string): Buffer;
   /** Whether the value is what {@link toStore} would write today: the same key. Absent: always. */
   isCurrent?(value: Buffer, key: string): boolean;
+  /** Fetches what {@link fromStore} needs for these values. Undefined when nothing is missing. Never rejects: fromStore throws then. */
+  prepare?(values: readonly Buffer[]): Promise<void> | undefined;
 }
 
 export interface WatchCacheOptions {
@@ -274,6 +276,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   async #follow(from: number | undefined, ready: () => void): Promise<number | undefined> {
     let { entries, revision: listed } = await this.#store.list(this.prefix);
     const start = Math.min(from ?? Math.max(0, listed - START_HISTORY), listed);
+    await this.#prepare(entries);
     const feed = this.#store.watch(this.prefix, start, this.#abort.signal);
     const history = new Map<string, Entry<T>>();
     let filled = false;
@@ -287,6 +290,8 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
           this.#feed = feed;
           for (const waiter of this.#waiters) feed.requestProgress(waiter.revision);
         }
+        const prepared = this.#transformer?.prepare && this.#prepare(batch.flatMap((e) => (e.type === 'progress' ? [] : [e.type === 'put' ? e.entry : undefined, e.previous])));
+        if (prepared) await prepared;
         this.#apply(batch, listed, history);
         if (this.#revision >= listed && batch.some((e) => e.type === 'progress')) {
           history.clear();
@@ -305,6 +310,10 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     }
   }
 
+  /** What this process wrote needs no reading. */
+  #prepare(entries: readonly (StoreEntry | undefined)[]): Promise<void> | undefined {
+    return this.#transformer?.prepare?.(entries.flatMap((e) => (e && !this.#own.has(e.value) ? [e.value] : [])));
+  }
   #replace(entries: readonly StoreEntry[], revision: number, floor: number): void {
     const old = this.#state;
     this.#state = SortedMap.fromSorted(

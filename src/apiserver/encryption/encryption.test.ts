@@ -8,7 +8,7 @@ import { openMemoryStore } from '#store/memory.ts';
 import { WatchCache } from '#store/watch-cache.ts';
 import { ciphersFor, EncryptionConfigurationError, parseEncryptionConfiguration } from './configuration.ts';
 import { EncryptionAtRest, UNENCRYPTED } from './encryption.ts';
-import { aesCbc, aesGcm, IDENTITY } from './providers.ts';
+import { aesCbc, aesGcm, IDENTITY, secretBox } from './providers.ts';
 
 const SECRET = Buffer.alloc(32, 7).toString('base64');
 const OTHER = Buffer.alloc(16, 9).toString('base64');
@@ -16,19 +16,24 @@ const file = (...rules: object[]): string => JSON.stringify({ apiVersion: 'apise
 const gcm = (...keys: [string, string][]) => ({ aesgcm: { keys: keys.map(([name, secret]) => ({ name, secret })) } });
 const secrets = (...providers: object[]) => file({ resources: ['secrets'], providers });
 const KEY = '/registry/secrets/default/a';
+const NACL_PLAIN = 'be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db66cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f937763848645e0705';
+const NACL_BOX = 'f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5';
 
 let dir: string;
 before(async () => void (dir = await mkdtemp(join(tmpdir(), 'podyard-encryption-'))));
 after(() => rm(dir, { recursive: true, force: true }));
 
-test('aesgcm and aescbc read what upstream wrote, and write it in the same form', () => {
+test('aesgcm, aescbc and secretbox read what upstream wrote, and write it in the same form', () => {
   // Made with a key of 32 bytes 0x07 by another implementation of the two published forms: prefix, IV or nonce of zeros, ciphertext.
   const cbc = Buffer.concat([Buffer.from('k8s:enc:aescbc:v1:key1:'), Buffer.alloc(16), Buffer.from('c8595f5e51b29136aa8da03fc6955ad1603b2226c1c174353a90d7e18866b87b', 'hex')]);
   assert.equal(aesCbc('key1', Buffer.from(SECRET, 'base64')).decrypt(cbc, KEY).toString(), '{"kind":"Secret"}');
   const sealed = Buffer.concat([Buffer.from('k8s:enc:aesgcm:v1:key1:'), Buffer.alloc(12), Buffer.from('1afacfdb95f629d2c354ea07b61e3f8cc08efedcd0689cd72c2384cf1b499aa7b5', 'hex')]);
   assert.equal(aesGcm('key1', Buffer.from(SECRET, 'base64')).decrypt(sealed, KEY).toString(), '{"kind":"Secret"}');
-  for (const [make, head] of [[aesGcm, 'k8s:enc:aesgcm:v1:k:'], [aesCbc, 'k8s:enc:aescbc:v1:k:']] as const) {
-    for (const bytes of [16, 24, 32]) {
+  // The test of NaCl's own distribution.
+  const box = Buffer.concat([Buffer.from('k8s:enc:secretbox:v1:key1:'), Buffer.from('69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37', 'hex'), Buffer.from(NACL_BOX, 'hex')]);
+  assert.equal(secretBox('key1', Buffer.from('1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389', 'hex')).decrypt(box, KEY).toString('hex'), NACL_PLAIN);
+  for (const [make, head, ...lengths] of [[aesGcm, 'k8s:enc:aesgcm:v1:k:', 16, 24, 32], [aesCbc, 'k8s:enc:aescbc:v1:k:', 16, 24, 32], [secretBox, 'k8s:enc:secretbox:v1:k:', 32]] as const) {
+    for (const bytes of lengths) {
       const cipher = make('k', Buffer.alloc(bytes, 1));
       const value = cipher.encrypt(Buffer.from('{"a":1}'), KEY);
       assert.ok(value.toString('latin1').startsWith(head));
@@ -51,15 +56,26 @@ test('parseEncryptionConfiguration says in upstream\'s words what is wrong', () 
   const fails = (text: string, message: RegExp) => assert.throws(() => parseEncryptionConfiguration(text), (err) => err instanceof EncryptionConfigurationError && message.test(err.message));
   fails('a: [', /^error decoding encryption provider configuration: /);
   fails('{"kind":"EncryptionConfig","apiVersion":"v1"}', /got unexpected config type/);
-  fails(file(), /^invalid encryption configuration: resources: Required value: at least one resource is required$/);
-  fails(secrets(), /resources\[0\].providers: Required value: at least one provider is required/);
+  fails(file(), /^invalid encryption configuration: resources: Required value: at least one resources is required$/);
+  fails(secrets(), /resources\[0\].providers: Required value: at least one resources\[0\].providers is required/);
   fails(secrets({}), /resources\[0\].providers\[0\]: Invalid value: "": provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity/);
   fails(secrets({ identity: {}, aesgcm: {} }), /more than one provider specified in a single element, should split into different list elements/);
   fails(secrets(gcm(['a', 'AAAA'])), /providers\[0\].aesgcm.keys\[0\].secret: Invalid value: "REDACTED": secret is not of the expected length, got 3, expected one of \[16 24 32\]/);
   fails(secrets(gcm(['a', 'no base64!'])), /secrets must be base64 encoded/);
   fails(secrets(gcm(['', SECRET])), /keys\[0\].name: Required value: name is a mandatory field for a key/);
-  fails(secrets({ kms: { name: 'x' } }), /providers\[0\].kms: Invalid value: "": KMS providers are not supported by this server/);
-  fails(secrets({ secretbox: { keys: [] } }), /XSalsa20 and Poly1305 are not among the ciphers of this server/);
+  fails(secrets({ secretbox: { keys: [{ name: 'a', secret: OTHER }] } }), /secretbox.keys\[0\].secret: Invalid value: "REDACTED": secret is not of the expected length, got 16, expected one of \[32\]/);
+  const kms = (fields: object) => secrets({ kms: { apiVersion: 'v2', name: 'x', endpoint: 'unix:///x', ...fields } });
+  fails(kms({ apiVersion: undefined }), /providers\[0\].kms.apiVersion: Invalid value: "v1": KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.$/);
+  fails(kms({ apiVersion: 'v3' }), /only v1 and v2 are supported/);
+  fails(kms({ name: '' }), /kms.name: Required value: name is a mandatory field for a provider/);
+  fails(kms({ name: 'a:b' }), /kms.name: Invalid value: "a:b": invalid KMS provider name a:b, must not contain ':'/);
+  fails(kms({ endpoint: 'tcp://x' }), /kms.endpoint: Invalid value: "tcp:\/\/x": unsupported scheme "tcp" for KMS provider, only unix is supported/);
+  fails(kms({ endpoint: '' }), /endpoint is a mandatory field for a kms/);
+  fails(kms({ timeout: '0s' }), /kms.timeout: Invalid value: "0s": timeout should be a positive value/);
+  fails(kms({ cachesize: 10 }), /kms.cachesize: Invalid value: 10: cachesize is not supported in v2/);
+  const twice = JSON.parse(kms({})) as { resources: object[] };
+  fails(JSON.stringify({ ...twice, resources: [...twice.resources, { ...twice.resources[0], resources: ['configmaps'] }] }), /resources\[1\].providers\[0\].kms.name: Invalid value: "x": duplicate KMS provider name x, names must be unique/);
+  fails(file({ resources: ['*.'], providers: [{ identity: {} }] }, { resources: ['secrets'], providers: [{ identity: {} }] }), /resource "secrets" is masked by earlier rule "\*\."/);
   fails(file({ resources: ['Secrets'], providers: [{ identity: {} }] }), /resource name should not contain capital letters/);
   fails(file({ resources: ['secrets', '*.'], providers: [{ identity: {} }] }), /overlapping resources/);
   fails(file({ resources: ['*'], providers: [{ identity: {} }] }), /use '\*\.' to encrypt all the resources from core API group/);
@@ -129,7 +145,7 @@ test('a changed file takes effect by itself, one that cannot be used does not', 
   };
   await configure(secrets({ identity: {} }));
   const encryption = (await EncryptionAtRest.open(path, systemClock))!;
-  encryption.start();
+  await encryption.start(new AbortController().signal);
   const transformer = encryption.transformer('/registry/secrets/');
   const metric = async (wanted: RegExp) => {
     for (let i = 0; i < 400 && !wanted.test(encryption.metricsText()); i++) await new Promise((resolve) => setTimeout(resolve, 25));

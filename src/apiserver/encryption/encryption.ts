@@ -2,14 +2,18 @@
  * Encryption at rest: what stands between the watch caches and the store. The configuration is read from a file and again whenever that
  * changes; the first key of a resource writes, all of them read. Upstream's counterpart: `apiserver/pkg/server/options/encryptionconfig`.
  */
+import { randomUUID } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import type { Clock, Timer } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ValueTransformer } from '#store/watch-cache.ts';
+import type { HealthCheck } from '../http/health.ts';
 import { metricBlock } from '../http/request-metrics.ts';
-import { ciphersFor, parseEncryptionConfiguration, type EncryptionConfiguration } from './configuration.ts';
+import { ciphersFor, parseEncryptionConfiguration, type EncryptionConfiguration, type KmsConfiguration } from './configuration.ts';
+import { KmsMetrics } from './kms-metrics.ts';
+import { KmsProvider } from './kms-provider.ts';
 import { IDENTITY, isEncrypted, type Cipher } from './providers.ts';
 
 const log = logger('encryption-at-rest');
@@ -39,10 +43,37 @@ function decrypt(ciphers: readonly Cipher[], value: Buffer, key: string): Buffer
   throw new Error(`unable to transform key "${key}": no matching key was found for the provider "${provider}": the value was written with the key "${name}"`);
 }
 
+/** A configuration, and the plugins that it names. */
+interface Loaded {
+  readonly configuration: EncryptionConfiguration;
+  readonly kms: readonly KmsProvider[];
+  /** For calls under way when another configuration takes over: twice all timeouts, as upstream waits. */
+  readonly graceMs: number;
+}
+/** Throws an EncryptionConfigurationError. Talks to no plugin yet. */
+function load(text: string, clock: Clock, metrics: KmsMetrics): Loaded {
+  const kms: KmsProvider[] = [];
+  let graceMs = 0;
+  const configuration = parseEncryptionConfiguration(text, ({ name, endpoint, timeoutMs }: KmsConfiguration) => {
+    graceMs += 2 * timeoutMs;
+    const provider = new KmsProvider({
+      name, clock, metrics, uid: randomUUID,
+      connect: async () => (await import('./kms-service.ts')).connectKms({ endpoint, timeoutMs, clock, onCall: (method, code, seconds) => metrics.called(name, method, code, seconds) }),
+    });
+    kms.push(provider);
+    return provider;
+  });
+  return { configuration, kms, graceMs };
+}
+
 export class EncryptionAtRest {
   readonly #path: string;
   readonly #clock: Clock;
-  #configuration: EncryptionConfiguration;
+  readonly #kmsMetrics: KmsMetrics;
+  readonly #stopping = new AbortController();
+  /** Plugins of configurations past that may still be asked. */
+  readonly #leaving = new Set<KmsProvider>();
+  #loaded: Loaded;
   /** Ciphers by prefix, under the present configuration. */
   readonly #ciphers = new Map<string, readonly Cipher[]>();
   #watcher: FSWatcher | undefined;
@@ -51,10 +82,11 @@ export class EncryptionAtRest {
   readonly #reloads = { success: 0, failure: 0 };
   #lastReload = 0;
 
-  private constructor(path: string, clock: Clock, configuration: EncryptionConfiguration) {
+  private constructor(path: string, clock: Clock, metrics: KmsMetrics, loaded: Loaded) {
     this.#path = path;
     this.#clock = clock;
-    this.#configuration = configuration;
+    this.#kmsMetrics = metrics;
+    this.#loaded = loaded;
   }
   /** Undefined where there is no such file. Throws an EncryptionConfigurationError for one that cannot be used. */
   static async open(path: string, clock: Clock): Promise<EncryptionAtRest | undefined> {
@@ -65,7 +97,8 @@ export class EncryptionAtRest {
     if (text === undefined) return undefined;
     const { mode } = await stat(path);
     if (mode & 0o077) log.warn({ path, mode: (mode & 0o777).toString(8) }, 'Others than root can read the keys of the encryption configuration: chmod 600 it');
-    return new EncryptionAtRest(path, clock, parseEncryptionConfiguration(text));
+    const metrics = new KmsMetrics(clock);
+    return new EncryptionAtRest(path, clock, metrics, load(text, clock, metrics));
   }
 
   /** What the watch cache of a prefix uses; follows the configuration. */
@@ -73,18 +106,31 @@ export class EncryptionAtRest {
     return {
       toStore: (value, key) => this.#ciphersOf(prefix)[0]!.encrypt(value, key),
       fromStore: (value, key) => decrypt(this.#ciphersOf(prefix), value, key),
-      isCurrent: (value) => this.#ciphersOf(prefix)[0]!.reads(value),
+      isCurrent: (value) => {
+        const [first] = this.#ciphersOf(prefix);
+        return first!.reads(value) && (first!.isCurrent?.(value) ?? true);
+      },
+      prepare: (values) => this.#prepare(this.#ciphersOf(prefix), values),
     };
   }
+  /** Whether every KMS plugin is well; `/healthz/kms-providers`. There is one without plugins too, as upstream. */
+  readonly healthCheck: HealthCheck = {
+    name: 'kms-providers',
+    check: async () => (await Promise.all(this.#loaded.kms.map((kms) => kms.health()))).every((error) => error === undefined),
+  };
 
-  /** Follows the file. Its directory is watched, as editors and mounts put a new file in the old one's place. */
-  start(): void {
+  /**
+   * Resolves when every KMS plugin has given a key; rejects when one has not within half a minute. Then follows the file. Its directory is
+   * watched, as editors and mounts put a new file in the old one's place.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#loaded.kms.map((kms) => kms.start(signal)));
     this.#watcher = watch(dirname(this.#path), { persistent: false }, (_, name) => {
       // Mounted volumes change a link `..data` beside the file.
       if (name !== null && name !== basename(this.#path) && !name.startsWith('..')) return;
       this.#timer ??= this.#clock.after(SETTLE_MS, () => {
         this.#timer = undefined;
-        this.#reading = this.#reload();
+        this.#reading = (this.#reading ?? Promise.resolve()).then(() => this.#reload());
       });
     });
     this.#watcher.on('error', (err) => log.error({ err, path: this.#path }, 'The encryption configuration is not watched any more'));
@@ -92,35 +138,60 @@ export class EncryptionAtRest {
   async stop(): Promise<void> {
     this.#watcher?.close();
     this.#timer?.cancel();
+    this.#stopping.abort(new Error('encryption at rest is stopped'));
     await this.#reading;
+    for (const kms of [...this.#loaded.kms, ...this.#leaving]) kms.close();
   }
   metricsText(): string {
     const lines = Object.entries(this.#reloads).filter(([, n]) => n > 0).map(([status, n]) => `${RELOADS}{status="${status}"} ${n}`);
     const last = this.#lastReload ? [`${LAST_RELOAD}{status="success"} ${this.#lastReload / 1000}`] : [];
     return metricBlock(RELOADS, 'Total number of reload successes and failures of encryption configuration', 'counter', lines)
-      + metricBlock(LAST_RELOAD, 'Timestamp of the last successful or failed automatic reload of encryption configuration', 'gauge', last);
+      + metricBlock(LAST_RELOAD, 'Timestamp of the last successful or failed automatic reload of encryption configuration', 'gauge', last)
+      + this.#kmsMetrics.text();
+  }
+
+  #prepare(ciphers: readonly Cipher[], values: readonly Buffer[]): Promise<void> | undefined {
+    const waits: Promise<void>[] = [];
+    for (const cipher of ciphers) {
+      const wait = cipher.prepare?.(values.filter((value) => cipher.reads(value)), this.#stopping.signal);
+      if (wait) waits.push(wait);
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => {});
   }
 
   #ciphersOf(prefix: string): readonly Cipher[] {
     let ciphers = this.#ciphers.get(prefix);
     if (!ciphers) {
-      const named = ciphersFor(this.#configuration, ...resourceUnder(prefix));
+      const named = ciphersFor(this.#loaded.configuration, ...resourceUnder(prefix));
       this.#ciphers.set(prefix, (ciphers = named ?? AS_IT_IS));
     }
     return ciphers;
   }
+  /** The new configuration takes over when all of its plugins have given a key. */
   async #reload(): Promise<void> {
+    let loaded: Loaded | undefined;
     try {
-      const configuration = parseEncryptionConfiguration(await readFile(this.#path, 'utf8'));
-      this.#configuration = configuration;
+      loaded = load(await readFile(this.#path, 'utf8'), this.#clock, this.#kmsMetrics);
+      await Promise.all(loaded.kms.map((kms) => kms.start(this.#stopping.signal)));
+      const old = this.#loaded;
+      this.#loaded = loaded;
       this.#ciphers.clear();
+      this.#retire(old);
       this.#reloads.success += 1;
       this.#lastReload = this.#clock.now();
       log.info({ path: this.#path }, 'The encryption configuration is read anew');
     } catch (err) {
+      for (const kms of loaded?.kms ?? []) kms.close();
       this.#reloads.failure += 1;
       log.error({ err, path: this.#path }, 'The encryption configuration cannot be used; the old one stays');
     }
+  }
+  #retire({ kms, graceMs }: Loaded): void {
+    for (const provider of kms) this.#leaving.add(provider);
+    if (kms.length > 0) this.#clock.after(graceMs, () => kms.forEach((provider) => {
+      provider.close();
+      this.#leaving.delete(provider);
+    }));
   }
 }
 

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
-import { ciphersFor, parseEncryptionConfiguration } from '#apiserver/encryption/configuration.ts';
+import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
+import { IDENTITY } from '#apiserver/encryption/providers.ts';
 import { parseRegistries } from '#cluster/runtime/registries.ts';
 import { parseYaml } from '#machinery/yaml.ts';
 
 const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
-/** The YAML example under a heading that begins with the file's name. */
-function example(file: string): string {
+/** The YAML example under a heading that begins with the file's name; `which` is the word after "yaml". */
+function example(file: string, which = ''): string {
   const section = page.split(/^## /m).find((part) => part.startsWith(`${file}:`));
-  const text = section && /^```yaml\n([\s\S]*?)^```$/m.exec(section)?.[1];
+  const text = section && new RegExp(`^\`\`\`yaml${which && ` ${which}`}\\n([\\s\\S]*?)^\`\`\`$`, 'm').exec(section)?.[1];
   assert.ok(text, `docs/configuration.md has an example of ${file}`);
   return text;
 }
@@ -19,6 +20,14 @@ test('the example of encryption.yaml encrypts Secrets and nothing else', () => {
   const configuration = parseEncryptionConfiguration(example('encryption.yaml'));
   assert.match(ciphersFor(configuration, '', 'secrets')![0]!.encrypt(Buffer.from('{}'), '/registry/secrets/a/b').toString('latin1'), /^k8s:enc:aesgcm:v1:key1:/);
   assert.equal(ciphersFor(configuration, '', 'configmaps'), undefined);
+});
+test('the example of encryption.yaml with a KMS names its socket', () => {
+  const seen: KmsConfiguration[] = [];
+  parseEncryptionConfiguration(example('encryption.yaml', 'kms'), (kms) => {
+    seen.push(kms);
+    return IDENTITY;
+  });
+  assert.deepEqual(seen, [{ name: 'vault', endpoint: 'unix:///run/kms/vault.sock', timeoutMs: 3000 }]);
 });
 test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
 test('the example of registries.yaml names mirrors and credentials', () => {

@@ -64,6 +64,8 @@ export class AptSuite {
       'Dir::Cache::pkgcache': 'pkgcache.bin', 'Dir::Cache::srcpkgcache': 'srcpkgcache.bin', 'Acquire::GzipIndexes': 'false',
       'APT::Architecture': this.#architecture, 'APT::Architectures': this.#architecture, 'APT::Install-Recommends': 'false', 'APT::Sandbox::User': 'root', 'Acquire::Languages': 'none',
       'Acquire::Retries': String(RETRIES), 'APT::Update::Error-Mode': 'any',
+      // A mirror may be a snapshot of some weeks ago. Signatures and hashes are checked all the same.
+      'Acquire::Check-Valid-Until': 'false',
     };
     const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
     for (let attempt = 1; ; attempt++) {

@@ -40,10 +40,11 @@ export function fieldPath(...names: string[]): FieldPath {
   return new FieldPath().child(...names);
 }
 
-/** A value as Go's messages show it: strings quoted, numbers and booleans bare, the rest as JSON. */
+/** A value as Go's messages show it: strings quoted, numbers and booleans bare, bytes as Go writes them in its source, the rest as JSON. */
 export function showValue(value: unknown): string {
   if (value === undefined || value === null) return 'null';
   if (typeof value === 'string') return goQuote(value);
+  if (value instanceof Uint8Array) return `[]byte{${Array.from(value, (b) => `0x${b.toString(16)}`).join(', ')}}`;
   return typeof value === 'object' ? goJson(value) : String(value);
 }
 const make = (type: FieldErrorType, path: FieldPath, body: string): FieldError => ({ type, field: path.toString(), body });
@@ -61,8 +62,7 @@ export function invalidValue(path: FieldPath, value: unknown, detail: string): F
 export function typeInvalid(path: FieldPath, value: unknown, detail: string): FieldError {
   return make('FieldValueTypeInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
 }
-/** `supported` is shown sorted and quoted, as upstream does. */
-/** Upstream lists most enums from a set, sorted; `listed` keeps the order of those that it spells out. */
+/** `supported` is shown quoted. Upstream lists most enums from a set, sorted; `listed` keeps the order of those that it spells out. */
 export function notSupported(path: FieldPath, value: unknown, supported: readonly string[], order: 'sorted' | 'listed' = 'sorted'): FieldError {
   const values = order === 'listed' ? supported : supported.toSorted();
   const list = values.length ? `supported values: ${values.map(goQuote).join(', ')}` : '';

@@ -20,7 +20,7 @@ import type { ObjectStorage } from '../registry/object-cache.ts';
 import type { DynamicResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 import type { ConversionServices } from './conversion.ts';
 import { customResources, infoOf } from './custom-resources.ts';
-import { conditionOf, isNamed, isTrue, nameDefinition, withCondition, type Condition } from './naming.ts';
+import { conditionOf, isNamed, isTrue, nameDefinition, obsoleteConditions, withCondition, type Condition } from './naming.ts';
 
 const CRDS = resourceOf('apiextensions.k8s.io', 'v1', 'customresourcedefinitions');
 const FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
@@ -112,7 +112,7 @@ export class Extensions {
     if (definition.metadata.deletionTimestamp !== undefined) return this.#finalize(definition);
     if (isNamed(definition, naming)) return;
     const released = definition.status?.acceptedNames !== undefined;
-    await this.#writeStatus(definition, { acceptedNames: naming.acceptedNames }, naming.conditions);
+    await this.#writeStatus(definition, { acceptedNames: naming.acceptedNames }, naming.conditions, obsoleteConditions(definition, naming));
     if (released) for (const other of others) if (!isTrue(other, 'NamesAccepted')) this.#enqueue(nameOf(other));
   }
 
@@ -176,9 +176,10 @@ export class Extensions {
       }),
     );
   }
-  async #writeStatus(definition: CustomResourceDefinition, status: object, conditions: readonly Omit<Condition, 'lastTransitionTime'>[]): Promise<void> {
+  async #writeStatus(definition: CustomResourceDefinition, status: object, conditions: readonly Omit<Condition, 'lastTransitionTime'>[], obsolete: readonly string[] = []): Promise<void> {
     const now = rfc3339(this.#options.clock.now());
-    const next = conditions.reduce<readonly Condition[]>((all, c) => withCondition(all, c, now), definition.status?.conditions ?? []);
+    const kept = (definition.status?.conditions ?? []).filter((c) => !obsolete.includes(c.type));
+    const next = conditions.reduce<readonly Condition[]>((all, c) => withCondition(all, c, now), kept);
     const body = { ...definition, status: { ...definition.status, ...status, conditions: next } };
     await this.#tolerant(() => this.#options.loopback.call({ verb: 'update', resource: CRDS, name: nameOf(definition), subresource: 'status', body }));
   }

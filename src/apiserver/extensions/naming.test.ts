@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { CustomResourceDefinition, CustomResourceDefinitionNames } from '#api/gen/apiextensions-v1.ts';
-import { isNamed, nameDefinition, withCondition } from './naming.ts';
+import { isNamed, nameDefinition, obsoleteConditions, withCondition } from './naming.ts';
 
 const names = (change: Partial<CustomResourceDefinitionNames> = {}): CustomResourceDefinitionNames => ({ plural: 'as', singular: 'a', kind: 'A', listKind: 'AList', ...change });
 const definition = (asked: CustomResourceDefinitionNames, accepted?: CustomResourceDefinitionNames): CustomResourceDefinition => ({
@@ -40,6 +40,21 @@ describe('nameDefinition', () => {
     assert.deepEqual(own('https://github.com/x/1'), { type: 'KubernetesAPIApprovalPolicyConformant', status: 'True', reason: 'ApprovedAnnotation', message: 'approved in https://github.com/x/1' });
     assert.deepEqual(own('unapproved, a test'), { type: 'KubernetesAPIApprovalPolicyConformant', status: 'False', reason: 'UnapprovedAnnotation', message: 'not approved: "unapproved, a test"' });
     assert.equal(own()?.reason, 'MissingAnnotation');
+  });
+  it('is not established while the bundle of its conversion webhook cannot be used', () => {
+    const base = definition(names());
+    const naming = nameDefinition({ ...base, spec: { ...base.spec, conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig: { caBundle: 'Cg==' } } } } }, []);
+    assert.equal(naming.accepted, false);
+    assert.deepEqual(naming.conditions[1], { type: 'Established', status: 'False', reason: 'InvalidCABundle', message: 'The conversion webhook CABundle is invalid' });
+  });
+  it('tells of schemas that are not structural, as long as they are not', () => {
+    const base = definition(names());
+    const of = (a: object): CustomResourceDefinition => ({ ...base, spec: { ...base.spec, versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object', properties: { a } } } }] } });
+    const told = nameDefinition(of({}), []).conditions.at(-1);
+    assert.deepEqual(told, { type: 'NonStructuralSchema', status: 'True', reason: 'Violations', message: 'spec.versions[0].schema.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object fields' });
+    const mended: CustomResourceDefinition = { ...of({ type: 'string' }), status: { acceptedNames: names(), conditions: [{ ...told!, lastTransitionTime: 't' }] } };
+    assert.deepEqual(obsoleteConditions(mended, nameDefinition(mended, [])), ['NonStructuralSchema']);
+    assert.equal(isNamed(mended, nameDefinition(mended, [])), false);
   });
   it('has nothing to say twice', () => {
     const first = definition(names());

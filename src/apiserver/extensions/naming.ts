@@ -1,8 +1,11 @@
 /** Which names a definition gets: within a group each may be taken once. Upstream's counterpart: controller/status. */
 import type { CustomResourceDefinition, CustomResourceDefinitionCondition, CustomResourceDefinitionNames } from '#api/gen/apiextensions-v1.ts';
 import { goQuote } from '#machinery/go-text.ts';
+import { fieldPath } from '#machinery/field-errors.ts';
 import { deepEqual } from '#machinery/object-meta.ts';
+import { validateCABundle } from '../strategies/webhook-client.ts';
 import { approvalCondition } from './approval.ts';
+import { NON_STRUCTURAL, structuralCondition } from './structural-condition.ts';
 
 export type Condition = CustomResourceDefinitionCondition;
 export function conditionOf(definition: CustomResourceDefinition, type: string): Condition | undefined {
@@ -46,12 +49,15 @@ export function nameDefinition(definition: CustomResourceDefinition, others: rea
   if (asked.categories) accepted.categories = asked.categories;
   else delete accepted.categories;
   const named = { type: 'NamesAccepted', ...(conflict ? { status: 'False', ...conflict } : { status: 'True', reason: 'NoConflicts', message: 'no conflicts found' }) };
+  const unusable = validateCABundle(definition.spec.conversion?.webhook?.clientConfig?.caBundle, fieldPath()).length > 0;
   const established = conflict
     ? { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' }
+    : unusable
+    ? { type: 'Established', status: 'False', reason: 'InvalidCABundle', message: 'The conversion webhook CABundle is invalid' }
     : { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' };
   const keeps = isTrue(definition, 'Established');
-  const approval = approvalCondition(definition);
-  return { acceptedNames: { plural: '', kind: '', ...accepted }, conditions: [named, ...(keeps ? [] : [established]), ...(approval ? [approval] : [])], accepted: keeps || !conflict };
+  const more = [structuralCondition(definition), approvalCondition(definition)].filter((c) => c !== undefined);
+  return { acceptedNames: { plural: '', kind: '', ...accepted }, conditions: [named, ...(keeps ? [] : [established]), ...more], accepted: keeps || (!conflict && !unusable) };
 }
 /** Whether the status says so already. */
 export function isNamed(definition: CustomResourceDefinition, naming: Naming): boolean {
@@ -59,5 +65,9 @@ export function isNamed(definition: CustomResourceDefinition, naming: Naming): b
     const old = conditionOf(definition, next.type);
     return old?.status === next.status && old.reason === next.reason && old.message === next.message;
   };
-  return deepEqual(definition.status?.acceptedNames, naming.acceptedNames) && naming.conditions.every(same);
+  return deepEqual(definition.status?.acceptedNames, naming.acceptedNames) && naming.conditions.every(same) && !obsoleteConditions(definition, naming).length;
+}
+/** Conditions of the status that are not true any more, and are not turned but taken away. */
+export function obsoleteConditions(definition: CustomResourceDefinition, naming: Naming): readonly string[] {
+  return conditionOf(definition, NON_STRUCTURAL) && !naming.conditions.some((c) => c.type === NON_STRUCTURAL) ? [NON_STRUCTURAL] : [];
 }

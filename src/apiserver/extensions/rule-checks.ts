@@ -34,26 +34,39 @@ interface Place {
   readonly uncorrelatable: FieldPath | undefined;
 }
 
-/** Rules, costs, list types, patterns and defaults of a structural schema. `formerCosts`: the schema was stored before, its costs were accepted. */
-export function validateSchemaExtensions(schema: Schema, path: FieldPath, unchanged = false): FieldError[] {
-  const checks = new Checks(unchanged);
+/** What a schema must keep to. On updates some of it is not asked for: what was stored before must stay writable. */
+export interface ExtensionRules {
+  /** No rule may be too dear by itself; not asked of a schema that does not change. */
+  readonly ruleCosts: boolean;
+  /** Defaults have no unknown fields. */
+  readonly prunedDefaults: boolean;
+  /** Items of sets are atomic. */
+  readonly atomicSets: boolean;
+  /** Keys of map lists are there and not null, nor are items of map lists and sets. */
+  readonly mapKeys: boolean;
+}
+export const ALL_EXTENSION_RULES: ExtensionRules = { ruleCosts: true, prunedDefaults: true, atomicSets: true, mapKeys: true };
+
+/** Rules, costs, list types, patterns and defaults of a structural schema. */
+export function validateSchemaExtensions(schema: Schema, path: FieldPath, rules: ExtensionRules = ALL_EXTENSION_RULES): FieldError[] {
+  const checks = new Checks(rules);
   checks.walk(schema, { path, declaration: declare(schema, true), cardinality: 1, uncorrelatable: undefined }, true);
-  if (checks.errors.length === 0) checks.errors.push(...validateDefaults(schema, path));
+  if (checks.errors.length === 0) checks.errors.push(...validateDefaults(schema, path, rules.prunedDefaults));
   checks.total(path);
   return checks.errors;
 }
 
 class Checks {
   readonly errors: FieldError[] = [];
-  readonly #unchanged: boolean;
+  readonly #asked: ExtensionRules;
   #total = 0;
   readonly #dear: { readonly path: FieldPath; readonly cost: number }[] = [];
-  constructor(unchanged: boolean) {
-    this.#unchanged = unchanged;
+  constructor(asked: ExtensionRules) {
+    this.#asked = asked;
   }
   walk(schema: Schema, place: Place, isRoot: boolean): void {
     const { path } = place;
-    this.errors.push(...validateListType(schema, path), ...validateMapType(schema, path), ...validatePattern(schema, path));
+    this.errors.push(...validateListType(schema, path, this.#asked), ...validateMapType(schema, path), ...validatePattern(schema, path));
     if (schema['x-kubernetes-preserve-unknown-fields'] === false) this.errors.push(invalidValue(path.child('x-kubernetes-preserve-unknown-fields'), false, 'must be true or undefined'));
     this.#rules(schema, place);
     const items = itemsOf(schema);
@@ -91,7 +104,7 @@ class Checks {
     }
   }
   #spend(path: FieldPath, cost: number, what: string): void {
-    if (!this.#unchanged && cost > RULE_LIMIT) this.errors.push(forbiddenField(path, tooDear(what, cost, RULE_LIMIT)));
+    if (this.#asked.ruleCosts && cost > RULE_LIMIT) this.errors.push(forbiddenField(path, tooDear(what, cost, RULE_LIMIT)));
     this.#total += cost;
     if (cost >= SCHEMA_LIMIT / 100) this.#dear.push({ path, cost });
   }
@@ -143,24 +156,40 @@ function validateMapType(schema: Schema, path: FieldPath): FieldError[] {
   if (mapType !== 'atomic' && mapType !== 'granular') out.push(notSupported(path.child('x-kubernetes-map-type'), mapType, ['atomic', 'granular']));
   return out;
 }
-function validateListType(schema: Schema, path: FieldPath): FieldError[] {
+function validateListType(schema: Schema, path: FieldPath, asked: ExtensionRules): FieldError[] {
   const listType = schema['x-kubernetes-list-type'];
   const keys = schema['x-kubernetes-list-map-keys'] ?? [];
   const at = path.child('x-kubernetes-list-type');
   const out: FieldError[] = [];
   const why = 'must be array if x-kubernetes-list-type is specified';
   if (listType !== undefined && schema.type !== 'array') out.push(schema.type ? invalidValue(path.child('type'), schema.type, why) : required(path.child('type'), why));
-  else if (listType === 'set') out.push(...validateSetItems(itemsOf(schema), path.child('items')));
+  else if (listType === 'set' && asked.atomicSets) out.push(...validateSetItems(itemsOf(schema), path.child('items')));
   if (listType !== undefined && !['atomic', 'set', 'map'].includes(listType)) out.push(notSupported(at, listType, ['atomic', 'set', 'map']));
   const mapOnly = 'must be map if x-kubernetes-list-map-keys is non-empty';
   if (keys.length && listType !== 'map') out.push(listType === undefined ? required(at, mapOnly) : invalidValue(at, listType, mapOnly));
   if (listType === 'map') out.push(...validateMapItems(schema, keys, path));
-  if (listType === 'map' || listType === 'set') {
-    if (itemsOf(schema)?.nullable) out.push(forbiddenField(path.child('items').child('nullable'), `cannot be nullable when x-kubernetes-list-type is ${listType}`));
-  }
+  if (asked.mapKeys) out.push(...validateMapKeys(schema, path));
   return out;
 }
-function validateSetItems(items: Schema | undefined, path: FieldPath): FieldError[] {
+/** What {@link ExtensionRules.mapKeys} asks of one list. */
+export function validateMapKeys(schema: Schema, path: FieldPath): FieldError[] {
+  const listType = schema['x-kubernetes-list-type'];
+  const items = itemsOf(schema);
+  if (!items || (listType !== 'map' && listType !== 'set')) return [];
+  const out: FieldError[] = [];
+  if (listType === 'map' && items.type === 'object') {
+    for (const key of schema['x-kubernetes-list-map-keys'] ?? []) {
+      const property = items.properties?.[key];
+      const where = path.child('items').child('properties').key(key);
+      if (!property) continue;
+      if (!items.required?.includes(key) && property.default === undefined) out.push(required(where.child('default'), 'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property'));
+      if (property.nullable) out.push(forbiddenField(where.child('nullable'), 'this property is in x-kubernetes-list-map-keys, so it cannot be nullable'));
+    }
+  }
+  return items.nullable ? [...out, forbiddenField(path.child('items').child('nullable'), `cannot be nullable when x-kubernetes-list-type is ${listType}`)] : out;
+}
+/** What {@link ExtensionRules.atomicSets} asks of the items of a set. */
+export function validateSetItems(items: Schema | undefined, path: FieldPath): FieldError[] {
   const why = 'must be atomic as item of a list with x-kubernetes-list-type=set';
   const [listType, mapType] = [items?.['x-kubernetes-list-type'], items?.['x-kubernetes-map-type']];
   if (items?.type === 'array' && listType !== undefined && listType !== 'atomic') return [invalidValue(path.child('x-kubernetes-list-type'), listType, why)];
@@ -180,33 +209,34 @@ function validateMapItems(schema: Schema, keys: readonly string[], path: FieldPa
     if (!property) out.push(invalidValue(at, keys, 'entries must all be names of item properties'));
     else if (property.type === 'array' || property.type === 'object') out.push(invalidValue(where.child('type'), items.type, "must be a scalar type if parent array's x-kubernetes-list-type is map"));
     if (keys.indexOf(key) < i) out.push(invalidValue(at, keys, 'must not contain duplicate entries'));
-    if (!property) continue;
-    if (!items.required?.includes(key) && property.default === undefined) out.push(required(where.child('default'), 'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property'));
-    if (property.nullable) out.push(forbiddenField(where.child('nullable'), 'this property is in x-kubernetes-list-map-keys, so it cannot be nullable'));
   }
   return out;
 }
 
 /** Every default must fit its own schema. */
-function validateDefaults(schema: Schema, path: FieldPath, inMeta = ''): FieldError[] {
+function validateDefaults(schema: Schema, path: FieldPath, pruned: boolean, inMeta = ''): FieldError[] {
   const out: FieldError[] = [];
-  if (schema.default !== undefined) out.push(...(inMeta === '' ? validateDefault(schema, path.child('default')) : [forbiddenField(path.child('default'), `must not be set ${inMeta}`)]));
+  if (schema.default !== undefined) out.push(...(inMeta === '' ? validateDefault(schema, path.child('default'), pruned) : [forbiddenField(path.child('default'), `must not be set ${inMeta}`)]));
   const items = itemsOf(schema);
-  if (items) out.push(...validateDefaults(items, path.child('items'), inMeta));
+  if (items) out.push(...validateDefaults(items, path.child('items'), pruned, inMeta));
   const values = valuesOf(schema);
-  if (values) out.push(...validateDefaults(values, path.child('additionalProperties'), inMeta));
+  if (values) out.push(...validateDefaults(values, path.child('additionalProperties'), pruned, inMeta));
   const isRoot = path.toString().endsWith('openAPIV3Schema');
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const meta = isRoot && ['apiVersion', 'kind', 'metadata'].includes(name) ? `in top-level ${name}` : inMeta;
-    out.push(...validateDefaults(property, path.child('properties').key(name), meta));
+    out.push(...validateDefaults(property, path.child('properties').key(name), pruned, meta));
   }
   return out;
 }
-function validateDefault(schema: Schema, path: FieldPath): FieldError[] {
-  const value = schema.default;
-  const copy = draftOf(value);
+/** A default without fields that the schema does not know. */
+export function isPruned(schema: Schema): boolean {
+  const copy = draftOf(schema.default);
   prune(copy, schema);
-  if (!sameJson(copy, value)) return [invalidValue(path, value, 'must not have unknown fields')];
+  return sameJson(copy, schema.default);
+}
+function validateDefault(schema: Schema, path: FieldPath, pruned: boolean): FieldError[] {
+  const value = schema.default;
+  if (pruned && !isPruned(schema)) return [invalidValue(path, value, 'must not have unknown fields')];
   const embedded = validateEmbedded(value, schema, path, false);
   if (embedded.length) return embedded;
   const errors = [...schemaValidator(schema).validate(value, undefined, path), ...validateListTypes(value, schema, path)];

@@ -1,4 +1,5 @@
 /** Where webhooks are called: of admission and of conversion. In the words of upstream's `apiserver/pkg/util/webhook`. */
+import { X509Certificate } from 'node:crypto';
 import { invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain, isValidPortNum } from '#machinery/names.ts';
 
@@ -55,4 +56,39 @@ export function validateWebhookService({ name, namespace, path: url, port = 0 }:
 export function validateWebhookClient({ url, service }: WebhookClient, path: FieldPath): FieldError[] {
   if ((url === undefined) === (service === undefined)) return [required(path, 'exactly one of url or service is required')];
   return url === undefined ? validateWebhookService(service!, path.child('service')) : validateWebhookURL(url, path.child('url'));
+}
+
+const [BEGIN, END] = ['-----BEGIN ', '\n-----END '];
+/** PEM blocks in order, each with its whole text. Linear in the size of the text, whatever it is. */
+function* pemBlocks(text: string): Generator<{ readonly type: string; readonly block: string; readonly hasHeaders: boolean }> {
+  for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at)) {
+    const lineEnd = text.indexOf('\n', at);
+    const end = lineEnd < 0 ? -1 : text.indexOf(END, lineEnd);
+    if (end < 0) return;
+    const type = text.slice(at + BEGIN.length, lineEnd).trimEnd().replace(/-----$/, '');
+    const close = `${type}-----`;
+    const stop = end + END.length;
+    if (text.startsWith(close, stop)) yield { type, block: text.slice(at, stop + close.length), hasHeaders: text.slice(lineEnd, end).includes(':') };
+    at = stop;
+  }
+}
+/** What Go's TLS says of a bundle without any certificate that it can use. */
+function bundleProblem(text: string): string | undefined {
+  let problem: string | undefined;
+  for (const { type, block, hasHeaders } of pemBlocks(text)) {
+    problem ??= 'no valid certificate authority data seen';
+    if (type !== 'CERTIFICATE' || hasHeaders) continue;
+    try {
+      if (new X509Certificate(block).raw.length) return undefined;
+    } catch (err) {
+      problem = `failed to parse certificate: ${err instanceof Error ? err.message : String(err)}`;
+    }
+  }
+  return problem ?? 'unable to parse bytes as PEM block';
+}
+/** `caBundle` in base64. Absent or empty: the system's roots, which is fine. */
+export function validateCABundle(caBundle: string | undefined, path: FieldPath): FieldError[] {
+  const bytes = Buffer.from(caBundle ?? '', 'base64');
+  const problem = bytes.length ? bundleProblem(bytes.toString('latin1')) : undefined;
+  return problem === undefined ? [] : [invalidValue(path, bytes, `unable to load root certificates: ${problem}`)];
 }

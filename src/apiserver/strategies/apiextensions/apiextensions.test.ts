@@ -58,6 +58,53 @@ test('customresourcedefinitions checks columns, scale and selectable fields', ()
     'spec.selectableFields[1].jsonPath: Invalid value: ".spec.size": is an invalid path: does not refer to a valid field',
   ]);
 });
+/** The errors of an update that changes nothing but a column of a definition that is stored as `spec` says. */
+const touch = (spec: object, change: (spec: { versions: { schema?: unknown; additionalPrinterColumns?: object[] }[] }) => void = () => {}) =>
+  tryUpdate(customresourcedefinitions, definition(spec), (d) => {
+    const next = d['spec'] as Parameters<typeof change>[0];
+    next.versions[0]!.additionalPrinterColumns = [{ name: 'A', type: 'string', jsonPath: '.a' }];
+    change(next);
+  }).errors;
+test('customresourcedefinitions goes on taking what it took before', () => {
+  const of = (properties: object) => ({ versions: [version({ schema: schema({ type: 'object', properties }) })] });
+  const list = (type: string, items: object, more: object = {}) => ({ l: { type: 'array', 'x-kubernetes-list-type': type, items, ...more } });
+  const dear = { a: { type: 'array', items: { type: 'array', items: { type: 'string', 'x-kubernetes-validations': [{ rule: "self.contains('x')" }] } } } };
+  const TABLE: readonly (readonly [rule: string, spec: object])[] = [
+    ['structure', of({ a: {} })], ['types', of({ a: { type: 'text' } })], ['schemas', { versions: [version({ schema: undefined })] }], ['atomic sets', of(list('set', { type: 'object', properties: {} }))],
+    ['pruned defaults', of({ a: { type: 'object', default: { x: 1 } } })], ['costs of rules', of(dear)],
+    ['keys of maps', of(list('map', { type: 'object', properties: { k: { type: 'string' } } }, { 'x-kubernetes-list-map-keys': ['k'] }))],
+    ['review versions', { conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v2'], clientConfig: { url: 'https://a/' } } } }],
+  ];
+  for (const [rule, spec] of TABLE) {
+    assert.notEqual(errorsOf(spec).length, 0, `${rule}: a new definition`);
+    // Costs of a whole schema always count, those of one rule where the schema changes.
+    assert.deepEqual(touch(spec).filter((e) => !e.includes('entire OpenAPIv3 schema')), [], `${rule}: one that was stored so`);
+    assert.notEqual(tryUpdate(customresourcedefinitions, definition(), (d) => Object.assign(d['spec'] as object, spec)).errors.length, 0, `${rule}: one that is made so`);
+  }
+  const changed = (properties: object) => touch(of(dear), (spec) => (spec.versions[0]!.schema = schema({ type: 'object', properties })));
+  assert.ok(changed({ ...dear, b: { type: 'string' } }).some((e) => /rule: Forbidden: estimated rule cost exceeds budget by factor of/.test(e)));
+});
+test('customresourcedefinitions takes an unusable bundle until it is established', () => {
+  const webhook = (caBundle: string) => ({ strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'], clientConfig: { url: 'https://a/', caBundle } } });
+  const established = { conditions: [{ type: 'Established', status: 'True' }] };
+  const update = (from: string, to: string, status = {}) => {
+    const made = tryCreate(customresourcedefinitions, definition({ conversion: webhook(from) })).object;
+    const old = { ...made, status: { storedVersions: ['v1'], ...status } };
+    const next = { ...old, spec: { ...(made['spec'] as object), conversion: webhook(to) } };
+    return customresourcedefinitions.validateUpdate!(next as never, old as never, undefined as never).map((e) => `${e.field}: ${e.body}`);
+  };
+  assert.deepEqual(errorsOf({ conversion: webhook('Cg==') }), []);
+  assert.deepEqual(update('', 'Cg=='), []);
+  const refused = (value: string, why: string) => [`spec.conversion.webhookClientConfig.caBundle: Invalid value: ${value}: unable to load root certificates: ${why}`];
+  assert.deepEqual(update('', 'Cg==', established), refused('[]byte{0xa}', 'unable to parse bytes as PEM block'));
+  assert.match(update('', Buffer.from('-----BEGIN KEY-----\nAA==\n-----END KEY-----\n').toString('base64'), established)[0]!, /: no valid certificate authority data seen$/);
+  assert.deepEqual(update('Cg==', 'Cg==', established), []);
+});
+test('customresourcedefinitions does not track generations', () => {
+  const { object } = tryUpdate(customresourcedefinitions, definition(), (d) => Object.assign(d['status'] as object, { observedGeneration: 2, conditions: [{ type: 'A', status: 'True', observedGeneration: 2 }] }), 'status');
+  const { observedGeneration, conditions } = object['status'] as { observedGeneration?: number; conditions: object[] };
+  assert.deepEqual([observedGeneration, conditions], [undefined, [{ type: 'A', status: 'True' }]]);
+});
 test('customresourcedefinitions keeps stored versions', () => {
   const { errors } = tryUpdate(customresourcedefinitions, definition(), (d) => ((d['spec'] as { versions: object[] }).versions = [version({ name: 'v2' })]));
   assert.deepEqual(errors, [

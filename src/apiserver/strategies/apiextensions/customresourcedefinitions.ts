@@ -6,16 +6,16 @@ import { isDNS1035Label, isDNS1123Subdomain } from '#machinery/names.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, fromMessages, immutable, requiredOneOf } from '../field-checks.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
-import { validateWebhookClient } from '../webhook-client.ts';
+import { validateCABundle, validateWebhookClient } from '../webhook-client.ts';
 import { APPROVAL_ANNOTATION, approvalOf } from '../../extensions/approval.ts';
 import { withCondition } from '../../extensions/naming.ts';
 import { validateNames } from './names.ts';
+import { REVIEW_VERSIONS, RULES_OF_CREATE, rulesAfter, type DefinitionRules } from './ratcheting.ts';
 import { isShared, validateSharedParts, validateVersion } from './versions.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
 const HTTPS_PORT = 443;
-const REVIEW_VERSIONS = ['v1', 'v1beta1'];
 const FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
 function validateGroup(group: string, path: FieldPath): FieldError[] {
@@ -24,20 +24,21 @@ function validateGroup(group: string, path: FieldPath): FieldError[] {
   if (problems.length > 0) return [invalidValue(path, group, problems.join(','))];
   return group.includes('.') ? [] : [invalidValue(path, group, 'should be a domain with at least one dot')];
 }
-function validateReviewVersions(versions: readonly string[], path: FieldPath): FieldError[] {
+function validateReviewVersions(versions: readonly string[], rules: DefinitionRules, path: FieldPath): FieldError[] {
   if (versions.length === 0) return [required(path)];
   const errors = each(versions, path, (version, at, i) => (versions.indexOf(version) < i ? [invalidValue(at, version, 'duplicate version')] : fromMessages(at, version, isDNS1035Label(version))));
   const known = versions.some((version) => REVIEW_VERSIONS.includes(version));
-  return known ? errors : [...errors, invalidValue(path, versions, `must include at least one of ${REVIEW_VERSIONS.join(', ')}`)];
+  return known || !rules.reviewVersions ? errors : [...errors, invalidValue(path, versions, `must include at least one of ${REVIEW_VERSIONS.join(', ')}`)];
 }
-function validateConversion(conversion: CustomResourceConversion | undefined, path: FieldPath): FieldError[] {
+function validateConversion(conversion: CustomResourceConversion | undefined, rules: DefinitionRules, path: FieldPath): FieldError[] {
   if (!conversion) return [];
   const { strategy, webhook } = conversion;
   const errors = requiredOneOf(strategy, ['None', 'Webhook'], path.child('strategy'));
   const [client, versions] = [path.child('webhookClientConfig'), path.child('conversionReviewVersions')];
   if (strategy === 'Webhook') {
     errors.push(...(webhook?.clientConfig ? validateWebhookClient(webhook.clientConfig, client) : [required(client, 'required when strategy is set to Webhook')]));
-    return [...errors, ...validateReviewVersions(webhook?.conversionReviewVersions ?? [], versions)];
+    if (rules.caBundle) errors.push(...validateCABundle(webhook?.clientConfig?.caBundle, client.child('caBundle')));
+    return [...errors, ...validateReviewVersions(webhook?.conversionReviewVersions ?? [], rules, versions)];
   }
   if (webhook?.clientConfig) errors.push(forbiddenField(client, 'should not be set when strategy is not set to Webhook'));
   if (webhook?.conversionReviewVersions?.length) errors.push(forbiddenField(versions, 'should not be set when strategy is not set to Webhook'));
@@ -47,27 +48,27 @@ function validateConversion(conversion: CustomResourceConversion | undefined, pa
 function shownVersions(versions: readonly CustomResourceDefinitionVersion[]): unknown {
   return versions.map((version) => ({ Name: version.name, Served: version.served, Storage: version.storage, Deprecated: version.deprecated ?? false, DeprecationWarning: version.deprecationWarning ?? null }));
 }
-function validateVersions(versions: readonly CustomResourceDefinitionVersion[], path: FieldPath): FieldError[] {
-  const errors = each(versions, path, ({ schema }, at) => (schema?.openAPIV3Schema ? [] : [required(at.child('schema', 'openAPIV3Schema'), 'schemas are required')]));
+function validateVersions(versions: readonly CustomResourceDefinitionVersion[], rules: DefinitionRules, path: FieldPath): FieldError[] {
+  const errors = each(versions, path, ({ schema }, at) => (schema?.openAPIV3Schema || !rules.schemas ? [] : [required(at.child('schema', 'openAPIV3Schema'), 'schemas are required')]));
   errors.push(
     ...each(versions, path, (version, at) => {
       const problems = isDNS1035Label(version.name ?? '');
       const own = problems.length > 0 ? [invalidValue(at.child('name'), version.name ?? '', problems.join(','))] : [];
-      return [...own, ...validateVersion(version, (field) => isShared(versions, field), at)];
+      return [...own, ...validateVersion(version, (field) => isShared(versions, field), rules, at)];
     }),
   );
   if (new Set(versions.map(({ name }) => name)).size < versions.length) errors.push(invalidValue(path, shownVersions(versions), 'must contain unique version names'));
   if (versions.filter(({ storage }) => storage).length !== 1) errors.push(invalidValue(path, shownVersions(versions), 'must have exactly one version marked as storage version'));
   return errors;
 }
-function validateSpec(spec: CustomResourceDefinitionSpec): FieldError[] {
+function validateSpec(spec: CustomResourceDefinitionSpec, rules: DefinitionRules): FieldError[] {
   const names = spec.names ?? {};
   const versions = spec.versions ?? [];
   const at = SPEC.child('names');
   const missing = (['plural', 'singular', 'kind', 'listKind'] as const).filter((field) => !names[field]).map((field) => required(at.child(field)));
   return [
-    ...validateGroup(spec.group ?? '', SPEC.child('group')), ...requiredOneOf(spec.scope, ['Cluster', 'Namespaced'], SPEC.child('scope')), ...validateVersions(versions, SPEC.child('versions')),
-    ...missing, ...validateNames(names, at), ...validateSharedParts(versions, SPEC), ...validateConversion(spec.conversion, SPEC.child('conversion')),
+    ...validateGroup(spec.group ?? '', SPEC.child('group')), ...requiredOneOf(spec.scope, ['Cluster', 'Namespaced'], SPEC.child('scope')), ...validateVersions(versions, rules, SPEC.child('versions')),
+    ...missing, ...validateNames(names, at), ...validateSharedParts(versions, rules, SPEC), ...validateConversion(spec.conversion, rules, SPEC.child('conversion')),
   ];
 }
 function validateStoredVersions({ spec, status }: CustomResourceDefinition): FieldError[] {
@@ -120,6 +121,9 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
     noteStorageVersion(definition);
   },
   prepareForUpdate(definition, old, ctx) {
+    // Without the feature CRDObservedGenerationTracking, as by default, nothing tracks them, and nobody else may.
+    delete definition.status?.observedGeneration;
+    for (const condition of definition.status?.conditions ?? []) delete condition.observedGeneration;
     if (ctx.subresource !== '') return;
     definition.status ??= structuredClone(old.status ?? {}) as NonNullable<Draft<CustomResourceDefinition>['status']>;
     noteStorageVersion(definition);
@@ -129,11 +133,11 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
     const name = metadata.name ?? '';
     const misnamed = name !== `${spec?.names?.plural ?? ''}.${spec?.group ?? ''}`;
     const errors = misnamed ? [invalidValue(fieldPath('metadata', 'name'), name, 'must be spec.names.plural+"."+spec.group')] : [];
-    return [...errors, ...validateSpec(spec), ...validateWhole(definition)];
+    return [...errors, ...validateSpec(spec, RULES_OF_CREATE), ...validateWhole(definition)];
   },
   validateUpdate(definition, old) {
     const [spec, before] = [definition.spec, old.spec];
-    const errors = validateSpec(spec);
+    const errors = validateSpec(spec, rulesAfter(old));
     if (isEstablished(old)) {
       errors.push(...immutable(spec.scope, before.scope, SPEC.child('scope')), ...immutable(spec.names?.kind, before.names?.kind, SPEC.child('names', 'kind')));
     }

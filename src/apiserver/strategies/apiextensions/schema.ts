@@ -2,9 +2,10 @@
 import type { CustomResourceValidation, JSONSchemaProps } from '#api/gen/apiextensions-v1.ts';
 import { forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { validateSchemaExtensions } from '../../extensions/rule-checks.ts';
-import { asSchema, validateStructural } from './structural.ts';
+import type { SchemaRules } from './ratcheting.ts';
+import { childrenOf, isReadable, TYPES } from './schema-parts.ts';
+import { validateStructural } from './structural.ts';
 
-const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 const UNSUPPORTED = ['id', 'additionalItems', 'patternProperties', 'definitions', 'dependencies', '$ref'] as const;
 /** With a status of its own, only what survives the split of the schema may stand at its root. */
 const AT_ROOT = [
@@ -13,28 +14,16 @@ const AT_ROOT = [
 ];
 const ROOT_FIELDS: Readonly<Record<string, string>> = { 'x-kubernetes-preserve-unknown-fields': 'XPreserveUnknownFields', 'x-kubernetes-validations': 'XValidations' };
 
-function validateOpenAPI(schema: JSONSchemaProps, path: FieldPath): FieldError[] {
+function validateOpenAPI(schema: JSONSchemaProps, rules: SchemaRules, path: FieldPath): FieldError[] {
   const errors = UNSUPPORTED.filter((field) => schema[field] !== undefined && schema[field] !== '').map((field) => forbiddenField(path.child(field), `${field} is not supported`));
   if (schema.type === 'null') errors.push(forbiddenField(path.child('type'), 'type cannot be set to null, use nullable as an alternative'));
-  else if (schema.type && !TYPES.includes(schema.type)) errors.push(notSupported(path.child('type'), schema.type, TYPES));
+  else if (rules.knownTypes && schema.type && !TYPES.includes(schema.type)) errors.push(notSupported(path.child('type'), schema.type, TYPES));
   if (Array.isArray(schema.items)) errors.push(forbiddenField(path.child('items'), 'items must be a schema object and not an array'));
   if (schema.uniqueItems) errors.push(forbiddenField(path.child('uniqueItems'), 'uniqueItems cannot be set to true since the runtime complexity becomes quadratic'));
   if (schema.additionalProperties !== undefined && schema.additionalProperties !== true && Object.keys(schema.properties ?? {}).length > 0) {
     errors.push(forbiddenField(path.child('additionalProperties'), 'additionalProperties and properties are mutual exclusive'));
   }
-  return [...errors, ...childrenOf(schema).flatMap(([child, at]) => validateOpenAPI(child, at(path)))];
-}
-type Child = readonly [schema: JSONSchemaProps, at: (path: FieldPath) => FieldPath];
-function childrenOf(schema: JSONSchemaProps): Child[] {
-  const children: Child[] = [];
-  const values = asSchema(schema.additionalProperties);
-  if (values) children.push([values, (path) => path.child('additionalProperties')]);
-  for (const [name, property] of Object.entries(schema.properties ?? {})) children.push([property, (path) => path.child('properties').key(name)]);
-  if (schema.not) children.push([schema.not, (path) => path.child('not')]);
-  for (const operator of ['allOf', 'anyOf', 'oneOf'] as const) children.push(...(schema[operator] ?? []).map((s, i): Child => [s, (path) => path.child(operator).index(i)]));
-  const items = asSchema(schema.items);
-  if (items) children.push([items, (path) => path.child('items')]);
-  return children;
+  return [...errors, ...childrenOf(schema).flatMap(([child, at]) => validateOpenAPI(child, rules, at(path)))];
 }
 function validateRoot(schema: JSONSchemaProps, path: FieldPath): FieldError[] {
   const given = Object.entries(schema).filter(([, value]) => value !== undefined && value !== '' && value !== false).map(([field]) => field);
@@ -45,24 +34,18 @@ function validateRoot(schema: JSONSchemaProps, path: FieldPath): FieldError[] {
   }
   return [];
 }
-/** Whether a schema can be structural at all: no lists of items, no references. */
-function isReadable(schema: JSONSchemaProps): boolean {
-  if (Array.isArray(schema.items) || schema.$ref !== undefined) return false;
-  return childrenOf(schema).every(([child]) => isReadable(child));
-}
-
-export function validateSchema(validation: CustomResourceValidation | undefined, statusEnabled: boolean, path: FieldPath): FieldError[] {
+export function validateSchema(validation: CustomResourceValidation | undefined, statusEnabled: boolean, rules: SchemaRules, path: FieldPath): FieldError[] {
   const schema = validation?.openAPIV3Schema;
   if (!schema) return [];
   const at = path.child('openAPIV3Schema');
-  const structural = isReadable(schema) ? validateStructural(schema, at) : undefined;
-  const openApi = validateOpenAPI(schema, at);
+  const structural = rules.structural && isReadable(schema) ? validateStructural(schema, at) : undefined;
+  const openApi = validateOpenAPI(schema, rules, at);
   return [
     ...(statusEnabled ? validateRoot(schema, at) : []),
     ...(schema.nullable ? [forbiddenField(at.child('nullable'), 'nullable cannot be true at the root')] : []),
     ...(structural ?? []),
     ...openApi,
     // Rules, list types and defaults rely on the rest.
-    ...(structural?.length === 0 && openApi.length === 0 ? validateSchemaExtensions(schema, at) : []),
+    ...(structural?.length === 0 && openApi.length === 0 ? validateSchemaExtensions(schema, at, rules) : []),
   ];
 }

@@ -4,6 +4,7 @@ import type {
 } from '#api/gen/apiextensions-v1.ts';
 import { duplicate, invalidValue, required, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { each, semanticEqual } from '../field-checks.ts';
+import type { DefinitionRules, SchemaRules } from './ratcheting.ts';
 import { validateSchema } from './schema.ts';
 import { asSchema } from './structural.ts';
 
@@ -85,9 +86,9 @@ function warningProblems({ deprecated, deprecationWarning: warning }: CustomReso
   return problems;
 }
 /** A version's own parts: those that it does not share with all others. */
-export function validateVersion(version: CustomResourceDefinitionVersion, shared: (field: Shared) => boolean, path: FieldPath): FieldError[] {
+export function validateVersion(version: CustomResourceDefinitionVersion, shared: (field: Shared) => boolean, rules: DefinitionRules, path: FieldPath): FieldError[] {
   const errors = warningProblems(version).map((problem) => invalidValue(path.child('deprecationWarning'), version.deprecationWarning, problem));
-  if (!shared('schema')) errors.push(...validateSchema(version.schema, isSet(version.subresources?.status), path.child('schema')));
+  if (!shared('schema')) errors.push(...validateSchema(version.schema, isSet(version.subresources?.status), rules.schemaOf(version), path.child('schema')));
   if (!shared('subresources')) errors.push(...validateSubresources(version.subresources, path.child('subresources')));
   if (!shared('additionalPrinterColumns')) errors.push(...each(version.additionalPrinterColumns, path.child('additionalPrinterColumns'), validateColumn));
   return shared('selectableFields') ? errors : [...errors, ...validateVersionSelectable(version, path.child('selectableFields'))];
@@ -97,12 +98,17 @@ function validateVersionSelectable({ selectableFields = [], schema }: CustomReso
   if (schema?.openAPIV3Schema) return validateSelectable(selectableFields, schema.openAPIV3Schema, path);
   return [invalidValue(path, '', 'selectableFields may only be set when version.schema.openAPIV3Schema is not included')];
 }
-export function validateSharedParts(versions: readonly CustomResourceDefinitionVersion[], path: FieldPath): FieldError[] {
+/** A shared schema has changed where it has for one of its versions. */
+function rulesOfAll(versions: readonly CustomResourceDefinitionVersion[], rules: DefinitionRules): SchemaRules {
+  const each = versions.map((version) => rules.schemaOf(version));
+  return { ...each[0]!, ruleCosts: each.some(({ ruleCosts }) => ruleCosts) };
+}
+export function validateSharedParts(versions: readonly CustomResourceDefinitionVersion[], rules: DefinitionRules, path: FieldPath): FieldError[] {
   const first = versions[0];
   if (!first) return [];
   const statusAnywhere = versions.some((version) => isSet(version.subresources?.status));
   return [
-    ...(isShared(versions, 'schema') ? validateSchema(first.schema, statusAnywhere, path.child('validation')) : []),
+    ...(isShared(versions, 'schema') ? validateSchema(first.schema, statusAnywhere, rulesOfAll(versions, rules), path.child('validation')) : []),
     ...(isShared(versions, 'subresources') ? validateSubresources(first.subresources, path.child('subresources')) : []),
     ...(isShared(versions, 'additionalPrinterColumns') ? each(first.additionalPrinterColumns, path.child('additionalPrinterColumns'), validateColumn) : []),
     ...(isShared(versions, 'selectableFields') ? validateVersionSelectable(first, path.child('selectableFields')) : []),

@@ -96,6 +96,8 @@ export interface DecodeOptions {
   readonly expected: ExpectedKind;
   readonly codec: Pick<ResourceCodec, 'decode'>;
   readonly fieldValidation: FieldValidation;
+  /** Another version of the same fields, which is taken as the expected one. JSON and YAML only. */
+  readonly alias?: string;
 }
 
 /** The object of a create or PUT: checked for its kind, typed, defaulted by the schema, and private to the request. */
@@ -103,12 +105,12 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
   const { expected } = options;
   const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
   const raw = parseBody(given, expected);
-  return decodeValue(ctx, { ...raw, value: identify(raw.value, expected, given) }, options);
+  return decodeValue(ctx, { ...raw, value: identify(raw.value, options, given) }, options);
 }
 const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
 
 /** `apiVersion` and `kind` must be those of the request; absent ones are taken from it. */
-function identify(value: unknown, expected: ExpectedKind, body: RequestBody): unknown {
+function identify(value: unknown, { expected, alias }: DecodeOptions, body: RequestBody): unknown {
   const own = apiVersionOf(expected.group, expected.version);
   let meta;
   try {
@@ -120,6 +122,7 @@ function identify(value: unknown, expected: ExpectedKind, body: RequestBody): un
   if ((kind === '' || kind === expected.kind) && (apiVersion === '' || apiVersion === own)) {
     return kind !== '' && apiVersion !== '' ? value : { ...(value as object), kind: expected.kind, apiVersion: own };
   }
+  if (alias !== undefined && kind === expected.kind && apiVersion === apiVersionOf(expected.group, alias)) return { ...(value as object), apiVersion: own };
   const { group, version } = splitApiVersion(apiVersion || own);
   const mismatch = kindMismatch({ group, version, kind: kind || expected.kind }, expected);
   if (mismatch !== undefined) throw badRequest(cannotHandle(kind || expected.kind, version, expected.kind, mismatch));

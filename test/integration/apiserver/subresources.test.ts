@@ -148,6 +148,8 @@ test('eviction asks the disruption budget', async () => {
   await http.call('PATCH', `${pdbs}/b/status`, { body: { status: { observedGeneration: 1, disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 } }, headers: MERGE });
   const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'guarded' } };
   const refused = await http.post(`${PODS}/guarded/eviction`, eviction);
+  assert.equal((await http.post(`${PODS}/guarded/eviction`, { ...eviction, apiVersion: 'policy/v1beta1' })).code, 429, 'as old clients say it');
+  assert.equal((await http.post(`${PODS}/guarded/eviction`, { ...eviction, apiVersion: 'policy/v1alpha1' })).code, 400);
   assert.equal(refused.code, 429);
   assert.equal(refused.status.message, "Cannot evict pod as it would violate the pod's disruption budget.");
   assert.deepEqual(refused.status.details?.causes, [{ reason: 'DisruptionBudget', message: 'The disruption budget b needs 1 healthy pods and has 1 currently' }]);

@@ -16,6 +16,9 @@ test('roles names what a rule lacks', () => {
     'rules[1].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs',
   ]);
 });
+test('roles may name objects of several resources', () => {
+  assert.deepEqual(tryCreate(roles, { metadata: { name: 'r' }, rules: [{ verbs: ['get'], apiGroups: [''], resources: ['pods', 'pods/log'], resourceNames: ['web'] }] }).errors, []);
+});
 test('clusterroles takes non-resource URLs and needs selectors to aggregate', () => {
   assert.deepEqual(tryCreate(clusterroles, { metadata: { name: 'r' }, rules: [{ verbs: ['get'], nonResourceURLs: ['/x'] }], aggregationRule: {} }).errors, [
     'aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil',

@@ -26,7 +26,6 @@ function validateRule(rule: PolicyRule, namespaced: boolean, path: FieldPath): F
   }
   if (count(rule.apiGroups) === 0) errors.push(required(path.child('apiGroups'), 'resource rules must supply at least one api group'));
   if (count(rule.resources) === 0) errors.push(required(path.child('resources'), 'resource rules must supply at least one resource'));
-  if (count(rule.resourceNames) > 0 && count(rule.resources) > 1) errors.push(required(path.child('resourceNames'), 'resource names cannot apply to multiple resources'));
   return errors;
 }
 export function validateRules(rules: readonly PolicyRule[] | undefined, namespaced: boolean): FieldError[] {

@@ -1,6 +1,6 @@
 /** Debian packages without touching the machine's own package manager: private lists, private cache, an empty installed state. */
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Architecture } from '#cluster/runtime/oci-image.ts';
 
@@ -50,6 +50,14 @@ export class AptSuite {
     return packages.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** Downloads these packages without what they depend on; paths of their `.deb` files. */
+  async downloadAlone(names: readonly string[]): Promise<string[]> {
+    await (this.#updated ??= this.#update());
+    const dir = await mkdtemp(`${this.#dir}/alone-`);
+    await this.#aptGet(['-qq', 'download', ...names], dir);
+    return (await readdir(dir)).filter((file) => file.endsWith('.deb')).map((file) => `${dir}/${file}`);
+  }
+
   async #update(): Promise<void> {
     for (const dir of ['state/lists/partial', 'cache/archives/partial']) await mkdir(`${this.#dir}/${dir}`, { recursive: true });
     await writeFile(`${this.#dir}/status`, '');
@@ -57,7 +65,7 @@ export class AptSuite {
     await this.#aptGet(['-qq', 'update']);
   }
 
-  async #aptGet(args: readonly string[]): Promise<{ stdout: string }> {
+  async #aptGet(args: readonly string[], cwd?: string): Promise<{ stdout: string }> {
     const settings: Readonly<Record<string, string>> = {
       'Dir::Etc::sourcelist': `${this.#dir}/sources.list`, 'Dir::Etc::sourceparts': '-', 'Dir::State': `${this.#dir}/state`, 'Dir::State::status': `${this.#dir}/status`, 'Dir::Cache': `${this.#dir}/cache`,
       // Container images of Debian switch apt's own cache off, and then each call reads all lists again.
@@ -70,7 +78,7 @@ export class AptSuite {
     const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await exec('apt-get', [...options, ...args], { maxBuffer: 16 * 1024 * 1024, env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' } });
+        return await exec('apt-get', [...options, ...args], { cwd, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' } });
       } catch (error) {
         if (attempt === RETRIES) throw error;
       }

@@ -5,30 +5,22 @@
  *     tools/run-node test/vectors/fetch-golden-fixtures.ts
  */
 import { execFile } from 'node:child_process';
-import { cp, glob, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, glob, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { hostArchitecture } from '#cluster/runtime/oci-image.ts';
+import { AptSuite } from '../images/apt.ts';
 
 const run = promisify(execFile);
 const PACKAGES = ['golang-k8s-api-dev', 'golang-k8s-apiextensions-apiserver-dev'];
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const MIRROR = process.env['PODYARD_DEBIAN_MIRROR'] ?? 'http://deb.debian.org/debian';
 const target = fileURLToPath(new URL('../../.cache/golden-fixtures', import.meta.url));
 
 const work = await mkdtemp(`${tmpdir()}/podyard-golden-`);
 try {
-  await mkdir(`${work}/lists/partial`, { recursive: true });
-  await mkdir(`${work}/cache/archives/partial`, { recursive: true });
-  await writeFile(`${work}/sources.list`, `deb [signed-by=${KEYRING}] ${MIRROR} sid main\n`);
-  await writeFile(`${work}/status`, '');
-  const options = [
-    `Dir::Etc::SourceList=${work}/sources.list`, 'Dir::Etc::SourceParts=/dev/null', `Dir::State::Lists=${work}/lists`, `Dir::State::status=${work}/status`, `Dir::Cache=${work}/cache`, 'Acquire::Languages=none', 'APT::Sandbox::User=root',
-  ].flatMap((option) => ['-o', option]);
-  await run('apt-get', [...options, 'update'], { cwd: work });
-  await run('apt-get', [...options, 'download', ...PACKAGES], { cwd: work });
-  for (const deb of (await readdir(work)).filter((name) => name.endsWith('.deb'))) await run('dpkg-deb', ['-x', `${work}/${deb}`, `${work}/root`]);
+  const packages = await new AptSuite('sid', work, hostArchitecture()).downloadAlone(PACKAGES);
+  for (const deb of packages) await run('dpkg-deb', ['-x', deb, `${work}/root`]);
   await mkdir(target, { recursive: true });
   let count = 0;
   for await (const file of glob(`${work}/root/**/testdata/HEAD/*.{json,pb}`)) {

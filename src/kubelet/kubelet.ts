@@ -42,6 +42,7 @@ import { Killer } from './runtime/killer.ts';
 import { watchRuntime, type RuntimeWatch, type RuntimeWatchOptions } from './runtime/runtime-watch.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
 import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime/runtime-class.ts';
+import { requiresAppArmor } from './runtime/security.ts';
 import { Slots } from './runtime/slots.ts';
 import { NodeShutdown } from './shutdown.ts';
 import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
@@ -238,6 +239,7 @@ export class Kubelet implements Component {
   }
   #admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined {
     const { node } = this.node;
+    if (!this.#features.appArmor && requiresAppArmor(pod)) return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
     return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && admitPod(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, this.#o.config.allowedUnsafeSysctls));
   }
   #nodeFacts(): NodeFacts {

@@ -7,26 +7,31 @@ import { forbiddenSysctl } from './sysctls.ts';
 
 /** The most that a Pod asks of each resource at any time of its life. */
 export function podRequests(pod: Pod): Map<string, Quantity> {
+  const out = podResources(pod, 'requests');
+  for (const [k, v] of Object.entries(pod.spec.overhead ?? {})) out.set(k, (out.get(k) ?? parseQuantity('0')).add(parseQuantity(v)));
+  return out;
+}
+/** What all containers ask for together, or may have at most where they say so; without the overhead of the runtime. */
+export function podResources(pod: Pod, which: 'requests' | 'limits'): Map<string, Quantity> {
   const out = new Map<string, Quantity>();
   const add = (into: Map<string, Quantity>, list: Readonly<Record<string, string>> | undefined) => {
     for (const [k, v] of Object.entries(list ?? {})) into.set(k, (into.get(k) ?? parseQuantity('0')).add(parseQuantity(v)));
   };
-  for (const c of pod.spec.containers) add(out, c.resources?.requests);
+  for (const c of pod.spec.containers) add(out, c.resources?.[which]);
   const sidecars = new Map<string, Quantity>();
   const peaks: Map<string, Quantity>[] = [];
   for (const c of pod.spec.initContainers ?? []) {
     if (isRestartableInit(c)) {
-      add(out, c.resources?.requests);
-      add(sidecars, c.resources?.requests);
+      add(out, c.resources?.[which]);
+      add(sidecars, c.resources?.[which]);
       continue;
     }
     const peak = new Map(sidecars);
-    add(peak, c.resources?.requests);
+    add(peak, c.resources?.[which]);
     peaks.push(peak);
   }
   for (const peak of peaks) for (const [k, v] of peak) if (v.cmp(out.get(k) ?? parseQuantity('0')) > 0) out.set(k, v);
-  for (const [k, v] of Object.entries(pod.spec.resources?.requests ?? {})) out.set(k, parseQuantity(v));
-  add(out, pod.spec.overhead);
+  for (const [k, v] of Object.entries(pod.spec.resources?.[which] ?? {})) out.set(k, parseQuantity(v));
   return out;
 }
 

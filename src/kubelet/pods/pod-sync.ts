@@ -153,7 +153,7 @@ export class PodSync {
   async #start(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, volumes: Promise<ReadonlyMap<string, ReadyVolume>>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
     const { config, starts } = this.#o;
     const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
-    const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent });
+    const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen });
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
     const ready = await volumes;
     let retryMs: number | undefined;

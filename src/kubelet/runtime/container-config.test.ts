@@ -9,7 +9,6 @@ import { makePod } from '../testing/make-pod.ts';
 import { kubeletConfig } from '../testing/running-kubelet.ts';
 import { podDir } from '../pods/paths.ts';
 import { containerConfig, type ContainerInputs } from './container-config.ts';
-import { sandboxConfig } from './sandbox-config.ts';
 import { mkdir } from 'node:fs/promises';
 
 let dir = '';
@@ -104,24 +103,4 @@ test('containerConfig leaves /etc/hosts and the message file to volumes that are
 test('containerConfig expands references in commands and arguments', async () => {
   const got = await configOf(makePod().container('c', { command: ['$(A)', '$$(A)', '$(NO)'], args: ['x$(A)y'] }).build(), { environment: [{ key: 'A', value: '1' }] });
   assert.deepEqual([got.command, got.args], [['1', '$(A)', '$(NO)'], ['x1y']]);
-});
-
-test('sandboxConfig asks the runtime for what upstream\'s kubelet asks', () => {
-  const pod = makePod('web-spike', 'u1').meta({ labels: { a: 'b' }, annotations: { n: 'v' } }).container('c', { ports: [{ containerPort: 80, hostPort: 8080 }, { containerPort: 81 }] }).spec({ securityContext: { sysctls: [{ name: 'net.ipv4.tcp_syncookies', value: '1' }] } }).build();
-  const got = sandboxConfig(pod, { config: kubeletConfig(dir), attempt: 2, resolver: { servers: ['10.96.0.10'], searches: ['x'], options: ['ndots:5'] }, cgroupParent: '/spike/kubepods/burstable/podu1' });
-  assert.deepEqual(got.metadata, { name: 'web-spike', uid: 'u1', namespace: 'default', attempt: 2 });
-  assert.equal(got.hostname, 'web-spike');
-  assert.equal(got.logDirectory, join(dir, 'logs', 'default_web-spike_u1'));
-  assert.deepEqual(got.labels, { a: 'b', 'io.kubernetes.pod.name': 'web-spike', 'io.kubernetes.pod.namespace': 'default', 'io.kubernetes.pod.uid': 'u1' });
-  assert.deepEqual(got.annotations, { n: 'v', 'kubernetes.io/config.source': 'api' });
-  assert.equal(got.linux!.cgroupParent, '/spike/kubepods/burstable/podu1');
-  assert.deepEqual(got.linux!.securityContext!.seccomp, { profileType: 'RuntimeDefault' });
-  assert.deepEqual(got.linux!.sysctls, { 'net.ipv4.tcp_syncookies': '1' });
-  assert.deepEqual(got.portMappings, [{ protocol: 'TCP', containerPort: 80, hostPort: 8080, hostIp: '' }]);
-});
-test('sandboxConfig of a Pod in the host\'s network has no name and no port mappings', () => {
-  const got = sandboxConfig(makePod().spec({ hostNetwork: true }).container('c', { ports: [{ containerPort: 80, hostPort: 80 }] }).build(), { config: kubeletConfig(dir), attempt: 0, resolver: { servers: [], searches: [], options: [] }, cgroupParent: '/x' });
-  assert.equal(got.hostname, '');
-  assert.deepEqual(got.portMappings, []);
-  assert.equal(got.linux!.securityContext!.namespaceOptions!.network, 'NODE');
 });

@@ -1,8 +1,8 @@
 /** Requests and limits as the kernel's numbers. Source: the CRI's LinuxContainerResources and the kubelet's cgroup documents. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { LinuxContainerResources } from '#cri/types.ts';
-import { parseQuantity } from '#machinery/quantity.ts';
-import { cpuMillis, memoryBytes, oomScoreAdj } from '../pods/qos.ts';
+import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
+import { oomScoreAdj } from '../pods/qos.ts';
 import type { AnyContainer } from '../interfaces.ts';
 
 export const CPU_PERIOD_US = 100_000;
@@ -27,15 +27,25 @@ function hugePageLimit(limits: Readonly<Record<string, string>> | undefined, pag
 
 export type LinuxResources = Partial<LinuxContainerResources>;
 
-export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean, hugePageSizes: readonly string[] = []): LinuxResources {
-  const { requests, limits } = container.resources ?? {};
-  const limitMillis = cpuMillis(limits);
-  const memory = memoryBytes(limits);
+export function quantities(list: Readonly<Record<string, string>> = {}): Map<string, Quantity> {
+  return new Map(Object.entries(list).map(([name, text]) => [name, parseQuantity(text)]));
+}
+/** CPU and memory alone, from sums. Without a request the limit is one; without a limit there is none. */
+export function computeResources(requests: ReadonlyMap<string, Quantity>, limits: ReadonlyMap<string, Quantity>): LinuxResources {
+  const limitMillis = Number(limits.get('cpu')?.milliValue() ?? 0);
+  const memory = Number(limits.get('memory')?.value() ?? 0);
   return {
-    cpuShares: sharesOf(requests?.['cpu'] === undefined ? limitMillis : cpuMillis(requests)),
+    cpuShares: sharesOf(Number(requests.get('cpu')?.milliValue() ?? limitMillis)),
     cpuPeriod: CPU_PERIOD_US,
     ...(limitMillis ? { cpuQuota: quotaOf(limitMillis) } : {}),
     ...(memory ? { memoryLimitInBytes: memory } : {}),
+  };
+}
+
+export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean, hugePageSizes: readonly string[] = []): LinuxResources {
+  const { requests, limits } = container.resources ?? {};
+  return {
+    ...computeResources(quantities(requests), quantities(limits)),
     oomScoreAdj: oomScoreAdj(pod, container, capacityBytes),
     ...(hugePageSizes.length ? { hugepageLimits: hugePageSizes.map((pageSize) => ({ pageSize, limit: hugePageLimit(limits, pageSize) })) } : {}),
     // One process out of memory ends its container, so that the restart policy speaks (Kubernetes' default with cgroup v2).

@@ -3,6 +3,7 @@ import type { AppArmorProfile, Pod, SeccompProfile, SecurityContext } from '#api
 import type { Init } from '#cri/schema.ts';
 import type { LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile } from '#cri/types.ts';
 import { StartError, type AnyContainer, type PulledImage } from '../interfaces.ts';
+import { allContainers } from '../pods/containers.ts';
 
 /** Paths of /proc and /sys hidden from containers with the default procMount. */
 const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
@@ -27,9 +28,9 @@ function seccomp(profile: SeccompProfile | undefined, seccompRoot: string): Init
   if (profile?.type === 'Localhost') return { profileType: 'Localhost', localhostRef: `${seccompRoot}/${profile.localhostProfile ?? ''}` };
   return { profileType: 'Unconfined' };
 }
-function appArmor(profile: AppArmorProfile | undefined): Init<SecurityProfile> {
-  if (profile?.type === 'Unconfined') return { profileType: 'Unconfined' };
-  if (profile?.type === 'Localhost') return { profileType: 'Localhost', localhostRef: profile.localhostProfile ?? '' };
+function appArmor(profile: AppArmorProfile): Init<SecurityProfile> {
+  if (profile.type === 'Unconfined') return { profileType: 'Unconfined' };
+  if (profile.type === 'Localhost') return { profileType: 'Localhost', localhostRef: profile.localhostProfile ?? '' };
   return { profileType: 'RuntimeDefault' };
 }
 function groups(pod: Pod): number[] {
@@ -37,14 +38,14 @@ function groups(pod: Pod): number[] {
   return [...new Set([...(fsGroup === undefined ? [] : [fsGroup]), ...supplementalGroups])];
 }
 
-export function sandboxSecurity(pod: Pod, seccompRoot: string): Init<LinuxSandboxSecurityContext> {
+export function sandboxSecurity(pod: Pod): Init<LinuxSandboxSecurityContext> {
   const context = pod.spec.securityContext ?? {};
-  const privileged = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some((c) => c.securityContext?.privileged);
+  const privileged = allContainers(pod).some((c) => c.securityContext?.privileged);
   return {
     privileged,
     namespaceOptions: namespaceOptions(pod),
     // The pause program needs no more than the runtime's default profile, whatever the Pod's containers run with.
-    seccomp: privileged ? seccomp(undefined, seccompRoot) : { profileType: 'RuntimeDefault' },
+    seccomp: { profileType: 'RuntimeDefault' },
     ...(context.runAsUser === undefined ? {} : { runAsUser: { value: context.runAsUser } }),
     ...(context.runAsGroup === undefined || context.runAsUser === undefined ? {} : { runAsGroup: { value: context.runAsGroup } }),
     supplementalGroups: groups(pod),
@@ -56,6 +57,11 @@ function selinux(o: NonNullable<SecurityContext['seLinuxOptions']>): { user: str
   return { user: o.user ?? '', role: o.role ?? '', type: o.type ?? '', level: o.level ?? '' };
 }
 
+/** Whether the Pod may only run where AppArmor confines. */
+export function requiresAppArmor(pod: Pod): boolean {
+  const confines = (context: { readonly appArmorProfile?: AppArmorProfile | undefined } | undefined) => context?.appArmorProfile !== undefined && context.appArmorProfile.type !== 'Unconfined';
+  return confines(pod.spec.securityContext) || allContainers(pod).some((c) => confines(c.securityContext));
+}
 /** `runAsNonRoot` kept: throws the StartError that users know. */
 export function verifyRunAsNonRoot(pod: Pod, container: AnyContainer, image: Pick<PulledImage, 'uid' | 'username'>): void {
   const context = effectiveSecurityContext(pod, container);
@@ -98,7 +104,8 @@ export function containerSecurity(pod: Pod, container: AnyContainer, options: Co
     maskedPaths: masked ? MASKED_PATHS : [],
     readonlyPaths: masked ? READONLY_PATHS : [],
     seccomp: privileged ? seccomp(undefined, '') : seccomp(context.seccompProfile, options.seccompRoot),
-    ...(options.appArmor && !privileged ? { apparmor: appArmor(context.appArmorProfile) } : {}),
+    // Without a word from the Pod the runtime gives its default profile, where the host has AppArmor.
+    ...(context.appArmorProfile && options.appArmor ? { apparmor: appArmor(context.appArmorProfile) } : {}),
     ...(context.seLinuxOptions ? { selinuxOptions: selinux(context.seLinuxOptions) } : {}),
   };
 }

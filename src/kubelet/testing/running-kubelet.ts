@@ -52,6 +52,8 @@ export interface RunningKubelet extends AsyncDisposable {
 }
 export interface RunningOptions extends Omit<FakeRuntimeOptions, 'clock'> {
   readonly config?: Partial<KubeletConfig>;
+  /** None, unless given. */
+  readonly cgroups?: CgroupManager;
   /** Put into the API before the kubelet starts. */
   readonly before?: (api: FakeApi) => void;
 }
@@ -63,7 +65,7 @@ export async function runKubelet(options: RunningOptions = {}): Promise<RunningK
   options.before?.(api);
   const runtime = fakeRuntime({ anyImage: true, ...options, clock });
   const mounter = fakeMounter();
-  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: NO_CGROUPS });
+  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: options.cgroups ?? NO_CGROUPS });
   const started = kubelet.start(new AbortController().signal);
   started.catch(() => {});
   await started;

@@ -12,12 +12,11 @@ import type { RequestContext } from '../context.ts';
 import type { ExpectedKind } from './body.ts';
 import type { WriteOptions } from './options.ts';
 import type { ResourceCodec } from './resource-registry.ts';
-import { hasStatus } from './subresource-split.ts';
+import { hasStatus, statusKeeps } from './subresource-split.ts';
 
 const WITHOUT_STATUS = excludeFields('status');
-/** What writes to a subresource may own; writes to others own all that they change. */
+/** What writes to a subresource other than `status` may own; writes to the rest own all that they change. */
 const BY_SUBRESOURCE: Readonly<Record<string, FieldFilter>> = {
-  status: excludeFields('spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences'),
   approval: excludeFields('spec', 'status.certificate'),
   ephemeralcontainers: includeFields('spec.ephemeralContainers'),
   resize: includeFields(...['containers', 'initContainers'].flatMap((list) => ['resources', 'resizePolicy'].map((field) => `spec.${list}.${ANY}.${field}`)), 'spec.resources'),
@@ -25,6 +24,7 @@ const BY_SUBRESOURCE: Readonly<Record<string, FieldFilter>> = {
 
 /** Leaves out what the endpoint resets: nobody comes to own a field by a write that has no effect on it. */
 function filterOf(ctx: RequestContext, subresource: string): FieldFilter | undefined {
+  if (subresource === 'status') return excludeFields('spec', 'metadata.deletionTimestamp', ...statusKeeps(ctx.served.info).map((field) => `metadata.${field}`));
   if (subresource !== '') return BY_SUBRESOURCE[subresource];
   return hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;
 }

@@ -42,12 +42,21 @@ export function keepForeignFields(draft: Draft<KubeObject>, old: KubeObject, inf
   for (const field of new Set([...Object.keys(next), ...Object.keys(before)])) {
     if (field !== 'status' && field !== 'metadata' && field !== 'kind' && field !== 'apiVersion') put(next, before, field);
   }
-  if (subresource === 'status') keepStatusMetadata(draft, old);
+  if (subresource === 'status') keepStatusMetadata(draft, old, info);
 }
 
-/** Metadata that no status endpoint may touch; labels and annotations differ from kind to kind and are the strategy's. */
-function keepStatusMetadata(draft: Draft<KubeObject>, old: KubeObject): void {
+/** Kinds whose status endpoint leaves labels, annotations and finalizers as they are; elsewhere it writes them, as upstream's does. */
+const STATUS_WITHOUT_METADATA: ReadonlySet<string> = new Set([
+  'admissionregistration.k8s.io/validatingadmissionpolicies', 'apiregistration.k8s.io/apiservices', 'flowcontrol.apiserver.k8s.io/flowschemas',
+  'flowcontrol.apiserver.k8s.io/prioritylevelconfigurations', 'networking.k8s.io/servicecidrs', 'resource.k8s.io/resourceclaims', 'storage.k8s.io/volumeattachments',
+]);
+/** Metadata that a write to the kind's status has no effect on, by field. */
+export function statusKeeps({ group, plural }: ResourceInfo): readonly string[] {
+  if (STATUS_WITHOUT_METADATA.has(`${group}/${plural}`)) return ['labels', 'annotations', 'finalizers', 'ownerReferences'];
+  return group === 'apps' && plural === 'deployments' ? ['labels', 'ownerReferences'] : ['ownerReferences'];
+}
+function keepStatusMetadata(draft: Draft<KubeObject>, old: KubeObject, info: ResourceInfo): void {
   const meta = draft.metadata as unknown as Fields;
   const before = old.metadata as unknown as Readonly<Fields>;
-  put(meta, before, 'ownerReferences');
+  for (const field of statusKeeps(info)) put(meta, before, field);
 }

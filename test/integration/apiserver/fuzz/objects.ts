@@ -2,6 +2,7 @@
 import { structByKind, type Field, type StructType, type TypeRef } from '#api/schema.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { apiVersionOf } from '#api/object.ts';
+import { VALID } from '../valid-objects.ts';
 import type { Random } from './random.ts';
 
 type Json = Record<string, unknown>;
@@ -56,32 +57,9 @@ function structOf(type: StructType, random: Random, depth: number): Json {
   return out;
 }
 
-const POD = { containers: [{ name: 'c', image: 'busybox', ports: [{ containerPort: 80, name: 'http' }], resources: { limits: { cpu: '1', memory: '1Gi' } }, env: [{ name: 'A', value: 'b' }], volumeMounts: [{ name: 'v', mountPath: '/v' }], livenessProbe: { httpGet: { path: '/', port: 'http' } } }], volumes: [{ name: 'v', emptyDir: {} }], tolerations: [{ operator: 'Exists' }] };
-const TEMPLATE = { metadata: { labels: { app: 'a' } }, spec: POD };
-const SELECTOR = { matchLabels: { app: 'a' } };
-/** What validation lets through, to be bent a little: most of a server lies behind its validation. */
-const SPECS: Readonly<Record<string, Json>> = {
-  Pod: { spec: POD }, PodTemplate: { template: TEMPLATE }, Deployment: { spec: { selector: SELECTOR, template: TEMPLATE, replicas: 1 } }, ReplicaSet: { spec: { selector: SELECTOR, template: TEMPLATE } },
-  DaemonSet: { spec: { selector: SELECTOR, template: TEMPLATE } }, StatefulSet: { spec: { serviceName: 'a', selector: SELECTOR, template: TEMPLATE } }, ReplicationController: { spec: { selector: { app: 'a' }, template: TEMPLATE } },
-  Job: { spec: { template: { spec: { ...POD, restartPolicy: 'Never' } } } }, CronJob: { spec: { schedule: '*/5 * * * *', jobTemplate: { spec: { template: { spec: { ...POD, restartPolicy: 'OnFailure' } } } } } },
-  Service: { spec: { ports: [{ port: 80, name: 'http' }], selector: { app: 'a' } } }, ConfigMap: { data: { a: 'b' }, binaryData: { c: 'eA==' } }, Secret: { data: { a: 'eA==' }, type: 'Opaque' },
-  PersistentVolumeClaim: { spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } }, PersistentVolume: { spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], hostPath: { path: '/x' } } },
-  Ingress: { spec: { rules: [{ host: 'a.example', http: { paths: [{ path: '/', pathType: 'Prefix', backend: { service: { name: 'a', port: { number: 80 } } } }] } }] } }, NetworkPolicy: { spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }] } },
-  Role: { rules: [{ verbs: ['get'], apiGroups: [''], resources: ['pods'] }] }, ClusterRole: { rules: [{ verbs: ['get'], nonResourceURLs: ['/x'] }] },
-  RoleBinding: { roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'a' }, subjects: [{ kind: 'User', name: 'u', apiGroup: 'rbac.authorization.k8s.io' }] }, ClusterRoleBinding: { roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'a' } },
-  HorizontalPodAutoscaler: { spec: { scaleTargetRef: { kind: 'Deployment', name: 'a', apiVersion: 'apps/v1' }, maxReplicas: 3 } }, PodDisruptionBudget: { spec: { minAvailable: 1, selector: SELECTOR } },
-  StorageClass: { provisioner: 'x.example' }, PriorityClass: { value: 5 }, Lease: { spec: { holderIdentity: 'a', leaseDurationSeconds: 5 } }, Node: { spec: {} }, Namespace: {}, ServiceAccount: {}, LimitRange: { spec: { limits: [{ type: 'Pod', max: { cpu: '2' } }] } }, ResourceQuota: { spec: { hard: { 'count/secrets': '100' } } },
-  EndpointSlice: { addressType: 'IPv4', endpoints: [{ addresses: ['10.1.1.1'] }], ports: [{ port: 80 }] }, Endpoints: { subsets: [{ addresses: [{ ip: '10.1.1.1' }], ports: [{ port: 80 }] }] }, RuntimeClass: { handler: 'runc' },
-  CustomResourceDefinition: { metadata: { name: 'widgets.fuzz.example' }, spec: { group: 'fuzz.example', names: { plural: 'widgets', kind: 'Widget' }, scope: 'Namespaced', versions: [{ name: 'v1', served: true, storage: true, subresources: { status: {}, scale: { specReplicasPath: '.spec.r', statusReplicasPath: '.status.r' } }, additionalPrinterColumns: [{ name: 'A', type: 'string', jsonPath: '.spec.a' }], schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { a: { type: 'string', pattern: '^x', maxLength: 10 }, r: { type: 'integer', default: 1 } }, 'x-kubernetes-validations': [{ rule: 'self.r < 10' }] } } } } }] } },
-  FlowSchema: { spec: { priorityLevelConfiguration: { name: 'a' }, rules: [{ subjects: [{ kind: 'Group', group: { name: 'g' } }], resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] }] }] } }, PriorityLevelConfiguration: { spec: { type: 'Limited', limited: { limitResponse: { type: 'Reject' } } } },
-  ValidatingAdmissionPolicy: { spec: { matchConstraints: { resourceRules: [{ apiGroups: ['apps'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['deployments'] }] }, validations: [{ expression: 'object.spec.replicas <= 5' }] } },
-  ValidatingWebhookConfiguration: { webhooks: [{ name: 'a.b.example', sideEffects: 'None', admissionReviewVersions: ['v1'], clientConfig: { url: 'https://127.0.0.1:1/x' }, rules: [{ apiGroups: ['none.example'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['x'] }] }] },
-  SubjectAccessReview: { spec: { user: 'u', resourceAttributes: { verb: 'get', resource: 'pods' } } }, SelfSubjectAccessReview: { spec: { nonResourceAttributes: { verb: 'get', path: '/x' } } }, SelfSubjectRulesReview: { spec: { namespace: 'fuzz' } }, TokenReview: { spec: { token: 'x' } },
-};
-
 /** An object of the kind, named as the path says or as it likes. */
 export function randomObject(info: ResourceInfo, name: string, namespace: string, random: Random): Json {
-  const spec = SPECS[info.kind];
+  const spec = VALID[info.kind];
   const type = structByKind(info.group, info.version, info.kind);
   const object: Json = spec && random.chance(0.85) ? structuredClone(spec) : type ? structOf(type, random, 0) : {};
   const metadata = typeof object['metadata'] === 'object' && object['metadata'] !== null && !Array.isArray(object['metadata']) ? (object['metadata'] as Json) : {};

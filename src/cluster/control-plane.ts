@@ -7,6 +7,7 @@ import { resourceOf } from '#api/resources.ts';
 import { createAdmission } from '#apiserver/admission/admission.ts';
 import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication } from '#apiserver/authentication/authentication.ts';
+import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
 import type { Auditor } from '#apiserver/audit/auditor.ts';
@@ -30,6 +31,8 @@ export interface ControlPlaneOptions {
   readonly serverAddress?: string | undefined;
   /** Absent: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
+  /** Absent: no outside issuers, and anybody may come without credentials. */
+  readonly authentication?: AuthenticationFile | undefined;
   /** Absent: requests are not written down. */
   readonly audit?: Auditor | undefined;
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
@@ -67,7 +70,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
 
   function security({ reader }: ServerParts): SecurityParts {
     const authentication = createAuthentication({
-      reader, clock, clientCa: pki.ca.cert,
+      reader, clock, clientCa: pki.ca.cert, file: options.authentication,
       requestHeader: { authorities: pki.frontProxyCa.cert, allowedNames: ['front-proxy-client'] },
       serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey },
     });
@@ -119,6 +122,6 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });
-  if (encryption) server.metrics.addText(() => encryption.metricsText());
+  for (const file of [encryption, options.authentication]) if (file) server.metrics.addText(() => file.metricsText());
   return server;
 }

@@ -3,9 +3,9 @@ import { BOOL, DYN, INT, listOf, mapOf, objectType, STRING, TIMESTAMP, type CelT
 
 const gvk = objectType('kubernetes.GroupVersionKind', { group: STRING, version: STRING, kind: STRING });
 const gvr = objectType('kubernetes.GroupVersionResource', { group: STRING, version: STRING, resource: STRING });
-const userInfo = objectType('kubernetes.UserInfo', { username: STRING, uid: STRING, groups: listOf(STRING), extra: mapOf(STRING, listOf(STRING)) });
+export const USER_INFO_TYPE = objectType('kubernetes.UserInfo', { username: STRING, uid: STRING, groups: listOf(STRING), extra: mapOf(STRING, listOf(STRING)) });
 export const ADMISSION_REQUEST_TYPE: CelType = objectType('kubernetes.AdmissionRequest', {
-  kind: gvk, resource: gvr, subResource: STRING, requestKind: gvk, requestResource: gvr, requestSubResource: STRING, name: STRING, namespace: STRING, operation: STRING, userInfo, dryRun: BOOL, options: DYN,
+  kind: gvk, resource: gvr, subResource: STRING, requestKind: gvk, requestResource: gvr, requestSubResource: STRING, name: STRING, namespace: STRING, operation: STRING, userInfo: USER_INFO_TYPE, dryRun: BOOL, options: DYN,
 });
 
 const metadata: CelType = {

@@ -9,6 +9,7 @@ import { FakeClock } from '#base/fake-clock.ts';
 import { StatusError } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
 import { createAuthentication, DEFAULT_ISSUER, type Authentication } from './authentication.ts';
+import { parseAuthenticationConfiguration } from './jwt-configuration.ts';
 import { OidcAuthenticator } from './oidc.ts';
 import { signingKey } from './service-account-keys.ts';
 import { FakeReader, fakeRequest, testAuthority, testLeaf, testSigningKey, type TestAuthority } from './testing/fakes.ts';
@@ -223,31 +224,38 @@ describe('OidcAuthenticator', () => {
       if (url.endsWith('openid-configuration')) return { issuer: issuerUrl, jwks_uri: `${issuerUrl}/keys` };
       return { keys: [{ ...(key.key.export({ format: 'jwk' })), kid: key.kid, alg: 'RS256', use: 'sig' }] };
     };
-    const oidc = new OidcAuthenticator({ issuerUrl, clientId: 'podyard', groupsClaim: 'groups', groupsPrefix: 'idp:', requiredClaims: { hd: 'example.org' }, clock, fetchJson });
+    const { jwt: [authenticator] } = parseAuthenticationConfiguration(JSON.stringify({
+      apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration',
+      jwt: [{
+        issuer: { url: issuerUrl, audiences: ['podyard'] }, claimValidationRules: [{ claim: 'hd', requiredValue: 'example.org' }],
+        claimMappings: { username: { claim: 'sub', prefix: `${issuerUrl}#` }, groups: { claim: 'groups', prefix: 'idp:' } },
+      }],
+    }));
+    const oidc = new OidcAuthenticator(authenticator!, clock, fetchJson);
     const token = (claims: object = {}, kid = key.kid) => new SignJWT({ iss: issuerUrl, aud: 'podyard', sub: 'u1', groups: ['dev'], hd: 'example.org', exp: clock.now() / 1000 + 60, ...claims }).setProtectedHeader({ alg: 'RS256', kid }).sign(key.privateKey);
     return { clock, fetched, oidc, token };
   };
   it('maps claims to user and groups and fetches the keys once', async () => {
     const { oidc, token, fetched } = setUp();
-    for (let i = 0; i < 2; i++) assert.deepEqual(await oidc.authenticateToken(await token({ n: i }), []), { user: { name: `${issuerUrl}#u1`, groups: ['idp:dev'] }, audiences: ['podyard'] });
+    for (let i = 0; i < 2; i++) assert.deepEqual(await oidc.authenticateToken(await token({ n: i })), { user: { name: `${issuerUrl}#u1`, groups: ['idp:dev'] } });
     assert.deepEqual(fetched, [`${issuerUrl}/.well-known/openid-configuration`, `${issuerUrl}/keys`]);
   });
   it('leaves other issuers\' tokens alone and refuses what is wrong with its own', async () => {
     const { oidc, token, clock } = setUp();
-    assert.equal(await oidc.authenticateToken(await token({ iss: 'https://other' }), []), undefined);
-    for (const wrong of [{ aud: 'x' }, { exp: clock.now() / 1000 - 1 }, { hd: 'evil.org' }, { hd: undefined }]) await assert.rejects(async () => oidc.authenticateToken(await token(wrong), []));
+    assert.equal(await oidc.authenticateToken(await token({ iss: 'https://other' })), undefined);
+    for (const wrong of [{ aud: 'x' }, { exp: clock.now() / 1000 - 1 }, { hd: 'evil.org' }, { hd: undefined }]) await assert.rejects(async () => oidc.authenticateToken(await token(wrong)));
     const good = await token();
-    assert.ok(await oidc.authenticateToken(good, []));
+    assert.ok(await oidc.authenticateToken(good));
     await clock.advance(9_000);
-    assert.ok(await oidc.authenticateToken(good, []));
+    assert.ok(await oidc.authenticateToken(good));
     await clock.advance(61_000);
-    await assert.rejects(async () => oidc.authenticateToken(good, []));
+    await assert.rejects(async () => oidc.authenticateToken(good));
   });
   it('asks for the keys again when a token names an unknown one, but not more often than every 30 seconds', async () => {
     const { oidc, token, fetched, clock } = setUp();
-    await oidc.authenticateToken(await token(), []);
+    await oidc.authenticateToken(await token());
     await clock.advance(31_000);
-    for (let i = 0; i < 3; i++) await assert.rejects(async () => oidc.authenticateToken(await token({ n: i }, 'unknown'), []));
+    for (let i = 0; i < 3; i++) await assert.rejects(async () => oidc.authenticateToken(await token({ n: i }, 'unknown')));
     assert.equal(fetched.length, 4);
   });
 });

@@ -8,7 +8,7 @@ import { AnonymousAuthenticator } from './anonymous.ts';
 import { BearerTokenAuthenticator } from './bearer-token.ts';
 import { BootstrapTokenAuthenticator } from './bootstrap-token.ts';
 import { ClientCertificateAuthenticator } from './client-certificate.ts';
-import { OidcAuthenticator, type OidcOptions } from './oidc.ts';
+import type { AuthenticationFile } from './configured.ts';
 import { RequestHeaderAuthenticator, type RequestHeaderOptions } from './request-header.ts';
 import { jwksDocument, openIdConfiguration, signingKey, verificationKey } from './service-account-keys.ts';
 import { ServiceAccountTokenAuthenticator } from './service-account-tokens.ts';
@@ -43,7 +43,8 @@ export interface AuthenticationOptions {
   readonly tokenFile?: string;
   /** Default true. */
   readonly bootstrapTokens?: boolean;
-  readonly oidc?: readonly Omit<OidcOptions, 'clock'>[];
+  /** Outside issuers, and anonymous requests: then {@link anonymous} does not count. */
+  readonly file?: Pick<AuthenticationFile, 'tokens' | 'anonymous'> | undefined;
   readonly webhook?: Omit<WebhookTokenOptions, 'clock' | 'audiences'>;
   /** false: requests without credentials are refused. Default: they are `system:anonymous`. */
   readonly anonymous?: false | { readonly paths?: readonly string[] };
@@ -72,7 +73,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     ...(options.tokenFile === undefined ? [] : [new TokenFileAuthenticator(options.tokenFile)]),
     new ServiceAccountTokenAuthenticator({ issuers, keys, audiences, reader, clock }),
     ...(options.bootstrapTokens === false ? [] : [new BootstrapTokenAuthenticator({ reader, clock })]),
-    ...(options.oidc ?? []).map((oidc) => new OidcAuthenticator({ ...oidc, clock })),
+    ...(options.file ? [options.file.tokens] : []),
     ...(options.webhook ? [new WebhookTokenAuthenticator({ ...options.webhook, audiences, clock })] : []),
   ]);
   const credentials: Authenticator[] = [
@@ -80,9 +81,10 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     ...(options.clientCa === undefined ? [] : [new ClientCertificateAuthenticator({ authorities: options.clientCa, clock })]),
     new BearerTokenAuthenticator(tokens),
   ];
+  const anonymous = options.file?.anonymous ?? (options.anonymous === false ? undefined : new AnonymousAuthenticator(options.anonymous));
   const { maxExpirationSeconds, extendExpiration } = serviceAccounts;
   return {
-    authenticator: new RequestAuthenticator(credentials, options.anonymous === false ? undefined : new AnonymousAuthenticator(options.anonymous)),
+    authenticator: new RequestAuthenticator(credentials, anonymous),
     tokens,
     issuer: new ServiceAccountTokenIssuer({
       issuer: issuers[0]!, key, audiences, clock,

@@ -3,14 +3,12 @@
  * changes; the first key of a resource writes, all of them read. Upstream's counterpart: `apiserver/pkg/server/options/encryptionconfig`.
  */
 import { randomUUID } from 'node:crypto';
-import { watch, type FSWatcher } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import type { Clock, Timer } from '#base/clock.ts';
+import { stat } from 'node:fs/promises';
+import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ValueTransformer } from '#store/watch-cache.ts';
+import { FollowedFile, readIfThere } from '../configuration/followed-file.ts';
 import type { HealthCheck } from '../http/health.ts';
-import { metricBlock } from '../http/request-metrics.ts';
 import { ciphersFor, parseEncryptionConfiguration, type EncryptionConfiguration, type KmsConfiguration } from './configuration.ts';
 import { KmsMetrics } from './kms-metrics.ts';
 import { KmsProvider } from './kms-provider.ts';
@@ -18,11 +16,6 @@ import { IDENTITY, isEncrypted, type Cipher } from './providers.ts';
 
 const log = logger('encryption-at-rest');
 const AS_IT_IS: readonly Cipher[] = [IDENTITY];
-/** Editors write a file in several steps. */
-const SETTLE_MS = 250;
-const RELOADS = 'apiserver_encryption_config_controller_automatic_reloads_total';
-const LAST_RELOAD = 'apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds';
-
 /** Group and plural of what lies under `/registry/[GROUP/]PLURAL/`. */
 function resourceUnder(prefix: string): readonly [group: string, plural: string] {
   const parts = prefix.split('/').slice(2, -1);
@@ -67,7 +60,7 @@ function load(text: string, clock: Clock, metrics: KmsMetrics): Loaded {
 }
 
 export class EncryptionAtRest {
-  readonly #path: string;
+  readonly #file: FollowedFile;
   readonly #clock: Clock;
   readonly #kmsMetrics: KmsMetrics;
   readonly #stopping = new AbortController();
@@ -76,24 +69,15 @@ export class EncryptionAtRest {
   #loaded: Loaded;
   /** Ciphers by prefix, under the present configuration. */
   readonly #ciphers = new Map<string, readonly Cipher[]>();
-  #watcher: FSWatcher | undefined;
-  #timer: Timer | undefined;
-  #reading: Promise<void> | undefined;
-  readonly #reloads = { success: 0, failure: 0 };
-  #lastReload = 0;
-
   private constructor(path: string, clock: Clock, metrics: KmsMetrics, loaded: Loaded) {
-    this.#path = path;
+    this.#file = new FollowedFile({ path, clock, what: 'encryption configuration', metric: 'encryption', take: (text) => this.#take(text) });
     this.#clock = clock;
     this.#kmsMetrics = metrics;
     this.#loaded = loaded;
   }
   /** Undefined where there is no such file. Throws an EncryptionConfigurationError for one that cannot be used. */
   static async open(path: string, clock: Clock): Promise<EncryptionAtRest | undefined> {
-    const text = await readFile(path, 'utf8').catch((err: NodeJS.ErrnoException) => {
-      if (err.code === 'ENOENT') return undefined;
-      throw err;
-    });
+    const text = await readIfThere(path);
     if (text === undefined) return undefined;
     const { mode } = await stat(path);
     if (mode & 0o077) log.warn({ path, mode: (mode & 0o777).toString(8) }, 'Others than root can read the keys of the encryption configuration: chmod 600 it');
@@ -119,35 +103,18 @@ export class EncryptionAtRest {
     check: async () => (await Promise.all(this.#loaded.kms.map((kms) => kms.health()))).every((error) => error === undefined),
   };
 
-  /**
-   * Resolves when every KMS plugin has given a key; rejects when one has not within half a minute. Then follows the file. Its directory is
-   * watched, as editors and mounts put a new file in the old one's place.
-   */
+  /** Resolves when every KMS plugin has given a key; rejects when one has not within half a minute. Then follows the file. */
   async start(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#loaded.kms.map((kms) => kms.start(signal)));
-    this.#watcher = watch(dirname(this.#path), { persistent: false }, (_, name) => {
-      // Mounted volumes change a link `..data` beside the file.
-      if (name !== null && name !== basename(this.#path) && !name.startsWith('..')) return;
-      this.#timer ??= this.#clock.after(SETTLE_MS, () => {
-        this.#timer = undefined;
-        this.#reading = (this.#reading ?? Promise.resolve()).then(() => this.#reload());
-      });
-    });
-    this.#watcher.on('error', (err) => log.error({ err, path: this.#path }, 'The encryption configuration is not watched any more'));
+    this.#file.start();
   }
   async stop(): Promise<void> {
-    this.#watcher?.close();
-    this.#timer?.cancel();
     this.#stopping.abort(new Error('encryption at rest is stopped'));
-    await this.#reading;
+    await this.#file.stop();
     for (const kms of [...this.#loaded.kms, ...this.#leaving]) kms.close();
   }
   metricsText(): string {
-    const lines = Object.entries(this.#reloads).filter(([, n]) => n > 0).map(([status, n]) => `${RELOADS}{status="${status}"} ${n}`);
-    const last = this.#lastReload ? [`${LAST_RELOAD}{status="success"} ${this.#lastReload / 1000}`] : [];
-    return metricBlock(RELOADS, 'Total number of reload successes and failures of encryption configuration', 'counter', lines)
-      + metricBlock(LAST_RELOAD, 'Timestamp of the last successful or failed automatic reload of encryption configuration', 'gauge', last)
-      + this.#kmsMetrics.text();
+    return this.#file.metricsText() + this.#kmsMetrics.text();
   }
 
   #prepare(ciphers: readonly Cipher[], values: readonly Buffer[]): Promise<void> | undefined {
@@ -168,23 +135,18 @@ export class EncryptionAtRest {
     return ciphers;
   }
   /** The new configuration takes over when all of its plugins have given a key. */
-  async #reload(): Promise<void> {
-    let loaded: Loaded | undefined;
+  async #take(text: string): Promise<void> {
+    const loaded = load(text, this.#clock, this.#kmsMetrics);
     try {
-      loaded = load(await readFile(this.#path, 'utf8'), this.#clock, this.#kmsMetrics);
       await Promise.all(loaded.kms.map((kms) => kms.start(this.#stopping.signal)));
-      const old = this.#loaded;
-      this.#loaded = loaded;
-      this.#ciphers.clear();
-      this.#retire(old);
-      this.#reloads.success += 1;
-      this.#lastReload = this.#clock.now();
-      log.info({ path: this.#path }, 'The encryption configuration is read anew');
     } catch (err) {
-      for (const kms of loaded?.kms ?? []) kms.close();
-      this.#reloads.failure += 1;
-      log.error({ err, path: this.#path }, 'The encryption configuration cannot be used; the old one stays');
+      for (const kms of loaded.kms) kms.close();
+      throw err;
     }
+    const old = this.#loaded;
+    this.#loaded = loaded;
+    this.#ciphers.clear();
+    this.#retire(old);
   }
   #retire({ kms, graceMs }: Loaded): void {
     for (const provider of kms) this.#leaving.add(provider);

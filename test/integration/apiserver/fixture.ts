@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAdmission, type Admission } from '#apiserver/admission/admission.ts';
 import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
-import { createAuthentication } from '#apiserver/authentication/authentication.ts';
+import { createAuthentication, type AuthenticationOptions } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization } from '#apiserver/authorization/authorization.ts';
 import type { AdmissionPlugin } from '#apiserver/interfaces.ts';
@@ -32,19 +32,21 @@ export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admissio
   /** All plugins of the server's table but these. */
   readonly pluginsWithout?: readonly string[];
   readonly store?: Store;
+  /** Outside issuers, and who may come without credentials. */
+  readonly authentication?: AuthenticationOptions['file'];
 }
 
 export async function startServer(options: FixtureOptions = {}): Promise<Fixture> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-apiserver-'));
   const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock: systemClock });
-  const { admission, aggregation, pluginsWithout, ...rest } = options;
+  const { admission, aggregation, pluginsWithout, authentication: file, ...rest } = options;
   let plugins: Admission | undefined;
   const server = new ApiServer({
     store: openMemoryStore(),
     clock: systemClock,
     http: { host: '127.0.0.1', port: 0, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } },
     security: ({ reader, clock }) => {
-      const authentication = createAuthentication({ reader, clock, clientCa: pki.ca.cert, serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey } });
+      const authentication = createAuthentication({ reader, clock, clientCa: pki.ca.cert, file, serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey } });
       const authorization = createAuthorization({ reader, clock });
       return {
         authenticator: authentication.authenticator,

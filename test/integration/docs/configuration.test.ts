@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { userOfClaims } from '#apiserver/authentication/claim-mapping.ts';
+import { parseAuthenticationConfiguration } from '#apiserver/authentication/jwt-configuration.ts';
 import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
 import { IDENTITY } from '#apiserver/encryption/providers.ts';
@@ -28,6 +30,12 @@ test('the example of encryption.yaml with a KMS names its socket', () => {
     return IDENTITY;
   });
   assert.deepEqual(seen, [{ name: 'vault', endpoint: 'unix:///run/kms/vault.sock', timeoutMs: 3000 }]);
+});
+test('the example of authentication.yaml makes users of its issuer, and opens health to everybody', () => {
+  const { jwt, anonymous } = parseAuthenticationConfiguration(example('authentication.yaml'));
+  assert.deepEqual(userOfClaims({ sub: 'ann', roles: ['dev'], tenant: 't1', iat: 0, exp: 60 }, jwt[0]!), { name: 'example:ann', groups: ['example:dev'], extra: { 'example.com/tenant': ['t1'] } });
+  assert.throws(() => userOfClaims({ sub: 'ann', tenant: 't1', iat: 0, exp: 90_000 }, jwt[0]!), /tokens of more than a day are not taken/);
+  assert.deepEqual(anonymous, { paths: ['/livez', '/readyz', '/healthz'] });
 });
 test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
 test('the example of registries.yaml names mirrors and credentials', () => {

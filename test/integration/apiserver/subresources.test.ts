@@ -52,7 +52,7 @@ test('binding gives a Pod to a node, once', async () => {
   assert.equal(again.code, 409);
   assert.equal(again.status.message, 'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "n1"');
   const wrong = await http.post(`${PODS}/web/binding`, { ...binding, target: { kind: 'Pod', name: '' } });
-  assert.equal(wrong.code, 500);
+  assert.equal(wrong.code, 400);
   assert.equal(wrong.status.message, '[target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>", target.name: Required value]');
   await http.post(PODS, pod('web2'));
   assert.equal((await http.post('/api/v1/namespaces/default/bindings', { ...binding, metadata: { name: 'web2' } })).code, 201);

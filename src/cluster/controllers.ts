@@ -3,6 +3,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
+import { newAttachDetachController } from '#controllers/attachdetach/attachdetach.ts';
 import { newBootstrapSigner } from '#controllers/bootstrap-signer/bootstrap-signer.ts';
 import { newCsrApprovingController } from '#controllers/certificatesigningrequest/approving.ts';
 import { newCsrCleanerController } from '#controllers/certificatesigningrequest/cleaning.ts';
@@ -87,6 +88,7 @@ const CONTROLLERS: readonly Row[] = [
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],
   ['horizontal-pod-autoscaler', (c) => newHorizontalPodAutoscaler(c)],
+  ['attachdetach-controller', (c) => newAttachDetachController(c)],
   ['persistent-volume-binder', (c) => newPersistentVolumeBinder(c)],
   ['local-path-provisioner', (c, o) => newLocalPathProvisioner(c, o.nodeStorage)],
   ['pvc-protection-controller', (c) => newPvcProtectionController(c)],

@@ -14,6 +14,7 @@ import type { AuthConfig } from '#cri/types.ts';
 import { newCgroupManager } from './cgroups/cgroup-manager.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
 import type { KubeletConfig } from './config.ts';
+import { Csi } from './csi/csi.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
@@ -35,6 +36,7 @@ import { podDir } from './pods/paths.ts';
 import { PodSync } from './pods/pod-sync.ts';
 import { Resizer } from './pods/resize.ts';
 import { PodWorkers, type PodRejection } from './pods/pod-workers.ts';
+import { PluginWatcher } from './plugins/plugin-watcher.ts';
 import { newProber } from './probes/prober.ts';
 import { BackOff } from './runtime/back-off.ts';
 import { ContainerStarter } from './runtime/container-starter.ts';
@@ -78,6 +80,8 @@ export class Kubelet implements Component {
   readonly #objects: NodeObjects;
   readonly #statuses: StatusManager;
   readonly #prober: Prober;
+  readonly #csi: Csi;
+  readonly #plugins: PluginWatcher;
   readonly #volumes: VolumeManager;
   readonly #hierarchy = new CgroupHierarchy();
   readonly #cgroups: CgroupManager;
@@ -101,11 +105,15 @@ export class Kubelet implements Component {
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
     this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit);
-    this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure() });
+    this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), volumesInUse: () => this.#csi.volumes.inUse() });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
     this.#objects = newNodeObjects(client, clock);
+    const { node } = this;
+    this.#csi = new Csi({ config, client, clock, node: { node: () => node.node, onChange: (fn) => node.onChange(fn), report: () => node.report() }, requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) });
+    this.#plugins = new PluginWatcher({ dir: join(config.rootDir, 'plugins_registry'), clock, handlers: { CSIPlugin: this.#csi.drivers } });
     this.#volumes = newVolumeManager({
+      csi: this.#csi.volumes,
       config, client, clock, recorder, mounter: options.mounter ?? hostMounter,
       payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) },
     });
@@ -145,6 +153,8 @@ export class Kubelet implements Component {
     await this.cache.discardUnstarted(signal);
     await this.node.start(signal);
     await this.#learnFeatures();
+    await this.#csi.start();
+    await this.#plugins.start(signal);
     this.#statuses.start();
     this.#services.start();
     await this.#services.synced;
@@ -167,6 +177,8 @@ export class Kubelet implements Component {
     await this.#services.stop();
     await this.#statuses.stop();
     await this.#volumes.stop();
+    await this.#plugins.stop();
+    await this.#csi.stop();
     await this.node.stop();
   }
   /**

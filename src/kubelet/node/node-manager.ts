@@ -29,6 +29,8 @@ export interface NodeManagerOptions {
   readonly recorder: EventRecorder;
   /** What the node lacks, as the eviction manager sees it. */
   pressure(): Pressure;
+  /** Attached volumes that must not be detached yet, by their unique names. */
+  volumesInUse(): readonly string[];
 }
 
 export class NodeManager {
@@ -54,6 +56,10 @@ export class NodeManager {
   }
   get node(): Node | undefined {
     return this.#informer.get('', this.#o.config.nodeName) ?? this.#node;
+  }
+  /** Told of each change of the Node. Returns the unsubscriber. */
+  onChange(listener: () => void): () => void {
+    return this.#informer.addHandler({ onAdd: listener, onUpdate: listener });
   }
   /** Handlers of the runtime and what they can do; the default one has no name. */
   get runtimeHandlers(): RuntimeFacts['handlers'] {
@@ -106,7 +112,7 @@ export class NodeManager {
   }
   async #inputs(): Promise<NodeStatusInputs> {
     const { config, clock } = this.#o;
-    return { config, host: this.host, runtime: await this.#runtimeFacts(), pressure: this.#o.pressure(), shuttingDown: this.#shuttingDown, now: clock.now() };
+    return { config, host: this.host, runtime: await this.#runtimeFacts(), pressure: this.#o.pressure(), volumesInUse: this.#o.volumesInUse(), shuttingDown: this.#shuttingDown, now: clock.now() };
   }
   async #runtimeFacts(): Promise<RuntimeFacts> {
     const { runtime } = this.#o;
@@ -177,12 +183,12 @@ function nodeImages(images: readonly { repoTags: readonly string[]; repoDigests:
 }
 function sameBesidesHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
   const plain = (s: NodeStatus) => JSON.stringify([
-    Object.entries(s.capacity ?? {}).toSorted(), Object.entries(s.allocatable ?? {}).toSorted(), s.images, s.addresses, s.nodeInfo?.containerRuntimeVersion, s.nodeInfo?.bootID, s.daemonEndpoints,
+    Object.entries(s.capacity ?? {}).toSorted(), Object.entries(s.allocatable ?? {}).toSorted(), s.images, s.addresses, s.nodeInfo?.containerRuntimeVersion, s.nodeInfo?.bootID, s.daemonEndpoints, s.volumesInUse ?? [],
     ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((t) => s.conditions?.find((c) => c.type === t)).map((c) => [c?.status, c?.reason, c?.message]),
   ]);
   return plain(a) === plain(b);
 }
-/** Addresses merge by type in a strategic merge patch: several of one type need the list as a whole. */
+/** Addresses merge by type in a strategic merge patch: several of one type need the list as a whole. What is empty now must be taken out. */
 function withReplacedLists(status: NodeStatus): Record<string, unknown> {
-  return { ...status, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
+  return { ...status, volumesInUse: status.volumesInUse ?? null, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
 }

@@ -9,7 +9,7 @@ import { initialNode, nodeStatus, type NodeStatusInputs } from './node-status.ts
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 const inputs = (more: Partial<NodeStatusInputs> = {}): NodeStatusInputs => ({
-  config: kubeletConfig('/x', { reserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, pressure: { memory: false, disk: false, pid: false },
+  config: kubeletConfig('/x', { reserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, pressure: { memory: false, disk: false, pid: false }, volumesInUse: [],
   host: { cpus: 4, memoryBytes: 8 * 2 ** 30, ephemeralStorageBytes: 2 ** 40, hugePages: { '1Gi': 0, '2Mi': 2 ** 30 }, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '6', osImage: 'os', architecture: 'amd64' },
   runtime: { version: 'containerd://1.6.20', notReady: undefined, images: [], handlers: [] }, ...more,
 });

@@ -21,6 +21,7 @@ export interface NodeStatusInputs {
   readonly host: HostFacts;
   readonly runtime: RuntimeFacts;
   readonly pressure: Pressure;
+  readonly volumesInUse: readonly string[];
   readonly shuttingDown: boolean;
   readonly now: number;
 }
@@ -63,6 +64,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
       architecture: host.architecture,
     },
     images: runtime.images,
+    ...(inputs.volumesInUse.length ? { volumesInUse: inputs.volumesInUse } : {}),
     ...(runtime.handlers.length ? { runtimeHandlers: runtime.handlers } : {}),
   };
 }

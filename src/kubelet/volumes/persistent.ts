@@ -1,4 +1,4 @@
-/** PersistentVolumes on this node: hostPath, local and NFS. Source: API reference PersistentVolumeSpec; concepts/storage/persistent-volumes. */
+/** PersistentVolumes on this node: hostPath, local and NFS; CSI's are `csi/`. Source: API reference PersistentVolumeSpec; concepts/storage/persistent-volumes. */
 import { mkdir, stat } from 'node:fs/promises';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#api/gen/core-v1.ts';
 import type { Client } from '#client/client.ts';
@@ -6,30 +6,36 @@ import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '#client/kinds.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
 
-export interface BoundVolume {
-  readonly hostPath: string;
-  readonly readOnly: boolean;
+/** A claim and the volume behind it. */
+export interface BoundClaim {
+  readonly claim: PersistentVolumeClaim;
+  readonly volume: PersistentVolume;
   /** A device rather than a directory: `volumeMode: Block`. */
   readonly block: boolean;
 }
 export interface PersistentContext {
-  readonly client: Client;
   readonly mounter: Mounter;
   /** Where a volume that must be mounted for the Pod goes. */
   mountDir(plugin: string, volumeName: string): string;
 }
 
-/** The volume behind a claim, ready on this node. Rejects in upstream's words while the claim is not bound. */
-export async function bindClaim(ctx: PersistentContext, pod: Pod, claimName: string, readOnly: boolean, ephemeral: boolean, signal: AbortSignal): Promise<BoundVolume> {
+/** The volume behind a claim. Rejects in upstream's words while the claim is not bound. */
+export async function boundClaim(client: Client, pod: Pod, claimName: string, ephemeral: boolean, signal: AbortSignal): Promise<BoundClaim> {
   const namespace = pod.metadata.namespace!;
-  const pvc = await ctx.client.of(PERSISTENT_VOLUME_CLAIMS).get(namespace, claimName, signal);
-  if (ephemeral) checkOwner(pod, pvc);
-  if (pvc.metadata.deletionTimestamp) throw new Error(`error processing PVC ${namespace}/${claimName}: PVC is being deleted`);
-  if (pvc.status?.phase !== 'Bound' || !pvc.spec.volumeName) throw new Error(`error processing PVC ${namespace}/${claimName}: PVC is not bound`);
-  const pv = await ctx.client.of(PERSISTENT_VOLUMES).get('', pvc.spec.volumeName, signal);
-  if (pv.spec.claimRef?.uid !== undefined && pv.spec.claimRef.uid !== pvc.metadata.uid) throw new Error(`PVC ${namespace}/${claimName} has wrong claimRef: the volume belongs to another claim`);
-  const block = pv.spec.volumeMode === 'Block';
-  return { hostPath: await pathOf(ctx, pv, block), readOnly: readOnly || Boolean(pv.spec.accessModes?.length && pv.spec.accessModes.every((m) => m === 'ReadOnlyMany')), block };
+  const failed = `error processing PVC ${namespace}/${claimName}`;
+  const claim = await client.of(PERSISTENT_VOLUME_CLAIMS).get(namespace, claimName, signal).catch((err: unknown) => {
+    if (signal.aborted) throw err;
+    throw new Error(`${failed}: failed to fetch PVC from API server: ${(err as Error).message}`, { cause: err });
+  });
+  if (ephemeral) checkOwner(pod, claim);
+  if (claim.metadata.deletionTimestamp) throw new Error(`${failed}: PVC is being deleted`);
+  if (claim.status?.phase !== 'Bound' || !claim.spec.volumeName) throw new Error(`${failed}: PVC is not bound`);
+  const volume = await client.of(PERSISTENT_VOLUMES).get('', claim.spec.volumeName, signal);
+  if (volume.spec.claimRef?.uid !== undefined && volume.spec.claimRef.uid !== claim.metadata.uid) throw new Error(`PVC ${namespace}/${claimName} has wrong claimRef: the volume belongs to another claim`);
+  return { claim, volume, block: volume.spec.volumeMode === 'Block' };
+}
+export function isReadOnlyVolume({ spec }: PersistentVolume): boolean {
+  return Boolean(spec.accessModes?.length && spec.accessModes.every((m) => m === 'ReadOnlyMany'));
 }
 /** An ephemeral volume's claim must be the one that was made for this Pod. */
 function checkOwner(pod: Pod, pvc: PersistentVolumeClaim): void {
@@ -37,7 +43,8 @@ function checkOwner(pod: Pod, pvc: PersistentVolumeClaim): void {
   if (!owned) throw new Error(`PVC ${pvc.metadata.namespace}/${pvc.metadata.name} was not created for pod ${pod.metadata.namespace}/${pod.metadata.name} (pod is not owner)`);
 }
 
-async function pathOf(ctx: PersistentContext, pv: PersistentVolume, block: boolean): Promise<string> {
+/** Where a volume other than CSI's is on the host, mounted where it must be. */
+export async function pathOf(ctx: PersistentContext, pv: PersistentVolume, block: boolean): Promise<string> {
   const { hostPath, local, nfs } = pv.spec;
   if (hostPath) return await prepareHostPath(hostPath);
   if (local) {
@@ -54,6 +61,6 @@ async function pathOf(ctx: PersistentContext, pv: PersistentVolume, block: boole
     if (!(await ctx.mounter.isMountPoint(dir))) await ctx.mounter.nfs(`${nfs.server}:${nfs.path}`, dir, [...(pv.spec.mountOptions ?? []), ...(nfs.readOnly ? ['ro'] : [])]);
     return dir;
   }
-  const type = Object.keys(pv.spec).find((k) => ['csi', 'iscsi', 'fc', 'awsElasticBlockStore', 'gcePersistentDisk', 'azureDisk', 'azureFile', 'cephfs', 'rbd', 'cinder', 'flexVolume', 'portworxVolume', 'vsphereVolume'].includes(k)) ?? 'unknown';
+  const type = Object.keys(pv.spec).find((k) => ['iscsi', 'fc', 'awsElasticBlockStore', 'gcePersistentDisk', 'azureDisk', 'azureFile', 'cephfs', 'rbd', 'cinder', 'flexVolume', 'portworxVolume', 'vsphereVolume'].includes(k)) ?? 'unknown';
   throw new Error(`no volume plugin matched: volumes of type "${type}" are not supported by this node`);
 }

@@ -33,7 +33,7 @@ beforeEach(async () => {
   objects = newNodeObjects(client, clock);
   const node = () => ({ nodeName: 'n', nodeIPs: ['192.0.2.1'], allocatable: { cpu: '4', memory: '8Gi' } });
   volumes = newVolumeManager({
-    config: kubeletConfig(dir), client, clock, mounter, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
+    config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {} }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
     payload: { objects, node, podIPs: () => [], requestToken: (_pod, p) => {
       tokens.push(p.path);
       const expirationSeconds = p.expirationSeconds ?? 3600;
@@ -75,7 +75,6 @@ const MISSING: readonly [string, Omit<Volume, 'name'>, string][] = [
   ['a ConfigMap that is not there', { configMap: { name: 'no' } }, 'configmap "no" not found'],
   ['a Secret that is not there', { secret: { secretName: 'no' } }, 'secret "no" not found'],
   ['a key that is not there', { configMap: { name: 'cm', items: [{ key: 'no', path: 'x' }] } }, 'configmap references non-existent config key: no'],
-  ['a claim that is not there', { persistentVolumeClaim: { claimName: 'no' } }, 'persistentvolumeclaims "no" not found'],
   ['huge pages', { emptyDir: { medium: 'HugePages' } }, 'huge pages are not supported by this node: storage medium "HugePages"'],
   ['a trust bundle', { projected: { sources: [{ clusterTrustBundle: { path: 'ca' } }] } }, 'ClusterTrustBundle projection is not supported by this node'],
   ['a source of another kind', { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } }, 'no volume plugin matched: volumes of type "iscsi" are not supported by this node'],
@@ -88,6 +87,11 @@ for (const [name, source, message] of MISSING) {
     assert.deepEqual(events, [`FailedMount: ${full}`]);
   });
 }
+test('setUp tells of a claim that is not there', async () => {
+  await assert.rejects(volumes.setUp(podWith({ persistentVolumeClaim: { claimName: 'no' } }), never), {
+    message: 'Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], failed to process volumes=[v]: error processing PVC default/no: failed to fetch PVC from API server: persistentvolumeclaims "no" not found',
+  });
+});
 test('optional sources may be missing, and are taken up when they come', async () => {
   const pod = podWith({ configMap: { name: 'cm', optional: true } });
   const path = await pathOf(pod);
@@ -146,12 +150,12 @@ test('claims: bound local volumes are used, unbound ones are waited for', async 
   const pvc = (change: Partial<PersistentVolumeClaim>) => api.put<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', namespace: 'default', uid: 'claim' }, spec: {}, ...change });
   const pod = podWith({ persistentVolumeClaim: { claimName: 'data', readOnly: true } });
   pvc({ status: { phase: 'Pending' } });
-  await assert.rejects(volumes.setUp(pod, never), /error processing PVC default\/data: PVC is not bound/);
+  await assert.rejects(volumes.setUp(pod, never), { message: 'Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], failed to process volumes=[v]: error processing PVC default/data: PVC is not bound' });
   pvc({ spec: { volumeName: 'pv' }, status: { phase: 'Bound' } });
   api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { local: { path: dir }, claimRef: { uid: 'claim' } } });
   assert.deepEqual((await volumes.setUp(pod, never)).get('v'), { name: 'v', hostPath: dir, readOnly: true });
-  api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { csi: { driver: 'd', volumeHandle: 'h' }, claimRef: { uid: 'claim' } } });
-  await assert.rejects(volumes.setUp(makePod('other').container('c').volume('v', { persistentVolumeClaim: { claimName: 'data' } }).build(), never), /volumes of type "csi" are not supported by this node/);
+  api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 }, claimRef: { uid: 'claim' } } });
+  await assert.rejects(volumes.setUp(makePod('other').container('c').volume('v', { persistentVolumeClaim: { claimName: 'data' } }).build(), never), { message: 'MountVolume.SetUp failed for volume "pv" : no volume plugin matched: volumes of type "iscsi" are not supported by this node' });
 });
 test('fsGroup owns what a volume holds', async () => {
   const gid = process.getgid?.() ?? 0;

@@ -9,15 +9,18 @@ import { referenceTo, type EventRecorder } from '#client/events.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { KubeletConfig } from '../config.ts';
 import { podLimits } from '../cgroups/cgroup-manager.ts';
+import { REPUBLISH_MS, type CsiMount, type CsiVolumes } from '../csi/csi-volumes.ts';
+import { inlineSource, persistentSource, type CsiSource } from '../csi/source.ts';
 import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
-import { bindClaim } from './persistent.ts';
+import { boundClaim, isReadOnlyVolume, pathOf } from './persistent.ts';
 import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type PayloadContext, type VolumePayload } from './payload.ts';
 import { prepareSubPath } from './sub-path.ts';
+import { UnreadyVolume, VolumeError } from './volume-error.ts';
 
 export interface VolumeManagerOptions {
   readonly config: KubeletConfig;
@@ -26,14 +29,15 @@ export interface VolumeManagerOptions {
   readonly recorder: EventRecorder;
   readonly mounter: Mounter;
   readonly payload: PayloadContext;
+  readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange'>;
 }
 
 /** Upstream's plugin names, as they stand in paths. */
 const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernetes.io~configmap' } as const;
 
 export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
-  const { config, clock, client, mounter, recorder, payload } = options;
-  const timers = new Map<string, Timer>();
+  const { config, clock, client, mounter, recorder, payload, csi } = options;
+  const timers = new Map<string, { readonly at: number; readonly timer: Timer }>();
   /** What was ready once, by Pod: it goes on being used where bringing it up to date fails. */
   const mounted = new Map<string, Map<string, ReadyVolume>>();
   const tokens = new Map<string, { refreshAt: number; payload: VolumePayload; generation: string }>();
@@ -86,16 +90,33 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     const rest = await fresh(sources.filter((s) => !isToken(s)));
     return { files: new Map([...rest.files, ...(held?.payload.files ?? [])]), refreshAt: held?.refreshAt };
   }
+  /** The earliest time that anybody asked for. */
   function wakeAt(uid: string, at: number): void {
-    timers.get(uid)?.cancel();
-    timers.set(uid, clock.after(at - clock.now(), () => listener(uid)));
+    const set = timers.get(uid);
+    if (set && set.at <= at && set.at > clock.now()) return;
+    set?.timer.cancel();
+    timers.set(uid, { at, timer: clock.after(at - clock.now(), () => listener(uid)) });
   }
   async function claim(pod: Pod, claimName: string, readOnly: boolean, volume: Volume, signal: AbortSignal): Promise<ReadyVolume> {
     const uid = uidOf(pod);
-    const context = { client, mounter, mountDir: (plugin: string) => diskDir(uid, plugin, volume.name) };
-    const bound = await bindClaim(context, pod, claimName, readOnly, volume.ephemeral !== undefined, signal);
-    if (!bound.block && !mounted.get(uid)?.has(volume.name)) await applyFsGroup(pod, bound.hostPath, bound.readOnly);
-    return { name: volume.name, hostPath: bound.hostPath, readOnly: bound.readOnly, ...(bound.block ? { block: true } : {}) };
+    const bound = await boundClaim(client, pod, claimName, volume.ephemeral !== undefined, signal).catch((err: Error) => {
+      throw signal.aborted ? err : new UnreadyVolume(volume.name, err, 'process');
+    });
+    const name = bound.volume.metadata.name!;
+    if (bound.volume.spec.csi) return await csiVolume(pod, volume, persistentSource(bound.volume, readOnly), signal);
+    const ready = { name: volume.name, readOnly: readOnly || isReadOnlyVolume(bound.volume), ...(bound.block ? { block: true } : {}) };
+    try {
+      const hostPath = await pathOf({ mounter, mountDir: (plugin) => diskDir(uid, plugin, name) }, bound.volume, bound.block);
+      if (!bound.block && !mounted.get(uid)?.has(volume.name)) await applyFsGroup(pod, hostPath, ready.readOnly);
+      return { ...ready, hostPath };
+    } catch (err) {
+      throw signal.aborted ? err : new VolumeError('MountVolume.SetUp', name, err);
+    }
+  }
+  async function csiVolume(pod: Pod, volume: Volume, source: CsiSource, signal: AbortSignal): Promise<ReadyVolume> {
+    const mount: CsiMount = await csi.setUp(pod, volume.name, source, signal);
+    if (mount.republish) wakeAt(uidOf(pod), clock.now() + REPUBLISH_MS);
+    return { name: volume.name, hostPath: mount.hostPath, readOnly: source.readOnly, ...(source.block ? { block: true } : {}) };
   }
   async function nfs(pod: Pod, volume: Volume): Promise<ReadyVolume> {
     const { server, path, readOnly = false } = volume.nfs!;
@@ -115,6 +136,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     if (volume.image) return { name: volume.name, hostPath: '', readOnly: true, image: volume.image.reference ?? '' };
     if (volume.persistentVolumeClaim) return await claim(pod, volume.persistentVolumeClaim.claimName, volume.persistentVolumeClaim.readOnly ?? false, volume, signal);
     if (volume.ephemeral) return await claim(pod, `${pod.metadata.name}-${volume.name}`, false, volume, signal);
+    if (volume.csi) return await csiVolume(pod, volume, inlineSource(pod, volume), signal);
     if (volume.nfs) return await nfs(pod, volume);
     const type = Object.keys(volume).find((k) => k !== 'name') ?? 'unknown';
     throw new Error(`no volume plugin matched: volumes of type "${type}" are not supported by this node`);
@@ -125,11 +147,11 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       known.set(volume.name, await setUpOne(pod, volume, signal));
     } catch (err) {
       if (signal.aborted) throw err;
-      const message = `MountVolume.SetUp failed for volume "${volume.name}" : ${(err as Error).message}`;
-      recorder.eventFor(referenceTo(pod), 'Warning', 'FailedMount', message);
+      const failure = err instanceof VolumeError || err instanceof UnreadyVolume ? err : new VolumeError('MountVolume.SetUp', volume.name, err);
+      recorder.eventFor(referenceTo(pod), 'Warning', failure instanceof VolumeError ? failure.reason : 'FailedMount', failure.message);
       // A ConfigMap that was deleted takes nothing from the Pods that have its content.
       const earlier = known.get(volume.name) ?? (await leftFromEarlier(pod, volume));
-      if (!earlier) throw new Error(message, { cause: err });
+      if (!earlier) throw failure;
       known.set(volume.name, earlier);
     }
   }
@@ -157,14 +179,18 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       return await prepareSubPath(volume.hostPath, subPath, bindDir, volume.name, mounter);
     },
     async tearDown(uid) {
-      timers.get(uid)?.cancel();
+      timers.get(uid)?.timer.cancel();
       timers.delete(uid);
       mounted.delete(uid);
       for (const key of tokens.keys()) if (key.startsWith(`${uid}/`)) tokens.delete(key);
       payload.objects.configMaps.unregister(uid);
       payload.objects.secrets.unregister(uid);
+      await mounter.unmountAll(join(podDir(config, uid), 'volume-subpaths'));
+      // Before anything is removed: what a driver does not take back must not be lost.
+      await csi.tearDown(uid);
       await mounter.unmountAll(podDir(config, uid));
       await rm(join(podDir(config, uid), 'volumes'), { recursive: true, force: true });
+      await rm(join(podDir(config, uid), 'volumeDevices'), { recursive: true, force: true });
       await rm(join(podDir(config, uid), 'volume-subpaths'), { recursive: true, force: true });
       await rm(join(config.secretsDir, uid), { recursive: true, force: true });
     },
@@ -172,9 +198,10 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       listener = fn;
       payload.objects.configMaps.onChange(fn);
       payload.objects.secrets.onChange(fn);
+      csi.onChange(fn);
     },
     async stop() {
-      for (const t of timers.values()) t.cancel();
+      for (const t of timers.values()) t.timer.cancel();
       await Promise.all([payload.objects.configMaps.stop(), payload.objects.secrets.stop()]);
     },
   };

@@ -1,0 +1,124 @@
+/**
+ * Follows the directory in which plugins of the node put their registration sockets. Upstream's counterpart: the plugin manager.
+ *
+ * ```
+ *   socket appears ──▶ GetInfo ──▶ handler of its type ──▶ NotifyRegistrationStatus   (a failure is told, and tried again)
+ *   socket is replaced ──▶ the same anew
+ *   socket goes ─────▶ deregister
+ * ```
+ */
+import { watch, type FSWatcher } from 'node:fs';
+import { lstat, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { within } from '#base/abort.ts';
+import type { Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import { Reconciler } from '#client/reconciler.ts';
+import { Channel } from '#cri/channel.ts';
+import { serviceCalls } from '#cri/client.ts';
+import type { Codec } from '#cri/schema.ts';
+import { registrationCodec, registrationFacts } from './protocol.ts';
+import type { Messages, PluginInfo, Registration } from './types.ts';
+
+const log = logger('kubelet');
+const CALL_TIMEOUT_MS = 10_000;
+/** Pods wait this long at the start of the kubelet, so that those with volumes find their drivers. */
+const START_WAIT_MS = 2000;
+
+/** What is done with plugins of one type. */
+export interface PluginHandler {
+  /** Takes the plugin up; called again when its socket was made anew. Rejects with what the plugin is told, and is then called again later. */
+  register(plugin: PluginInfo, signal: AbortSignal): Promise<void>;
+  deregister(plugin: PluginInfo): Promise<void>;
+}
+export interface PluginWatcherOptions {
+  readonly dir: string;
+  readonly clock: Clock;
+  /** By type, as plugins name it: `CSIPlugin`, `DevicePlugin`. */
+  readonly handlers: Readonly<Record<string, PluginHandler>>;
+}
+interface Registered {
+  /** Tells one socket from another that took its place. */
+  readonly identity: string;
+  readonly plugin: PluginInfo;
+}
+
+export class PluginWatcher {
+  readonly #o: PluginWatcherOptions;
+  readonly #sockets: Reconciler;
+  readonly #registered = new Map<string, Registered>();
+  /** Ends the registrations at the start. */
+  readonly #abort = new AbortController();
+  #watcher: FSWatcher | undefined;
+  #scanning: Promise<void> = Promise.resolve();
+
+  constructor(options: PluginWatcherOptions) {
+    this.#o = options;
+    this.#sockets = new Reconciler({ name: 'kubelet-plugins', clock: options.clock, logger: log, workers: 2, baseDelayMs: 500, maxDelayMs: 120_000, reconcile: (name, signal) => this.#reconcile(name, signal) });
+  }
+  /** Resolves when the directory is watched and the plugins that are there already have registered, or are too slow to wait for. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { dir, clock } = this.#o;
+    await mkdir(dir, { recursive: true, mode: 0o750 });
+    const first = Promise.allSettled((await readdir(dir)).map((name) => this.#reconcile(name, AbortSignal.any([signal, this.#abort.signal]))));
+    await within(clock, START_WAIT_MS, first, () => new Error('too slow')).catch(() => {});
+    this.#abort.abort(new Error('the plugin was too slow to start with'));
+    await first;
+    this.#sockets.start();
+    this.#watcher = watch(dir, (_, name) => (name === null ? this.#scan() : this.#sockets.queue.add(name)));
+    this.#watcher.on('error', (err) => log.warn({ err }, 'directory of plugins is not watched any more'));
+    this.#scan();
+    await this.#scanning;
+  }
+  async stop(): Promise<void> {
+    this.#watcher?.close();
+    await Promise.all([this.#scanning, this.#sockets.stop()]);
+  }
+
+  #scan(): void {
+    this.#scanning = this.#scanning.then(async () => {
+      for (const name of new Set([...(await readdir(this.#o.dir)), ...this.#registered.keys()])) this.#sockets.queue.add(name);
+    }).catch((err: unknown) => log.warn({ err }, 'directory of plugins not read'));
+  }
+  async #reconcile(name: string, signal: AbortSignal): Promise<undefined> {
+    if (name.startsWith('.')) return;
+    const path = join(this.#o.dir, name);
+    const info = await lstat(path).catch(() => undefined);
+    const identity = info?.isSocket() ? `${info.dev}:${info.ino}:${info.ctimeMs}` : undefined;
+    const known = this.#registered.get(name);
+    if (known?.identity === identity) return;
+    if (known && identity === undefined) {
+      this.#registered.delete(name);
+      log.info({ plugin: known.plugin.name, socket: path }, 'plugin deregistered');
+      await this.#o.handlers[known.plugin.type]?.deregister(known.plugin);
+    }
+    if (identity === undefined) return;
+    const plugin = await this.#register(path, signal);
+    this.#registered.set(name, { identity, plugin });
+    log.info({ plugin: plugin.name, type: plugin.type, endpoint: plugin.endpoint }, 'plugin registered');
+  }
+  async #register(path: string, signal: AbortSignal): Promise<PluginInfo> {
+    const { clock, handlers } = this.#o;
+    const channel = new Channel({ endpoint: path, clock });
+    try {
+      // The socket appears a moment before anybody listens on it.
+      await channel.connected({ signal, timeoutMs: CALL_TIMEOUT_MS });
+      const calls = serviceCalls(channel, registrationFacts(), (message) => registrationCodec(message as keyof Messages) as unknown as Codec<object>, () => CALL_TIMEOUT_MS) as Registration;
+      const info = await calls.getInfo({}, { signal });
+      // Older plugins serve themselves on the socket they register with.
+      const plugin = info.endpoint === '' ? { ...info, endpoint: path } : info;
+      try {
+        const handler = handlers[plugin.type];
+        if (!handler) throw new Error(`no handler registered for plugin type: ${plugin.type} at socket ${path}`);
+        await handler.register(plugin, signal);
+      } catch (err) {
+        await calls.notifyRegistrationStatus({ pluginRegistered: false, error: (err as Error).message }, { signal }).catch(() => {});
+        throw err;
+      }
+      await calls.notifyRegistrationStatus({ pluginRegistered: true }, { signal });
+      return plugin;
+    } finally {
+      channel.close();
+    }
+  }
+}

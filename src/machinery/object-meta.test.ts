@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { ObjectMeta } from '#api/gen/meta-v1.ts';
 import { fieldPath, type FieldError } from './field-errors.ts';
 import { nameIsDNSLabel } from './names.ts';
-import { deepEqual, validateFieldManager, validateImmutableField, validateLabelSelector, validateObjectMeta, validateObjectMetaUpdate } from './object-meta.ts';
+import { deepEqual } from './equality.ts';
+import { validateFieldManager, validateImmutableField, validateLabelSelector, validateObjectMeta, validateObjectMetaUpdate } from './object-meta.ts';
 
 const shown = (errors: readonly FieldError[]): string[] => errors.map((e) => `${e.field}: ${e.body}`);
 const SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";

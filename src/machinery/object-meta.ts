@@ -4,6 +4,7 @@
  */
 import type { LabelSelector, LabelSelectorRequirement, ManagedFieldsEntry, ObjectMeta, OwnerReference } from '#api/gen/meta-v1.ts';
 import { splitApiVersion } from '#api/object.ts';
+import { deepEqual } from './equality.ts';
 import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError, type FieldPath } from './field-errors.ts';
 import { goQuote } from './go-text.ts';
 import { isQualifiedName, isValidLabelValue, nameIsDNSLabel, nameIsDNSSubdomain, type ValidateName } from './names.ts';
@@ -74,27 +75,6 @@ function sameTime(a: string | undefined, b: string | undefined): boolean {
 /** An error unless the values are deeply equal (as JSON). */
 export function validateImmutableField(value: unknown, old: unknown, path: FieldPath): FieldError[] {
   return deepEqual(value, old) ? [] : [invalidValue(path, value, FIELD_IMMUTABLE)];
-}
-
-/** Equality of JSON values; nothing, null, and an empty list or map are the same, as in upstream's semantic equality. */
-export function deepEqual(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (isNothing(a) && isNothing(b)) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => deepEqual(item, b[i]));
-  }
-  const left = a as Readonly<Record<string, unknown>>;
-  const right = b as Readonly<Record<string, unknown>>;
-  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-    if (!deepEqual(own(left, key), own(right, key))) return false;
-  }
-  return true;
-}
-const own = (object: Readonly<Record<string, unknown>>, key: string): unknown => (Object.hasOwn(object, key) ? object[key] : undefined);
-function isNothing(value: unknown): boolean {
-  if (value === undefined || value === null) return true;
-  return typeof value === 'object' && (Array.isArray(value) ? value.length === 0 : Object.keys(value).length === 0);
 }
 
 export function validateLabelName(name: string, path: FieldPath): FieldError[] {

@@ -4,7 +4,7 @@ import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
 import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
-import { deepEqual } from '#machinery/object-meta.ts';
+import { deepEqual } from '#machinery/equality.ts';
 import { methodNotAllowed, StatusError } from '#machinery/status-error.ts';
 import type { Strategy, StrategyContext } from '../registry/strategy.ts';
 import { celValidator } from './cel-validation.ts';

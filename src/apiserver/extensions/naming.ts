@@ -2,7 +2,7 @@
 import type { CustomResourceDefinition, CustomResourceDefinitionCondition, CustomResourceDefinitionNames } from '#api/gen/apiextensions-v1.ts';
 import { goQuote } from '#machinery/go-text.ts';
 import { fieldPath } from '#machinery/field-errors.ts';
-import { deepEqual } from '#machinery/object-meta.ts';
+import { deepEqual } from '#machinery/equality.ts';
 import { validateCABundle } from '../strategies/webhook-client.ts';
 import { approvalCondition } from './approval.ts';
 import { NON_STRUCTURAL, structuralCondition } from './structural-condition.ts';

@@ -2,7 +2,8 @@
 import type { KubeObject } from '#api/object.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
-import { deepEqual, validateObjectMetaUpdate } from '#machinery/object-meta.ts';
+import { deepEqual } from '#machinery/equality.ts';
+import { validateObjectMetaUpdate } from '#machinery/object-meta.ts';
 import { badRequest, conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
 import { RevisionConflictError } from '#store/contract.ts';
 import { objectKey } from '#store/keys.ts';

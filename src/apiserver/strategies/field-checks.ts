@@ -1,4 +1,5 @@
 /** Checks that many kinds share, in the words of upstream's `apimachinery/pkg/api/validation`. */
+import { semanticEqual } from '#machinery/equality.ts';
 import { invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { inclusiveRangeError } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
@@ -36,23 +37,6 @@ export function quantityErrors(value: string, path: FieldPath, rule: 'nonNegativ
   if (rule === 'positive' ? sign > 0 : sign >= 0) return [];
   return [invalidValue(path, value, rule === 'positive' ? NOT_POSITIVE : NEGATIVE)];
 }
-/** `true` for a value that Go's JSON leaves out: absent, or an empty list. */
-function isNothing(value: unknown): boolean {
-  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
-}
-/** Equality as upstream's `equality.Semantic`: absent and empty lists are one. Quantities are canonical text by then. */
-export function semanticEqual(a: unknown, b: unknown): boolean {
-  if (a === b || (isNothing(a) && isNothing(b))) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => semanticEqual(item, b[i]));
-  }
-  const left = a as Readonly<Record<string, unknown>>;
-  const right = b as Readonly<Record<string, unknown>>;
-  return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => semanticEqual(left[key], right[key]));
-}
-
-
 /** Errors of every item of a list, each with the item's own path. */
 export function each<T>(items: readonly T[] | undefined, path: FieldPath, check: (item: T, path: FieldPath, index: number) => readonly FieldError[]): FieldError[] {
   return (items ?? []).flatMap((item, i) => check(item, path.index(i), i));

@@ -6,7 +6,7 @@ import { nameOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { CONFIG_MAPS, SECRETS } from '#client/kinds.ts';
 import { newController, source, type ControllerContext } from '../controller.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { detachedSignature, expiryOf, signingToken, TOKEN_TYPE } from './tokens.ts';
 

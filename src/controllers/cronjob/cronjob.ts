@@ -12,7 +12,7 @@ import { newController, recorderOf, source, sourceWith, type ControllerContext }
 import { isFinished, trueCondition } from '../job/conditions.ts';
 import { byController } from '../workload/by-controller.ts';
 import { controllerOf, isControlledBy, newControllerRef } from '../workload/controller-ref.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { isNamespaceTerminating } from '../workload/pod-control.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { InvalidScheduleError, recentTime, untilNext } from './due.ts';

@@ -16,7 +16,8 @@ import { newController, recorderOf, source, sourceWith, type ControllerContext }
 import { CONTROLLER_REVISION_HASH, truncateHistory } from '../history/revisions.ts';
 import { byController } from '../workload/by-controller.ts';
 import { claimObjects } from '../workload/controller-ref.ts';
-import { equalStatus, semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { equalStatus } from '../workload/equality.ts';
 import { Expectations } from '../workload/expectations.ts';
 import { ownedPodsHandler } from '../workload/owned-pods.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';

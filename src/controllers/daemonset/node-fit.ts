@@ -1,11 +1,11 @@
 /** On which nodes a DaemonSet's Pods belong, and how a Pod is bound to its node. Source: concepts/workloads/controllers/daemonset, "How Daemon Pods are scheduled". */
 import type { DaemonSet } from '#api/gen/apps-v1.ts';
-import type { Affinity, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration } from '#api/gen/core-v1.ts';
+import type { Affinity, Node, NodeSelector, Pod, PodSpec, Taint, Toleration } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
-import { LabelMatcher, type LabelOperator } from '#machinery/selectors.ts';
+import { requiredNodeAffinity } from '#machinery/node-selector.ts';
+import { toleratesTaint } from '#machinery/tolerations.ts';
 
 const NODE_NAME_FIELD = 'metadata.name';
-const OPERATORS: Readonly<Record<string, LabelOperator>> = { In: 'in', NotIn: 'notin', Exists: 'exists', DoesNotExist: '!', Gt: 'gt', Lt: 'lt' };
 
 /** What every daemon Pod tolerates: a node in trouble keeps its daemons. */
 const DAEMON_TOLERATIONS: readonly Toleration[] = [
@@ -24,29 +24,8 @@ export function daemonTolerations(spec: PodSpec): Toleration[] {
   const same = (a: Toleration, b: Toleration) => a.key === b.key && a.operator === b.operator && a.effect === b.effect && (a.value ?? '') === (b.value ?? '');
   return [...(spec.tolerations ?? []).filter((t) => !added.some((a) => same(a, t))), ...added];
 }
-function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect && toleration.effect !== taint.effect) return false;
-  if (toleration.key && toleration.key !== taint.key) return false;
-  if (toleration.operator === 'Exists') return true;
-  return !!toleration.key && (toleration.operator ?? 'Equal') === 'Equal' && (toleration.value ?? '') === (taint.value ?? '');
-}
 function isUntolerated(spec: PodSpec, taint: Taint): boolean {
-  return !daemonTolerations(spec).some((t) => tolerates(t, taint));
-}
-
-function matcherOf(requirements: readonly NodeSelectorRequirement[]): LabelMatcher {
-  return new LabelMatcher(requirements.map(({ key, operator, values }) => ({ key, operator: OPERATORS[operator] ?? 'in', values: values ?? [] })));
-}
-/** A term without requirements matches nothing. */
-function matchesTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, node: Node): boolean {
-  if (matchExpressions.length + matchFields.length === 0) return false;
-  return matcherOf(matchExpressions).matches(node.metadata.labels) && matcherOf(matchFields).matches({ [NODE_NAME_FIELD]: nameOf(node) });
-}
-function fitsAffinity({ nodeSelector, affinity }: PodSpec, node: Node): boolean {
-  const labels = node.metadata.labels ?? {};
-  if (!Object.entries(nodeSelector ?? {}).every(([k, v]) => labels[k] === v)) return false;
-  const required = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  return !required || required.nodeSelectorTerms.some((t) => matchesTerm(t, node));
+  return !toleratesTaint(daemonTolerations(spec), taint);
 }
 
 export interface NodeFit {
@@ -56,7 +35,7 @@ export interface NodeFit {
 }
 export function nodeFit(ds: DaemonSet, node: Node): NodeFit {
   const spec = ds.spec.template.spec;
-  if (!spec || (spec.nodeName && spec.nodeName !== nameOf(node)) || !fitsAffinity(spec, node)) return { shouldRun: false, shouldContinue: false };
+  if (!spec || (spec.nodeName && spec.nodeName !== nameOf(node)) || !(requiredNodeAffinity(spec)?.(node) ?? true)) return { shouldRun: false, shouldContinue: false };
   const untolerated = (node.spec?.taints ?? []).filter((t) => isUntolerated(spec, t));
   return {
     shouldRun: !untolerated.some((t) => t.effect === 'NoSchedule' || t.effect === 'NoExecute'),

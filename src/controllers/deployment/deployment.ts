@@ -15,7 +15,7 @@ import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { byController } from '../workload/by-controller.ts';
 import { claimObjects, controllerOf } from '../workload/controller-ref.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { conditionOf, TIMED_OUT } from './conditions.ts';
 import { Rollout } from './rollout.ts';

@@ -2,7 +2,7 @@
 import type { Deployment, ReplicaSet } from '#api/gen/apps-v1.ts';
 import type { PodTemplateSpec } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { desiredReplicasOf, revisionOf } from './annotations.ts';
 
 export const HASH_LABEL = 'pod-template-hash';

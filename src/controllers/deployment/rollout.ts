@@ -8,7 +8,7 @@ import type { EventRecorder } from '#client/events.ts';
 import { DEPLOYMENTS, REPLICA_SETS } from '#client/kinds.ts';
 import { isReason, StatusError } from '#machinery/status-error.ts';
 import { isControlledBy, newControllerRef } from '../workload/controller-ref.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { templateHash } from '../workload/hash.ts';
 import { isGone, isNamespaceTerminating } from '../workload/pod-control.ts';
 import { isPodTerminal } from '../workload/pods.ts';

@@ -12,7 +12,7 @@ import type { ReconcileResult } from '#client/reconciler.ts';
 import { labelMatcherOf } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { isPodTerminal } from '../workload/pods.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { budgetStatus, countHealthy, desiredHealthy, disruptedPods, needsScale, withDisruptionAllowed } from './budget.ts';

@@ -3,7 +3,7 @@ import type { EndpointPort, Endpoints, Pod, Service } from '#api/gen/core-v1.ts'
 import { nameOf, namespaceOf, splitKey, uidOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { ENDPOINTS } from '#client/kinds.ts';
-import { deepEqual } from '#machinery/object-meta.ts';
+import { deepEqual } from '#machinery/equality.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 import { HEADLESS_LABEL, serviceSources } from '../endpointslice/endpointslice.ts';

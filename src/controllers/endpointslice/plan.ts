@@ -3,7 +3,7 @@
  * ones are filled up before new ones are made. Pure. Source: the page "EndpointSlices", "Distribution of EndpointSlices".
  */
 import type { Endpoint, EndpointPort, EndpointSlice } from '#api/gen/discovery-v1.ts';
-import { deepEqual } from '#machinery/object-meta.ts';
+import { deepEqual } from '#machinery/equality.ts';
 
 export const MAX_ENDPOINTS_PER_SLICE = 100;
 

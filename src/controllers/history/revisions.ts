@@ -10,7 +10,7 @@ import { CONTROLLER_REVISIONS, type KindRef } from '#client/kinds.ts';
 import { safeEncodeString } from '#machinery/names.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newControllerRef } from '../workload/controller-ref.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { canonicalJson, fnv32 } from '../workload/hash.ts';
 import { isGone } from '../workload/pod-control.ts';
 

@@ -14,7 +14,7 @@ import type { ReconcileResult } from '#client/reconciler.ts';
 import { parseLabelSelector } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { limit, longestPeriodMs, lookBackMs, type History, type Timed } from './limits.ts';
 import { evaluateMetric, MetricError, type Evaluated } from './metrics.ts';

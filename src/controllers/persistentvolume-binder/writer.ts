@@ -5,7 +5,7 @@ import { rfc3339, type Clock } from '#base/clock.ts';
 import { draftOf } from '#base/draft.ts';
 import type { Client } from '#client/client.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '#client/kinds.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { BIND_COMPLETED, BOUND_BY_CONTROLLER, isBoundTo, OLD_PROVISIONER, PROVISIONER } from './matching.ts';
 
 export class VolumeWriter {

@@ -14,7 +14,7 @@ import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { byController } from '../workload/by-controller.ts';
 import { claimObjects, controllerOf, isControlledBy } from '../workload/controller-ref.ts';
-import { semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { Expectations } from '../workload/expectations.ts';
 import { ownedPodsHandler } from '../workload/owned-pods.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';

@@ -16,7 +16,8 @@ import { newController, recorderOf, source, sourceWith, type ControllerContext }
 import { compareRevisions, createRevision, equalData, newRevision, nextRevisionNumber, renumberRevision, truncateHistory } from '../history/revisions.ts';
 import { byController } from '../workload/by-controller.ts';
 import { claimObjects, controllerOf } from '../workload/controller-ref.ts';
-import { equalStatus, semanticEqual } from '../workload/equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { equalStatus } from '../workload/equality.ts';
 import { nextAvailability } from '../workload/pods.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { isMemberOf, revisionOf } from './identity.ts';

@@ -8,6 +8,7 @@ import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { NODES, PODS } from '#client/kinds.ts';
 import { isReason } from '#machinery/status-error.ts';
+import { tolerates } from '#machinery/tolerations.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 
 const BY_NODE = 'node';
@@ -69,14 +70,9 @@ export function newTaintEvictionController(context: ControllerContext): Componen
 export function toleratedMs(tolerations: readonly Toleration[], taints: readonly Taint[]): number {
   let shortest = Infinity;
   for (const taint of taints) {
-    const matching = tolerations.filter((t) => matches(t, taint));
+    const matching = tolerations.filter((t) => tolerates(t, taint));
     if (matching.length === 0) return 0;
     for (const { tolerationSeconds } of matching) if (tolerationSeconds !== undefined) shortest = Math.min(shortest, Math.max(0, tolerationSeconds) * 1000);
   }
   return shortest;
-}
-function matches(t: Toleration, taint: Taint): boolean {
-  if (t.effect && t.effect !== taint.effect) return false;
-  if (t.key && t.key !== taint.key) return false;
-  return t.operator === 'Exists' || (!!t.key && (t.value ?? '') === (taint.value ?? ''));
 }

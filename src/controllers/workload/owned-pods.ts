@@ -4,7 +4,7 @@ import type { Informer } from '#client/informer.ts';
 import type { KindRef } from '#client/kinds.ts';
 import type { WorkQueue } from '#client/work-queue.ts';
 import { controllerOf } from './controller-ref.ts';
-import { semanticEqual } from './equality.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import type { Expectations } from './expectations.ts';
 
 export interface OwnedPods<T extends KubeObject> {

@@ -10,11 +10,12 @@
  * ```
  * Upstream's counterpart: the eviction manager. Source: concepts/scheduling-eviction/node-pressure-eviction.
  */
-import type { Pod } from '#api/gen/core-v1.ts';
+import type { Pod, Taint } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
+import { toleratesTaint } from '#machinery/tolerations.ts';
 import type { PodEnd } from '../interfaces.ts';
 import type { PodRejection } from '../pods/pod-workers.ts';
 import { qosOf } from '../pods/qos.ts';
@@ -25,6 +26,7 @@ import { isCriticalPod, rankForEviction, type PodUse } from './ranking.ts';
 
 const log = logger('kubelet');
 const HARD_GRACE_SECONDS = 1;
+const MEMORY_PRESSURE: Taint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' };
 
 export interface EvictionOptions {
   readonly clock: Clock;
@@ -76,7 +78,7 @@ export class EvictionManager {
     const { memory, disk, pid } = this.pressure();
     const conditions = [...(memory ? ['MemoryPressure'] : []), ...(disk ? ['DiskPressure'] : []), ...(pid ? ['PIDPressure'] : [])];
     if (conditions.length === 0 || isCriticalPod(pod)) return undefined;
-    if (memory && conditions.length === 1 && (qosOf(pod) !== 'BestEffort' || toleratesMemoryPressure(pod))) return undefined;
+    if (memory && conditions.length === 1 && (qosOf(pod) !== 'BestEffort' || toleratesTaint(pod.spec.tolerations, MEMORY_PRESSURE))) return undefined;
     return { reason: 'Evicted', message: nodeConditionMessage(conditions) };
   }
 
@@ -152,7 +154,4 @@ export class EvictionManager {
 
 function order(t: Threshold): number {
   return CONDITION_OF[t.signal] === 'MemoryPressure' ? 0 : 1;
-}
-function toleratesMemoryPressure(pod: Pod): boolean {
-  return (pod.spec.tolerations ?? []).some((t) => (t.key === 'node.kubernetes.io/memory-pressure' || (!t.key && t.operator === 'Exists')) && (!t.effect || t.effect === 'NoSchedule'));
 }

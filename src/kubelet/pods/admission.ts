@@ -1,6 +1,8 @@
 /** What the kubelet refuses although the scheduler sent it here. Source: upstream's lifecycle predicates; texts as users meet them in status and events. */
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '#api/gen/core-v1.ts';
+import type { Node, Pod } from '#api/gen/core-v1.ts';
+import { requiredNodeAffinity } from '#machinery/node-selector.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
+import { toleratesTaint } from '#machinery/tolerations.ts';
 import { isRestartableInit } from './containers.ts';
 import type { PodRejection } from './pod-workers.ts';
 import { forbiddenSysctl } from './sysctls.ts';
@@ -53,10 +55,10 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node, allowedUn
     const number = k === 'cpu' ? (q: Quantity) => Number(q.milliValue()) : (q: Quantity) => Number(q.value());
     return insufficient(k, number(v), number(taken), number(capacity));
   }
-  if (!nodeMatches(pod, node)) return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed: node(s) didn\'t match Pod\'s node affinity/selector' };
+  if (!(requiredNodeAffinity(pod.spec)?.(node) ?? true)) return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed: node(s) didn\'t match Pod\'s node affinity/selector' };
   const clash = portClash(pod, others);
   if (clash) return { reason: 'NodePorts', message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" };
-  const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !tolerates(pod, t.key, t.value ?? '', t.effect));
+  const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !toleratesTaint(pod.spec.tolerations, t));
   if (taint) return { reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" };
   return undefined;
 }
@@ -66,9 +68,6 @@ function isExtendedResource(name: string): boolean {
 function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
   return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
 }
-function tolerates(pod: Pod, key: string, value: string, effect: string): boolean {
-  return (pod.spec.tolerations ?? []).some((t) => (!t.effect || t.effect === effect) && (!t.key ? t.operator === 'Exists' : t.key === key && (t.operator === 'Exists' || (t.value ?? '') === value)));
-}
 function portClash(pod: Pod, others: readonly Pod[]): boolean {
   const wanted = hostPorts(pod);
   if (wanted.length === 0) return false;
@@ -77,29 +76,4 @@ function portClash(pod: Pod, others: readonly Pod[]): boolean {
 }
 function hostPorts(pod: Pod): { port: number; protocol: string; ip: string }[] {
   return [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isRestartableInit)].flatMap((c) => c.ports ?? []).filter((p) => p.hostPort).map((p) => ({ port: p.hostPort!, protocol: p.protocol ?? 'TCP', ip: p.hostIP ?? '' }));
-}
-
-/** nodeSelector and required node affinity. */
-function nodeMatches(pod: Pod, node: Node): boolean {
-  const labels = node.metadata.labels ?? {};
-  if (Object.entries(pod.spec.nodeSelector ?? {}).some(([k, v]) => labels[k] !== v)) return false;
-  const terms = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
-  return terms === undefined || terms.some((t) => termMatches(t, labels, node.metadata.name ?? ''));
-}
-function termMatches(term: NodeSelectorTerm, labels: Readonly<Record<string, string>>, name: string): boolean {
-  const { matchExpressions = [], matchFields = [] } = term;
-  if (matchExpressions.length + matchFields.length === 0) return false;
-  return matchExpressions.every((r) => requirementHolds(r, labels[r.key])) && matchFields.every((r) => requirementHolds(r, r.key === 'metadata.name' ? name : undefined));
-}
-function requirementHolds(r: NodeSelectorRequirement, value: string | undefined): boolean {
-  const values = r.values ?? [];
-  switch (r.operator) {
-    case 'In': return value !== undefined && values.includes(value);
-    case 'NotIn': return value === undefined || !values.includes(value);
-    case 'Exists': return value !== undefined;
-    case 'DoesNotExist': return value === undefined;
-    case 'Gt': return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt': return value !== undefined && Number(value) < Number(values[0]);
-    default: return false;
-  }
 }

@@ -10,6 +10,7 @@ import type { Client, ResourceClient } from '#client/client.ts';
 import { PODS } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { isReason } from '#machinery/status-error.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 
 const log = logger('kubelet');
 /** Conditions that the kubelet writes; others belong to whoever wrote them. */
@@ -103,7 +104,7 @@ export class StatusManager {
 export function statusPatch(from: PodStatus, to: PodStatus): Record<string, unknown> | undefined {
   const patch: Record<string, unknown> = {};
   for (const key of new Set([...Object.keys(from), ...Object.keys(to)]) as Set<keyof PodStatus>) {
-    if (key === 'conditions' || equal(from[key], to[key])) continue;
+    if (key === 'conditions' || semanticEqual(from[key], to[key])) continue;
     // What the kubelet does not set is somebody else's: nominatedNodeName, resize, resourceClaimStatuses …
     if (to[key] === undefined && !OWN_FIELDS.has(key)) continue;
     patch[key] = to[key] ?? null;
@@ -121,18 +122,10 @@ function changedConditions(from: readonly PodCondition[], to: readonly PodCondit
   for (const c of to) {
     const before = from.find((b) => b.type === c.type);
     if (before && !OWN_CONDITIONS.has(c.type) && before.status === c.status) continue;
-    if (before && equal(before, c)) continue;
+    if (before && semanticEqual(before, c)) continue;
     // A key that is left out of a patch stays: what is to go must be named.
     out.push({ reason: null, message: null, ...c });
   }
   for (const c of from) if (OWN_CONDITIONS.has(c.type) && !to.some((t) => t.type === c.type)) out.push({ $patch: 'delete', type: c.type });
   return out;
-}
-/** Deep equality of JSON values; null and absent are the same, as they are to Go. */
-function equal(a: unknown, b: unknown): boolean {
-  if ((a ?? undefined) === (b ?? undefined)) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
-  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  for (const k of keys) if (!equal((a as Record<string, unknown>)[k], (b as Record<string, unknown>)[k])) return false;
-  return true;
 }

@@ -3,7 +3,7 @@ import type { Node } from '#api/gen/core-v1.ts';
 import { StateKey } from '../framework/cycle-state.ts';
 import { normalizeToMax, type Plugin } from '../framework/plugin.ts';
 import { skip, unresolvable } from '../framework/status.ts';
-import { compilePreferences, requiredNodeAffinity, requiredNodeNames, type CompiledPreference } from './node-selector.ts';
+import { compilePreferences, requiredNodeAffinity, requiredNodeNames, type CompiledPreference } from '#machinery/node-selector.ts';
 
 const NAME = 'NodeAffinity';
 const REFUSED = unresolvable(NAME, "node(s) didn't match Pod's node affinity/selector");
@@ -16,7 +16,7 @@ export function newNodeAffinity(): Plugin {
   return {
     name: NAME,
     preFilter(state, { pod }) {
-      const required = requiredNodeAffinity(pod);
+      const required = requiredNodeAffinity(pod.spec);
       if (!required) return { status: SKIP };
       state.set(REQUIRED, required);
       const nodeNames = requiredNodeNames(pod);
@@ -34,7 +34,7 @@ export function newNodeAffinity(): Plugin {
     events: () => [{
       resource: 'Node', actions: ['Add', 'UpdateLabel'],
       hint(pod, old, node) {
-        const required = requiredNodeAffinity(pod);
+        const required = requiredNodeAffinity(pod.spec);
         if (!required) return 'Queue';
         return required(node as Node) && !(old && required(old as Node)) ? 'Queue' : 'Skip';
       },

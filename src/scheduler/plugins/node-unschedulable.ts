@@ -2,7 +2,7 @@
 import type { Taint } from '#api/gen/core-v1.ts';
 import type { Plugin } from '../framework/plugin.ts';
 import { unresolvable } from '../framework/status.ts';
-import { toleratesTaint } from './tolerations.ts';
+import { toleratesTaint } from '#machinery/tolerations.ts';
 
 const NAME = 'NodeUnschedulable';
 const REFUSED = unresolvable(NAME, 'node(s) were unschedulable');

@@ -8,11 +8,11 @@ import type { Plugin } from '../framework/plugin.ts';
 import { matcher } from '../framework/pod-info.ts';
 import { skip, unresolvable, unschedulable } from '../framework/status.ts';
 import { defaultSelector } from './default-selector.ts';
-import { requiredNodeAffinity } from './node-selector.ts';
+import { requiredNodeAffinity } from '#machinery/node-selector.ts';
 import { HOSTNAME, type Spread } from './pod-topology-spread-count.ts';
 import { SpreadFilterState, SPREAD_FILTER } from './pod-topology-spread-filter.ts';
 import { newSpreadScoreState, normalizeSpread, SPREAD_SCORE } from './pod-topology-spread-score.ts';
-import { toleratesAll } from './tolerations.ts';
+import { toleratesAll } from '#machinery/tolerations.ts';
 
 const NAME = 'PodTopologySpread';
 const SKIP = skip(NAME);
@@ -35,7 +35,7 @@ function selectorOf(pod: Pod, { labelSelector, matchLabelKeys = [] }: TopologySp
 function compile(pod: Pod, constraints: readonly TopologySpreadConstraint[], when: TopologySpreadConstraint['whenUnsatisfiable'], selector?: LabelMatcher): Spread[] {
   const chosen = constraints.filter((c) => c.whenUnsatisfiable === when);
   if (chosen.length === 0) return [];
-  const affinity = requiredNodeAffinity(pod);
+  const affinity = requiredNodeAffinity(pod.spec);
   return chosen.map((c) => ({
     topologyKey: c.topologyKey, maxSkew: c.maxSkew, minDomains: c.minDomains ?? 1, selector: selector ?? selectorOf(pod, c),
     includes: (node) =>

@@ -3,7 +3,7 @@ import type { Node, Taint, Toleration } from '#api/gen/core-v1.ts';
 import { CycleState, StateKey } from '../framework/cycle-state.ts';
 import { normalizeToMax, type Plugin } from '../framework/plugin.ts';
 import { skip, unresolvable } from '../framework/status.ts';
-import { toleratesAll, toleratesTaint } from './tolerations.ts';
+import { toleratesAll, toleratesTaint } from '#machinery/tolerations.ts';
 
 const NAME = 'TaintToleration';
 const REFUSED = unresolvable(NAME, 'node(s) had untolerated taint(s)');

@@ -5,7 +5,7 @@ import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Listers } from '../framework/handle.ts';
 import { matcher } from '../framework/pod-info.ts';
 import { amountOf } from '../framework/resources.ts';
-import { CompiledNodeSelector } from './node-selector.ts';
+import { CompiledNodeSelector } from '#machinery/node-selector.ts';
 import { storageClassOf } from './volume-claims.ts';
 
 const NO_PROVISIONER = 'kubernetes.io/no-provisioner';

@@ -7,7 +7,7 @@ import { fieldPath } from '#machinery/field-errors.ts';
 import { ALL_EXTENSION_RULES, isPruned, validateMapKeys, validateSetItems, type ExtensionRules } from '../../extensions/rule-checks.ts';
 import { itemsOf } from '../../extensions/schema.ts';
 import { validateCABundle } from '../webhook-client.ts';
-import { semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { childrenOf, isReadable, TYPES } from './schema-parts.ts';
 import { validateStructural } from './structural.ts';
 

@@ -3,7 +3,8 @@ import type {
   CustomResourceColumnDefinition, CustomResourceDefinitionVersion, CustomResourceSubresources, JSONSchemaProps, SelectableField,
 } from '#api/gen/apiextensions-v1.ts';
 import { duplicate, invalidValue, required, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { each, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each } from '../field-checks.ts';
 import type { DefinitionRules, SchemaRules } from './ratcheting.ts';
 import { validateSchema } from './schema.ts';
 import { asSchema } from './structural.ts';

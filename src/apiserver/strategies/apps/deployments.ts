@@ -3,7 +3,8 @@ import { fieldPath, forbiddenField, invalidValue, notSupported, required, type F
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { warningOfTemplate } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
-import { immutable, nonNegative, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { immutable, nonNegative } from '../field-checks.ts';
 import { AGE, age, containerCells, NAME, selectorText, text, wide } from '../printing.ts';
 import { atMost100Percent, isZero, validateAvailable, validateCollisionCount, validateCounts, validateIntOrPercent, validateWithinReplicas } from './rolling-update.ts';
 import { validateReplicaTemplate, validateSelector } from './template.ts';

@@ -2,7 +2,8 @@ import type { ConfigMap } from '#api/gen/core-v1.ts';
 import { fieldPath, FieldPath, forbiddenField, invalidValue, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
-import { fromMessages, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { fromMessages } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE } from './secret-data.ts';
 

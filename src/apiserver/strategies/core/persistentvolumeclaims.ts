@@ -5,7 +5,8 @@ import { fieldPath, forbiddenField, required, type FieldError } from '#machinery
 import { isQualifiedName } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { defineStrategy } from '../define.ts';
-import { eachKey, fromMessages, immutable, oneOf, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { eachKey, fromMessages, immutable, oneOf } from '../field-checks.ts';
 import { internalForm } from '../internal-form.ts';
 import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';

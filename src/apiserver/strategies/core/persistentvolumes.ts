@@ -2,7 +2,8 @@ import type { NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, Persi
 import { structByFactsName } from '#api/schema.ts';
 import { fieldPath, forbiddenField, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
-import { immutable, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { immutable } from '../field-checks.ts';
 import { goName, internalForm } from '../internal-form.ts';
 import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';

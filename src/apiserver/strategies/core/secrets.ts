@@ -2,7 +2,8 @@ import type { Secret } from '#api/gen/core-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
-import { fromMessages, immutable, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { fromMessages, immutable } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE, notJsonObject } from './secret-data.ts';
 

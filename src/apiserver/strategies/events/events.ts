@@ -2,7 +2,8 @@ import type { Event } from '#api/gen/events-v1.ts';
 import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
 import { events as coreEvents, validateEvent } from '../core/events.ts';
 import { defineStrategy } from '../define.ts';
-import { immutable, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { immutable } from '../field-checks.ts';
 import { toCoreEvent } from './conversion.ts';
 
 function validateSeries(event: Event): FieldError[] {

@@ -1,7 +1,7 @@
 import type { LimitedPriorityLevelConfiguration, LimitResponse, PriorityLevelConfiguration, QueuingConfiguration } from '#api/gen/flowcontrol-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
-import { semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { AGE, age, NAME, NONE, text } from '../printing.ts';
 import { CATCH_ALL_LEVEL } from './mandatory.ts';
 import { validateFlowConditions } from './rules.ts';

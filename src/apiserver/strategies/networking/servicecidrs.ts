@@ -2,7 +2,8 @@ import type { ServiceCIDR } from '#api/gen/networking-v1.ts';
 import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
 import { isValidCIDR, parseCIDR } from '#machinery/ip.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
-import { each, fromMessages, IMMUTABLE, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each, fromMessages, IMMUTABLE } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 
 const CIDRS = fieldPath('spec', 'cidrs');

@@ -6,7 +6,8 @@ import { roundUpToMilli } from '../core/pod/defaults.ts';
 import { validateResourceRequirements } from '../core/pod/resources.ts';
 import { validateTolerations } from '../core/pod/scheduling.ts';
 import { defineStrategy } from '../define.ts';
-import { each, fromMessages, immutable, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each, fromMessages, immutable } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 
 function validateScheduling({ nodeSelector, tolerations = [] }: Scheduling, path: FieldPath): FieldError[] {

@@ -3,7 +3,8 @@ import type { PolicyRule, RoleRef, Subject } from '#api/gen/rbac-v1.ts';
 import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain, nameIsPathSegment } from '#machinery/names.ts';
 import type { Cell, Column } from '../../registry/strategy.ts';
-import { fromMessages, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { fromMessages } from '../field-checks.ts';
 import { AGE, age, NAME, text, wide } from '../printing.ts';
 import type { KubeObject } from '#api/object.ts';
 

@@ -4,7 +4,8 @@ import { invalidValue, required, tooLong, tooMany, type FieldError, type FieldPa
 import { isDNS1123Subdomain, isValidLabelValue } from '#machinery/names.ts';
 import { validateLabelName } from '#machinery/object-meta.ts';
 import { validateNodeSelector } from '../core/node-selector.ts';
-import { eachKey, fromMessages, requiredOneOf, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { eachKey, fromMessages, requiredOneOf } from '../field-checks.ts';
 import { validateBindingConditions } from './binding-conditions.ts';
 import { validateCapacity } from './capacity-policy.ts';
 import { TAINT_EFFECTS } from './claim-spec.ts';

@@ -2,7 +2,8 @@ import type { CSIDriver, TokenRequest } from '#api/gen/storage-v1.ts';
 import { duplicate, fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { validateCSIDriverName } from '../core/volume-sources.ts';
 import { defineStrategy } from '../define.ts';
-import { each, immutable, oneOf, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each, immutable, oneOf } from '../field-checks.ts';
 import { AGE, age, boolean, NAME, NONE, text, UNSET } from '../printing.ts';
 
 const SPEC = fieldPath('spec');

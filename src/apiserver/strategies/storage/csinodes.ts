@@ -3,7 +3,8 @@ import { duplicate, fieldPath, invalidValue, required, type FieldError, type Fie
 import { isQualifiedName } from '#machinery/names.ts';
 import { validateCSIDriverName } from '../core/volume-sources.ts';
 import { defineStrategy } from '../define.ts';
-import { each, fromMessages, IMMUTABLE, nonNegative, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each, fromMessages, IMMUTABLE, nonNegative } from '../field-checks.ts';
 import { AGE, age, integer, NAME } from '../printing.ts';
 
 const DRIVERS = fieldPath('spec', 'drivers');

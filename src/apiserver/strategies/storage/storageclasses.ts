@@ -3,7 +3,8 @@ import type { StorageClass } from '#api/gen/storage-v1.ts';
 import { duplicate, fieldPath, forbiddenField, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { validateLabelName } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
-import { each, immutable, oneOf, semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each, immutable, oneOf } from '../field-checks.ts';
 import { AGE, age, boolean, NAME, text } from '../printing.ts';
 import { validateParameters, validateProvisioner } from './parameters.ts';
 

@@ -1,7 +1,7 @@
 import type { VolumeAttributesClass } from '#api/gen/storage-v1.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
-import { semanticEqual } from '../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { validateParameters, validateProvisioner } from './parameters.ts';
 

@@ -1,7 +1,7 @@
 /** Updates through `ephemeralcontainers` and `resize`, and the Binding of a Pod to its node. */
 import type { Binding, Container, ContainerResizePolicy, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
 import { fieldPath, FieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError } from '#machinery/field-errors.ts';
-import { semanticEqual } from '../../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { unifiedDiff } from '../../unified-diff.ts';
 import { MIRROR } from './annotations.ts';
 import { internalEphemeralContainer } from './internal-spec.ts';

@@ -2,7 +2,8 @@
 import type { Container, NodeAffinity, NodeSelectorTerm, Pod, PodSchedulingGate, PodSpec, Toleration } from '#api/gen/core-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { inclusiveRangeError } from '#machinery/names.ts';
-import { each, semanticEqual } from '../../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { each } from '../../field-checks.ts';
 import { unifiedDiff } from '../../unified-diff.ts';
 import { validatePodAnnotationsUpdate } from './annotations.ts';
 import { internalPodSpec } from './internal-spec.ts';

@@ -3,7 +3,7 @@ import type { Container, ContainerPort, NodeSelectorTerm, PodSpec, PodTemplateSp
 import { fieldPath, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { StrategyContext } from '../../../registry/strategy.ts';
-import { semanticEqual } from '../../field-checks.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 
 const since = (release: string, label: string) => `deprecated since ${release}; use ${JSON.stringify(label)} instead`;
 const OLD_LABELS: Readonly<Record<string, string>> = {

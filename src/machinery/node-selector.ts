@@ -1,7 +1,7 @@
 /** `v1.NodeSelector`, compiled: terms are alternatives, the requirements of a term must all hold. */
-import type { Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '#api/gen/core-v1.ts';
+import type { Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
-import { LabelMatcher, labelRequirement, type LabelOperator, type Labels } from '#machinery/selectors.ts';
+import { LabelMatcher, labelRequirement, type LabelOperator, type Labels } from './selectors.ts';
 
 const OPERATORS: Readonly<Record<NodeSelectorRequirement['operator'], LabelOperator>> = { In: 'in', NotIn: 'notin', Exists: 'exists', DoesNotExist: '!', Gt: 'gt', Lt: 'lt' };
 
@@ -50,10 +50,10 @@ export function compilePreferences(pod: Pod): readonly CompiledPreference[] {
   });
 }
 
-/** What a Pod demands of a node by `nodeSelector` and required node affinity; undefined where it demands nothing. */
-export function requiredNodeAffinity(pod: Pod): ((node: Node) => boolean) | undefined {
-  const labels = Object.entries(pod.spec.nodeSelector ?? {});
-  const required = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+/** What the spec of a Pod demands of a node by `nodeSelector` and required node affinity; undefined where it demands nothing. */
+export function requiredNodeAffinity({ nodeSelector, affinity: given }: Pick<PodSpec, 'nodeSelector' | 'affinity'>): ((node: Node) => boolean) | undefined {
+  const labels = Object.entries(nodeSelector ?? {});
+  const required = given?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   const affinity = required && new CompiledNodeSelector(required);
   if (labels.length === 0 && !affinity) return undefined;
   return (node) => hasLabels(node.metadata.labels, labels) && (affinity?.matches(node) ?? true);

@@ -320,6 +320,8 @@ class Parser {
       if (this.#accept('?')) optional.add(elements.length);
       elements.push(this.#expr());
       if (!this.#accept(',')) break;
+      // A list may end with a comma: then it is only the bracket that is missing.
+      if (this.#token.kind === 'end') throw new CelSyntaxError(this.#token.offset, "Syntax error: missing ']' at '<EOF>'");
     }
     this.#expect(']', "',', ");
     return { ...this.#node(open.offset), kind: 'list', elements, optional };

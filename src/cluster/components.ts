@@ -30,7 +30,6 @@ import { newMetricsApi } from './metrics/metrics-api.ts';
 import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
-import { servedResources } from './served-resources.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 import type { Registries } from './runtime/registries.ts';
@@ -119,7 +118,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
-        resources: servedResources(a.server!.resources), rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
+        resources: a.server!.resources, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),
     },

@@ -10,7 +10,7 @@ import { newCsrCleanerController } from '#controllers/certificatesigningrequest/
 import type { CertificateSigner } from '#controllers/certificatesigningrequest/signer-rules.ts';
 import { newCsrSigningController } from '#controllers/certificatesigningrequest/signing.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
-import type { ControllerContext, ResourceSource } from '#controllers/controller.ts';
+import type { ControllerContext } from '#controllers/controller.ts';
 import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newCronJobController } from '#controllers/cronjob/cronjob.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
@@ -43,14 +43,16 @@ import { newTokenCleaner } from '#controllers/token-cleaner/token-cleaner.ts';
 import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
 import { newValidatingAdmissionPolicyStatus } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
+import type { ResourceRegistry } from '#apiserver/registry/resource-registry.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
 import { policyTypeChecker } from './policy/type-checker.ts';
+import { servedResources } from './served-resources.ts';
 
 export interface ControllerManagerOptions {
   /** A client that acts as a user, named after it: the informers' own, or a controller's service account. */
   clientAs(user: UserInfo, userAgent: string): Client;
   readonly clock: Clock;
-  readonly resources: ResourceSource;
+  readonly resources: ResourceRegistry;
   /** PEM of the authority that signs the API server's certificate. */
   readonly rootCa: string;
   readonly clusterCIDR: string;
@@ -106,7 +108,8 @@ const CONTROLLERS: readonly Row[] = [
 
 /** All controllers as one component, over shared informers. */
 export function newControllerManager(options: ControllerManagerOptions): Component {
-  const { clientAs, clock, resources } = options;
+  const { clientAs, clock } = options;
+  const resources = servedResources(options.resources);
   const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
   const components = CONTROLLERS.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), account.replace('system:', '')), informers, clock, resources }, options));
   return {

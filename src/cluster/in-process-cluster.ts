@@ -33,7 +33,6 @@ import { localStorage } from './local-storage.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import type { StatsSummary } from './metrics/scraper.ts';
 import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
-import { servedResources } from './served-resources.ts';
 
 export interface InProcessOptions {
   readonly clock?: Clock;
@@ -101,7 +100,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
       name: 'controllers', needs: ['bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
-        resources: servedResources(server.resources), rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
+        resources: server.resources, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
         signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),
     },

@@ -6,7 +6,8 @@ import type { ExpressionActivation, ExpressionScope } from './expressions.ts';
 
 const signal = new AbortController().signal;
 const compiler = celCompiler();
-const scope = (more: Partial<ExpressionScope> = {}): ExpressionScope => ({ params: true, authorizer: true, variables: ['limit', 'window', 'broken'], returns: 'bool', ...more });
+const VARIABLES = [{ name: 'limit', expression: 'object.spec.replicas' }, { name: 'window', expression: "duration('1h')" }, { name: 'broken', expression: 'object.x' }, { name: 'large', expression: 'object.spec.replicas > 3' }];
+const scope = (more: Partial<ExpressionScope> = {}): ExpressionScope => ({ params: true, authorizer: true, variables: VARIABLES, returns: 'bool', ...more });
 const asked: string[] = [];
 const authorizer: Authorizer = {
   authorize: async (a) => {
@@ -25,7 +26,8 @@ const activation: ExpressionActivation = {
   variable: (name) => {
     if (name === 'limit') return Promise.resolve(5);
     if (name === 'broken') throw new Error('no such key: x');
-    return compiler.compile("duration('1h')", scope({ returns: 'any' })).evaluate(activation, { remaining: 1e6 }, signal);
+    const index = VARIABLES.findIndex((v) => v.name === name);
+    return compiler.compile(VARIABLES[index]!.expression, scope({ returns: 'any', visible: index })).evaluate(activation, { remaining: 1e6 }, signal);
   },
 };
 const run = async (text: string, more: Partial<ExpressionScope> = {}, budget = { remaining: 1e7 }): Promise<unknown> => compiler.compile(text, scope(more)).evaluate(activation, budget, signal);
@@ -33,7 +35,7 @@ const run = async (text: string, more: Partial<ExpressionScope> = {}, budget = {
 describe('celCompiler', () => {
   for (const text of [
     'object.spec.replicas == 5', 'oldObject == null', "request.operation == 'CREATE' && request.userInfo.username == 'jane'", 'int(params.data.max) < object.spec.replicas',
-    "namespaceObject.metadata.labels['env'] == 'prod' && namespaceObject.metadata.UID == 'u1'", 'variables.limit == object.spec.replicas', "variables.window > duration('59m')",
+    "namespaceObject.metadata.labels['env'] == 'prod' && namespaceObject.metadata.UID == 'u1'", 'variables.limit == object.spec.replicas', 'variables.large', "variables.window > duration('59m')",
     "authorizer.group('apps').resource('deployments').namespace('default').check('get').allowed()", "!authorizer.requestResource.check('delete').allowed()", "authorizer.path('/healthz').check('get').reason() == 'why'",
     "authorizer.serviceAccount('ns', 'sa').group('').resource('pods').check('get').allowed()", 'has(object.metadata.labels) && !has(object.spec.paused)',
   ]) it(`${text} holds`, async () => assert.equal(await run(text), true));
@@ -45,8 +47,10 @@ describe('celCompiler', () => {
   it('refuses what does not compile or gives another type', () => {
     assert.throws(() => compiler.compile('objekt.x', scope()), { message: "compilation failed: ERROR: <input>:1:1: undeclared reference to 'objekt' (in container '')\n | objekt.x\n | ^" });
     assert.throws(() => compiler.compile('params.x == 1', scope({ params: false })), /undeclared reference to 'params'/);
-    assert.throws(() => compiler.compile('object.spec.replicas', scope()), { message: 'compilation failed: must evaluate to bool' });
+    assert.throws(() => compiler.compile('object.spec.replicas', scope()), { message: 'must evaluate to bool' });
     assert.throws(() => compiler.compile('variables.nope == 1', scope()), /undefined field 'nope'/);
+    assert.throws(() => compiler.compile('variables.large', scope({ visible: 3 })), /undefined field 'large'/);
+    assert.throws(() => compiler.compile("variables.large == 'x'", scope()), /found no matching overload for '_==_' applied to '\(bool, string\)'/);
   });
   it('says which expression failed and why', async () => {
     await assert.rejects(run('object.spec.zzz > 1'), { message: "expression 'object.spec.zzz > 1' resulted in error: no such key: zzz" });

@@ -1,4 +1,5 @@
 /** {@link ExpressionCompiler} over `#cel`: what match conditions and admission policies say. Source: the Kubernetes page "Validating Admission Policy". */
+import type { Variable } from '#api/gen/admissionregistration-v1.ts';
 import { CelError, Suspend } from '#cel/errors.ts';
 import { compile, EvaluationError, type Program } from '#cel/compile.ts';
 import type { Environment } from '#cel/environment.ts';
@@ -26,33 +27,53 @@ class VariableResult {
   }
 }
 
-/** One per API server. Programs are kept by text and scope. */
+interface TypedExpression extends CompiledExpression {
+  readonly type: CelType;
+}
+/** One per API server. Programs are kept by text and scope, beside the variables that they may see. */
 export function celCompiler(): ExpressionCompiler {
   const base = kubernetesEnvironment();
   const mutating = kubernetesEnvironment(MUTATIONS);
-  const compiled = new Map<string, CompiledExpression | Error>();
+  const compiled = new WeakMap<readonly Variable[], Map<string, TypedExpression | Error>>();
+  function compileOnce(expression: string, scope: ExpressionScope): TypedExpression | Error {
+    const own = compiled.getOrInsertComputed(scope.variables, () => new Map());
+    const id = `${scope.returns} ${scope.params} ${scope.authorizer} ${scope.visible ?? ''}\n${expression}`;
+    let known = own.get(id);
+    if (known === undefined) {
+      const mutates = scope.returns === 'jsonPatch' || scope.returns === 'applyConfiguration' || scope.returns === 'any';
+      known = compileIn(expression, scope, (mutates ? mutating : base).withVariables({ ...declaredFor(scope), variables: objectType('kubernetes.variables', typesOf(scope)) }));
+      if (own.size >= MAX_COMPILED) own.delete(own.keys().next().value!);
+      own.set(id, known);
+    }
+    return known;
+  }
+  /** A variable is of the type of its expression; one that does not compile could be anything. */
+  function typesOf({ variables, visible = variables.length, params }: ExpressionScope): Record<string, CelType> {
+    const types: Record<string, CelType> = {};
+    for (let i = 0; i < visible; i++) {
+      const { name, expression } = variables[i]!;
+      const made = compileOnce(expression, { params, authorizer: true, variables, visible: i, returns: 'any' });
+      types[name] = made instanceof Error ? DYN : made.type;
+    }
+    return types;
+  }
   return {
     compile(expression, scope) {
-      const id = `${scope.returns} ${scope.params} ${scope.authorizer} ${scope.variables.join(' ')}\n${expression}`;
-      let known = compiled.get(id);
-      if (known === undefined) {
-        known = compileIn(expression, scope, scope.returns === 'jsonPatch' || scope.returns === 'applyConfiguration' || scope.returns === 'any' ? mutating : base);
-        if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
-        compiled.set(id, known);
-      }
-      if (known instanceof Error) throw known;
-      return known;
+      const made = compileOnce(expression, scope);
+      if (made instanceof Error) throw made;
+      return made;
     },
   };
 }
 
-function compileIn(expression: string, scope: ExpressionScope, base: Environment): CompiledExpression | Error {
-  const result = compile(expression, base.withVariables(variablesOf(scope)));
+function compileIn(expression: string, scope: ExpressionScope, environment: Environment): TypedExpression | Error {
+  const result = compile(expression, environment);
   if ('errors' in result) return new Error(`compilation failed: ${result.text}`);
   const { program } = result;
   const wanted = WANTED[scope.returns];
-  if (wanted && !wanted.types.includes(showType(program.type))) return new Error(`compilation failed: must evaluate to ${wanted.text}`);
-  return { evaluate: (activation, budget, signal) => evaluate(program, scope, activation, budget, signal) };
+  if (wanted && !wanted.types.includes(showType(program.type))) return new Error(`must evaluate to ${wanted.text}`);
+  const names = scope.variables.slice(0, scope.visible).map((v) => v.name);
+  return { type: program.type, evaluate: (activation, budget, signal) => evaluate(program, { names, returns: scope.returns }, activation, budget, signal) };
 }
 const WANTED: Readonly<Partial<Record<ExpressionScope['returns'], { readonly types: readonly string[]; readonly text: string }>>> = {
   bool: { types: ['bool'], text: 'bool' },
@@ -61,10 +82,9 @@ const WANTED: Readonly<Partial<Record<ExpressionScope['returns'], { readonly typ
   jsonPatch: { types: ['list(JSONPatch)', 'list(dyn)'], text: 'list(JSONPatch)' },
   applyConfiguration: { types: ['Object'], text: 'Object' },
 };
-function variablesOf(scope: ExpressionScope): Record<string, CelType> {
+function declaredFor(scope: ExpressionScope): Record<string, CelType> {
   return {
     object: DYN, oldObject: DYN, request: ADMISSION_REQUEST_TYPE, namespaceObject: NAMESPACE_TYPE,
-    variables: objectType('kubernetes.variables', Object.fromEntries(scope.variables.map((name) => [name, DYN]))),
     ...(scope.params ? { params: DYN } : {}),
     ...(scope.authorizer ? { authorizer: AUTHORIZER_TYPE, 'authorizer.requestResource': RESOURCE_CHECK_TYPE } : {}),
   };
@@ -113,7 +133,7 @@ function valueOf(value: unknown): Value {
 }
 const failedVariable = (name: string, err: unknown): CelError => new CelError(`composited variable ${JSON.stringify(name)} fails to evaluate: ${err instanceof Error ? err.message : String(err)}`);
 
-function view(scope: ExpressionScope, a: ExpressionActivation, signal: AbortSignal): Activation {
+function view(names: readonly string[], a: ExpressionActivation, signal: AbortSignal): Activation {
   const values = new Map<string, Value>();
   const authorizer = new CheckValue(AUTHORIZER_TYPE, accessChecker(a.authorizer, a.user, signal));
   const make = (name: string): Value | undefined => {
@@ -133,7 +153,7 @@ function view(scope: ExpressionScope, a: ExpressionActivation, signal: AbortSign
       case 'authorizer.requestResource':
         return authorizer.with(RESOURCE_CHECK_TYPE, requestResourceOf(a.request));
       case 'variables':
-        return new Variables(scope.variables, (variable) => a.variable(variable));
+        return new Variables(names, (variable) => a.variable(variable));
       default:
         return undefined;
     }
@@ -150,8 +170,8 @@ function view(scope: ExpressionScope, a: ExpressionActivation, signal: AbortSign
   };
 }
 
-function evaluate(program: Program, scope: ExpressionScope, a: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): MaybePromise<unknown> {
-  const activation = view(scope, a, signal);
+function evaluate(program: Program, scope: { readonly names: readonly string[]; readonly returns: ExpressionScope['returns'] }, a: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): MaybePromise<unknown> {
+  const activation = view(scope.names, a, signal);
   const failed = (err: Error): Error => (scope.returns === 'any' ? err : new Error(`expression '${program.source}' resulted in error: ${err.message}`, { cause: err }));
   const spend = (cost: number): void => {
     if (cost > budget.remaining) {

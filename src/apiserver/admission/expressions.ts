@@ -2,6 +2,7 @@
  * What admission needs of CEL: compiled expressions with a budget. The language itself is injected, so that these plugins know nothing of
  * it. Source: the Kubernetes pages "Validating Admission Policy" and "CEL in Kubernetes".
  */
+import type { Variable } from '#api/gen/admissionregistration-v1.ts';
 import type { AdmissionAttributes, Authorizer, MaybePromise } from '../interfaces.ts';
 
 export interface ExpressionScope {
@@ -9,11 +10,14 @@ export interface ExpressionScope {
   readonly params: boolean;
   /** `authorizer` is declared. */
   readonly authorizer: boolean;
-  /** Names that are declared under `variables`, in order; a variable sees those before it. */
-  readonly variables: readonly string[];
+  /** What is declared under `variables`. The same array for the same policy: what was compiled is kept with it. */
+  readonly variables: readonly Variable[];
+  /** How many of them there are for this expression: a variable sees those before it. Absent: all. */
+  readonly visible?: number;
   /** What the expression must give: compilation fails for others. */
   readonly returns: 'bool' | 'string' | 'stringOrNull' | 'any' | 'jsonPatch' | 'applyConfiguration';
 }
+export const NO_VARIABLES: readonly Variable[] = [];
 /** The values behind the declared names. Objects are the API's JSON, deeply readonly; `null` where there is none. */
 export interface ExpressionActivation {
   readonly object: unknown;
@@ -37,7 +41,7 @@ export interface CompiledExpression {
   evaluate(activation: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): MaybePromise<unknown>;
 }
 export interface ExpressionCompiler {
-  /** Throws an Error whose message reads as upstream's (`compilation failed: ERROR: <input>:1:1: …`). Cheap to call again for the same text. */
+  /** Throws an Error whose message reads as upstream's (`compilation failed: ERROR: <input>:1:1: …`, `must evaluate to bool`). Cheap to call again for the same text. */
   compile(expression: string, scope: ExpressionScope): CompiledExpression;
 }
 

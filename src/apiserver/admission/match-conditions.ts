@@ -1,6 +1,6 @@
 /** Match conditions of webhooks and policies: all must hold. Source: KEP-3716. */
 import type { MatchCondition } from '#api/gen/admissionregistration-v1.ts';
-import { MATCH_CONDITIONS_COST_BUDGET, type ExpressionActivation, type ExpressionBudget, type ExpressionCompiler } from './expressions.ts';
+import { MATCH_CONDITIONS_COST_BUDGET, NO_VARIABLES, type ExpressionActivation, type ExpressionBudget, type ExpressionCompiler } from './expressions.ts';
 
 export interface MatchOutcome {
   readonly matches: boolean;
@@ -16,7 +16,7 @@ export async function evaluateMatchConditions(
   const errors: string[] = [];
   for (const condition of conditions) {
     try {
-      const value = await compiler.compile(condition.expression, { params: options.params, authorizer: true, variables: [], returns: 'bool' }).evaluate(activation, budget, signal);
+      const value = await compiler.compile(condition.expression, { params: options.params, authorizer: true, variables: NO_VARIABLES, returns: 'bool' }).evaluate(activation, budget, signal);
       if (value !== true) return { matches: false, failed: condition.name };
     } catch (err) {
       errors.push(err instanceof Error ? err.message : String(err));

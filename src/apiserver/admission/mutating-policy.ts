@@ -6,7 +6,7 @@ import { applyJsonPatch } from '#machinery/patch/json-patch.ts';
 import { REASON_CODES, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
 import { matchResources, questionOf, type Match } from './equivalents.ts';
-import { RUNTIME_COST_BUDGET, type ExpressionBudget } from './expressions.ts';
+import { NO_VARIABLES, RUNTIME_COST_BUDGET, type ExpressionBudget } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
 import { isExempt } from './matching.ts';
 import { replaceObject, type Normaliser } from './mutating-webhook.ts';
@@ -53,7 +53,7 @@ export class MutatingPolicy implements AdmissionPlugin {
       for (const binding of bindings) {
         if (!matchResources(binding.spec.matchResources, a, this.#options)) continue;
         await this.#attempt(policy, binding, a, async () => {
-          for (const param of collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#options)) await this.#invoke(policy, binding, param, { a, match }, signal);
+          for (const param of await collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#options)) await this.#invoke(policy, binding, param, { a, match }, signal);
         });
       }
     }
@@ -99,7 +99,7 @@ export class MutatingPolicy implements AdmissionPlugin {
     if (spec.reinvocationPolicy === 'IfNeeded') state.reinvocable.add(id);
   }
   async #mutated(policy: Policy, mutation: admissionregistrationV1.Mutation, a: MutableAdmissionAttributes, activation: ReturnType<typeof policyActivation>, budget: ExpressionBudget, signal: AbortSignal): Promise<KubeObject> {
-    const scope = { params: policy.spec.paramKind !== undefined, authorizer: true, variables: (policy.spec.variables ?? []).map((v) => v.name) };
+    const scope = { params: policy.spec.paramKind !== undefined, authorizer: true, variables: policy.spec.variables ?? NO_VARIABLES };
     const { compiler, applyConfiguration } = this.#options;
     if (mutation.patchType === 'JSONPatch') {
       const patch = await compiler.compile(mutation.jsonPatch?.expression ?? '', { ...scope, returns: 'jsonPatch' }).evaluate(activation, budget, signal);

@@ -5,7 +5,7 @@ import { resourceOf } from '#api/resources.ts';
 import { REASON_CODES, StatusError, type StatusReason } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interfaces.ts';
 import { matchResources, questionOf, type Match } from './equivalents.ts';
-import { RUNTIME_COST_BUDGET, type ExpressionActivation, type ExpressionBudget } from './expressions.ts';
+import { NO_VARIABLES, RUNTIME_COST_BUDGET, type ExpressionActivation, type ExpressionBudget, type ExpressionScope } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
 import { isExempt } from './matching.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
@@ -87,7 +87,7 @@ export class ValidatingPolicy implements AdmissionPlugin {
     let params: readonly (KubeObject | null)[];
     let asked: AdmissionAttributes;
     try {
-      params = collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#services);
+      params = await collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#services);
       asked = (await questionOf(a, match)).attributes;
     } catch (err) {
       if (fails) findings.denials.push({ ...names, message: `failed to configure binding: ${messageOf(err)}` });
@@ -111,7 +111,7 @@ export class ValidatingPolicy implements AdmissionPlugin {
       if (outcome.error !== undefined) return [{ index: 0, message: outcome.error }];
       if (!outcome.matches) return 'does not match';
     }
-    const variables = (spec.variables ?? []).map((v) => v.name);
+    const variables = spec.variables ?? NO_VARIABLES;
     const decisions: Decision[] = [];
     for (const [index, validation] of (spec.validations ?? []).entries()) {
       try {
@@ -123,7 +123,7 @@ export class ValidatingPolicy implements AdmissionPlugin {
     }
     return decisions;
   }
-  async #message(validation: admissionregistrationV1.Validation, activation: ExpressionActivation, scope: { readonly params: boolean; readonly variables: readonly string[] }, budget: ExpressionBudget, signal: AbortSignal): Promise<string> {
+  async #message(validation: admissionregistrationV1.Validation, activation: ExpressionActivation, scope: Pick<ExpressionScope, 'params' | 'variables'>, budget: ExpressionBudget, signal: AbortSignal): Promise<string> {
     let message = '';
     if (validation.messageExpression) {
       try {
@@ -138,7 +138,7 @@ export class ValidatingPolicy implements AdmissionPlugin {
   }
   async #annotations(policy: Policy, activation: ExpressionActivation, annotations: Map<string, Set<string>>, failed: (message: string) => void, signal: AbortSignal): Promise<void> {
     const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
-    const scope = { params: policy.spec.paramKind !== undefined, authorizer: false, variables: (policy.spec.variables ?? []).map((v) => v.name), returns: 'stringOrNull' } as const;
+    const scope = { params: policy.spec.paramKind !== undefined, authorizer: false, variables: policy.spec.variables ?? NO_VARIABLES, returns: 'stringOrNull' } as const;
     for (const { key, valueExpression } of policy.spec.auditAnnotations ?? []) {
       try {
         const value = await this.#services.compiler.compile(valueExpression, scope).evaluate(activation, budget, signal);

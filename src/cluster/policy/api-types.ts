@@ -1,5 +1,7 @@
-/** The API's own kinds as types of CEL expressions. */
-import type { StructType, TypeRef } from '#api/schema.ts';
+/** The kinds of the API as types of CEL expressions. */
+import { structByKind, type StructType, type TypeRef } from '#api/schema.ts';
+import { declare } from '#apiserver/extensions/cel-schema.ts';
+import type { Schema } from '#apiserver/extensions/schema.ts';
 import { BOOL, BYTES, DOUBLE, DYN, INT, listOf, mapOf, objectType, STRING, TIMESTAMP, type CelType } from '#cel/types.ts';
 
 const ROOT = { apiVersion: STRING, kind: STRING };
@@ -44,4 +46,16 @@ function celType(type: TypeRef, within: ReadonlySet<StructType>, known: Map<Stru
 /** The type of whole objects of a kind. */
 export function kindType(type: StructType): CelType {
   return structType(type, new Set(), new Map());
+}
+/** `metadata` is the same in every kind. */
+function metadataType(): CelType {
+  const any = kindType(structByKind('', 'v1', 'ConfigMap')!);
+  return any.kind === 'object' ? any.fields.get('metadata')!.type : DYN;
+}
+/** The type of whole objects of a custom kind. `schema` says nothing of what every object has, as it is published. */
+export function customKindType(schema: Schema, kind: string): CelType {
+  const own = declare(schema, false)?.type;
+  if (own?.kind !== 'object') return DYN;
+  const given = Object.entries({ ...ROOT, metadata: metadataType() }).map(([name, type]) => [name, { jsonName: name, type }] as const);
+  return { kind: 'object', name: kind, fields: new Map([...own.fields, ...given]), open: schema['x-kubernetes-preserve-unknown-fields'] === true };
 }

@@ -2,15 +2,16 @@
 import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#api/gen/admissionregistration-v1.ts';
 import { apiVersionOf, splitApiVersion } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
-import { structByKind } from '#api/schema.ts';
+import { structByKind, type StructType } from '#api/schema.ts';
 import { ADMISSION_REQUEST_TYPE, NAMESPACE_TYPE } from '#apiserver/admission/cel-types.ts';
+import type { Schema } from '#apiserver/extensions/schema.ts';
+import type { ResourceRegistry } from '#apiserver/registry/resource-registry.ts';
 import { compile } from '#cel/compile.ts';
 import { kubernetesEnvironment } from '#cel/kubernetes.ts';
 import { AUTHORIZER_TYPE, RESOURCE_CHECK_TYPE } from '#cel/library/authorizer.ts';
 import { DYN, objectType, type CelType } from '#cel/types.ts';
-import type { ResourceSource } from '#controllers/controller.ts';
 import type { PolicyTypeChecker } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
-import { kindType } from './api-types.ts';
+import { customKindType, kindType } from './api-types.ts';
 
 /** As many kinds are checked at most. */
 const MAX_KINDS = 10;
@@ -35,21 +36,18 @@ function matchedKinds(policy: ValidatingAdmissionPolicy, served: readonly Resour
 const nameOf = ({ group, version, kind }: Kind): string => `${apiVersionOf(group, version)}, Kind=${kind}`;
 
 /** Types by kind are made once: a policy's check needs few of them. */
-export function policyTypeChecker(resources: ResourceSource): PolicyTypeChecker {
+export function policyTypeChecker(resources: ResourceRegistry): PolicyTypeChecker {
   const base = kubernetesEnvironment();
-  const types = new Map<string, CelType | undefined>();
+  const types = new Map<StructType, CelType>();
+  const customTypes = new WeakMap<Schema, CelType>();
   function typeOf({ group, version, kind }: Kind): CelType | undefined {
-    const id = `${group}/${version}/${kind}`;
-    if (!types.has(id)) {
-      const struct = structByKind(group, version, kind);
-      // Custom kinds have no type here, and come and go: they are not remembered.
-      if (!struct) return undefined;
-      types.set(id, kindType(struct));
-    }
-    return types.get(id);
+    const struct = structByKind(group, version, kind);
+    if (struct) return types.getOrInsertComputed(struct, kindType);
+    const schema: Schema | undefined = resources.all().find(({ info }) => info.group === group && info.version === version && info.kind === kind)?.openApiSchema;
+    return schema && customTypes.getOrInsertComputed(schema, () => customKindType(schema, kind));
   }
   return (policy) => {
-    const kinds = matchedKinds(policy, resources.list());
+    const kinds = matchedKinds(policy, resources.all().map(({ info }) => info));
     const { paramKind, variables = [], validations = [] } = policy.spec ?? {};
     const params = paramKind && (typeOf({ ...splitApiVersion(paramKind.apiVersion ?? ''), kind: paramKind.kind ?? '' }) ?? DYN);
     const warnings = new Map<string, string[]>();

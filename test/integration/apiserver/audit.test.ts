@@ -138,6 +138,21 @@ test('admission plugins annotate the event', async () => {
   assert.equal(done.requestObject, undefined);
 });
 
+test('policies annotate the event, and tell of failures that they only audit', async () => {
+  const group = '/apis/admissionregistration.k8s.io/v1';
+  const make = async (plural: string, kind: string, name: string, spec: object): Promise<void> => assert.equal((await http.post(`${group}/${plural}`, { apiVersion: 'admissionregistration.k8s.io/v1', kind, metadata: { name }, spec })).code, 201);
+  await make('validatingadmissionpolicies', 'ValidatingAdmissionPolicy', 'sizes', {
+    matchConstraints: { resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }] },
+    validations: [{ expression: 'object.data.size() < 2', messageExpression: "string(object.data.size()) + ' keys'" }], auditAnnotations: [{ key: 'keys', valueExpression: "'has ' + object.data.map(k, k).join('+')" }, { key: 'none', valueExpression: 'null' }],
+  });
+  await make('validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding', 'sizes-everywhere', { policyName: 'sizes', validationActions: ['Audit'] });
+  const done = (await audited('policy-1', 'POST', `${CMS}?dryRun=All`, { body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data: { a: '', b: '' } } })).at(-1)!;
+  assert.equal(done.responseStatus?.code, 201);
+  assert.equal(done.annotations!['sizes/keys'], 'has a+b');
+  assert.ok(!('sizes/none' in done.annotations!));
+  assert.deepEqual(JSON.parse(done.annotations!['validation.policy.admission.k8s.io/validation_failure']!), [{ message: '2 keys', policy: 'sizes', binding: 'sizes-everywhere', expressionIndex: 0, validationActions: ['Audit'] }]);
+});
+
 test('calls of the process itself are written down too, and what the policy leaves out is not', async () => {
   await fixture.server.call({ verb: 'get', resource: resourceOf('', 'v1', 'configmaps'), namespace: 'default', name: 'a' }, { user: { name: 'system:kube-scheduler', groups: [] }, userAgent: 'kube-scheduler' }).catch(() => {});
   await http.call('GET', '/metrics', { headers: { 'audit-id': 'none-1' } });

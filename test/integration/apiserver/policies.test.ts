@@ -125,3 +125,34 @@ test('versions and subresources of custom kinds are equivalent too', async () =>
     assert.match(answered(await scale(3)), /^422 widgets\.example\.com "w" is forbidden/);
   });
 });
+
+test('parameters come from custom kinds, in the version that the policy names', async () => {
+  const version = (name: string, storage: boolean) => ({ name, served: true, storage, schema: schemaOf({ max: I, perTeam: { type: 'array', items: S } }) });
+  await define('limits', 'Limit', [version('v1', true), version('v2', false)]);
+  const limit = (name: string, max: number, labels: object = {}) => http.post('/apis/example.com/v1/namespaces/default/limits', { apiVersion: 'example.com/v1', kind: 'Limit', metadata: { name, labels }, spec: { max } });
+  const spec = {
+    paramKind: { apiVersion: 'example.com/v2', kind: 'Limit' }, matchConstraints: rulesOf('', 'v1', 'configmaps'),
+    validations: [{ expression: 'object.data.size() <= params.spec.max', messageExpression: "'at most ' + string(params.spec.max) + ' by ' + params.apiVersion + ' ' + params.metadata.name" }],
+  };
+  const refusal = (name: string, why: string) => `422 configmaps "${name}" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ${why}`;
+  const paramRef = { name: 'small', parameterNotFoundAction: 'Deny' };
+  await withPolicy('Validating', spec, { paramRef }, async () => {
+    assert.equal(answered(await configMap('params', { a: '1' })), refusal('params', 'failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction'));
+    assert.equal((await limit('small', 1, { tier: 'a' })).code, 201);
+    assert.equal(answered(await configMap('params', { a: '1', b: '2' })), refusal('params', 'at most 1 by example.com/v2 small'));
+    assert.equal(answered(await configMap('params', { a: '1' })), '201');
+  });
+  await withPolicy('Validating', spec, { paramRef: { name: 'gone', parameterNotFoundAction: 'Allow' } }, async () => assert.equal(answered(await configMap('params-2', { a: '1', b: '2' })), '201'));
+  assert.equal((await limit('large', 2, { tier: 'a' })).code, 201);
+  await withPolicy('Validating', spec, { paramRef: { selector: { matchLabels: { tier: 'a' } }, parameterNotFoundAction: 'Deny' } }, async () => {
+    assert.equal(answered(await configMap('params-3', { a: '1', b: '2' })), refusal('params-3', 'at most 1 by example.com/v2 small'), 'every parameter must be content');
+  });
+  await withPolicy('Validating', { ...spec, paramKind: { apiVersion: 'example.com/v3', kind: 'Limit' } }, { paramRef }, async () => {
+    assert.equal(answered(await configMap('params-4', { a: '1' })), refusal('params-4', 'failed to configure binding: paramKind kind `example.com/v3, Kind=Limit` not known'));
+  });
+});
+
+test('a policy that cannot compile is refused', async () => {
+  const made = await http.post(pathOf('ValidatingAdmissionPolicy'), { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy', metadata: { name: 'broken' }, spec: { matchConstraints: rulesOf('', 'v1', 'pods'), validations: [{ expression: 'objekt.x' }] } });
+  assert.equal(answered(made), "422 ValidatingAdmissionPolicy.admissionregistration.k8s.io \"broken\" is invalid: spec.validations[0].expression: Invalid value: \"objekt.x\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'objekt' (in container '')\n | objekt.x\n | ^");
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { CustomResourceDefinition } from '#api/gen/apiextensions-v1.ts';
 import type { ValidatingAdmissionPolicy, ValidatingAdmissionPolicySpec } from '#api/gen/admissionregistration-v1.ts';
 import { kind } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
@@ -12,9 +13,9 @@ describe('the status of validating admission policies', () => {
     cluster = await startInProcessCluster({ nodes: [] });
   });
   after(() => cluster.stop());
-  async function statusOf(name: string, resources: string[], spec: Partial<ValidatingAdmissionPolicySpec>) {
+  async function statusOf(name: string, resources: string[], spec: Partial<ValidatingAdmissionPolicySpec>, apiGroups = ['apps']) {
     const policies = cluster.client.of(POLICIES);
-    await policies.create({ metadata: { name }, spec: { matchConstraints: { resourceRules: [{ apiGroups: ['apps'], apiVersions: ['v1'], operations: ['CREATE'], resources }] }, ...spec } });
+    await policies.create({ metadata: { name }, spec: { matchConstraints: { resourceRules: [{ apiGroups, apiVersions: ['v1'], operations: ['CREATE'], resources }] }, ...spec } });
     return await eventually('it was checked', async () => {
       const { status, metadata } = await policies.get('', name);
       return status?.observedGeneration === metadata.generation ? status : undefined;
@@ -40,5 +41,20 @@ describe('the status of validating admission policies', () => {
   });
   test('does not check wildcards', async () => {
     assert.deepEqual((await statusOf('any', ['*'], { validations: [{ expression: 'object.nothing == 1' }] })).typeChecking ?? {}, {});
+  });
+  test('knows custom kinds, as objects and as parameters', async () => {
+    const crds = cluster.client.of(kind<CustomResourceDefinition>('apiextensions.k8s.io', 'v1', 'customresourcedefinitions'));
+    const schema = { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' }, names: { type: 'array', items: { type: 'string' } } } } } } };
+    await crds.create({ metadata: { name: 'widgets.example.com' }, spec: { group: 'example.com', scope: 'Namespaced', names: { plural: 'widgets', kind: 'Widget' }, versions: [{ name: 'v1', served: true, storage: true, schema }] } });
+    await eventually('it is served', async () => (await crds.get('', 'widgets.example.com')).status?.conditions?.find((c) => c.type === 'Established' && c.status === 'True'));
+    const status = await statusOf('custom', ['widgets'], {
+      paramKind: { apiVersion: 'example.com/v1', kind: 'Widget' },
+      validations: [{ expression: "object.spec.size > 1 && object.metadata.labels['a'] == 'b' && params.spec.size < 3" }, { expression: 'object.spec.sise > 1' }, { expression: 'object.spec.names[0] == 1' }, { expression: 'params.spec.none == 1' }],
+    }, ['example.com']);
+    assert.deepEqual(status.typeChecking?.expressionWarnings?.map((w) => `${w.fieldRef}: ${w.warning.split('\n')[0]}`), [
+      "spec.validations[1].expression: example.com/v1, Kind=Widget: ERROR: <input>:1:12: undefined field 'sise'",
+      "spec.validations[2].expression: example.com/v1, Kind=Widget: ERROR: <input>:1:22: found no matching overload for '_==_' applied to '(string, int)'",
+      "spec.validations[3].expression: example.com/v1, Kind=Widget: ERROR: <input>:1:12: undefined field 'none'",
+    ]);
   });
 });

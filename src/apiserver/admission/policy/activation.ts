@@ -3,7 +3,7 @@ import type { Variable } from '#api/gen/admissionregistration-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { admissionRequestOf } from '../admission-request.ts';
 import type { MatchServices } from '../equivalents.ts';
-import type { ExpressionActivation, ExpressionBudget, ExpressionCompiler } from '../expressions.ts';
+import { NO_VARIABLES, type ExpressionActivation, type ExpressionBudget, type ExpressionCompiler } from '../expressions.ts';
 import { namespaceOfRequest } from '../matching.ts';
 import type { AdmissionAttributes, Authorizer, MaybePromise } from '../../interfaces.ts';
 
@@ -16,7 +16,7 @@ export function policyActivation(
   a: AdmissionAttributes, original: AdmissionAttributes, params: KubeObject | null, spec: { readonly variables?: readonly Variable[] | undefined; readonly hasParams: boolean }, services: PolicyServices, budget: ExpressionBudget, signal: AbortSignal,
 ): ExpressionActivation {
   const known = new Map<string, MaybePromise<unknown>>();
-  const variables = spec.variables ?? [];
+  const variables = spec.variables ?? NO_VARIABLES;
   const activation: ExpressionActivation = {
     object: a.object ?? null,
     oldObject: a.oldObject ?? null,
@@ -31,7 +31,7 @@ export function policyActivation(
       known.getOrInsertComputed(name, () => {
         const index = variables.findIndex((v) => v.name === name);
         if (index < 0) throw new Error(`no such key: ${name}`);
-        const scope = { params: spec.hasParams, authorizer: true, variables: variables.slice(0, index).map((v) => v.name), returns: 'any' } as const;
+        const scope = { params: spec.hasParams, authorizer: true, variables, visible: index, returns: 'any' } as const;
         return services.compiler.compile(variables[index]!.expression, scope).evaluate(activation, budget, signal);
       }),
   };

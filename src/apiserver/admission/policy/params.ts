@@ -3,13 +3,21 @@ import type { ParamKind, ParamRef } from '#api/gen/admissionregistration-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { labelMatcherOf } from '#machinery/selectors.ts';
+import { Entry } from '#store/entry.ts';
 import type { ObjectReader } from '../../interfaces.ts';
+import type { ResourceRegistry } from '../../registry/resource-registry.ts';
 
 /** The resource that serves a kind, custom ones included; undefined when nobody does. */
 export type ResourceResolver = (apiVersion: string, kind: string) => ResourceInfo | undefined;
 
+export interface ParamServices {
+  readonly reader: ObjectReader;
+  readonly resolve: ResourceResolver;
+  /** Absent: objects are taken as they are stored. */
+  readonly resources?: ResourceRegistry | undefined;
+}
 /** Objects for which the policy is to be evaluated, `null` for a policy without parameters. Empty: the binding does nothing. Throws configuration errors. */
-export function collectParams(kind: ParamKind | undefined, ref: ParamRef | undefined, namespace: string, services: { readonly reader: ObjectReader; readonly resolve: ResourceResolver }): readonly (KubeObject | null)[] {
+export async function collectParams(kind: ParamKind | undefined, ref: ParamRef | undefined, namespace: string, services: ParamServices): Promise<readonly (KubeObject | null)[]> {
   if (!kind || !ref) return [null];
   const resource = services.resolve(kind.apiVersion ?? '', kind.kind ?? '');
   if (!resource) throw new Error(`paramKind kind \`${kind.apiVersion ?? ''}, Kind=${kind.kind ?? ''}\` not known`);
@@ -26,7 +34,16 @@ export function collectParams(kind: ParamKind | undefined, ref: ParamRef | undef
     throw new Error('one of name or selector must be provided');
   }
   if (found.length === 0 && ref.parameterNotFoundAction !== 'Allow') throw new Error('no params found for policy binding with `Deny` parameterNotFoundAction');
-  return found;
+  return inVersion(found, resource, services);
+}
+const entries = new WeakMap<KubeObject, Entry>();
+/** Caches hold objects as they are stored: the policy has named a version. What is converted is remembered with the object. */
+async function inVersion(objects: readonly KubeObject[], { group, version, plural }: ResourceInfo, { resources }: ParamServices): Promise<readonly KubeObject[]> {
+  const codec = resources?.find(group, version, plural)?.codec;
+  if (!codec) return objects;
+  const stored = objects.map((o) => entries.getOrInsertComputed(o, () => new Entry('', o, 0)));
+  await codec.prepare?.(stored);
+  return stored.map((entry) => codec.fromStorage(entry).object);
 }
 function paramNamespace(resource: ResourceInfo, ref: ParamRef, namespace: string): string {
   if (!resource.namespaced) {

@@ -75,3 +75,28 @@ test('mutatingadmissionpolicybindings names its policy', () => {
   assert.deepEqual(errors, ['spec.paramRef.name: Forbidden: name and selector are mutually exclusive', 'spec.paramRef.selector: Forbidden: name and selector are mutually exclusive']);
   assert.equal(rowOf(mutatingadmissionpolicybindings, { metadata: { name: 'b' }, spec: { policyName: 'p' } })['ParamRef'], '<unset>');
 });
+test('expressions of policies and webhooks must compile, and be of the type that is wanted', () => {
+  const policy = (strategy: Strategy, spec: object) => tryCreate(strategy, { metadata: { name: 'p' }, spec: { matchConstraints, ...spec } }).errors;
+  const validating = (spec: object) => policy(validatingadmissionpolicies, spec);
+  assert.deepEqual(validating({
+    matchConditions: [{ name: 'c', expression: 'object in [1, 2, ' }], variables: [{ name: 'v', expression: 'params.x' }, { name: 'w', expression: '1 +' }],
+    validations: [{ expression: 'variables.v', messageExpression: "authorizer.path('/').check('get').allowed() ? 'a' : 'b'" }, { expression: '"a"' }], auditAnnotations: [{ key: 'k', valueExpression: 'true' }],
+  }), [
+    "spec.matchConditions[0].expression: Invalid value: \"object in [1, 2,\": compilation failed: ERROR: <input>:1:17: Syntax error: missing ']' at '<EOF>'\n | object in [1, 2,\n | ................^",
+    "spec.variables[0].expression: Invalid value: \"params.x\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.x\n | ^",
+    "spec.variables[1].expression: Invalid value: \"1 +\": compilation failed: ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | 1 +\n | ...^",
+    'spec.validations[0].expression: Invalid value: "variables.v": must evaluate to bool',
+    "spec.validations[0].messageExpression: Invalid value: \"authorizer.path('/').check('get').allowed() ? 'a' : 'b'\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')\n | authorizer.path('/').check('get').allowed() ? 'a' : 'b'\n | ^",
+    'spec.validations[1].expression: Invalid value: "\\"a\\"": must evaluate to bool',
+    'spec.auditAnnotations[0].valueExpression: Invalid value: "true": must evaluate to one of [string null_type]',
+  ]);
+  const right = { variables: [{ name: 'v', expression: 'object.x > 1' }, { name: 'w', expression: '!variables.v' }], validations: [{ expression: 'variables.w' }] };
+  assert.deepEqual(validating(right), []);
+  assert.deepEqual(policy(mutatingadmissionpolicies, { mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: 'Object{}' } }, { patchType: 'ApplyConfiguration', applyConfiguration: { expression: '[]' } }] }), [
+    'spec.mutations[0].jsonPatch.expression: Invalid value: "Object{}": must evaluate to list(JSONPatch)', 'spec.mutations[1].applyConfiguration.expression: Invalid value: "[]": must evaluate to Object',
+  ]);
+  const broken = { matchConditions: [{ name: 'c', expression: 'params.x' }] };
+  assert.match(hooks(validatingwebhookconfigurations, broken).errors[0]!, /^webhooks\[0\]\.matchConditions\[0\]\.expression: Invalid value: "params\.x": compilation failed: /);
+  const stored = tryUpdate(validatingwebhookconfigurations, { metadata: { name: 'a' }, webhooks: [{ ...hook, ...broken }] }, (o) => ((o['webhooks'] as { timeoutSeconds: number }[])[0]!.timeoutSeconds = 5));
+  assert.deepEqual(stored.errors, [], 'what is stored is not asked again');
+});

@@ -3,6 +3,7 @@ import { fieldPath, forbiddenField, required, type FieldError, type FieldPath } 
 import { defineStrategy } from '../define.ts';
 import { each, oneOf, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, integer, NAME, text } from '../printing.ts';
+import { expressionsOf, validateExpression, type ExpressionPlace } from './expressions.ts';
 import { validateMatchConditions } from './match-conditions.ts';
 import { paramKindText, validateConstraints, validateFailurePolicy, validateParamKind, validateVariables } from './policies.ts';
 import { defaultMatchResources } from './rules.ts';
@@ -11,7 +12,7 @@ const SPEC = fieldPath('spec');
 /** Type of patch to the field that holds it. */
 const PATCHES = { ApplyConfiguration: 'applyConfiguration', JSONPatch: 'jsonPatch' } as const;
 
-function validateMutation(mutation: Mutation, path: FieldPath): FieldError[] {
+function validateMutation(mutation: Mutation, place: ExpressionPlace, path: FieldPath): FieldError[] {
   const type = mutation.patchType;
   if (!type) return [required(path.child('patchType'))];
   const errors = oneOf(type, Object.keys(PATCHES), path.child('patchType'));
@@ -21,17 +22,19 @@ function validateMutation(mutation: Mutation, path: FieldPath): FieldError[] {
     if (other === type) {
       if (!given) errors.push(required(path.child(field)));
       else if ((given.expression ?? '').trim() === '') errors.push(required(path.child(field, 'expression'), 'expression is not specified'));
+      else errors.push(...validateExpression(given.expression!, field === 'jsonPatch' ? 'jsonPatch' : 'applyConfiguration', place, path.child(field, 'expression')));
     } else if (given) errors.push(forbiddenField(path.child(field), `must not be set when patchType is ${type}`));
   }
   return errors;
 }
-function validate({ spec = {} }: MutatingAdmissionPolicy): FieldError[] {
+function validate({ spec = {} }: MutatingAdmissionPolicy, known: ReadonlySet<string>): FieldError[] {
+  const place = { params: spec.paramKind !== undefined, authorizer: true, variables: spec.variables ?? [], known };
   const at = SPEC.child('mutations');
   return [
     ...validateFailurePolicy(spec.failurePolicy, SPEC.child('failurePolicy')), ...validateParamKind(spec.paramKind, SPEC.child('paramKind')),
-    ...validateConstraints(spec.matchConstraints, SPEC.child('matchConstraints')), ...validateMatchConditions(spec.matchConditions, SPEC.child('matchConditions')),
-    ...validateVariables(spec.variables, SPEC.child('variables')),
-    ...(spec.mutations?.length ? each(spec.mutations, at, validateMutation) : [required(at, 'mutations must contain at least one item')]),
+    ...validateConstraints(spec.matchConstraints, SPEC.child('matchConstraints')), ...validateMatchConditions(spec.matchConditions, place, SPEC.child('matchConditions')),
+    ...validateVariables(spec.variables, place, SPEC.child('variables')),
+    ...(spec.mutations?.length ? each(spec.mutations, at, (mutation, path) => validateMutation(mutation, place, path)) : [required(at, 'mutations must contain at least one item')]),
     ...requiredOneOf(spec.reinvocationPolicy, ['IfNeeded', 'Never'], SPEC.child('reinvocationPolicy')),
   ];
 }
@@ -46,8 +49,8 @@ export const mutatingadmissionpolicies = defineStrategy<MutatingAdmissionPolicy>
   prepareForCreate({ metadata }) {
     metadata.generation = 1;
   },
-  validate,
-  validateUpdate: validate,
+  validate: (policy) => validate(policy, new Set()),
+  validateUpdate: (policy, old) => validate(policy, expressionsOf(old.spec)),
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
   columns: [NAME, integer('Mutations'), text('ParamKind'), AGE],

@@ -5,6 +5,7 @@ import { forbiddenField, invalidValue, notSupported, required, type FieldError, 
 import { isDNS1035Label, isDNS1123Subdomain, isPathSegmentName } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
+import { validateExpression, type ExpressionPlace } from './expressions.ts';
 import { FAILURE_POLICIES, validateMatchResources } from './rules.ts';
 
 const IDENTIFIER = /^[_a-zA-Z][_a-zA-Z0-9]*$/;
@@ -32,12 +33,13 @@ export function validateParamKind(param: ParamKind | undefined, path: FieldPath)
   const problems = isDNS1035Label(param.kind.toLowerCase());
   return problems.length > 0 ? [...errors, invalidValue(path.child('kind'), param.kind, `may have mixed case, but should otherwise match: ${problems.join(',')}`)] : errors;
 }
-export function validateVariables(variables: readonly Variable[] | undefined, path: FieldPath): FieldError[] {
-  return each(variables, path, ({ name = '', expression = '' }, at) => {
+export function validateVariables(variables: readonly Variable[] | undefined, place: ExpressionPlace, path: FieldPath): FieldError[] {
+  return each(variables, path, ({ name = '', expression = '' }, at, i) => {
     const errors: FieldError[] = [];
     if (name.trim() === '') errors.push(required(at.child('name'), 'name is not specified'));
     else if (!IDENTIFIER.test(name) || RESERVED.has(name)) errors.push(invalidValue(at.child('name'), name, 'name is not a valid CEL identifier'));
-    return expression.trim() === '' ? [...errors, required(at.child('expression'), 'expression is not specified')] : errors;
+    const where = at.child('expression');
+    return [...errors, ...(expression.trim() === '' ? [required(where, 'expression is not specified')] : validateExpression(expression, 'any', { ...place, visible: i }, where))];
   });
 }
 /** Which requests a policy is about: it must name resources, for their types. */

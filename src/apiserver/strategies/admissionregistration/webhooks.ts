@@ -6,6 +6,7 @@ import { isDNS1035Label, isFullyQualifiedName } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
 import { validateWebhookClient } from '../webhook-client.ts';
+import { expressionsOf } from './expressions.ts';
 import { validateMatchConditions } from './match-conditions.ts';
 import { defaultRules, FAILURE_POLICIES, MATCH_POLICIES, validateRule } from './rules.ts';
 
@@ -22,12 +23,14 @@ interface Leniency {
   readonly sideEffects: boolean;
   readonly reviewVersions: boolean;
   readonly names: boolean;
+  readonly expressions: ReadonlySet<string>;
 }
 function leniencyOf(old: readonly Webhook[]): Leniency {
   return {
     sideEffects: old.some((hook) => !HARMLESS.includes(hook.sideEffects)),
     reviewVersions: old.some((hook) => (hook.admissionReviewVersions ?? []).length > 0 && !hook.admissionReviewVersions.some((version) => REVIEW_VERSIONS.includes(version))),
     names: new Set(old.map(({ name }) => name)).size < old.length,
+    expressions: expressionsOf(old),
   };
 }
 
@@ -52,7 +55,7 @@ function validateWebhook(hook: Webhook, lenient: Leniency, path: FieldPath): Fie
   errors.push(...validateLabelSelector(hook.namespaceSelector, path.child('namespaceSelector')), ...validateLabelSelector(hook.objectSelector, path.child('objectSelector')));
   const policy = 'reinvocationPolicy' in hook ? hook.reinvocationPolicy : undefined;
   if (policy !== undefined) errors.push(...oneOf(policy, ['IfNeeded', 'Never'], path.child('reinvocationPolicy')));
-  return [...errors, ...validateWebhookClient(hook.clientConfig ?? {}, path.child('clientConfig')), ...validateMatchConditions(hook.matchConditions, path.child('matchConditions'))];
+  return [...errors, ...validateWebhookClient(hook.clientConfig ?? {}, path.child('clientConfig')), ...validateMatchConditions(hook.matchConditions, { params: false, known: lenient.expressions }, path.child('matchConditions'))];
 }
 export function validateWebhooks(webhooks: readonly Webhook[] | undefined, old: readonly Webhook[] = []): FieldError[] {
   const lenient = leniencyOf(old);

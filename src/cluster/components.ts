@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
+import type { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
@@ -44,6 +45,8 @@ export interface Assembly {
   readonly encryption?: EncryptionAtRest | undefined;
   /** Undefined: no outside issuers. */
   readonly authentication?: AuthenticationFile | undefined;
+  /** Undefined: Node and RBAC decide. */
+  readonly authorization?: AuthorizationFile | undefined;
   /** Undefined: requests are not written down. */
   readonly audit?: AuditLog | undefined;
   store?: Store;
@@ -86,14 +89,17 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'configuration-files', needs: [],
-      create: () => opened('configuration-files', async () => a.authentication?.start(), () => a.authentication?.stop()),
+      create: () => {
+        const files = [a.authentication, a.authorization];
+        return opened('configuration-files', async () => files.forEach((file) => file?.start()), async () => void (await Promise.all(files.map((file) => file?.stop()))));
+      },
     },
     {
       name: 'apiserver', needs: ['store', 'certificates', 'configuration-files'],
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });
         return a.server;

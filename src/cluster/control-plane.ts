@@ -10,6 +10,7 @@ import { createAuthentication } from '#apiserver/authentication/authentication.t
 import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
 import { createAuthorization, type Authorization } from '#apiserver/authorization/authorization.ts';
+import type { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import type { Auditor } from '#apiserver/audit/auditor.ts';
 import { UNENCRYPTED, type EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import type { ObjectReader } from '#apiserver/interfaces.ts';
@@ -33,6 +34,8 @@ export interface ControlPlaneOptions {
   readonly encryption?: EncryptionAtRest | undefined;
   /** Absent: no outside issuers, and anybody may come without credentials. */
   readonly authentication?: AuthenticationFile | undefined;
+  /** Absent: Node and RBAC decide. */
+  readonly authorization?: AuthorizationFile | undefined;
   /** Absent: requests are not written down. */
   readonly audit?: Auditor | undefined;
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
@@ -74,7 +77,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       requestHeader: { authorities: pki.frontProxyCa.cert, allowedNames: ['front-proxy-client'] },
       serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey },
     });
-    const made = (authorization = createAuthorization({ reader, clock }));
+    const made = (authorization = createAuthorization({ reader, file: options.authorization }));
     const json = (body: unknown, type: string) => ({ kind: 'raw', code: 200, headers: { 'content-type': type }, body: Buffer.from(JSON.stringify(body)) }) as const;
     return {
       authenticator: authentication.authenticator,
@@ -122,6 +125,6 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });
-  for (const file of [encryption, options.authentication]) if (file) server.metrics.addText(() => file.metricsText());
+  for (const file of [encryption, options.authentication, options.authorization]) if (file) server.metrics.addText(() => file.metricsText());
   return server;
 }

@@ -5,6 +5,7 @@ import { load } from 'js-yaml';
 import { AuditLog } from '#apiserver/audit/audit-log.ts';
 import { DEFAULT_ISSUER } from '#apiserver/authentication/authentication.ts';
 import { AuthenticationFile } from '#apiserver/authentication/configured.ts';
+import { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import { systemClock } from '#base/clock.ts';
 import { ComponentGroup } from '#base/component-group.ts';
@@ -47,10 +48,11 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const audit = await AuditLog.open({ policyPath: join(config.dataDir, 'audit-policy.yaml'), logPath: join(config.dataDir, 'audit.log'), clock });
   const encryption = await EncryptionAtRest.open(join(config.dataDir, 'encryption.yaml'), clock);
   const authentication = await AuthenticationFile.open({ path: join(config.dataDir, 'authentication.yaml'), clock, disallowedIssuers: [DEFAULT_ISSUER] });
+  const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption, authentication, audit };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption, authentication, authorization, audit };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);

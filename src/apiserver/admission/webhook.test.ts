@@ -234,7 +234,8 @@ describe('admission webhooks', () => {
   it('WebhookAuthorizer passes on the answer, and has no opinion when nobody answers', async () => {
     handler = () => ({ raw: { status: { allowed: true, reason: 'fine' } } });
     const attributesOf = (name: string) => ({ isResourceRequest: true, verb: 'get', path: '', apiGroup: '', apiVersion: 'v1', namespace: 'default', resource: 'pods', subresource: '', name, user: { name: 'x', groups: [] } });
-    const authorizer = new WebhookAuthorizer({ client, target: { url: `https://127.0.0.1:${port}/authz`, caBundle: caBundle() }, clock: systemClock });
+    const target = { url: `https://127.0.0.1:${port}/authz`, caBundle: caBundle() };
+    const authorizer = new WebhookAuthorizer({ webhook: { post: (body, options) => client.post(target, { body, ...options }), close: () => {} }, clock: systemClock });
     assert.deepEqual(await authorizer.authorize(attributesOf('a'), signal), { decision: 'allow', reason: 'fine' });
     assert.ok(!(authorizer.authorize(attributesOf('a'), signal) instanceof Promise));
     handler = () => 'down';

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type * as rbacV1 from '#api/gen/rbac-v1.ts';
 import type { KubeObject } from '#api/object.ts';
-import { FakeClock } from '#base/fake-clock.ts';
 import { StatusError } from '#machinery/status-error.ts';
 import { FakeReader, resourceOfObject } from '../authentication/testing/fakes.ts';
 import type { AdmissionAttributes, AuthorizationAttributes, AuthorizationResult, UserInfo } from '../interfaces.ts';
@@ -130,7 +129,7 @@ describe('the Node authorizer', () => {
   });
   const volume = { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv1' }, spec: { claimRef: { namespace: 'default', name: 'data' }, csi: { driver: 'd', volumeHandle: 'h', nodeStageSecretRef: { name: 'stage', namespace: 'csi' } } } } as unknown as KubeObject;
   const reader = new FakeReader(web, pod('other', 'n2', { volumes: [{ name: 's', secret: { secretName: 'theirs' } }] }), volume);
-  const { authorizer } = createAuthorization({ reader, clock: new FakeClock() });
+  const { authorizer } = createAuthorization({ reader });
   const answer = (verb: string, resource: string, more: Partial<AuthorizationAttributes> = {}): AuthorizationResult => authorizer.authorize(ask(n1, verb, resource, more), signal) as AuthorizationResult;
 
   it('lets a node read what its Pods name', () => {
@@ -173,7 +172,7 @@ describe('the escalation check', () => {
     clusterRole('binder', rule('bind', 'clusterroles', { apiGroups: ['rbac.authorization.k8s.io'], resourceNames: ['admin'] })),
     clusterBinding('jane-pods', 'pods', user('jane')), clusterBinding('bob', 'binder', user('bob')),
   );
-  const { escalation, authorizer } = createAuthorization({ reader, clock: new FakeClock() });
+  const { escalation, authorizer } = createAuthorization({ reader });
   const attempt = async (object: KubeObject, who: UserInfo, oldObject?: KubeObject): Promise<string> => {
     const resource = resourceOfObject(object);
     const a: AdmissionAttributes = {

@@ -4,6 +4,7 @@
  * since users know them from `failed calling webhook` messages.
  * Source: the Kubernetes page "Dynamic Admission Control", contacting the webhook.
  */
+import { Agent as PlainAgent, request as plainRequest } from 'node:http';
 import { Agent, request, type RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
@@ -15,6 +16,8 @@ export interface WebhookTarget {
   readonly service?: { readonly namespace: string; readonly name: string; readonly path?: string | undefined; readonly port?: number | undefined } | undefined;
   /** Base64 of a PEM bundle; absent: the system's roots. */
   readonly caBundle?: string | undefined;
+  /** What only a kubeconfig file may say: plain HTTP, no check of the certificate, or another name in it. */
+  readonly trust?: { readonly http?: boolean; readonly insecure?: boolean; readonly serverName?: string | undefined } | undefined;
 }
 export interface Endpoint {
   readonly host: string;
@@ -34,6 +37,9 @@ export interface WebhookCall {
   readonly body: unknown;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Do not read the answer of a success. */
+  readonly anyAnswer?: boolean;
   /** Send the timeout as the query parameter `timeout`, as admission webhooks get it. */
   readonly announceTimeout?: boolean;
 }
@@ -44,10 +50,13 @@ const MAX_AGENTS = 256;
 /** A call that did not bring an answer of the right form. The message reads as Go's. */
 export class WebhookCallError extends Error {
   readonly timedOut: boolean;
-  constructor(message: string, options: { readonly cause?: unknown; readonly timedOut?: boolean } = {}) {
+  /** Of an answer that is no success. */
+  readonly status: number | undefined;
+  constructor(message: string, options: { readonly cause?: unknown; readonly timedOut?: boolean; readonly status?: number } = {}) {
     super(message, { cause: options.cause });
     this.name = 'WebhookCallError';
     this.timedOut = options.timedOut ?? false;
+    this.status = options.status;
   }
 }
 
@@ -55,6 +64,7 @@ export class WebhookClient {
   readonly #options: WebhookClientOptions;
   /** By authority and server name; the one used longest ago goes first. */
   readonly #agents = new Map<string, Agent>();
+  readonly #plainAgent = new PlainAgent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 8, timeout: 60_000 });
   constructor(options: WebhookClientOptions) {
     this.#options = options;
   }
@@ -63,7 +73,8 @@ export class WebhookClient {
     const where = locate(target, call);
     const body = Buffer.from(JSON.stringify(call.body));
     const fail = (text: string, cause?: unknown, timedOut = false): WebhookCallError => new WebhookCallError(`Post ${JSON.stringify(where.url.href)}: ${text}`, { cause, timedOut });
-    if (where.url.protocol !== 'https:') throw fail('unsupported protocol: webhooks are called over https');
+    const plain = where.url.protocol === 'http:' && target.trust?.http === true;
+    if (where.url.protocol !== 'https:' && !plain) throw fail('unsupported protocol: webhooks are called over https');
     const controller = new AbortController();
     const timer = this.#options.clock.after(call.timeoutMs, () => controller.abort(new DeadlineError()));
     const signal = AbortSignal.any([controller.signal, call.signal]);
@@ -75,12 +86,12 @@ export class WebhookClient {
         host: endpoint.host,
         port: endpoint.port,
         path: where.url.pathname + where.url.search,
-        servername: where.serverName,
-        agent: this.#agent(target.caBundle, where.serverName),
-        headers: { host: where.url.host, 'content-type': 'application/json', accept: 'application/json, */*', 'content-length': body.length, 'user-agent': 'kube-apiserver-admission' },
+        servername: target.trust?.serverName ?? where.serverName,
+        agent: plain ? this.#plainAgent : this.#agent(target, where.serverName),
+        headers: { ...call.headers, host: where.url.host, 'content-type': 'application/json', accept: 'application/json, */*', 'content-length': body.length, 'user-agent': 'kube-apiserver-admission' },
         signal,
-      }, body);
-      return parseAnswer(answer);
+      }, body, plain ? plainRequest : request);
+      return parseAnswer(answer, call.anyAnswer ?? false);
     } catch (err) {
       if (err instanceof WebhookCallError) throw err;
       const timedOut = controller.signal.aborted;
@@ -93,16 +104,17 @@ export class WebhookClient {
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents.clear();
+    this.#plainAgent.destroy();
   }
-  #agent(caBundle: string | undefined, serverName: string): Agent {
-    const key = `${serverName}\n${caBundle ?? ''}`;
+  #agent({ caBundle, trust }: WebhookTarget, serverName: string): Agent {
+    const key = `${trust?.insecure === true} ${trust?.serverName ?? serverName}\n${caBundle ?? ''}`;
     const known = this.#agents.get(key);
     if (known) {
       this.#agents.delete(key);
       this.#agents.set(key, known);
       return known;
     }
-    const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 8, timeout: 60_000, ca: caBundle ? Buffer.from(caBundle, 'base64').toString('utf8') : [...rootCertificates], minVersion: 'TLSv1.2', ...this.#options.identity });
+    const agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 8, timeout: 60_000, ca: caBundle ? Buffer.from(caBundle, 'base64').toString('utf8') : [...rootCertificates], minVersion: 'TLSv1.2', rejectUnauthorized: trust?.insecure !== true, ...this.#options.identity });
     this.#agents.set(key, agent);
     if (this.#agents.size > MAX_AGENTS) {
       const [oldest] = this.#agents;
@@ -130,7 +142,7 @@ function locate(target: WebhookTarget, call: WebhookCall): { readonly url: URL; 
   }
   if (!target.url || !URL.canParse(target.url)) throw new WebhookCallError('webhook configuration must have either service or URL');
   const url = withTimeout(new URL(target.url), call);
-  return { url, port: url.port === '' ? 443 : Number(url.port), serverName: isIP(hostOf(url)) ? '' : url.hostname };
+  return { url, port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : Number(url.port), serverName: isIP(hostOf(url)) ? '' : url.hostname };
 }
 function withTimeout(url: URL, call: WebhookCall): URL {
   if (call.announceTimeout) url.searchParams.set('timeout', `${call.timeoutMs / 1000}s`);
@@ -150,9 +162,9 @@ interface RawAnswer {
   readonly statusText: string;
   readonly body: Buffer;
 }
-function send(options: RequestOptions, body: Buffer): Promise<RawAnswer> {
+function send(options: RequestOptions, body: Buffer, open: typeof request | typeof plainRequest): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
-    const req = request(options, (res) => {
+    const req = open(options, (res) => {
       const chunks: Buffer[] = [];
       let size = 0;
       res.on('data', (chunk: Buffer) => {
@@ -165,17 +177,18 @@ function send(options: RequestOptions, body: Buffer): Promise<RawAnswer> {
     });
     req.on('error', (err: NodeError) => {
       // The server closed an idle connection just as it was taken up again: nobody has seen the call yet.
-      if (req.reusedSocket && err.code === 'ECONNRESET') resolve(send(options, body));
+      if (req.reusedSocket && err.code === 'ECONNRESET') resolve(send(options, body, open));
       else reject(err);
     });
     req.end(body);
   });
 }
-function parseAnswer(answer: RawAnswer): unknown {
+function parseAnswer(answer: RawAnswer, any: boolean): unknown {
   const text = answer.body.toString('utf8');
   if (answer.status < 200 || answer.status > 299) {
-    throw new WebhookCallError(serverErrorText(answer.status, text));
+    throw new WebhookCallError(serverErrorText(answer.status, text), { status: answer.status });
   }
+  if (any) return undefined;
   try {
     return JSON.parse(text);
   } catch (err) {

@@ -8,7 +8,7 @@ import { createAdmission, type Admission } from '#apiserver/admission/admission.
 import { celCompiler } from '#apiserver/admission/cel-compiler.ts';
 import { createAuthentication, type AuthenticationOptions } from '#apiserver/authentication/authentication.ts';
 import { HeaderImpersonator } from '#apiserver/authentication/impersonation.ts';
-import { createAuthorization } from '#apiserver/authorization/authorization.ts';
+import { createAuthorization, type AuthorizationOptions } from '#apiserver/authorization/authorization.ts';
 import type { AdmissionPlugin } from '#apiserver/interfaces.ts';
 import { ApiServer, type ApiServerOptions } from '#apiserver/server.ts';
 import { WebhookClient } from '#apiserver/webhook/client.ts';
@@ -34,12 +34,14 @@ export interface FixtureOptions extends Partial<Omit<ApiServerOptions, 'admissio
   readonly store?: Store;
   /** Outside issuers, and who may come without credentials. */
   readonly authentication?: AuthenticationOptions['file'];
+  /** Absent: Node and RBAC. */
+  readonly authorization?: AuthorizationOptions['file'];
 }
 
 export async function startServer(options: FixtureOptions = {}): Promise<Fixture> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-apiserver-'));
   const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock: systemClock });
-  const { admission, aggregation, pluginsWithout, authentication: file, ...rest } = options;
+  const { admission, aggregation, pluginsWithout, authentication: file, authorization: authorizationFile, ...rest } = options;
   let plugins: Admission | undefined;
   const server = new ApiServer({
     store: openMemoryStore(),
@@ -47,7 +49,7 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
     http: { host: '127.0.0.1', port: 0, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: pki.ca.cert } },
     security: ({ reader, clock }) => {
       const authentication = createAuthentication({ reader, clock, clientCa: pki.ca.cert, file, serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey } });
-      const authorization = createAuthorization({ reader, clock });
+      const authorization = createAuthorization({ reader, file: authorizationFile });
       return {
         authenticator: authentication.authenticator,
         impersonator: new HeaderImpersonator(authorization.authorizer),

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { userOfClaims } from '#apiserver/authentication/claim-mapping.ts';
 import { parseAuthenticationConfiguration } from '#apiserver/authentication/jwt-configuration.ts';
+import { parseAuthorizationConfiguration } from '#apiserver/authorization/configuration.ts';
+import { matches } from '#apiserver/authorization/match.ts';
 import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
 import { IDENTITY } from '#apiserver/encryption/providers.ts';
@@ -36,6 +38,14 @@ test('the example of authentication.yaml makes users of its issuer, and opens he
   assert.deepEqual(userOfClaims({ sub: 'ann', roles: ['dev'], tenant: 't1', iat: 0, exp: 60 }, jwt[0]!), { name: 'example:ann', groups: ['example:dev'], extra: { 'example.com/tenant': ['t1'] } });
   assert.throws(() => userOfClaims({ sub: 'ann', tenant: 't1', iat: 0, exp: 90_000 }, jwt[0]!), /tokens of more than a day are not taken/);
   assert.deepEqual(anonymous, { paths: ['/livez', '/readyz', '/healthz'] });
+});
+test('the example of authorization.yaml asks a webhook about Secrets before RBAC', () => {
+  // The kubeconfig file must be there: this file stands in for it.
+  const [gate, ...own] = parseAuthorizationConfiguration(example('authorization.yaml').replace('/etc/podyard/gate.kubeconfig', import.meta.filename));
+  assert.deepEqual(own, [{ type: 'Node', name: 'node' }, { type: 'RBAC', name: 'rbac' }]);
+  assert.ok(gate?.type === 'Webhook');
+  const asks = (user: string, resource: string) => matches(gate.webhook.matchConditions, { user, groups: [], resourceAttributes: { resource } }).matches;
+  assert.deepEqual([asks('ann', 'secrets'), asks('ann', 'pods'), asks('system:node:a', 'secrets')], [true, false, false]);
 });
 test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
 test('the example of registries.yaml names mirrors and credentials', () => {

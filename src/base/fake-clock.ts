@@ -8,13 +8,18 @@ interface Pending {
 /** A clock that moves only when a test says so. Timers fire in order of their time, then of their setting. */
 export class FakeClock implements Clock {
   #now: number;
+  #jumped = 0;
   #pending: Pending[] = [];
 
   constructor(now = Date.parse('2026-01-02T03:04:05Z')) {
     this.#now = now;
   }
   now(): number {
-    return this.#now;
+    return this.#now + this.#jumped;
+  }
+  /** Sets the time of day forward or back, as an operator does: timers and the monotonic time go on as they were. */
+  jump(ms: number): void {
+    this.#jumped += ms;
   }
   monotonic(): number {
     return this.#now;

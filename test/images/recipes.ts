@@ -187,6 +187,7 @@ export const RECIPES: readonly Recipe[] = [
     names: ['docker.io/example/weather-api:1'], suite: 'trixie', layers: [busybox, weather], version: { text: '1' }, programs: [],
     config: { Env: [PATH], Cmd: ['/app/server'], ExposedPorts: { '8080/tcp': {} } },
   },
+  { names: ['docker.io/example/stop-signal:1'], suite: 'trixie', layers: [busybox], version: { text: '1' }, programs: [], config: { ...BUSYBOX_CONFIG, StopSignal: 'SIGUSR1' } },
   {
     names: ['docker.io/example/distroless:1'], suite: 'trixie', version: { text: '1' }, programs: [],
     layers: [{ packages: [], files: () => [{ name: 'app', mode: 0o755, data: pauseProgram(hostArchitecture()) }] }], config: { Entrypoint: ['/app'], User: '65532:65532' },

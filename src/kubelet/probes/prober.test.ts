@@ -95,6 +95,17 @@ test('Prober, liveness: a first success changes nothing, so nobody is woken', as
   assert.deepEqual(p.told, []);
   p.prober.stop();
 });
+test('Prober: the initial delay is kept, and no more, when the clock is set back', async () => {
+  const p = await probed({ readiness: { ...exec, initialDelaySeconds: 2, periodSeconds: 1 } }, () => true);
+  p.clock.jump(-3_600_000);
+  p.runtime.kill(p.id);
+  const next = await p.run();
+  await p.clock.advance(2100);
+  assert.equal(p.ready(next), true);
+  p.clock.jump(3_600_000);
+  await p.clock.advance(1000);
+  assert.equal(p.count(), 2, 'one probe a period, whatever the time of day');
+});
 test('Prober, startup: holds back the others, then ends', async () => {
   let good = false;
   const p = await probed({ startup: { ...exec, periodSeconds: 1, failureThreshold: 10 }, readiness: { ...exec, periodSeconds: 60 } }, () => good);
@@ -114,6 +125,7 @@ test('Prober, startup: too many failures kill', async () => {
   const p = await probed({ startup: { ...exec, periodSeconds: 1, failureThreshold: 3 } }, () => false);
   await p.clock.advance(2100);
   assert.equal(p.mustKill(), 'startup');
+  assert.deepEqual(p.told, ['uid-web'], 'whoever kills is told');
 });
 test('Prober: a probe that errs is neither a success nor a failure', async () => {
   const p = await probed({ liveness: { ...exec, periodSeconds: 1, failureThreshold: 1 } }, () => new CriError('Unknown', 'no such container'));

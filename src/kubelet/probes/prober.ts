@@ -71,7 +71,8 @@ export function newProber(options: ProberOptions): Prober {
     stopWorker(w);
     Object.assign(w, { containerId, result: undefined, streak: 0, lastOutcome: undefined, timer: undefined, abort: new AbortController() });
   }
-  const delayLeft = (w: Worker, run: RuntimeContainer | undefined): number => Math.max(0, (w.probe.initialDelaySeconds ?? 0) * 1000 - (clock.now() - (run?.startedAt ?? 0) / 1e6));
+  /** Never more than the delay itself: a clock that was set back makes nobody wait for the hours that it has to go again. */
+  const delayLeft = (w: Worker, run: RuntimeContainer | undefined): number => Math.max(0, (w.probe.initialDelaySeconds ?? 0) * 1000 - Math.max(0, clock.now() - (run?.startedAt ?? 0) / 1e6));
   /** Takes up what runs: a new run of a container is probed from its start on. */
   function refresh(uid: string): void {
     const entry = pods.get(uid);
@@ -122,8 +123,8 @@ export function newProber(options: ProberOptions): Prober {
     const before = w.result;
     w.result = good;
     if (w.kind === 'startup' && good) beginOthers(uid, w.name);
-    // A container is live until it is not, and not ready until it is: a first result of that kind says nothing new.
-    if (before !== undefined || good !== (w.kind === 'liveness')) listener(uid);
+    // A container is live until it is not, and not ready until it is: a first result of that kind says nothing new. Whether it has started is not known before.
+    if (before !== undefined || w.kind === 'startup' || good !== (w.kind === 'liveness')) listener(uid);
   }
   /** The startup probe passed: the other probes of the container need not wait for their next period. */
   function beginOthers(uid: string, name: string): void {

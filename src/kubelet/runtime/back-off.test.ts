@@ -36,3 +36,13 @@ test('BackOff.forget drops the keys of a Pod', () => {
   backOff.forget('uid_');
   assert.deepEqual([backOff.get('uid_a'), backOff.get('other_a')], [0, 10_000]);
 });
+test('BackOff holds no longer than its delay when the clock is set back', async () => {
+  const clock = new FakeClock();
+  const backOff = new BackOff(clock);
+  const ended = clock.now();
+  backOff.next('a', ended);
+  clock.jump(-3_600_000);
+  assert.equal(backOff.remaining('a', ended), 10_000);
+  await clock.advance(3_604_000);
+  assert.equal(backOff.remaining('a', ended), 6000);
+});

@@ -23,13 +23,13 @@ export class BackOff {
   remaining(key: string, since: number): number {
     const entry = this.#entries.get(key);
     if (!entry || this.#expired(entry.updated, since)) return 0;
-    return Math.max(0, since + entry.delayMs - this.#clock.now());
+    return this.#left(since, entry.delayMs);
   }
   /** The same, counted from the last {@link next}. */
   remainingSinceUpdate(key: string): number {
     const entry = this.#entries.get(key);
     if (!entry || this.#expired(entry.updated, this.#clock.now())) return 0;
-    return Math.max(0, entry.updated + entry.delayMs - this.#clock.now());
+    return this.#left(entry.updated, entry.delayMs);
   }
   /** Lengthens the key's delay. `since` is when the attempt that failed ended: a long good run starts anew. */
   next(key: string, since: number): void {
@@ -40,6 +40,10 @@ export class BackOff {
   /** Forgets keys with this prefix: the Pod is gone. */
   forget(prefix: string): void {
     for (const key of this.#entries.keys()) if (key.startsWith(prefix)) this.#entries.delete(key);
+  }
+  /** At most the whole delay, even when the clock was set back since. */
+  #left(since: number, delayMs: number): number {
+    return Math.max(0, delayMs - Math.max(0, this.#clock.now() - since));
   }
   #expired(updated: number, since: number): boolean {
     return since - updated > 2 * this.#maxMs;

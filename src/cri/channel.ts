@@ -38,6 +38,8 @@ export class Channel {
       'grpc.min_reconnect_backoff_ms': 50,
       'grpc.max_reconnect_backoff_ms': 1000,
       'grpc.enable_retries': 0,
+      // A connection of its own: closing it ends it, and a socket that somebody else serves now is connected to anew.
+      'grpc.use_local_subchannel_pool': 1,
     });
   }
 

@@ -6,6 +6,11 @@ const CODES = [
 
 export type CriCode = (typeof CODES)[number];
 
+/** The number of a code on the wire. */
+export function codeNumber(code: CriCode): number {
+  return CODES.indexOf(code);
+}
+
 /**
  * A call to the container runtime that failed. The message is the text Go's gRPC prints, which users know from Pod events:
  * `rpc error: code = NotFound desc = an error occurred when try to find container "x": not found`.

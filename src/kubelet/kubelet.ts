@@ -15,6 +15,7 @@ import { newCgroupManager } from './cgroups/cgroup-manager.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
 import type { KubeletConfig } from './config.ts';
 import { Csi } from './csi/csi.ts';
+import { ContainerManager } from './container-manager.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
@@ -28,6 +29,7 @@ import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
 import { appArmorEnabled } from './node/host-facts.ts';
+import { newKubeletMetrics } from './metrics.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
 import { admitPod } from './pods/admission.ts';
@@ -85,6 +87,8 @@ export class Kubelet implements Component {
   readonly #volumes: VolumeManager;
   readonly #hierarchy = new CgroupHierarchy();
   readonly #cgroups: CgroupManager;
+  readonly #containers: ContainerManager;
+  readonly #metrics = newKubeletMetrics();
   readonly #killer: Killer;
   readonly #pods: Informer<Pod>;
   readonly #services: Informer<Service>;
@@ -105,7 +109,8 @@ export class Kubelet implements Component {
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
     this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit);
-    this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), volumesInUse: () => this.#csi.volumes.inUse() });
+    this.#containers = new ContainerManager({ config, clock, metrics: this.#metrics, isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}) });
+    this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), devices: () => this.#containers.capacity(), volumesInUse: () => this.#csi.volumes.inUse() });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
     this.#objects = newNodeObjects(client, clock);
@@ -126,7 +131,7 @@ export class Kubelet implements Component {
       config, runtime, recorder, cgroupV2: this.#hierarchy.v2, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
       others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod) => this.#cgroups.ensurePod(pod),
     });
-    this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), onRemoved: () => this.#retryResizes() });
+    this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: (pod, signal) => this.#containers.allocate(pod, signal), onRemoved: () => this.#retryResizes() });
     this.#eviction = this.#newEvictionManager();
     this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc });
     this.#shutdown = new NodeShutdown({
@@ -149,7 +154,7 @@ export class Kubelet implements Component {
     this.cache.onChange((uid) => this.workers.wake(uid));
     this.#prober.onChange((uid) => this.workers.wake(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
-    await Promise.all([this.cache.relist(signal), this.#imageGc.start(signal), this.#eviction.synchronize()]);
+    await Promise.all([this.#containers.start(), this.cache.relist(signal), this.#imageGc.start(signal), this.#eviction.synchronize()]);
     await this.cache.discardUnstarted(signal);
     await this.node.start(signal);
     await this.#learnFeatures();
@@ -163,6 +168,7 @@ export class Kubelet implements Component {
     this.#pods.start();
     await this.#pods.synced;
     await this.#static?.start();
+    await this.#containers.podsKnown();
     this.#watch = watchRuntime({ runtime, cache: this.cache, clock, relistPeriodMs: config.relistPeriodMs });
     await this.#housekeeping.removeOrphans();
     this.#housekeeping.start();
@@ -179,7 +185,7 @@ export class Kubelet implements Component {
     await this.#volumes.stop();
     await this.#plugins.stop();
     await this.#csi.stop();
-    await this.node.stop();
+    await Promise.all([this.node.stop(), this.#containers.stop()]);
   }
   /**
    * The machine is about to go down: takes no more Pods and stops those that run, critical ones last. Resolves when they have
@@ -205,7 +211,7 @@ export class Kubelet implements Component {
     const running = () => this.cache.uids().flatMap((uid) => this.cache.get(uid)?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? []);
     return newKubeletHost({
       runtime, cache: this.cache,
-      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
+      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counted: () => this.#metrics.registry.metrics(), counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
         const pod = this.#pods.get(namespace, name);
@@ -218,7 +224,7 @@ export class Kubelet implements Component {
     const { config, runtime, clock, client } = this.#o;
     const recorder = this.#recorder;
     const starts = new Slots(config.maxParallelPodStarts);
-    const shared = { config, clock, runtime, cache: this.cache, recorder, volumes: this.#volumes, killer: this.#killer, starts };
+    const shared = { config, clock, grants: this.#containers, runtime, cache: this.cache, recorder, volumes: this.#volumes, killer: this.#killer, starts };
     const { node } = this;
     const starter = new ContainerStarter({
       ...shared, hooks,
@@ -252,7 +258,8 @@ export class Kubelet implements Component {
   #admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined {
     const { node } = this.node;
     if (!this.#features.appArmor && requiresAppArmor(pod)) return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
-    return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && admitPod(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, this.#o.config.allowedUnsafeSysctls));
+    const options = { allowedUnsafeSysctls: this.#o.config.allowedUnsafeSysctls, isAllocated: (resource: string) => this.#containers.devices.manages(resource) };
+    return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && admitPod(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, options));
   }
   #nodeFacts(): NodeFacts {
     const { nodeName, nodeIPs } = this.#o.config;

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 /** What a test's server does with one call: bytes in, bytes out. `write` streams. */
 export type RawHandler = (call: { readonly request: Buffer; readonly cancelled: Promise<void>; write(message: Buffer): void }) => Promise<Buffer | void>;
 
-/** A gRPC server on a socket of its own with handlers by path: `/runtime.v1.RuntimeService/Version`. Others are unimplemented. */
-export async function startGrpcServer(handlers: Readonly<Record<string, { readonly stream?: boolean; readonly handle: RawHandler }>>): Promise<{ readonly endpoint: string } & AsyncDisposable> {
+/** A gRPC server on a socket with handlers by path: `/runtime.v1.RuntimeService/Version`. Others are unimplemented. `socket`: default one of its own. */
+export async function startGrpcServer(handlers: Readonly<Record<string, { readonly stream?: boolean; readonly handle: RawHandler }>>, socket?: string): Promise<{ readonly endpoint: string } & AsyncDisposable> {
   const dir = await mkdtemp(`${tmpdir()}/cri-test-`);
   const server = new grpc.Server();
   for (const [path, { stream = false, handle }] of Object.entries(handlers)) server.register(path, adapt(handle, stream), raw, raw, stream ? 'serverStream' : 'unary');
-  const endpoint = `unix://${dir}/grpc.sock`;
+  const endpoint = `unix://${socket ?? `${dir}/grpc.sock`}`;
   await new Promise<void>((resolve, reject) => server.bindAsync(endpoint, grpc.ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())));
   return {
     endpoint,

@@ -10,6 +10,7 @@ import { LEASES, NODES } from '#client/kinds.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isReason } from '#machinery/status-error.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { DeviceCapacity } from '../devices/device-manager.ts';
 import type { Pressure } from '../eviction/pressure.ts';
 import { readHostFacts, type HostFacts } from './host-facts.ts';
 import { initialNode, nodeStatus, type NodeStatusInputs, type RuntimeFacts } from './node-status.ts';
@@ -31,6 +32,7 @@ export interface NodeManagerOptions {
   pressure(): Pressure;
   /** Attached volumes that must not be detached yet, by their unique names. */
   volumesInUse(): readonly string[];
+  devices(): DeviceCapacity;
 }
 
 export class NodeManager {
@@ -112,7 +114,7 @@ export class NodeManager {
   }
   async #inputs(): Promise<NodeStatusInputs> {
     const { config, clock } = this.#o;
-    return { config, host: this.host, runtime: await this.#runtimeFacts(), pressure: this.#o.pressure(), volumesInUse: this.#o.volumesInUse(), shuttingDown: this.#shuttingDown, now: clock.now() };
+    return { config, host: this.host, runtime: await this.#runtimeFacts(), pressure: this.#o.pressure(), volumesInUse: this.#o.volumesInUse(), devices: this.#o.devices(), advertised: this.node?.status?.capacity ?? {}, shuttingDown: this.#shuttingDown, now: clock.now() };
   }
   async #runtimeFacts(): Promise<RuntimeFacts> {
     const { runtime } = this.#o;

@@ -2,7 +2,9 @@
 import type { ContainerImage, Node, NodeCondition, NodeRuntimeHandler, NodeStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
+import { isExtendedResource } from '#machinery/resource-names.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { DeviceCapacity } from '../devices/device-manager.ts';
 import type { Pressure } from '../eviction/pressure.ts';
 import type { HostFacts } from './host-facts.ts';
 
@@ -22,6 +24,10 @@ export interface NodeStatusInputs {
   readonly runtime: RuntimeFacts;
   readonly pressure: Pressure;
   readonly volumesInUse: readonly string[];
+  /** What device plugins offer. */
+  readonly devices: DeviceCapacity;
+  /** Capacity as the API has it, with the resources that others advertise. */
+  readonly advertised: Readonly<Record<string, string>>;
   readonly shuttingDown: boolean;
   readonly now: number;
 }
@@ -47,7 +53,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
   const capacity = capacityOf(inputs);
   return {
     capacity,
-    allocatable: allocatableOf(capacity, config.reserved),
+    allocatable: { ...allocatableOf(capacity, config.reserved), ...inputs.devices.allocatable },
     conditions: nodeConditions(inputs, before?.conditions ?? []),
     addresses: [...config.nodeIPs.map((address) => ({ type: 'InternalIP', address }) as const), { type: 'Hostname', address: config.hostname }],
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
@@ -68,8 +74,10 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
     ...(runtime.handlers.length ? { runtimeHandlers: runtime.handlers } : {}),
   };
 }
-function capacityOf({ host, config }: NodeStatusInputs): Record<string, string> {
+function capacityOf({ host, config, devices, advertised }: NodeStatusInputs): Record<string, string> {
   return {
+    ...Object.fromEntries(Object.entries(advertised).filter(([name]) => isExtendedResource(name))),
+    ...devices.capacity,
     cpu: String(host.cpus),
     memory: `${Math.floor(host.memoryBytes / 1024)}Ki`,
     pods: String(config.maxPods),

@@ -3,6 +3,7 @@ import type { Node, Pod } from '#api/gen/core-v1.ts';
 import { requiredNodeAffinity } from '#machinery/node-selector.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { toleratesTaint } from '#machinery/tolerations.ts';
+import { isExtendedResource } from '#machinery/resource-names.ts';
 import { isRestartableInit } from './containers.ts';
 import type { PodRejection } from './pod-workers.ts';
 import { forbiddenSysctl } from './sysctls.ts';
@@ -37,8 +38,13 @@ export function podResources(pod: Pod, which: 'requests' | 'limits'): Map<string
   return out;
 }
 
-/** `allowedUnsafeSysctls` are the node's own additions to the safe ones. */
-export function admitPod(pod: Pod, others: readonly Pod[], node: Node, allowedUnsafeSysctls: readonly string[] = []): PodRejection | undefined {
+export interface AdmissionOptions {
+  /** The node's own additions to the safe ones. */
+  readonly allowedUnsafeSysctls?: readonly string[];
+  /** Resources whose allocation decides, not sums of requests: those of device plugins. */
+  readonly isAllocated?: (resource: string) => boolean;
+}
+export function admitPod(pod: Pod, others: readonly Pod[], node: Node, { allowedUnsafeSysctls = [], isAllocated = () => false }: AdmissionOptions = {}): PodRejection | undefined {
   const sysctl = forbiddenSysctl(pod, allowedUnsafeSysctls);
   if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: sysctl };
   const allocatable = node.status?.allocatable ?? {};
@@ -48,7 +54,7 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node, allowedUn
   for (const other of others) for (const [k, v] of podRequests(other)) used.set(k, (used.get(k) ?? parseQuantity('0')).add(v));
   for (const [k, v] of podRequests(pod)) {
     // What no node of this kind has is somebody else's business: the scheduler let the Pod come here.
-    if (v.sign() === 0 || (isExtendedResource(k) && allocatable[k] === undefined)) continue;
+    if (v.sign() === 0 || (isExtendedResource(k) && allocatable[k] === undefined) || isAllocated(k)) continue;
     const capacity = parseQuantity(allocatable[k] ?? '0');
     const taken = used.get(k) ?? parseQuantity('0');
     if (v.add(taken).cmp(capacity) <= 0) continue;
@@ -61,9 +67,6 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node, allowedUn
   const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !toleratesTaint(pod.spec.tolerations, t));
   if (taint) return { reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" };
   return undefined;
-}
-function isExtendedResource(name: string): boolean {
-  return name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
 }
 function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
   return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };

@@ -10,6 +10,7 @@ import type { ContainerRuntime } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
 import type { PodSandboxConfig } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { ContainerManager } from '../container-manager.ts';
 import { StartError, type AnyContainer, type CgroupManager, type PodEnd, type Prober, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { checkHostname, podResolver } from '../network/dns.ts';
 import type { ContainerStarter } from '../runtime/container-starter.ts';
@@ -53,6 +54,7 @@ export interface PodSyncOptions {
   readonly volumes: VolumeManager;
   readonly cgroups: CgroupManager;
   readonly resizer: Resizer;
+  readonly grants: Pick<ContainerManager, 'release'>;
   /** Pods that are being brought up in the runtime at the same time. */
   readonly starts: Slots;
   /** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. */
@@ -130,6 +132,7 @@ export class PodSync {
   async cleanUp(record: PodRecord): Promise<void> {
     await this.#o.volumes.tearDown(record.uid);
     await this.#o.cgroups.removePod(record.uid);
+    await this.#o.grants.release(record.uid);
     this.finish(record);
   }
   /** Tells the API that the Pod may leave it, once it is asked to. */

@@ -25,7 +25,10 @@ interface Entry extends PodRecord {
   state: 'syncing' | 'terminating' | 'terminated';
   /** The API has the Pod no more. */
   gone: boolean;
+  /** Counts among the Pods that use the node. */
   admitted: boolean;
+  /** Has what it needs of the node for itself. */
+  allocated: boolean;
   /** Effective grace of the stop, in seconds; only ever shortened. */
   grace: number | undefined;
   /** A start was aborted: it may have left something that its answer would have told us of. */
@@ -46,6 +49,8 @@ export interface PodWorkersOptions {
   readonly recorder: EventRecorder;
   /** May the Pod run here beside those that do? Asked once per Pod. */
   admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined;
+  /** Reserves what an admitted Pod needs of the node for itself; resolves with why it cannot have it. */
+  allocate?(pod: Pod, signal: AbortSignal): Promise<PodRejection | undefined>;
   /** A Pod uses the node no more. */
   onRemoved?(): void;
 }
@@ -108,6 +113,11 @@ export class PodWorkers {
     const entry = this.#entries.get(uid);
     return entry?.gone ? undefined : entry?.pod;
   }
+  /** The Pod holds nothing of the node's any more, or never did. */
+  isOver(uid: string): boolean {
+    const entry = this.#entries.get(uid);
+    return !entry || this.#hasEnded(entry);
+  }
   /** Resolves when nothing of the Pod runs any more; at once for a Pod that is not known. */
   ended(uid: string): Promise<void> {
     return this.#entries.get(uid)?.over.promise ?? Promise.resolve();
@@ -129,7 +139,7 @@ export class PodWorkers {
     const over = phase === 'Failed' || phase === 'Succeeded';
     const entry: Entry = {
       uid: uidOf(pod), pod, firstSeen: this.#o.clock.now(), waiting: new Map(), messages: new Map(), terminating: over,
-      state: over ? 'terminating' : 'syncing', gone: false, admitted: false, grace: undefined, interrupted: false, abort: new AbortController(), over: Promise.withResolvers(),
+      state: over ? 'terminating' : 'syncing', gone: false, admitted: false, allocated: false, grace: undefined, interrupted: false, abort: new AbortController(), over: Promise.withResolvers(),
     };
     this.#entries.set(entry.uid, entry);
     return entry;
@@ -167,7 +177,7 @@ export class PodWorkers {
   }
   async #syncing(entry: Entry, signal: AbortSignal): Promise<ReconcileResult> {
     const { sync } = this.#o;
-    if (!entry.admitted && !this.#admit(entry)) return await this.#terminating(entry, signal);
+    if (!entry.allocated && !(await this.#admit(entry, signal))) return await this.#terminating(entry, signal);
     const left = this.#deadlineLeft(entry);
     if (left !== undefined && left <= 0) {
       entry.ended = { reason: 'DeadlineExceeded', message: 'Pod was active on the node longer than the specified deadline' };
@@ -206,11 +216,14 @@ export class PodWorkers {
     this.#entries.delete(entry.uid);
     return undefined;
   }
-  #admit(entry: Entry): boolean {
+  async #admit(entry: Entry, signal: AbortSignal): Promise<boolean> {
     const alreadyRuns = (this.#o.cache.get(entry.uid)?.containers.length ?? 0) > 0;
-    const others = this.activePods();
-    const rejection = alreadyRuns ? undefined : this.#o.admit(entry.pod, others);
+    const others = this.activePods().filter((p) => p !== entry.pod);
+    let rejection = alreadyRuns ? undefined : this.#o.admit(entry.pod, others);
+    // Counted from here on: allocating may take time, and others are admitted meanwhile.
     entry.admitted = !rejection;
+    if (!rejection && !alreadyRuns) rejection = await this.#o.allocate?.(entry.pod, signal);
+    entry.allocated = entry.admitted = !rejection;
     if (!rejection) return true;
     this.#o.recorder.eventFor(referenceTo(entry.pod), 'Warning', rejection.reason, rejection.message);
     entry.ended = { reason: rejection.reason, message: `Pod was rejected: ${rejection.message}`, rejected: true };

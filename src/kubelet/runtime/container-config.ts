@@ -5,6 +5,7 @@ import type { Pod, VolumeMount } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
 import type { ContainerConfig, Device, Mount, Signal } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { RunOptions } from '../container-manager.ts';
 import { expand } from '../env/expand.ts';
 import { ANNOTATIONS, LABELS, StartError, type AnyContainer, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { hostsFile } from '../network/hosts-file.ts';
@@ -18,6 +19,8 @@ export interface ContainerInputs {
   readonly image: PulledImage;
   readonly restartCount: number;
   readonly environment: readonly { key: string; value: string }[];
+  /** What the node gives the container for itself. */
+  readonly granted: RunOptions;
   readonly volumes: ReadonlyMap<string, ReadyVolume>;
   readonly volumeManager: VolumeManager;
   readonly podIPs: readonly string[];
@@ -38,7 +41,7 @@ export interface ContainerInputs {
 
 /** What CreateContainer is asked for. Makes the files that its mounts need. Rejects with {@link StartError}. */
 export async function containerConfig(pod: Pod, container: AnyContainer, inputs: ContainerInputs): Promise<Init<ContainerConfig>> {
-  const { config, image, restartCount, environment } = inputs;
+  const { config, image, restartCount, environment, granted } = inputs;
   const env = new Map(environment.map((e) => [e.key, e.value]));
   const { name = '', namespace = '', uid = '' } = pod.metadata;
   return {
@@ -47,11 +50,13 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     command: (container.command ?? []).map((c) => expand(c, env)),
     args: (container.args ?? []).map((a) => expand(a, env)),
     workingDir: container.workingDir ?? '',
-    envs: environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
-    mounts: await mounts(pod, container, env, inputs),
-    devices: devices(container, inputs),
+    // A variable of the Pod's own comes after, and counts.
+    envs: [...granted.envs, ...environment].map(({ key, value }) => ({ key, value: Buffer.from(value) })),
+    mounts: [...granted.mounts, ...(await mounts(pod, container, env, inputs))],
+    devices: [...granted.devices, ...devices(container, inputs)],
+    ...(granted.cdiDevices.length ? { CDIDevices: granted.cdiDevices } : {}),
     labels: { [LABELS.containerName]: container.name, [LABELS.podName]: name, [LABELS.podNamespace]: namespace, [LABELS.podUid]: uid },
-    annotations: annotations(pod, container, restartCount),
+    annotations: { ...granted.annotations, ...annotations(pod, container, restartCount) },
     logPath: containerLogPath(container.name, restartCount),
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,

@@ -7,6 +7,7 @@ import { isCriError } from '#cri/error.ts';
 import type { Init } from '#cri/schema.ts';
 import type { PodSandboxConfig } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { ContainerManager } from '../container-manager.ts';
 import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, type ImageManager, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { containerFieldPath, podFullName } from '../pods/containers.ts';
 import type { BackOff } from './back-off.ts';
@@ -29,6 +30,7 @@ export interface StarterOptions {
   readonly environment: EnvironmentMaker;
   readonly volumes: VolumeManager;
   readonly hooks: HookRunner;
+  readonly grants: Pick<ContainerManager, 'runOptions'>;
   readonly backOff: BackOff;
   /** Stops a container whose postStart hook failed. */
   readonly killer: Pick<Killer, 'killContainer'>;
@@ -131,10 +133,11 @@ export class ContainerStarter {
     let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : (knownRestarts(pod, container.name) ?? -1) + 1;
     try {
       verifyRunAsNonRoot(pod, container, image);
+      const granted = await this.#o.grants.runOptions(pod, container, signal);
       const environment = await this.#o.environment.environmentOf(pod, container, request.podIPs, signal);
       for (;;) {
         const created = await containerConfig(pod, container, {
-          config, image, volumeImages, restartCount, environment, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
+          config, image, volumeImages, restartCount, environment, granted, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
           memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), ...this.#o.features(),
         });
         try {

@@ -21,6 +21,8 @@ export interface StatsOptions {
   readonly bootTimeMs: number;
   /** Numbers of Pods and containers that run. */
   counts(): { readonly pods: number; readonly containers: number };
+  /** Metrics that the kubelet counts as things happen, for `/metrics`. */
+  counted(): Promise<string>;
   /** Probes' results so far, for `/metrics/probes`. */
   readonly probes?: () => string;
 }
@@ -116,7 +118,7 @@ export function newStats(options: StatsOptions): StatsProvider {
       out.add('kubelet_running_pods', 'gauge', 'Number of pods that have a running pod sandbox', {}, pods);
       out.add('kubelet_running_containers', 'gauge', 'Number of containers currently running', { container_state: 'running' }, containers);
       out.add('kubelet_node_name', 'gauge', "The node's name. The count is always 1.", { node: nodeName }, 1);
-      return out.text();
+      return out.text() + (await options.counted());
     },
   };
 }

@@ -2,6 +2,7 @@
 import { invalidValue, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isQualifiedName } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
+import { isExtendedResource, isHugePages, isNativeResource } from '#machinery/resource-names.ts';
 import { fromMessages, quantityErrors } from '../field-checks.ts';
 
 const CONTAINER = ['cpu', 'memory', 'ephemeral-storage'];
@@ -14,19 +15,8 @@ const STANDARD = [...QUOTA, 'storage'];
 /** Counts: never a fraction. */
 const INTEGER = ['pods', 'resourcequotas', 'services', 'replicationcontrollers', 'secrets', 'configmaps', 'persistentvolumeclaims', 'services.nodeports', 'services.loadbalancers'];
 
-export function isHugePages(name: string): boolean {
-  return name.startsWith('hugepages-');
-}
 function isQuotaHugePages(name: string): boolean {
   return isHugePages(name) || name.startsWith('requests.hugepages-');
-}
-/** No domain, or Kubernetes' own: `cpu`, `kubernetes.io/batch-cpu`. */
-export function isNativeResource(name: string): boolean {
-  return !name.includes('/') || name.includes('kubernetes.io/');
-}
-/** A device plugin's or administrator's resource: `example.com/widget`. */
-export function isExtendedResource(name: string): boolean {
-  return !isNativeResource(name) && !name.startsWith('requests.') && isQualifiedName(`requests.${name}`).length === 0;
 }
 /** Requests may be below limits. */
 export function isOvercommitAllowed(name: string): boolean {

@@ -1,6 +1,6 @@
 import type { DeviceClass } from '#api/gen/resource-v1.ts';
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
-import { isExtendedResource } from '../core/resource-names.ts';
+import { isExtendedResource } from '#machinery/resource-names.ts';
 import { defineStrategy } from '../define.ts';
 import { AGE, age, NAME } from '../printing.ts';
 import { MAX_CONFIGS, validateConfiguration, validateSelectors } from './claim-spec.ts';

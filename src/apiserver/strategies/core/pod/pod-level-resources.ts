@@ -4,7 +4,8 @@ import type { Draft } from '#base/draft.ts';
 import { forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { eachKey } from '../../field-checks.ts';
-import { isHugePages, isOvercommitAllowed, validateResourceName } from '../resource-names.ts';
+import { isHugePages } from '#machinery/resource-names.ts';
+import { isOvercommitAllowed, validateResourceName } from '../resource-names.ts';
 import { aggregate } from './quantities.ts';
 import { validateResourceRequirements } from './resources.ts';
 

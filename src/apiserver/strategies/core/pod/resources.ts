@@ -4,7 +4,8 @@ import { duplicate, forbiddenField, invalidValue, notFoundField, required, type 
 import { isDNS1123Label } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { each, eachKey, fromMessages } from '../../field-checks.ts';
-import { isHugePages, isOvercommitAllowed, validateContainerResourceName, validateResourceQuantity } from '../resource-names.ts';
+import { isHugePages } from '#machinery/resource-names.ts';
+import { isOvercommitAllowed, validateContainerResourceName, validateResourceQuantity } from '../resource-names.ts';
 
 /** Huge pages come whole. */
 function hugePageErrors(name: string, amount: string, path: FieldPath): FieldError[] {

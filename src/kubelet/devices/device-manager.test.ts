@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { Container } from '#api/gen/core-v1.ts';
+import { FakeClock } from '#base/fake-clock.ts';
+import { startDevicePlugin, type TestPluginOptions } from '../testing/device-plugin.ts';
+import { makePod } from '../testing/make-pod.ts';
+import { DeviceManager } from './device-manager.ts';
+
+const GPU = 'example.com/gpu';
+const { signal } = new AbortController();
+let dir = '';
+beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'podyard-devices-')); });
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const asking = (count: number, resource = GPU): Partial<Container> => ({ resources: { limits: { [resource]: String(count) } } });
+const podOf = (name: string, count: number) => makePod(name).container('c', asking(count)).build();
+
+async function managerWith(over: ReadonlySet<string> = new Set()) {
+  const clock = new FakeClock();
+  const waiters = new Set<() => void>();
+  const manager = new DeviceManager({ dir, clock, isOver: (uid) => over.has(uid), onChange: () => waiters.forEach((w) => w()), onRegistration: () => {}, onAllocation: () => {} });
+  await manager.start();
+  return {
+    manager, clock,
+    idsOf: (name: string, container = 'c') => manager.allocationsOf(`uid-${name}`, container).flatMap((a) => a.ids),
+    /** Resolves when the numbers are these: `capacity/allocatable`. */
+    async numbers(want: string, resource = GPU): Promise<void> {
+      const is = () => `${manager.capacity().capacity[resource]}/${manager.capacity().allocatable[resource]}` === want;
+      while (!is()) await new Promise<void>((resolve) => waiters.add(resolve));
+    },
+    [Symbol.asyncDispose]: () => manager.stop(),
+  };
+}
+async function pluginWith(devices: readonly string[], more: Partial<TestPluginOptions> = {}) {
+  const plugin = await startDevicePlugin({ dir, resource: GPU, devices, ...more });
+  await plugin.register();
+  return plugin;
+}
+
+test('DeviceManager announces healthy devices as allocatable and all as capacity; a change is told at once', async () => {
+  await using m = await managerWith();
+  await using plugin = await pluginWith(['a', 'b', '!sick']);
+  await m.numbers('3/2');
+  plugin.setDevices(['a', 'b', 'sick']);
+  await m.numbers('3/3');
+  plugin.setDevices(['a']);
+  await m.numbers('1/1');
+});
+test('DeviceManager: without its plugin a resource has no healthy device; after five minutes it has none at all', async () => {
+  await using m = await managerWith();
+  const plugin = await pluginWith(['a', 'b']);
+  await m.numbers('2/2');
+  await plugin[Symbol.asyncDispose]();
+  await m.numbers('2/0');
+  await m.clock.advance(299_000);
+  assert.equal(m.manager.capacity().capacity[GPU], '2');
+  await m.clock.advance(1000);
+  await m.numbers('0/0');
+  assert.equal(m.manager.manages(GPU), false);
+  await using _again = await pluginWith(['a', 'b', 'c']);
+  await m.numbers('3/3');
+});
+for (const [what, more, message] of [
+  ['an unknown version', { version: 'v1alpha9' }, 'rpc error: code = Unknown desc = requested API version "v1alpha9" is not supported by kubelet. Supported versions are ["v1beta1"]'],
+  ['a name without a domain', { resource: 'gpu' }, 'rpc error: code = Unknown desc = the ResourceName "gpu" is invalid'],
+  ["Kubernetes' own domain", { resource: 'kubernetes.io/gpu' }, 'rpc error: code = Unknown desc = the ResourceName "kubernetes.io/gpu" is invalid'],
+] as const) {
+  test(`DeviceManager refuses to register ${what}`, async () => {
+    await using m = await managerWith();
+    await using plugin = await startDevicePlugin({ dir, resource: GPU, devices: ['a'], ...more });
+    await assert.rejects(plugin.register(), { message });
+    assert.deepEqual(m.manager.capacity().capacity, {});
+  });
+}
+
+test('DeviceManager gives each container its own devices, and says in upstream\'s words when there are no more', async () => {
+  const over = new Set<string>();
+  await using m = await managerWith(over);
+  await using _plugin = await pluginWith(['a', 'b', 'c']);
+  await m.numbers('3/3');
+  await m.manager.allocate(podOf('one', 2), signal);
+  await assert.rejects(m.manager.allocate(podOf('two', 2), signal), { message: `requested number of devices unavailable for ${GPU}. Requested: 2, Available: 1` });
+  assert.deepEqual(m.idsOf('two'), []);
+  over.add('uid-one');
+  await m.manager.allocate(podOf('two', 2), signal);
+  assert.equal(m.idsOf('two').length, 2);
+  assert.deepEqual(m.idsOf('one'), []);
+});
+test('DeviceManager: Pods that ask at the same time never share a device', async () => {
+  await using m = await managerWith();
+  await using _plugin = await pluginWith(['a', 'b', 'c', 'd'], { prefer: () => ['b', 'c'] });
+  await m.numbers('4/4');
+  await Promise.all([m.manager.allocate(podOf('one', 2), signal), m.manager.allocate(podOf('two', 2), signal)]);
+  assert.deepEqual([...m.idsOf('one'), ...m.idsOf('two')].toSorted(), ['a', 'b', 'c', 'd']);
+});
+test('DeviceManager: main containers and sidecars use the devices of init containers that have ended', async () => {
+  await using m = await managerWith();
+  await using _plugin = await pluginWith(['a', 'b', 'c']);
+  await m.numbers('3/3');
+  await m.manager.allocate(makePod('p').init('i', asking(2)).sidecar('s', asking(1)).container('c', asking(1)).container('d', asking(1)).build(), signal);
+  const init = m.idsOf('p', 'i');
+  const later = ['s', 'c', 'd'].flatMap((c) => m.idsOf('p', c));
+  assert.equal(new Set(later).size, 3);
+  assert.ok(init.every((id) => later.includes(id)));
+});
+test('DeviceManager takes what the plugin would rather give, out of what is free', async () => {
+  await using m = await managerWith();
+  await using _plugin = await pluginWith(['a', 'b', 'c', 'd'], { prefer: ({ availableDeviceIDs, allocationSize }) => [...availableDeviceIDs].toSorted().toReversed().slice(0, allocationSize) });
+  await m.numbers('4/4');
+  await m.manager.allocate(podOf('one', 2), signal);
+  assert.deepEqual(m.idsOf('one').toSorted(), ['c', 'd']);
+  await m.manager.allocate(podOf('two', 1), signal);
+  assert.deepEqual(m.idsOf('two'), ['b']);
+});
+test('DeviceManager: an allocation that the plugin refuses leaves the devices free', async () => {
+  await using m = await managerWith();
+  let refuse = true;
+  await using _plugin = await pluginWith(['a'], { allocate: () => { if (refuse) throw new Error('out of order'); return {}; } });
+  await m.numbers('1/1');
+  await assert.rejects(m.manager.allocate(podOf('one', 1), signal), /out of order/);
+  refuse = false;
+  await m.manager.allocate(podOf('two', 1), signal);
+  assert.deepEqual(m.idsOf('two'), ['a']);
+});
+test('DeviceManager.prepare brings what the plugin gave and calls PreStartContainer before each start', async () => {
+  await using m = await managerWith();
+  await using plugin = await pluginWith(['a'], { preStart: () => {}, allocate: (ids) => ({ envs: { GPUS: ids.join(',') }, devices: [{ containerPath: '/dev/gpu', hostPath: '/dev/null', permissions: 'rw' }] }) });
+  await m.numbers('1/1');
+  const pod = podOf('p', 1);
+  await m.manager.allocate(pod, signal);
+  for (const times of [1, 2]) {
+    const [got] = await m.manager.prepare(pod, pod.spec.containers[0]!, signal);
+    assert.deepEqual([got!.envs, got!.devices], [{ GPUS: 'a' }, [{ containerPath: '/dev/gpu', hostPath: '/dev/null', permissions: 'rw' }]]);
+    assert.deepEqual(plugin.started, Array.from({ length: times }, () => ['a']));
+  }
+  assert.deepEqual(plugin.allocated, [['a']]);
+});
+test('DeviceManager.prepare fails where PreStartContainer does', async () => {
+  await using m = await managerWith();
+  await using _plugin = await pluginWith(['a'], { preStart: () => { throw new Error('cannot be reset'); } });
+  await m.numbers('1/1');
+  const pod = podOf('p', 1);
+  await m.manager.allocate(pod, signal);
+  await assert.rejects(m.manager.prepare(pod, pod.spec.containers[0]!, signal), /^Error: device plugin PreStartContainer rpc failed with err: rpc error: code = .* desc = .*cannot be reset/);
+});
+
+test('DeviceManager remembers allocations over a restart; plugins see it by their sockets, and register again', async () => {
+  const pod = podOf('p', 1);
+  const first = await managerWith();
+  await using _plugin = await pluginWith(['a', 'b'], { allocate: () => ({ envs: { X: '1' } }) });
+  await first.numbers('2/2');
+  await first.manager.allocate(pod, signal);
+  await first.manager.stop();
+  const before = JSON.parse(await readFile(join(dir, 'kubelet_internal_checkpoint'), 'utf8')) as { Data: { PodDeviceEntries: { DeviceIDs: unknown }[]; RegisteredDevices: Record<string, string[]> } };
+  assert.deepEqual(before.Data.RegisteredDevices[GPU]!.toSorted(), ['a', 'b']);
+  await using m = await managerWith();
+  assert.deepEqual((await readdir(dir)).toSorted(), ['kubelet.sock', 'kubelet_internal_checkpoint']);
+  assert.deepEqual(m.manager.capacity(), { capacity: { [GPU]: '0' }, allocatable: { [GPU]: '0' } });
+  await assert.rejects(m.manager.allocate(podOf('new', 1), signal), { message: `no healthy devices present; cannot allocate unhealthy devices ${GPU}` });
+  assert.equal(m.idsOf('p').length, 1);
+  // A container that starts again gets the same as before, though the plugin is not back.
+  assert.equal((await m.manager.prepare(pod, pod.spec.containers[0]!, signal))[0]!.envs['X'], '1');
+  await using _again = await pluginWith(['a', 'b'], {});
+  await m.numbers('2/2');
+  await m.manager.allocate(podOf('new', 1), signal);
+  assert.notDeepEqual(m.idsOf('new'), m.idsOf('p'));
+});
+test('DeviceManager: a checkpoint that somebody changed is left aside', async () => {
+  await writeFile(join(dir, 'kubelet_internal_checkpoint'), '{"Data":{"PodDeviceEntries":null,"RegisteredDevices":{"example.com/gpu":["a"]}},"Checksum":1}');
+  await using m = await managerWith();
+  assert.deepEqual(m.manager.capacity().capacity, {});
+});

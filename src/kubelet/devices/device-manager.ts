@@ -1,0 +1,264 @@
+/**
+ * Devices of the node that plugins offer, and who has them.
+ *
+ * ```
+ *   plugin ──Register──▶ ListAndWatch ──▶ capacity, allocatable ──▶ Node
+ *                            │ ends                                    │ 5 minutes without the plugin: 0
+ *                            └──▶ every device unhealthy ──────────────┘
+ *   Pod admitted ──▶ GetPreferredAllocation ──▶ Allocate ──▶ checkpoint ──▶ PreStartContainer ──▶ container
+ * ```
+ * Upstream's counterpart: the device manager. Source: concepts/extend-kubernetes/compute-storage-net/device-plugins.
+ */
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Container, Pod } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
+import type { Clock, Timer } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import { serveSocket, served, type SocketServer } from '#cri/socket-server.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+import { isExtendedResource } from '#machinery/resource-names.ts';
+import { isRestartableInit } from '../pods/containers.ts';
+import type { AnyContainer } from '../interfaces.ts';
+import { DeviceAllocations, idsByNode, type DeviceAllocation } from './allocations.ts';
+import { DevicePlugin } from './device-plugin.ts';
+import { API_VERSION, deviceCodec, HEALTHY } from './protocol.ts';
+import type { ContainerAllocateResponse, Device, RegisterRequest } from './types.ts';
+
+const log = logger('kubelet');
+const CHECKPOINT = 'kubelet_internal_checkpoint';
+const SOCKET = 'kubelet.sock';
+/** A plugin that comes back within this time, after an upgrade, finds its resource still announced. */
+const PLUGIN_GRACE_MS = 300_000;
+
+interface DeviceResource {
+  plugin?: DevicePlugin | undefined;
+  devices: ReadonlyMap<string, Device>;
+  /** Counts the time without a plugin. */
+  expiry?: Timer | undefined;
+  /** No plugin came back in time: announced as 0 from now on. */
+  removed: boolean;
+}
+/** Numbers of devices by resource. */
+export interface DeviceCapacity {
+  readonly capacity: Readonly<Record<string, string>>;
+  readonly allocatable: Readonly<Record<string, string>>;
+}
+export interface DeviceManagerOptions {
+  /** Directory of the kubelet's socket, of the plugins' and of the checkpoint. */
+  readonly dir: string;
+  readonly clock: Clock;
+  /** The Pod holds the node's resources no more. */
+  isOver(uid: string): boolean;
+  /** Numbers of devices changed. */
+  onChange(): void;
+  onRegistration(resource: string): void;
+  onAllocation(resource: string, ms: number): void;
+}
+
+export class DeviceManager {
+  readonly #o: DeviceManagerOptions;
+  readonly #allocations: DeviceAllocations;
+  readonly #resources = new Map<string, DeviceResource>();
+  #server: SocketServer | undefined;
+
+  constructor(options: DeviceManagerOptions) {
+    this.#o = options;
+    this.#allocations = new DeviceAllocations(join(options.dir, CHECKPOINT));
+  }
+  /** Ready when plugins can register. Plugins see that the kubelet started anew by their sockets, which are removed. */
+  async start(): Promise<void> {
+    const { dir } = this.#o;
+    await mkdir(dir, { recursive: true, mode: 0o750 });
+    for (const resource of await this.#allocations.load()) this.#waitForPlugin(resource, this.#resourceOf(resource));
+    for (const name of await readdir(dir)) {
+      const path = join(dir, name);
+      if (name !== CHECKPOINT && !(await stat(path).catch(() => undefined))?.isDirectory()) await rm(path, { force: true });
+    }
+    this.#server = await serveSocket(join(dir, SOCKET), [served('/v1beta1.Registration/Register', deviceCodec('RegisterRequest'), deviceCodec('Empty'), (request) => this.#register(request))]);
+  }
+  async stop(): Promise<void> {
+    for (const r of this.#resources.values()) {
+      r.expiry?.cancel();
+      const { plugin } = r;
+      // It is we who go: its devices are as well as before.
+      r.plugin = undefined;
+      plugin?.close();
+    }
+    await this.#server?.close();
+  }
+  capacity(): DeviceCapacity {
+    const capacity: Record<string, string> = {};
+    const allocatable: Record<string, string> = {};
+    for (const [name, { devices, removed }] of this.#resources) {
+      capacity[name] = String(removed ? 0 : devices.size);
+      allocatable[name] = String(removed ? 0 : healthy(devices).size);
+    }
+    return { capacity, allocatable };
+  }
+  /** Whether the resource is one of devices: {@link allocate} then decides over it, not the sums of requests. */
+  manages(resource: string): boolean {
+    const known = this.#resources.get(resource);
+    return (known !== undefined && !known.removed) || this.#allocations.resources().has(resource);
+  }
+  /** Devices of each resource with the NUMA nodes that they are near. */
+  devices(): ReadonlyMap<string, readonly Device[]> {
+    return new Map(Array.from(this.#resources, ([name, r]) => [name, [...r.devices.values()]]));
+  }
+  allocationsOf(uid: string, container: string): readonly (DeviceAllocation & { readonly resource: string })[] {
+    return this.#allocations.ofContainer(uid, container);
+  }
+
+  /** Gives every container of the Pod its devices; what a container has already it keeps. Rejects with upstream's reason when it cannot. */
+  async allocate(pod: Pod, signal: AbortSignal): Promise<void> {
+    await this.releaseEnded();
+    // Init containers run before the others: their devices are used again.
+    const reusable = new Map<string, Set<string>>();
+    for (const container of pod.spec.initContainers ?? []) {
+      await this.#allocateContainer(pod, container, reusable, signal);
+      this.#note(pod, container, reusable, !isRestartableInit(container));
+    }
+    for (const container of pod.spec.containers) {
+      await this.#allocateContainer(pod, container, reusable, signal);
+      this.#note(pod, container, reusable, false);
+    }
+  }
+  /** What the devices of a container bring along; calls PreStartContainer where the plugin wants that. */
+  async prepare(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<readonly ContainerAllocateResponse[]> {
+    const wanted = this.#wanted(container);
+    // A Pod of before the kubelet's restart whose devices nobody wrote down.
+    if (wanted.some(([resource]) => !this.#allocations.of(uidOf(pod), container.name, resource))) await this.#allocateContainer(pod, container, new Map(), signal);
+    const out: ContainerAllocateResponse[] = [];
+    for (const [resource] of wanted) {
+      const allocation = this.#allocations.of(uidOf(pod), container.name, resource);
+      if (!allocation?.response) throw new Error(`no devices found allocated in local cache for pod "${uidOf(pod)}", container "${container.name}", resource "${resource}"`);
+      try {
+        await this.#resources.get(resource)?.plugin?.preStartContainer(allocation.ids, signal);
+      } catch (err) {
+        throw new Error(`device plugin PreStartContainer rpc failed with err: ${(err as Error).message}`, { cause: err });
+      }
+      out.push(allocation.response);
+    }
+    return out;
+  }
+  /** Takes back what ended Pods have. */
+  async releaseEnded(): Promise<void> {
+    if (this.#allocations.release((uid) => this.#o.isOver(uid))) await this.#save();
+  }
+  async release(uid: string): Promise<void> {
+    if (this.#allocations.release((u) => u === uid)) await this.#save();
+  }
+
+  #wanted(container: AnyContainer): [resource: string, count: number][] {
+    return Object.entries(container.resources?.limits ?? {}).filter(([name]) => this.manages(name)).map(([name, text]) => [name, Number(parseQuantity(text).value())]);
+  }
+  async #allocateContainer(pod: Pod, container: AnyContainer, reusable: ReadonlyMap<string, ReadonlySet<string>>, signal: AbortSignal): Promise<void> {
+    const uid = uidOf(pod);
+    for (const [resource, required] of this.#wanted(container)) {
+      const had = this.#allocations.of(uid, container.name, resource);
+      if (had && had.ids.length !== required) throw new Error(`pod "${uid}" container "${container.name}" changed request for resource "${resource}" from ${had.ids.length} to ${required}`);
+      this.#checkHealth(resource, had?.ids ?? []);
+      if (had || required === 0) continue;
+      const { plugin, devices } = this.#resources.get(resource)!;
+      const ids = await this.#choose(resource, required, reusable.get(resource) ?? new Set(), signal);
+      const chosen = { ids, byNode: idsByNode(ids.map((id) => devices.get(id) ?? { ID: id })) };
+      // Taken from now on: another Pod may be asking meanwhile.
+      this.#allocations.set(uid, container.name, resource, chosen);
+      try {
+        if (!plugin) throw new Error(`unknown Device Plugin ${resource}`);
+        const began = this.#o.clock.monotonic();
+        const response = await plugin.allocate(ids, signal);
+        this.#o.onAllocation(resource, this.#o.clock.monotonic() - began);
+        this.#allocations.set(uid, container.name, resource, { ...chosen, response });
+      } catch (err) {
+        this.#allocations.delete(uid, container.name, resource);
+        throw err;
+      }
+      await this.#save();
+    }
+  }
+  #checkHealth(resource: string, had: readonly string[]): void {
+    const known = this.#resources.get(resource);
+    if (!known || known.removed) throw new Error(`cannot allocate unregistered device ${resource}`);
+    const good = healthy(known.devices);
+    if (good.size === 0) throw new Error(`no healthy devices present; cannot allocate unhealthy devices ${resource}`);
+    if (had.some((id) => !good.has(id))) throw new Error(`previously allocated devices are no longer healthy; cannot allocate unhealthy devices ${resource}`);
+  }
+  /** Devices that are reused come first, then what the plugin would rather give, then any. */
+  async #choose(resource: string, required: number, reusable: ReadonlySet<string>, signal: AbortSignal): Promise<string[]> {
+    const { plugin, devices } = this.#resources.get(resource)!;
+    const free = (): Set<string> => healthy(devices).difference(this.#allocations.inUse(resource));
+    const chosen = new Set([...reusable].slice(0, required));
+    const left = required - chosen.size;
+    if (left === 0) return [...chosen];
+    const available = free();
+    if (available.size < left) throw new Error(`requested number of devices unavailable for ${resource}. Requested: ${left}, Available: ${available.size}`);
+    const preferred = await plugin?.preferredAllocation({ availableDeviceIDs: [...available.union(chosen)], mustIncludeDeviceIDs: [...chosen], allocationSize: required }, signal);
+    // Somebody else may have taken devices while the plugin thought.
+    const now = free();
+    for (const id of [...(preferred ?? []), ...now]) if (chosen.size < required && now.has(id)) chosen.add(id);
+    if (chosen.size < required) throw new Error(`requested number of devices unavailable for ${resource}. Requested: ${left}, Available: ${now.size}`);
+    return [...chosen];
+  }
+  /** Adds a container's devices to those that later containers of the Pod may use, or takes them out. */
+  #note(pod: Pod, container: Container, reusable: Map<string, Set<string>>, add: boolean): void {
+    for (const { resource, ids } of this.#allocations.ofContainer(uidOf(pod), container.name)) {
+      const before = reusable.get(resource) ?? new Set();
+      reusable.set(resource, add ? before.union(new Set(ids)) : before.difference(new Set(ids)));
+    }
+  }
+
+  #register(request: RegisterRequest): Record<never, never> {
+    const { version, resourceName, endpoint, options } = request;
+    log.info({ resource: resourceName, endpoint }, 'device plugin asks to be registered');
+    this.#o.onRegistration(resourceName);
+    if (version !== API_VERSION) throw new Error(`requested API version "${version}" is not supported by kubelet. Supported versions are ["${API_VERSION}"]`);
+    if (!isExtendedResource(resourceName)) throw new Error(`the ResourceName "${resourceName}" is invalid`);
+    const known = this.#resourceOf(resourceName);
+    known.plugin?.close();
+    known.expiry?.cancel();
+    const plugin = (known.plugin = new DevicePlugin(resourceName, join(this.#o.dir, endpoint), options ?? { preStartRequired: false, getPreferredAllocationAvailable: false }, this.#o.clock));
+    void plugin.watch((devices) => this.#devicesChanged(plugin, devices))
+      .catch((err: unknown) => log.info({ err: (err as Error).message, resource: resourceName }, 'device plugin is gone'))
+      .then(() => this.#pluginEnded(plugin));
+    return {};
+  }
+  #resourceOf(name: string): DeviceResource {
+    const known = this.#resources.get(name) ?? { devices: new Map(), removed: false };
+    this.#resources.set(name, known);
+    return known;
+  }
+  #devicesChanged(plugin: DevicePlugin, devices: readonly Device[]): void {
+    const known = this.#resourceOf(plugin.resource);
+    if (known.plugin !== plugin) return;
+    known.removed = false;
+    known.devices = new Map(devices.map((d) => [d.ID, d]));
+    this.#changed();
+  }
+  #pluginEnded(plugin: DevicePlugin): void {
+    const known = this.#resourceOf(plugin.resource);
+    if (known.plugin !== plugin) return;
+    known.plugin = undefined;
+    known.devices = new Map(Array.from(known.devices, ([id, d]) => [id, { ...d, health: 'Unhealthy' }]));
+    this.#waitForPlugin(plugin.resource, known);
+    this.#changed();
+  }
+  #waitForPlugin(name: string, resource: DeviceResource): void {
+    resource.expiry = this.#o.clock.after(PLUGIN_GRACE_MS, () => {
+      log.info({ resource: name }, 'no device plugin came back: the resource is no longer announced');
+      resource.removed = true;
+      this.#changed();
+    });
+  }
+  #changed(): void {
+    void this.#save().catch((err: unknown) => log.error({ err }, 'checkpoint of device allocations could not be written'));
+    this.#o.onChange();
+  }
+  #save(): Promise<void> {
+    return this.#allocations.save(Object.fromEntries(Array.from(this.#resources).flatMap(([name, r]) => (r.removed ? [] : [[name, [...healthy(r.devices)]]]))));
+  }
+}
+
+function healthy(devices: ReadonlyMap<string, Device>): Set<string> {
+  return new Set(Array.from(devices.values()).flatMap((d) => (d.health === HEALTHY ? [d.ID] : [])));
+}

@@ -1,0 +1,20 @@
+/** The kubelet's own metrics, those that are counted as things happen. Names as upstream's, instrumentation/metrics. */
+import { Counter, Histogram, Registry } from '#base/metrics.ts';
+
+/** Upstream's default buckets, in seconds. */
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export interface KubeletMetrics {
+  readonly registry: Registry;
+  readonly devicePluginRegistrations: Counter<'resource_name'>;
+  readonly devicePluginAllocation: Histogram<'resource_name'>;
+}
+export function newKubeletMetrics(): KubeletMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  return {
+    registry,
+    devicePluginRegistrations: new Counter({ name: 'kubelet_device_plugin_registration_total', help: 'Cumulative number of device plugin registrations. Broken down by resource name.', labelNames: ['resource_name'], registers }),
+    devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
+  };
+}

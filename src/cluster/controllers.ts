@@ -26,7 +26,9 @@ import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
 import { newLocalPathProvisioner, type NodeStorage } from '#controllers/persistentvolume-binder/local-path.ts';
+import { newLocalPathResizer } from '#controllers/persistentvolume-binder/local-path-resizer.ts';
 import { newPersistentVolumeBinder } from '#controllers/persistentvolume-binder/persistentvolume-binder.ts';
+import { newPersistentVolumeExpander } from '#controllers/persistentvolume-expander/persistentvolume-expander.ts';
 import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
 import { newPvProtectionController } from '#controllers/pv-protection/pv-protection.ts';
 import { newPvcProtectionController } from '#controllers/pvc-protection/pvc-protection.ts';
@@ -93,6 +95,8 @@ const CONTROLLERS: readonly Row[] = [
   ['attachdetach-controller', (c) => newAttachDetachController(c)],
   ['persistent-volume-binder', (c) => newPersistentVolumeBinder(c)],
   ['local-path-provisioner', (c, o) => newLocalPathProvisioner(c, o.nodeStorage)],
+  ['local-path-provisioner', (c) => newLocalPathResizer(c)],
+  ['expand-controller', (c) => newPersistentVolumeExpander(c)],
   ['pvc-protection-controller', (c) => newPvcProtectionController(c)],
   ['pv-protection-controller', (c) => newPvProtectionController(c)],
   ['ephemeral-volume-controller', (c) => newEphemeralVolumeController(c)],

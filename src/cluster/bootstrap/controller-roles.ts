@@ -56,7 +56,8 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   ],
   'legacy-service-account-token-cleaner': [allow('get', CORE, 'configmaps', 'kube-apiserver-legacy-service-account-token-tracking'), allow('delete patch', CORE, 'secrets')],
   'local-path-provisioner': [
-    allow('create delete get list watch', CORE, 'persistentvolumes'), allow('get list update watch', CORE, 'persistentvolumeclaims'), allow(READ, 'storage.k8s.io', 'storageclasses'), allow(READ, CORE, 'nodes'), EVENTS,
+    allow('create delete get list patch watch', CORE, 'persistentvolumes'), allow('get list update watch', CORE, 'persistentvolumeclaims'), allow('update', CORE, 'persistentvolumeclaims/status'),
+    allow(READ, 'storage.k8s.io', 'storageclasses'), allow(READ, CORE, 'nodes'), EVENTS,
   ],
   'namespace-controller': [allow('delete get list watch', CORE, 'namespaces'), allow('update', CORE, 'namespaces/finalize namespaces/status'), allow('delete deletecollection get list watch', '*', '*')],
   'node-controller': [

@@ -21,6 +21,6 @@ export const PRIORITY_CLASSES: readonly schedulingV1.PriorityClass[] = [
 export const STORAGE_CLASSES: readonly storageV1.StorageClass[] = [
   {
     apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'local-path', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
-    provisioner: LOCAL_PATH, reclaimPolicy: 'Delete', volumeBindingMode: 'WaitForFirstConsumer',
+    provisioner: LOCAL_PATH, reclaimPolicy: 'Delete', volumeBindingMode: 'WaitForFirstConsumer', allowVolumeExpansion: true,
   },
 ];

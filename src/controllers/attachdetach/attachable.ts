@@ -2,7 +2,7 @@
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from '#api/gen/core-v1.ts';
 import type { CSIDriver } from '#api/gen/storage-v1.ts';
 import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
-import { csiAttachmentName, csiUniqueName } from '#machinery/csi-names.ts';
+import { csiAttachmentName, csiUniqueName } from '#machinery/volume-names.ts';
 import { claimNames } from '../pvc-protection/pvc-protection.ts';
 
 /** A volume that must be on a node, and the Pods there that want it. */

@@ -12,7 +12,7 @@ import type { VolumeAttachment } from '#api/gen/storage-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { CSI_DRIVERS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
-import { csiUniqueName } from '#machinery/csi-names.ts';
+import { csiUniqueName } from '#machinery/volume-names.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { claimNames } from '../pvc-protection/pvc-protection.ts';

@@ -8,10 +8,11 @@ import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES } from '#client/kinds.ts';
 import { isReason } from '#machinery/status-error.ts';
+import { LOCAL_PATH_PROVISIONER } from '#machinery/volume-names.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 import { classOfClaim, PROVISIONED_BY, PROVISIONER, SELECTED_NODE } from './matching.ts';
 
-export const LOCAL_PATH = 'podyard.io/local-path';
+export const LOCAL_PATH = LOCAL_PATH_PROVISIONER;
 const HOSTNAME = 'kubernetes.io/hostname';
 const MODES: ReadonlySet<string> = new Set(['ReadWriteOnce', 'ReadWriteOncePod']);
 const CLAIM = 'claim:';

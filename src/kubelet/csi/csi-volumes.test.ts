@@ -9,7 +9,7 @@ import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
 import { SECRETS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
 import { CriError } from '#cri/error.ts';
-import { csiAttachmentName, csiUniqueName } from '#machinery/csi-names.ts';
+import { csiAttachmentName, csiUniqueName } from '#machinery/volume-names.ts';
 import { FakeApi } from '../testing/fake-api.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { kubeletConfig, NODE } from '../testing/running-kubelet.ts';

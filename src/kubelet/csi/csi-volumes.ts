@@ -20,7 +20,7 @@ import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
 import { SECRETS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
-import { csiAttachmentName, csiUniqueName } from '#machinery/csi-names.ts';
+import { csiAttachmentName, csiUniqueName } from '#machinery/volume-names.ts';
 import type { KubeletConfig } from '../config.ts';
 import { UnreadyVolume, VolumeError } from '../volumes/volume-error.ts';
 import { applyFsGroup } from '../volumes/fs-group.ts';
@@ -126,6 +126,16 @@ export class CsiVolumes {
       const mount = await this.#mount(pod, source, data, driver, attachment, signal);
       this.#published.set(`${uid}/${source.specName}`, mount);
       return mount;
+    });
+  }
+  /** Has the driver grow a volume that is mounted. */
+  async expand(source: CsiSource, mount: CsiMount, bytes: number, signal: AbortSignal): Promise<void> {
+    await this.#inTurn(csiUniqueName(source.driver, source.handle), async () => {
+      const secrets = await this.#secrets('NodeExpandSecretRef', source.expandSecret, signal);
+      const client = this.#o.drivers.client(source.driver);
+      await client.nodeExpandVolume({
+        volumeId: source.handle, volumePath: mount.hostPath, stagingTargetPath: mount.stagingPath, capacityRange: { requiredBytes: bytes }, volumeCapability: volumeCapability(source, mount.capabilities, undefined), secrets,
+      }, { signal });
     });
   }
   /** Takes down everything of a Pod, whoever made it. Rejects when a driver refuses or is away; to be called again. */

@@ -1,6 +1,6 @@
 /** A CSI volume as the driver is told of it, from a PersistentVolume or a Pod's own volume. */
 import type { PersistentVolume, Pod, SecretReference, Volume } from '#api/gen/core-v1.ts';
-import { csiEphemeralHandle } from '#machinery/csi-names.ts';
+import { csiEphemeralHandle } from '#machinery/volume-names.ts';
 import type { Init } from '#cri/schema.ts';
 import type { Mode, Type, VolumeCapability } from './types.ts';
 

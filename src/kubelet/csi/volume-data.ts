@@ -1,7 +1,7 @@
 /** Where CSI volumes are on the host, and the file beside each that tells a later kubelet what it is. Upstream's paths and names. */
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { csiHandleHash } from '#machinery/csi-names.ts';
+import { csiHandleHash } from '#machinery/volume-names.ts';
 
 const FILE = 'vol_data.json';
 const PLUGIN = 'kubernetes.io~csi';

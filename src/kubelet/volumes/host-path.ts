@@ -1,9 +1,9 @@
 /** hostPath volumes: the type is checked, or made, before the Pod starts. Source: API reference HostPathVolumeSource. */
-import { mkdir, open, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, stat } from 'node:fs/promises';
 import type { HostPathVolumeSource } from '#api/gen/core-v1.ts';
 
-/** The path, made when its type says so. Rejects with upstream's words when it is not what the type says. */
-export async function prepareHostPath({ path, type = '' }: HostPathVolumeSource): Promise<string> {
+/** The path, made with the permission bits `mode` when its type says so. Rejects with upstream's words when it is not what the type says. */
+export async function prepareHostPath({ path, type = '' }: HostPathVolumeSource, mode = 0o755): Promise<string> {
   const info = await stat(path).catch((err: NodeJS.ErrnoException) => {
     if (err.code === 'ENOENT' || err.code === 'ENOTDIR') return undefined;
     throw err;
@@ -14,8 +14,11 @@ export async function prepareHostPath({ path, type = '' }: HostPathVolumeSource)
   switch (type) {
     case '': break;
     case 'DirectoryOrCreate':
-      if (!info) await mkdir(path, { recursive: true, mode: 0o755 });
-      else mustBe(info.isDirectory(), 'a directory');
+      if (!info) {
+        await mkdir(path, { recursive: true, mode });
+        // The umask has no say in what a volume is open to.
+        if (mode !== 0o755) await chmod(path, mode);
+      } else mustBe(info.isDirectory(), 'a directory');
       break;
     case 'Directory': mustBe(info?.isDirectory(), 'a directory'); break;
     case 'FileOrCreate':

@@ -3,6 +3,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '#api/gen/core-v1.ts';
 import type { Client } from '#client/client.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '#client/kinds.ts';
+import { LOCAL_PATH_PROVISIONER } from '#machinery/volume-names.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
 
@@ -46,7 +47,8 @@ function checkOwner(pod: Pod, pvc: PersistentVolumeClaim): void {
 /** Where a volume other than CSI's is on the host, mounted where it must be. */
 export async function pathOf(ctx: PersistentContext, pv: PersistentVolume, block: boolean): Promise<string> {
   const { hostPath, local, nfs } = pv.spec;
-  if (hostPath) return await prepareHostPath(hostPath);
+  // Pods run as any user, and hostPath volumes know no fsGroup.
+  if (hostPath) return await prepareHostPath(hostPath, pv.metadata.annotations?.['pv.kubernetes.io/provisioned-by'] === LOCAL_PATH_PROVISIONER ? 0o777 : undefined);
   if (local) {
     const info = await stat(local.path).catch((err: NodeJS.ErrnoException) => {
       if (err.code === 'ENOENT') throw new Error(`path "${local.path}" does not exist`, { cause: err });

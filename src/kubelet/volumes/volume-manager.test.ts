@@ -33,7 +33,7 @@ beforeEach(async () => {
   objects = newNodeObjects(client, clock);
   const node = () => ({ nodeName: 'n', nodeIPs: ['192.0.2.1'], allocatable: { cpu: '4', memory: '8Gi' } });
   volumes = newVolumeManager({
-    config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {} }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
+    config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {}, expand: () => Promise.resolve() }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
     payload: { objects, node, podIPs: () => [], requestToken: (_pod, p) => {
       tokens.push(p.path);
       const expirationSeconds = p.expirationSeconds ?? 3600;

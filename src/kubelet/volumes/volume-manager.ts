@@ -10,6 +10,7 @@ import { parseQuantity } from '#machinery/quantity.ts';
 import type { KubeletConfig } from '../config.ts';
 import { podLimits } from '../cgroups/cgroup-manager.ts';
 import { REPUBLISH_MS, type CsiMount, type CsiVolumes } from '../csi/csi-volumes.ts';
+import { expandOnNode, pendingGrowth } from '../csi/expansion.ts';
 import { inlineSource, persistentSource, type CsiSource } from '../csi/source.ts';
 import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
@@ -17,7 +18,7 @@ import { writeAtomically } from './atomic-writer.ts';
 import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
-import { boundClaim, isReadOnlyVolume, pathOf } from './persistent.ts';
+import { boundClaim, isReadOnlyVolume, pathOf, type BoundClaim } from './persistent.ts';
 import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type PayloadContext, type VolumePayload } from './payload.ts';
 import { prepareSubPath } from './sub-path.ts';
 import { UnreadyVolume, VolumeError } from './volume-error.ts';
@@ -29,7 +30,7 @@ export interface VolumeManagerOptions {
   readonly recorder: EventRecorder;
   readonly mounter: Mounter;
   readonly payload: PayloadContext;
-  readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange'>;
+  readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange' | 'expand'>;
 }
 
 /** Upstream's plugin names, as they stand in paths. */
@@ -103,7 +104,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       throw signal.aborted ? err : new UnreadyVolume(volume.name, err, 'process');
     });
     const name = bound.volume.metadata.name!;
-    if (bound.volume.spec.csi) return await csiVolume(pod, volume, persistentSource(bound.volume, readOnly), signal);
+    if (bound.volume.spec.csi) return await csiVolume(pod, volume, persistentSource(bound.volume, readOnly), signal, bound);
     const ready = { name: volume.name, readOnly: readOnly || isReadOnlyVolume(bound.volume), ...(bound.block ? { block: true } : {}) };
     try {
       const hostPath = await pathOf({ mounter, mountDir: (plugin) => diskDir(uid, plugin, name) }, bound.volume, bound.block);
@@ -113,9 +114,13 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       throw signal.aborted ? err : new VolumeError('MountVolume.SetUp', name, err);
     }
   }
-  async function csiVolume(pod: Pod, volume: Volume, source: CsiSource, signal: AbortSignal): Promise<ReadyVolume> {
+  async function csiVolume(pod: Pod, volume: Volume, source: CsiSource, signal: AbortSignal, bound?: BoundClaim): Promise<ReadyVolume> {
     const mount: CsiMount = await csi.setUp(pod, volume.name, source, signal);
-    if (mount.republish) wakeAt(uidOf(pod), clock.now() + REPUBLISH_MS);
+    const grows = bound && mount.capabilities.has('EXPAND_VOLUME') && !source.readOnly;
+    const storage = grows ? pendingGrowth(bound.claim, bound.volume) : undefined;
+    if (bound && storage !== undefined) await expandOnNode({ client, recorder, nodeName: config.nodeName }, pod, bound.claim, bound.volume, storage, (bytes) => csi.expand(source, mount, bytes, signal), signal);
+    // Nobody tells a node of claims and volumes that change: it looks now and then, as upstream's does.
+    if (mount.republish || grows) wakeAt(uidOf(pod), clock.now() + REPUBLISH_MS);
     return { name: volume.name, hostPath: mount.hostPath, readOnly: source.readOnly, ...(source.block ? { block: true } : {}) };
   }
   async function nfs(pod: Pod, volume: Volume): Promise<ReadyVolume> {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { after } from 'node:test';
-import { CSI_NODES, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
-import { csiAttachmentName, csiHandleHash } from '#machinery/csi-names.ts';
+import { CSI_NODES, PERSISTENT_VOLUME_CLAIMS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
+import { csiAttachmentName, csiHandleHash } from '#machinery/volume-names.ts';
 import { waitFor, waitForEvent, waitForLog, waitForNode, waitForPodGone, waitForReady } from '../harness/conditions.ts';
 import type { TestCluster } from '../harness/cluster.ts';
 import { onCluster } from '../harness/suite.ts';
@@ -126,6 +126,27 @@ test('an inline volume lives and goes with its Pod', async (c) => {
   await c.kubectl('delete pod inline --now');
   await waitForPodGone(c, 'inline');
   assert.equal(d.callsOf('NodeUnpublishVolume').at(-1)!['volumeId'], request['volumeId']);
+});
+
+test('a claim that grows has its file system grown by the driver of the node', async (c) => {
+  const d = driver!;
+  await c.apply({ apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'dir' }, provisioner: NAME, allowVolumeExpansion: true });
+  await volume(c, 'grows', {});
+  await c.apply(pod('grower', claimed('grows')));
+  await waitForReady(c, 'grower');
+  await c.kubectl(['patch', 'pvc', 'grows', '-p', '{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}']);
+  await waitForEvent(c, 'grows', 'ExternalExpanding', /^waiting for an external controller to expand this PVC$/);
+  // What an external resizer does.
+  await c.kubectl(['patch', 'pv', 'grows', '-p', '{"spec":{"capacity":{"storage":"2Gi"}}}']);
+  await c.kubectl(['patch', 'pvc', 'grows', '--subresource=status', '-p', '{"status":{"conditions":[{"type":"FileSystemResizePending","status":"True"}],"allocatedResources":{"storage":"2Gi"},"allocatedResourceStatuses":{"storage":"NodeResizePending"}}}']);
+  // The kubelet looks at each sync of the Pod.
+  await c.kubectl('annotate pod grower look=now');
+  await waitForEvent(c, 'grows', 'FileSystemResizeSuccessful', /^MountVolume\.NodeExpandVolume succeeded for volume "grows" node01$/);
+  const { status } = await waitFor(c, PERSISTENT_VOLUME_CLAIMS, 'metadata.name=grows', 'the claim to have grown', (all) => [...all.values()].find((x) => x.status?.capacity?.['storage'] === '2Gi'));
+  assert.deepEqual([status?.conditions, status?.allocatedResourceStatuses, status?.allocatedResources], [undefined, undefined, { storage: '2Gi' }]);
+  const [request] = d.callsOf('NodeExpandVolume');
+  assert.deepEqual([request?.['volumeId'], request?.['capacityRange']], ['handle-grows', { requiredBytes: 2 ** 31, limitBytes: 0 }]);
+  await c.kubectl('delete pod grower --now');
 });
 
 test('what a driver refuses is told in the Pod\'s events, and tried again', async (c) => {

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { PersistentVolumeSpec } from '#api/gen/core-v1.ts';
 import { EVENTS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
-import { csiAttachmentName, csiUniqueName } from '#machinery/csi-names.ts';
+import { csiAttachmentName, csiUniqueName } from '#machinery/volume-names.ts';
 import { eventually, isGone } from './eventually.ts';
 
 const DRIVER = 'd.example.com';

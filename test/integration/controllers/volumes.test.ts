@@ -54,6 +54,19 @@ describe('persistent volumes', () => {
     await eventually('the volume goes', () => isGone(volumes().get('', nameOf(pv))));
     await assert.rejects(stat(path), { code: 'ENOENT' });
   });
+  test('a claim of the default class grows', async () => {
+    await claim('small');
+    await pod('grower', { persistentVolumeClaim: { claimName: 'small' } });
+    const bound = await claimIs('small', 'Bound');
+    await claims().patch('default', 'small', 'application/merge-patch+json', { spec: { resources: { requests: { storage: '3Gi' } } } });
+    await told('small', 'VolumeResizeSuccessful: Resize volume succeeded');
+    const { status } = await claims().get('default', 'small');
+    assert.deepEqual([status?.capacity, status?.allocatedResources, status?.conditions], [{ storage: '3Gi' }, { storage: '3Gi' }, undefined]);
+    assert.deepEqual((await volumes().get('', bound.spec.volumeName!)).spec.capacity, { storage: '3Gi' });
+    await told('small', `Resizing: External resizer is resizing volume ${bound.spec.volumeName}`);
+    await assert.rejects(claims().patch('default', 'small', 'application/merge-patch+json', { spec: { resources: { requests: { storage: '2Gi' } } } }), /field can not be less than/);
+    await cluster.client.of(PODS).delete('default', 'grower');
+  });
   test('a claim takes the smallest volume of its class that will do; a retained one stays released', async () => {
     await volume('large');
     await volume('small', { capacity: { storage: '1Gi' } });

@@ -1,5 +1,8 @@
-/** Names by which the attach/detach controller, the kubelet and external attachers know CSI volumes. */
+/** Names by which controllers, the kubelet and external attachers know volumes. */
 import { createHash } from 'node:crypto';
+
+/** The built-in provisioner: directories on nodes. */
+export const LOCAL_PATH_PROVISIONER = 'podyard.io/local-path';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 

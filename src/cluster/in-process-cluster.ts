@@ -64,7 +64,7 @@ function simulatedNode(name: string, index: number, dir: string, server: ApiServ
   const runtime = fakeRuntime({ clock, podCIDR: `10.244.${index}.0/24`, anyImage: true, ...(containers ? { container: containers } : {}) });
   const kubelet = new Kubelet({
     config: {
-      ...KUBELET_DEFAULTS, evictionHard: {}, nodeName: name, hostname: name, nodeIPs: [`192.0.2.${index + 1}`], clusterDNS: ['10.96.0.10'], cgroupRoot: `/simulated/${name}`,
+      ...KUBELET_DEFAULTS, evictionHard: {}, nodeName: name, nodeIPs: [`192.0.2.${index + 1}`], clusterDNS: ['10.96.0.10'], cgroupRoot: `/simulated/${name}`,
       rootDir: join(dir, name, 'kubelet'), secretsDir: join(dir, name, 'secrets'), podLogsDir: join(dir, name, 'pod-logs'),
     },
     client: new Client(inProcessTransport(server, componentUser(`system:node:${name}`, 'system:nodes'), 'kubelet'), 'kubelet'),

@@ -1,5 +1,4 @@
 /** One node of a cluster: its runtime, its network, its kubelet, all from one configuration. */
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { connectCri, type CriClient } from '#cri/client.ts';
 import type { Clock } from '#base/clock.ts';
@@ -23,7 +22,6 @@ export function kubeletConfig(config: ClusterConfig): KubeletConfig {
   return {
     ...KUBELET_DEFAULTS,
     nodeName: config.nodeName,
-    hostname: hostname(),
     nodeIPs: [config.nodeIP],
     rootDir: join(config.dataDir, 'kubelet'),
     secretsDir: join(config.runDir, 'secrets'),

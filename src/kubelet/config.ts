@@ -2,9 +2,8 @@ import type { Taint } from '#api/gen/core-v1.ts';
 
 /** Everything that makes one node what it is. Several kubelets with different values may run on one machine. */
 export interface KubeletConfig {
+  /** Also its Hostname address and `kubernetes.io/hostname` label, as with upstream's `--hostname-override`. */
   readonly nodeName: string;
-  /** The node's own name in the operating system; shown as the Hostname address. */
-  readonly hostname: string;
   /** Addresses of the node, the first is its InternalIP for Pods' `hostIP`. */
   readonly nodeIPs: readonly string[];
   /** Pods' directories (volumes, etc-hosts, termination logs): `<rootDir>/pods/<uid>`. */

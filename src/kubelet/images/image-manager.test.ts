@@ -65,6 +65,18 @@ test('ensureImageExists backs off after a failed pull, with the reason kept, and
   broken = false;
   assert.equal(await s.outcome(pod), 'sha256:');
 });
+test('a Pod that backs off is looked at again soon: an image that was loaded meanwhile is used at once', async () => {
+  const s = setUp({ pull: () => ({ error: MISSING }) });
+  const pod = podWith('no:1');
+  for (let failures = 0; failures < 3; failures++) {
+    assert.match(await s.outcome(pod), /^ErrImagePull/);
+    await s.clock.advance(10_000 * 2 ** failures + 1);
+  }
+  assert.match(await s.outcome(pod), /^ErrImagePull/);
+  await assert.rejects(s.ensure(pod), { reason: 'ImagePullBackOff', retryAfterMs: 10_000 });
+  s.runtime.images.add('no:1');
+  assert.equal(await s.outcome(pod), 'sha256:');
+});
 test('ensureImageExists tells how long a pull took and how large the image is', async () => {
   const s = setUp({ pull: () => ({ delayMs: 1500, sizeBytes: 42 }) });
   const done = s.ensure(podWith('a:1'));

@@ -24,6 +24,9 @@ export interface ImageManagerOptions {
   readonly maxParallelPulls: number;
 }
 
+/** How soon a Pod that backs off is looked at again: its image may have been loaded by hand, or by another Pod. */
+const LOOK_AGAIN_MS = 10_000;
+
 interface PullResult {
   readonly ref: string;
   readonly tookMs: number;
@@ -120,7 +123,7 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
     if (leftMs > 0) {
       const last = lastErrors.get(key);
       note('Normal', 'BackOff', `Back-off pulling image "${image}"`);
-      throw refuse('ImagePullBackOff', `Back-off pulling image "${image}"${last ? `: ErrImagePull: ${last}` : ''}`, { retryAfterMs: leftMs });
+      throw refuse('ImagePullBackOff', `Back-off pulling image "${image}"${last ? `: ErrImagePull: ${last}` : ''}`, { retryAfterMs: Math.min(leftMs, LOOK_AGAIN_MS) });
     }
     note('Normal', 'Pulling', `Pulling image "${image}"`);
     const asked = clock.monotonic();

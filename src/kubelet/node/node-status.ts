@@ -40,7 +40,7 @@ export function initialNode(inputs: NodeStatusInputs): Node {
     kind: 'Node',
     metadata: {
       name: config.nodeName,
-      labels: { ...platform, 'kubernetes.io/hostname': config.hostname, ...config.labels },
+      labels: { ...platform, 'kubernetes.io/hostname': config.nodeName, ...config.labels },
       annotations: { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
     },
     spec: config.taints.length ? { taints: config.taints } : {},
@@ -55,7 +55,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
     capacity,
     allocatable: { ...allocatableOf(capacity, config.reserved), ...inputs.devices.allocatable },
     conditions: nodeConditions(inputs, before?.conditions ?? []),
-    addresses: [...config.nodeIPs.map((address) => ({ type: 'InternalIP', address }) as const), { type: 'Hostname', address: config.hostname }],
+    addresses: [...config.nodeIPs.map((address) => ({ type: 'InternalIP', address }) as const), { type: 'Hostname', address: config.nodeName }],
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
     nodeInfo: {
       machineID: host.machineId,

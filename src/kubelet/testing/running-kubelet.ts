@@ -29,7 +29,7 @@ export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> 
 }
 export function kubeletConfig(dir: string, more: Partial<KubeletConfig> = {}): KubeletConfig {
   return {
-    ...KUBELET_DEFAULTS, nodeName: NODE, hostname: NODE, nodeIPs: ['192.0.2.1'], rootDir: join(dir, 'kubelet'), secretsDir: join(dir, 'secrets'), podLogsDir: join(dir, 'logs'),
+    ...KUBELET_DEFAULTS, nodeName: NODE, nodeIPs: ['192.0.2.1'], rootDir: join(dir, 'kubelet'), secretsDir: join(dir, 'secrets'), podLogsDir: join(dir, 'logs'),
     cgroupRoot: '/test', clusterDNS: ['10.96.0.10'], resolvConf: '/nonexistent', evictionHard: {}, ...more,
   };
 }

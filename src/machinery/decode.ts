@@ -6,6 +6,7 @@
  * A closure per struct type is compiled on first use.
  */
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
+import { setOwn } from '#base/own.ts';
 import { parseDuration } from './duration.ts';
 import { goQuote } from './go-text.ts';
 import { elementName, goFields, structName, type GoField } from './go-types.ts';
@@ -73,12 +74,6 @@ function reportUnknown(name: string, context: Context): void {
   if (context.quiet || context.unknown.length >= MAX_STRICT_ERRORS) return;
   const path = strictPath(context.path, name);
   if (!context.unknown.includes(path)) context.unknown.push(path);
-}
-
-/** Sets an own property whatever its name is: `__proto__` must stay an ordinary key. */
-function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
-  else object[key] = value;
 }
 
 /** Runs an unmarshaller of Go's own; its error ends decoding. */
@@ -182,7 +177,7 @@ function mapReader(item: TypeRef, goType: string): Read {
       context.path[at] = key;
       const element = (value as Record<string, unknown>)[key];
       if (element === undefined) continue;
-      setKey(out, key, element === null ? zeroOf(item) : read(element, context));
+      setOwn(out, key, element === null ? zeroOf(item) : read(element, context));
     }
     context.path.length = at;
     return out;

@@ -9,6 +9,7 @@
  * A closure per struct type is compiled on first use.
  */
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
+import { setOwn } from '#base/own.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { canonicalQuantity } from './quantity.ts';
 import { canonicalMicroTime, canonicalTime } from './time.ts';
@@ -50,9 +51,7 @@ function mapNormaliser(item: TypeRef): Normalise {
     const out: Record<string, unknown> = {};
     for (const key in map) {
       const child = each(map[key]);
-      // `__proto__` must stay an ordinary key.
-      if (key === '__proto__') Object.defineProperty(out, key, { value: child, enumerable: true, configurable: true, writable: true });
-      else out[key] = child;
+      setOwn(out, key, child);
     }
     return out;
   };

@@ -5,6 +5,7 @@
  * Objects come out as plain JSON values: keys are strings, dates are strings, a key that comes twice keeps its last value.
  */
 import { EVENT_ID, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException, type Event, type ScalarEvent } from 'js-yaml';
+import { setOwn } from '#base/own.ts';
 import { goQuote } from './go-text.ts';
 import { MAX_DEPTH } from './json.ts';
 import { syntaxError, YamlError } from './yaml-errors.ts';
@@ -200,9 +201,7 @@ class Builder {
       const key = this.#key(keyNode);
       const value = this.build(valueNode);
       if (this.#strict && Object.hasOwn(out, key)) this.problems.push(`line ${valueNode.line}: key ${goQuote(key)} already set in map`);
-      // `__proto__` must stay an ordinary key.
-      if (key === '__proto__') Object.defineProperty(out, key, { value, enumerable: true, configurable: true, writable: true });
-      else out[key] = value;
+      setOwn(out, key, value);
     }
     return out;
   }

@@ -2,6 +2,7 @@
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import type { Draft } from '#base/draft.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import type { Quantity } from '#machinery/quantity.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes, ObjectReader } from '../interfaces.ts';
 import { amountsOf, podAmounts, type Amounts } from '#machinery/pod-resources.ts';
@@ -53,10 +54,10 @@ function applyDefaults(pod: Draft<coreV1.Pod>, defaults: Defaults): void {
   const notes: string[] = [];
   const fill = (container: Draft<coreV1.Container>, called: string): void => {
     for (const kind of ['requests', 'limits'] as const) {
-      const missing = Object.keys(defaults[kind]).filter((name) => container.resources?.[kind]?.[name] === undefined);
+      const missing = Object.keys(defaults[kind]).filter((name) => getOwn(container.resources?.[kind], name) === undefined);
       if (missing.length === 0) continue;
       const list = ((container.resources ??= {})[kind] ??= {}) as Record<string, string>;
-      for (const name of missing) list[name] = defaults[kind][name]!;
+      for (const name of missing) setOwn(list, name, defaults[kind][name]!);
       notes.push(`${missing.toSorted().join(', ')} ${kind.slice(0, -1)} for ${called} ${container.name}`);
     }
   };

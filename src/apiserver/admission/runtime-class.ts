@@ -3,6 +3,7 @@ import type * as coreV1 from '#api/gen/core-v1.ts';
 import type * as nodeV1 from '#api/gen/node-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes, ObjectReader } from '../interfaces.ts';
 import { isAbout, oneOf, quote, refusal } from './refusal.ts';
@@ -12,7 +13,10 @@ type Resources = Readonly<Record<string, string>>;
 
 function sameResources(x: Resources | undefined, y: Resources | undefined): boolean {
   const keys = new Set([...Object.keys(x ?? {}), ...Object.keys(y ?? {})]);
-  return [...keys].every((k) => x?.[k] !== undefined && y?.[k] !== undefined && parseQuantity(x[k]).cmp(parseQuantity(y[k])) === 0);
+  return [...keys].every((k) => {
+    const [one, other] = [getOwn(x, k), getOwn(y, k)];
+    return one !== undefined && other !== undefined && parseQuantity(one).cmp(parseQuantity(other)) === 0;
+  });
 }
 
 export class RuntimeClass implements AdmissionPlugin {
@@ -31,8 +35,9 @@ export class RuntimeClass implements AdmissionPlugin {
     if (!found.scheduling) return;
     for (const [key, value] of Object.entries(found.scheduling.nodeSelector ?? {})) {
       const selector = (spec.nodeSelector ??= {});
-      if (selector[key] !== undefined && selector[key] !== value) throw refusal(a, `conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}; pod.spec.nodeSelector[${key}] = ${selector[key]}`);
-      selector[key] = value;
+      const own = getOwn(selector, key);
+      if (own !== undefined && own !== value) throw refusal(a, `conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}; pod.spec.nodeSelector[${key}] = ${own}`);
+      setOwn(selector, key, value);
     }
     for (const toleration of found.scheduling.tolerations ?? []) {
       const same = (spec.tolerations ??= []).some((t) => JSON.stringify(t) === JSON.stringify(toleration));

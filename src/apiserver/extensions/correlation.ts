@@ -1,5 +1,6 @@
 /** A value beside what it was before the update: fields by name, items of map lists by their keys. Source: KEP-4008, CRD validation ratcheting. */
-import { getOwn, isObject, itemsOf, propertyOf, sameJson, valuesOf, type Schema } from './schema.ts';
+import { getOwn } from '#base/own.ts';
+import { isObject, itemsOf, propertyOf, sameJson, valuesOf, type Schema } from './schema.ts';
 
 /** The text that tells an item of a map list from others. */
 export function itemKey(item: unknown, keys: readonly string[], schema: Schema | undefined): string {

@@ -2,10 +2,11 @@
 import type { CustomResourceSubresourceScale } from '#api/gen/apiextensions-v1.ts';
 import type * as autoscalingV1 from '#api/gen/autoscaling-v1.ts';
 import type { KubeObject } from '#api/object.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { ScalableKind } from '../subresources/scale.ts';
-import { getOwn, isObject, setOwn, type Json } from './schema.ts';
+import { isObject, type Json } from './schema.ts';
 
 export const pathSteps = (path: string): string[] => path.replace(/^\./, '').split('.');
 export function valueAt(object: unknown, steps: readonly string[]): unknown {

@@ -1,12 +1,13 @@
 /** `x-kubernetes-embedded-resource`: whole objects inside of an object. */
 import { structByKind } from '#api/schema.ts';
 import type { ObjectMeta } from '#api/gen/meta-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { decodeInto } from '#machinery/decode.ts';
 import { invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label } from '#machinery/names.ts';
 import { nameIsPathSegment } from '#machinery/names.ts';
 import { validateObjectMeta } from '#machinery/object-meta.ts';
-import { getOwn, isObject, itemsOf, propertyOf, valuesOf, type Json, type Schema } from './schema.ts';
+import { isObject, itemsOf, propertyOf, valuesOf, type Json, type Schema } from './schema.ts';
 
 export const OBJECT_META = structByKind('meta', 'v1', 'ObjectMeta')!;
 

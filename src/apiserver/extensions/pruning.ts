@@ -3,7 +3,8 @@
  * object in place. Source: the Kubernetes page "Extend the Kubernetes API with CustomResourceDefinitions", field pruning and defaulting.
  */
 import { draftOf } from '#base/draft.ts';
-import { getOwn, isObject, itemsOf, META_FIELDS, propertyOf, setOwn, valuesOf, type Json, type Schema } from './schema.ts';
+import { getOwn, setOwn } from '#base/own.ts';
+import { isObject, itemsOf, META_FIELDS, propertyOf, valuesOf, type Json, type Schema } from './schema.ts';
 
 export interface Pruned {
   /** Paths of what was dropped: `spec.foo`, `spec.list[0].bar`; sorted. */

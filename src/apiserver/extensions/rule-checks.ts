@@ -1,5 +1,6 @@
 /** Checks of `x-kubernetes-validations`, list types and defaults when a CustomResourceDefinition is written. In upstream's words. */
 import { draftOf } from '#base/draft.ts';
+import { getOwn } from '#base/own.ts';
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { RE2JS } from 're2js';
 import { celName, declare, maxCardinality, type Declaration } from './cel-schema.ts';
@@ -179,7 +180,7 @@ export function validateMapKeys(schema: Schema, path: FieldPath): FieldError[] {
   const out: FieldError[] = [];
   if (listType === 'map' && items.type === 'object') {
     for (const key of schema['x-kubernetes-list-map-keys'] ?? []) {
-      const property = items.properties?.[key];
+      const property = getOwn(items.properties, key);
       const where = path.child('items').child('properties').key(key);
       if (!property) continue;
       if (!items.required?.includes(key) && property.default === undefined) out.push(required(where.child('default'), 'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property'));
@@ -204,7 +205,7 @@ function validateMapItems(schema: Schema, keys: readonly string[], path: FieldPa
   if (!items) return [...out, required(path.child('items'), 'must have a schema if x-kubernetes-list-type is map')];
   if (items.type !== 'object') return [...out, invalidValue(path.child('items').child('type'), items.type ?? '', "must be object if parent array's x-kubernetes-list-type is map")];
   for (const [i, key] of keys.entries()) {
-    const property = items.properties?.[key];
+    const property = getOwn(items.properties, key);
     const where = path.child('items').child('properties').key(key);
     if (!property) out.push(invalidValue(at, keys, 'entries must all be names of item properties'));
     else if (property.type === 'array' || property.type === 'object') out.push(invalidValue(where.child('type'), items.type, "must be a scalar type if parent array's x-kubernetes-list-type is map"));

@@ -20,14 +20,6 @@ export function propertyOf(schema: Schema | undefined, name: string): Schema | u
   const { properties } = schema ?? {};
   return properties && Object.hasOwn(properties, name) ? properties[name] : undefined;
 }
-/** Sets an own property whatever its name is: `__proto__` must stay an ordinary key. */
-export function setOwn(object: Json, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
-  else object[key] = value;
-}
-export function getOwn(object: Json, key: string): unknown {
-  return Object.hasOwn(object, key) ? object[key] : undefined;
-}
 /** `apiVersion`, `kind` and `metadata` belong to every whole object, in a schema or not. */
 export const META_FIELDS: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 /** The root of a resource is an embedded resource like others. */

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnvVar, EnvVarSource, Pod, Service } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
+import { getOwn } from '#base/own.ts';
 import type { Informer } from '#client/informer.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { StartError, type AnyContainer, type EnvironmentMaker } from '../interfaces.ts';
@@ -28,7 +29,7 @@ export function newEnvironmentMaker(options: EnvironmentOptions): EnvironmentMak
     const namespace = pod.metadata.namespace!;
     try {
       const found = await objects[kind].get(namespace, ref.name ?? '', signal);
-      const value = found.data?.[ref.key];
+      const value = getOwn<string>(found.data, ref.key);
       if (value !== undefined) return kind === 'secrets' ? Buffer.from(value, 'base64').toString('utf8') : value;
       if (ref.optional) return undefined;
       throw configError(`couldn't find key ${ref.key} in ${kind === 'secrets' ? 'Secret' : 'ConfigMap'} ${namespace}/${ref.name}`);

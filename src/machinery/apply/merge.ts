@@ -1,5 +1,6 @@
 /** Merges an applied configuration into an object, and takes fields out of one. Inputs are never changed. */
-import { getOwn, isArray, isObject, setOwn, shallowCopy, type JsonDraft, type JsonObject } from '../patch/json.ts';
+import { getOwn, setOwn } from '#base/own.ts';
+import { isArray, isObject, shallowCopy, type JsonDraft, type JsonObject } from '../patch/json.ts';
 import { hasChildren, isEmpty, isMember, type FieldSet } from './field-set.ts';
 import { itemElement, tryElement } from './list-items.ts';
 import { fieldElement } from './path-element.ts';

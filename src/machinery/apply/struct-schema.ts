@@ -1,6 +1,7 @@
 /** {@link ApplySchema} of the built-in types, from the table of facts; and what Go encodes for an empty struct. */
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
-import { setOwn, type JsonDraft, type JsonObject } from '../patch/json.ts';
+import { setOwn } from '#base/own.ts';
+import { type JsonDraft, type JsonObject } from '../patch/json.ts';
 import { mapOf, scalarSchema, UNTYPED, type ApplySchema, type ListSchema, type MapSchema } from './schema.ts';
 
 const STRING = scalarSchema('string');

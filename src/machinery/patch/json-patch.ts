@@ -4,9 +4,10 @@
  * null, and `test` takes an absent key for null.
  */
 import { draftOf } from '#base/draft.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import { badRequest, tooLarge } from '../status-error.ts';
 import { jsonKind } from './go-format.ts';
-import { getOwn, isArray, isObject, jsonEqual, setOwn, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
+import { isArray, isObject, jsonEqual, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
 import { unprocessablePatch } from './patch-errors.ts';
 
 export const MAX_JSON_PATCH_OPERATIONS = 10_000;

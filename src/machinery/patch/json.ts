@@ -12,17 +12,6 @@ export function isArray(value: unknown): value is readonly unknown[] {
   return Array.isArray(value);
 }
 
-/** The value of an own key; undefined when there is none (never something of the prototype's). */
-export function getOwn(obj: JsonObject, key: string): unknown {
-  return Object.hasOwn(obj, key) ? obj[key] : undefined;
-}
-
-/** Sets an own key. Plain assignment of `__proto__` would change the prototype instead. */
-export function setOwn(obj: JsonDraft, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(obj, key, { value, enumerable: true, configurable: true, writable: true });
-  else obj[key] = value;
-}
-
 /** A copy one level deep. */
 export function shallowCopy(obj: JsonObject): JsonDraft {
   // Spread defines own properties, so `__proto__` stays an ordinary key.

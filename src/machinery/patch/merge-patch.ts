@@ -1,7 +1,8 @@
 /** JSON merge patch (RFC 7396), as the API server applies it. */
+import { getOwn, setOwn } from '#base/own.ts';
 import { badRequest } from '../status-error.ts';
 import { jsonKind } from './go-format.ts';
-import { getOwn, isArray, isObject, jsonEqual, setOwn, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
+import { isArray, isObject, jsonEqual, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
 
 /**
  * The document with the patch merged in. Neither argument is changed; the result shares with them what stayed the same.

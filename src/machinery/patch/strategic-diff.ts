@@ -1,7 +1,8 @@
 /** Strategic merge patches that turn one object into another: two-way, and three-way as `kubectl apply` needs it. */
 import type { StructType, TypeRef } from '#api/schema.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import { badRequest } from '../status-error.ts';
-import { getOwn, isArray, isObject, jsonEqual, setOwn, type JsonDraft, type JsonObject } from './json.ts';
+import { isArray, isObject, jsonEqual, type JsonDraft, type JsonObject } from './json.ts';
 import { unprocessablePatch } from './patch-errors.ts';
 import { DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, elementType, keyOfItem, MAP_TYPE, RETAIN_KEYS, SET_ELEMENT_ORDER, sortByOrder } from './strategic-lists.ts';
 import { mergeObjects } from './strategic-merge.ts';

@@ -1,7 +1,8 @@
 /** Lists of a strategic merge patch: finding items by their merge key, and the order of a merged list. */
+import { getOwn } from '#base/own.ts';
 import { badRequest } from '../status-error.ts';
 import { goType, goTypeText, goValue } from './go-format.ts';
-import { getOwn, isArray, isObject, type JsonObject } from './json.ts';
+import { isArray, isObject, type JsonObject } from './json.ts';
 import { unprocessablePatch } from './patch-errors.ts';
 
 export const DIRECTIVE = '$patch';

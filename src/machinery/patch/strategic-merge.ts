@@ -4,9 +4,10 @@
  * Source: the API reference's "Strategic merge patch" and the sig-cli design of list order.
  */
 import type { StructType, TypeRef } from '#api/schema.ts';
+import { getOwn, setOwn } from '#base/own.ts';
 import { badRequest } from '../status-error.ts';
 import { goString, goValue, jsonKind } from './go-format.ts';
-import { getOwn, isArray, isObject, jsonEqual, setOwn, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
+import { isArray, isObject, jsonEqual, shallowCopy, type JsonDraft, type JsonObject } from './json.ts';
 import {
   asList, checkAgainstOrder, DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, elementType, findByKey, keyOfItem, MAP_TYPE, noMergeKey, orderMerged,
   RETAIN_KEYS, SET_ELEMENT_ORDER,

@@ -1,5 +1,6 @@
 /** Structural schemas: every field has one type, and logical operators only narrow its values. In the words of upstream's `apiserver/schema`. */
 import type { JSONSchemaProps } from '#api/gen/apiextensions-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 
 type Level = 'root' | 'item' | 'field';
@@ -92,7 +93,7 @@ function validateComplete(nested: JSONSchemaProps, schema: JSONSchemaProps | und
   const errors: FieldError[] = [];
   for (const [name, property] of Object.entries(nested.properties ?? {})) {
     const [at, there] = [path.child('properties').key(name), nestedPath.child('properties').key(name)];
-    const own = schema?.properties?.[name];
+    const own = getOwn(schema?.properties, name);
     errors.push(...(own ? validateComplete(property, own, there, at) : [required(at, `because it is defined in ${there.toString()}`)]));
   }
   const items = asSchema(nested.items);

@@ -2,6 +2,7 @@
 import type {
   CustomResourceColumnDefinition, CustomResourceDefinitionVersion, CustomResourceSubresources, JSONSchemaProps, SelectableField,
 } from '#api/gen/apiextensions-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { duplicate, invalidValue, required, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each } from '../field-checks.ts';
@@ -48,7 +49,7 @@ function validateSubresources(subresources: CustomResourceSubresources | undefin
 /** The schema of the field at `.spec.color`; undefined where there is none. */
 function schemaAt(schema: JSONSchemaProps, path: string): JSONSchemaProps | undefined {
   let current: JSONSchemaProps | undefined = schema;
-  for (const name of path.slice(1).split('.')) current = current?.properties?.[name] ?? asSchema(current?.additionalProperties);
+  for (const name of path.slice(1).split('.')) current = getOwn(current?.properties, name) ?? asSchema(current?.additionalProperties);
   return current;
 }
 function validateSelectable(fields: readonly SelectableField[], schema: JSONSchemaProps, path: FieldPath): FieldError[] {

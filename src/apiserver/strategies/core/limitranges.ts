@@ -1,4 +1,5 @@
 import type { LimitRange, LimitRangeItem } from '#api/gen/core-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { duplicate, fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isQualifiedName } from '#machinery/names.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
@@ -76,7 +77,7 @@ function validateItem(item: LimitRangeItem, path: FieldPath): FieldError[] {
   const used = BOUNDS.filter((bound) => !isPod || (bound !== 'default' && bound !== 'defaultRequest'));
   const names = [...new Set(used.flatMap((bound) => Object.keys(item[bound] ?? {})))].toSorted();
   for (const name of names) {
-    const given = used.filter((bound) => item[bound]?.[name] !== undefined);
+    const given = used.filter((bound) => getOwn(item[bound], name) !== undefined);
     errors.push(...validateResource(name, Object.fromEntries(given.map((bound) => [bound, parseQuantity(item[bound]![name]!)])), path));
   }
   return errors;

@@ -4,6 +4,7 @@
  */
 import type { Container, EnvVar, EphemeralContainer, Lifecycle, PersistentVolumeSpec, PodSpec, PodTemplateSpec, Probe, Pod, PodStatus, ProjectedVolumeSource, Volume } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
+import { setOwnDefault } from '#base/own.ts';
 import { milliQuantityOf, parseQuantity } from '#machinery/quantity.ts';
 import { defaultRemoteSources } from '../persistentvolume-sources.ts';
 import { defaultClaimSpec } from '../persistentvolumeclaim-defaults.ts';
@@ -112,7 +113,7 @@ function requestsFromLimits(containers: Draft<Container>[] | undefined): void {
   for (const { resources } of containers ?? []) {
     if (!resources?.limits) continue;
     const requests = (resources.requests ??= {});
-    for (const [name, limit] of Object.entries(resources.limits)) requests[name] ??= limit;
+    for (const [name, limit] of Object.entries(resources.limits)) setOwnDefault(requests, name, limit);
   }
 }
 

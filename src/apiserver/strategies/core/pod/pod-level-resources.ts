@@ -1,6 +1,7 @@
 /** `spec.resources`: requests and limits of the Pod as a whole. Source: KEP-2837. */
 import type { PodSpec } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
+import { getOwn } from '#base/own.ts';
 import { forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { eachKey } from '../../field-checks.ts';
@@ -63,7 +64,7 @@ export function validatePodLevelResources(spec: PodSpec, path: FieldPath): Field
   for (const [i, container] of (spec.containers ?? []).entries()) {
     errors.push(
       ...eachKey(container.resources?.limits, path, (name, limit) => {
-        const pod = resources.limits?.[name];
+        const pod = getOwn(resources.limits, name);
         if (pod === undefined || parseQuantity(limit).cmp(parseQuantity(pod)) <= 0) return [];
         return [invalidValue(path.child('containers').index(i).key(name).child('limits'), limit, `must be less than or equal to pod limits of ${pod}`)];
       }),

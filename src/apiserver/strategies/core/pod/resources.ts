@@ -1,5 +1,6 @@
 /** `resources` of a container: names, amounts, requests within limits, claims. */
 import type { ResourceClaim, ResourceRequirements } from '#api/gen/core-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { duplicate, forbiddenField, invalidValue, notFoundField, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Label } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
@@ -45,7 +46,7 @@ export function validateResourceRequirements(
     ...eachKey(requests, path.child('requests'), (name, amount, at) => [
       ...validateName(name, at),
       ...validateResourceQuantity(name, amount, at),
-      ...validateAgainstLimit(name, amount, limits[name], path),
+      ...validateAgainstLimit(name, amount, getOwn(limits, name), path),
       ...hugePageErrors(name, amount, at),
     ]),
   );

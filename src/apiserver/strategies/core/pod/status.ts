@@ -1,5 +1,6 @@
 /** What a write to a Pod's status may say. */
 import type { ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { duplicate, fieldPath, forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain, isQualifiedName, isValidGroupID, isValidUserID } from '#machinery/names.ts';
 import { each, fromMessages, immutable } from '../../field-checks.ts';
@@ -86,7 +87,7 @@ function validateDeviceHealth(status: ContainerStatus, pod: Pod, path: FieldPath
     if (container) {
       const isClaim = name.startsWith('claim:');
       const claims = (container.resources?.claims ?? []).map((c) => `claim:${c.name}${c.request ? `/${c.request}` : ''}`);
-      const found = isClaim ? claims.includes(name) : container.resources?.requests?.[name] !== undefined;
+      const found = isClaim ? claims.includes(name) : getOwn(container.resources?.requests, name) !== undefined;
       if (!found) errors.push(invalidValue(at.child('name'), name, isClaim ? NO_CLAIM : "must match one of the container's resource requests"));
     }
     const seen = new Set<string>();

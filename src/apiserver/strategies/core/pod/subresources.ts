@@ -1,5 +1,6 @@
 /** Updates through `ephemeralcontainers` and `resize`, and the Binding of a Pod to its node. */
 import type { Binding, Container, ContainerResizePolicy, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
+import { getOwn } from '#base/own.ts';
 import { fieldPath, FieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError } from '#machinery/field-errors.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { unifiedDiff } from '../../unified-diff.ts';
@@ -28,7 +29,7 @@ export function validateEphemeralContainersUpdate(pod: Pod, old: Pod, validate: 
 }
 
 type List = Readonly<Record<string, string>> | undefined;
-const removed = (now: List, old: List) => Object.keys(old ?? {}).some((name) => now?.[name] === undefined);
+const removed = (now: List, old: List) => Object.keys(old ?? {}).some((name) => getOwn(now, name) === undefined);
 
 function validateRemovals(now: ResourceRequirements | undefined, old: ResourceRequirements | undefined, path: FieldPath): FieldError[] {
   return [

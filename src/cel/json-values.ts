@@ -97,7 +97,7 @@ function fromText(text: string, type: CelType): Value {
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
-/** A value as JSON, for patches and results. Throws for what JSON has no form for. */
+/** A value as JSON, for patches and results; of integers that JSON's numbers do not hold the text, as cel-go gives them. Throws for what JSON has no form for. */
 export function toJson(value: Value): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value;
   if (typeof value === 'bigint') return value <= MAX_SAFE && value >= -MAX_SAFE ? Number(value) : value.toString();

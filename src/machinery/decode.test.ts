@@ -143,3 +143,12 @@ test('decodeInto takes undefined for absent, as values that never were text have
   const { object, unknown, errors } = decodeInto(structByFactsName('api/core/v1.ConfigMap'), { metadata: { name: 'a', namespace: undefined }, data: { k: 'v', gone: undefined } });
   assert.deepEqual({ object, unknown, errors }, { object: { metadata: { name: 'a' }, data: { k: 'v' } }, unknown: [], errors: [] });
 });
+
+test('decodeInto takes all integers of 64 bits; those that no double holds come near', () => {
+  const grace = (value: unknown) => decodeInto(POD, { spec: { terminationGracePeriodSeconds: value } });
+  assert.deepEqual(grace(9223372036854775807n), { object: { spec: { terminationGracePeriodSeconds: 2 ** 63 - 1024 } }, unknown: [], errors: [] });
+  assert.ok(BigInt(JSON.stringify(2 ** 63 - 1024)) < 2n ** 63n, 'what is printed is of 64 bits still');
+  assert.deepEqual(grace(9007199254740993n).object, { spec: { terminationGracePeriodSeconds: 9007199254740992 } });
+  assert.deepEqual(grace(9223372036854775808).errors, [`json: cannot unmarshal number ${2 ** 63} into Go struct field PodSpec.spec.terminationGracePeriodSeconds of type int64`]);
+  assert.deepEqual(decodeInto(POD, { spec: { priority: 9007199254740993n } }).errors, ['json: cannot unmarshal number 9007199254740993 into Go struct field PodSpec.spec.priority of type int32']);
+});

@@ -48,6 +48,7 @@ interface FieldPlan {
 class Abort extends Error {}
 
 function jsonKind(value: unknown): string {
+  if (typeof value === 'bigint') return 'number';
   return typeof value === 'boolean' ? 'bool' : Array.isArray(value) ? 'array' : typeof value;
 }
 
@@ -91,17 +92,20 @@ function stringOnly(value: unknown, parse: (text: string) => string): string {
   return parse(value);
 }
 
-const readQuantity = custom((value) => canonicalQuantity(typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value)));
+const readQuantity = custom((value) => canonicalQuantity(typeof value === 'string' || typeof value === 'number' ? value : typeof value === 'bigint' ? String(value) : JSON.stringify(value)));
 const readTime = custom((value) => stringOnly(value, canonicalTime));
 const readMicroTime = custom((value) => stringOnly(value, canonicalMicroTime));
 const readDuration = custom((value) => stringOnly(value, (text) => (parseDuration(text), text)));
+const numberOrKind = (value: unknown): string => (typeof value === 'number' || typeof value === 'bigint' ? `number ${value}` : jsonKind(value));
 const readIntOrString = custom((value) => {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' && isInt32(value)) return value;
-  throw new Error(`json: cannot unmarshal ${typeof value === 'number' ? `number ${value}` : jsonKind(value)} into Go value of type int32`);
+  throw new Error(`json: cannot unmarshal ${numberOrKind(value)} into Go value of type int32`);
 });
 
 const isInt32 = (value: number): boolean => Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31;
+/** The largest double below 2^63. */
+const MAX_INT64 = 2 ** 63 - 1024;
 const isInt64 = (value: number): boolean => Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63;
 
 /** Base64 as Go's decoder takes it: line ends are skipped, padding is required. Gives it without line ends. */
@@ -115,7 +119,7 @@ function readBytes(value: unknown, context: Context): unknown {
 }
 function bytesOfArray(items: readonly unknown[], context: Context): unknown {
   const bad = items.find((n) => typeof n !== 'number' || !Number.isInteger(n) || n < 0 || n > 255);
-  if (bad !== undefined) return typeError(typeof bad === 'number' ? `number ${bad}` : jsonKind(bad), 'uint8', context);
+  if (bad !== undefined) return typeError(numberOrKind(bad), 'uint8', context);
   return Buffer.from(items as number[]).toString('base64');
 }
 
@@ -131,10 +135,11 @@ function readAny(value: unknown): unknown {
 function scalarReader(kind: 'string' | 'boolean', goType: string): Read {
   return (value, context) => (typeof value === kind ? value : typeError(jsonKind(value), goType, context));
 }
+/** Typed fields are numbers: of an integer beyond 2^53 the nearest one that still is of 64 bits. */
 function numberReader(fits: (value: number) => boolean, goType: string): Read {
   return (value, context) => {
-    if (typeof value === 'number' && fits(value)) return value;
-    return typeError(typeof value === 'number' ? `number ${value}` : jsonKind(value), goType, context);
+    const number = typeof value === 'bigint' ? Math.min(Number(value), MAX_INT64) : value;
+    return typeof number === 'number' && fits(number) ? number : typeError(numberOrKind(value), goType, context);
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { checkDepth, duplicateFields, JsonSyntaxError, MAX_DEPTH, parseJson, type Shape } from './json.ts';
+import { checkDepth, duplicateFields, jsonInteger, JsonSyntaxError, MAX_DEPTH, parseJson, readJson, type Shape } from './json.ts';
 
 test('parseJson refuses in Go\'s words', () => {
   const cases: [string, string][] = [
@@ -20,6 +20,23 @@ test('parseJson reads what JSON.parse reads', () => {
   fc.assert(fc.property(fc.json(), (text) => {
     assert.deepEqual(parseJson(text), JSON.parse(text));
     assert.deepEqual(duplicateFields(text), []);
+  }));
+});
+
+test('readJson keeps every digit of integers of 64 bits, and JSON.stringify writes them', () => {
+  for (const text of ['9007199254740993', '-9007199254740993', '9223372036854775807', '-9223372036854775808', '1234567890123456', '9007199254740992', '10000000000000000', '0', '-1']) {
+    const object = `{"a":${text},"b":[${text},"${text}"]}`;
+    assert.equal(JSON.stringify(readJson(object)), object);
+  }
+  assert.deepEqual(readJson('[9007199254740993, 9007199254740992, 1.0000000000000002, 12345678901234567e3, 9223372036854775808]'), [9007199254740993n, 9007199254740992, 1.0000000000000002, 12345678901234567e3, 9223372036854775808]);
+  assert.throws(() => parseJson(`${'['.repeat(200_000)}1234567890123456`), { message: 'exceeded max depth' });
+});
+
+test('jsonInteger gives one form to each value', () => {
+  fc.assert(fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (value) => {
+    const kept = jsonInteger(value);
+    assert.equal(JSON.stringify(kept), value.toString());
+    assert.ok(readJson(value.toString()) === kept);
   }));
 });
 

@@ -2,7 +2,7 @@
  * JSON text as the API server reads it: Go's syntax errors, and duplicate keys, which `JSON.parse` keeps quiet about.
  * The fast path is `JSON.parse`; the scanner here runs only on text that is broken, or when duplicates are asked for.
  *
- * Limit: integers beyond 2^53 lose digits in `JSON.parse`.
+ * An integer of 64 bits whose digits a double would lose is a `bigint`, and is written with all its digits again: see [decision 10](../../docs/decisions/0010-integers-of-64-bits.md).
  */
 
 /** Text that is no JSON; the message is that of Go's `encoding/json`. */
@@ -17,10 +17,50 @@ export class JsonSyntaxError extends Error {
 export const MAX_DEPTH = 1000;
 const TOO_DEEP = 'exceeded max depth';
 
-/** `JSON.parse` with Go's error messages. */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+// oxlint-disable-next-line no-extend-native -- the one hook that JSON.stringify has for bigints
+Object.defineProperty(BigInt.prototype, 'toJSON', {
+  value(this: bigint) {
+    return rawJSON(this.toString());
+  },
+  configurable: true,
+  writable: true,
+});
+
+/** No double loses fewer digits. */
+const LONG = 16;
+/** Whether so many digits come in a row. Looks at every sixteenth character alone: a row that long covers one. */
+function hasLongNumber(text: string): boolean {
+  const isDigit = (at: number): boolean => {
+    const c = text.charCodeAt(at);
+    return c >= 48 && c <= 57;
+  };
+  for (let at = LONG - 1; at < text.length; at += LONG) {
+    if (!isDigit(at)) continue;
+    let [from, to] = [at, at + 1];
+    while (at - from < LONG && isDigit(from - 1)) from--;
+    while (to - from < LONG && isDigit(to)) to++;
+    if (to - from >= LONG) return true;
+  }
+  return false;
+}
+const INT64_MAX = 2n ** 63n - 1n;
+/** An integer of JSON as it is kept: a number where that prints the same digits, else a bigint; beyond 64 bits it is a double, as in Go. */
+export function jsonInteger(value: bigint): number | bigint {
+  const double = Number(value);
+  return value > INT64_MAX || value < -INT64_MAX - 1n || String(double) === value.toString() ? double : value;
+}
+type Revive = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
+const revive: Revive = (_key, value, { source }) => (typeof value === 'number' && source !== undefined && /^-?[0-9]{16,}$/.test(source) ? jsonInteger(BigInt(source)) : value);
+
+/** `JSON.parse` that loses no digits. */
+export function readJson(text: string): unknown {
+  return hasLongNumber(text) ? (JSON.parse(text, revive as (key: string, value: unknown) => unknown) as unknown) : (JSON.parse(text) as unknown);
+}
+/** {@link readJson} with Go's error messages. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return readJson(text);
   } catch (err) {
     new Scanner(text).document();
     throw new JsonSyntaxError(err instanceof Error ? err.message : String(err), err); // what only JSON.parse refuses

@@ -7,7 +7,7 @@
 import type { Field, StructType, TypeRef } from '#api/schema.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { formatDuration, parseDuration } from './duration.ts';
-import { MAX_DEPTH } from './json.ts';
+import { MAX_DEPTH, readJson } from './json.ts';
 import { canonicalQuantity } from './quantity.ts';
 import { ProtobufError, type Reader, type WireType, type Writer } from './protobuf-wire.ts';
 import { timeParts } from './time.ts';
@@ -146,7 +146,7 @@ const intOrStringCodec: Codec = {
 export const rawReader = {
   parse(bytes: Buffer): unknown {
     try {
-      return JSON.parse(bytes.toString('utf8')) as unknown;
+      return readJson(bytes.toString('utf8'));
     } catch (err) {
       throw new ProtobufError('proto: raw extension holds no JSON', err);
     }

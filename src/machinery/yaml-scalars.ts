@@ -3,7 +3,9 @@
  * Source: the YAML 1.1 type repository, as narrowed by the Go library that kubectl uses; checked against kubectl 1.32 and 1.36.
  */
 
-export type Scalar = string | number | boolean | null;
+import { jsonInteger } from './json.ts';
+
+export type Scalar = string | number | bigint | boolean | null;
 
 const WORDS = new Map<string, Scalar>([
   ...['y', 'Y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON'].map((w): [string, Scalar] => [w, true]),
@@ -30,7 +32,7 @@ function isTimestamp(text: string): boolean {
   return month >= 1 && month <= 12 && day >= 1 && date.getUTCDate() === day && Math.max(h1, h2) < 24 && Math.max(m1, m2) < 60 && Math.max(s1, s2) < 60;
 }
 
-function parseInteger(text: string): number | undefined {
+function parseInteger(text: string): number | bigint | undefined {
   const match = INTEGER.exec(text);
   if (!match) return undefined;
   const [, sign, hex, binary, octal, decimal] = match;
@@ -38,10 +40,10 @@ function parseInteger(text: string): number | undefined {
   const value = BigInt(digits);
   // Beyond 64 bits only decimal digits still make a number, a float.
   if (value >= UINT64 || (sign === '-' && value > UINT64 / 2n)) return decimal === undefined ? undefined : Number(text);
-  return sign === '-' ? -Number(value) : Number(value);
+  return jsonInteger(sign === '-' ? -value : value);
 }
 
-/** The value of a plain scalar. Integers beyond 2^53 lose digits. */
+/** The value of a plain scalar; integers as `json.ts` keeps them. */
 export function resolvePlain(text: string): Scalar {
   const first = text[0];
   if (first === undefined) return null;

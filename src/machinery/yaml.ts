@@ -7,7 +7,7 @@
 import { EVENT_ID, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException, type Event, type ScalarEvent } from 'js-yaml';
 import { setOwn } from '#base/own.ts';
 import { goQuote } from './go-text.ts';
-import { MAX_DEPTH } from './json.ts';
+import { MAX_DEPTH, readJson } from './json.ts';
 import { syntaxError, YamlError } from './yaml-errors.ts';
 import { resolvePlain, type Scalar } from './yaml-scalars.ts';
 
@@ -122,11 +122,11 @@ function taggedValue(tag: string, text: string): Scalar {
       if (resolved !== null) throw wrong('!!str');
       return null;
     case '!!int':
-      if (typeof resolved !== 'number' || !Number.isInteger(resolved)) throw wrong(typeof resolved === 'number' ? '!!float' : '!!str');
+      if (typeof resolved !== 'bigint' && !Number.isInteger(resolved)) throw wrong(typeof resolved === 'number' ? '!!float' : '!!str');
       return resolved;
     case '!!float':
-      if (typeof resolved !== 'number') throw wrong('!!str');
-      return resolved;
+      if (typeof resolved !== 'number' && typeof resolved !== 'bigint') throw wrong('!!str');
+      return Number(resolved);
     case '!!binary': return Buffer.from(text, 'base64').toString('utf8');
     default: return text; // !!str, !!timestamp, and tags of applications
   }
@@ -238,7 +238,7 @@ function eventsOf(text: string): Event[] {
 function asJson(text: string): { value: unknown } | undefined {
   if (!/^\s*[{[]/.test(text)) return undefined;
   try {
-    return { value: JSON.parse(text) as unknown };
+    return { value: readJson(text) };
   } catch {
     return undefined;
   }

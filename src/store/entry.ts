@@ -1,4 +1,5 @@
 import type { KubeObject } from '#api/object.ts';
+import { readJson } from '#machinery/json.ts';
 
 /**
  * One revision of an object as everybody in the process shares it: never changed, replaced as a whole.
@@ -97,7 +98,7 @@ export function withRevision<T extends KubeObject>(object: T, revision: number):
 export function decodeObject<T extends KubeObject>(key: string, value: Buffer, revision: number): T {
   let object: unknown;
   try {
-    object = JSON.parse(value.toString('utf8'));
+    object = readJson(value.toString('utf8'));
   } catch (err) {
     throw new Error(`the stored value of "${key}" at revision ${revision} is not JSON`, { cause: err });
   }

@@ -56,7 +56,7 @@ export function validateScale(object: unknown, scale: CustomResourceSubresourceS
     const value = valueAt(object, pathSteps(path));
     if (value === undefined || value === null) return;
     const at = fieldPath(path);
-    if (typeof value !== 'number' || !Number.isInteger(value)) out.push(invalidValue(at, 0, `${path} accessor error: ${JSON.stringify(value)} is of the type ${typeof value}, expected int64`));
+    if (typeof value !== 'bigint' && (typeof value !== 'number' || !Number.isInteger(value))) out.push(invalidValue(at, 0, `${path} accessor error: ${JSON.stringify(value)} is of the type ${typeof value}, expected int64`));
     else if (value < 0) out.push(invalidValue(at, value, 'should be a non-negative integer'));
     else if (value > MAX_REPLICAS) out.push(invalidValue(at, value, `should be less than or equal to ${MAX_REPLICAS}`));
   };

@@ -117,7 +117,8 @@ const OPERATORS: Readonly<Record<string, (a: unknown, b: unknown) => boolean>> =
   '>': (a, b) => ordered(a, b) && (a as number) > (b as number),
   '>=': (a, b) => ordered(a, b) && (a as number) >= (b as number),
 };
-const ordered = (a: unknown, b: unknown): boolean => typeof a === typeof b && (typeof a === 'number' || typeof a === 'string');
+const isNumber = (value: unknown): boolean => typeof value === 'number' || typeof value === 'bigint';
+const ordered = (a: unknown, b: unknown): boolean => (isNumber(a) && isNumber(b)) || (typeof a === 'string' && typeof b === 'string');
 
 /** `@.a`, `@.a == "x"`. */
 function filterStep(text: string): Step {

@@ -43,6 +43,7 @@ type Keyword = (value: unknown, name: string) => FieldError | undefined;
 const jsonType = (value: unknown): string => {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
+  if (typeof value === 'bigint') return 'integer';
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
   return typeof value;
 };
@@ -111,7 +112,7 @@ class Compiler {
   #number(schema: Schema): Keyword[] {
     const out: Keyword[] = [];
     const add = (test: (n: number) => boolean, text: string): void => {
-      out.push((value, name) => (typeof value === 'number' && !test(value) ? invalidValue(this.#at(name), value, `${name} in body should be ${text}`) : undefined));
+      out.push((value, name) => ((typeof value === 'number' || typeof value === 'bigint') && !test(Number(value)) ? invalidValue(this.#at(name), value, `${name} in body should be ${text}`) : undefined));
     };
     const { maximum: max, minimum: min, multipleOf } = schema;
     if (multipleOf !== undefined) add((n) => isWhole(n / multipleOf), `a multiple of ${multipleOf}`);

@@ -37,7 +37,7 @@ export interface Column {
   readonly priority?: number;
   readonly description?: string;
 }
-export type Cell = string | number | boolean | null;
+export type Cell = string | number | bigint | boolean | null;
 
 export interface Strategy<T extends KubeObject = KubeObject> {
   readonly resource: ResourceInfo;

@@ -9,6 +9,7 @@ import { Agent, request, type RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { Clock } from '#base/clock.ts';
+import { readJson } from '#machinery/json.ts';
 
 /** Where to call: `admissionregistration.k8s.io/v1` WebhookClientConfig, and the same shape of CRD conversion. */
 export interface WebhookTarget {
@@ -190,7 +191,7 @@ function parseAnswer(answer: RawAnswer, any: boolean): unknown {
   }
   if (any) return undefined;
   try {
-    return JSON.parse(text);
+    return readJson(text);
   } catch (err) {
     throw new WebhookCallError(`couldn't get version/kind; json parse error: ${err instanceof Error ? err.message : String(err)}`, { cause: err });
   }

@@ -2,6 +2,7 @@
  * Path elements of managed fields as they are written in FieldsV1: `f:<name>` a field, `k:<JSON>` an item of a list with
  * keys, `v:<JSON>` an item of a set, `i:<n>` an item by index. Source: meta/v1 FieldsV1 and KEP-555.
  */
+import { readJson } from '../json.ts';
 import { isArray, isObject } from '../patch/json.ts';
 
 /** Text that JSON writes as it is. */
@@ -10,7 +11,7 @@ const PLAIN = /^[\w .:/@+=,;~!?*()[\]{}|$%^#'`-]*$/;
 /** JSON as Go's encoder writes it inside keys: `<`, `>`, `&` and the line separators escaped. */
 function goJson(value: unknown): string {
   if (typeof value === 'string' && PLAIN.test(value)) return `"${value}"`;
-  if (typeof value === 'number') return String(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
@@ -41,8 +42,8 @@ export function comparePathElements(a: string, b: string): number {
   if (kind === 0x66 || a === b) return a < b ? -1 : a > b ? 1 : 0;
   const order = compareFirstText(a, b);
   if (order !== 0) return order;
-  const left: unknown = JSON.parse(a.slice(2));
-  const right: unknown = JSON.parse(b.slice(2));
+  const left: unknown = readJson(a.slice(2));
+  const right: unknown = readJson(b.slice(2));
   return kind === 0x6b ? compareKeys(left as object, right as object) : compareValues(left, right);
 }
 
@@ -70,7 +71,7 @@ function compareKeys(a: object, b: object): number {
 
 /** Numbers first, then text, booleans, lists, objects, null. */
 function compareValues(a: unknown, b: unknown): number {
-  const rank = (v: unknown) => (typeof v === 'number' ? 0 : typeof v === 'string' ? 1 : typeof v === 'boolean' ? 2 : isArray(v) ? 3 : v === null ? 5 : 4);
+  const rank = (v: unknown) => (typeof v === 'number' || typeof v === 'bigint' ? 0 : typeof v === 'string' ? 1 : typeof v === 'boolean' ? 2 : isArray(v) ? 3 : v === null ? 5 : 4);
   if (rank(a) !== rank(b)) return rank(a) - rank(b);
   const [l, r] = rank(a) > 2 ? [JSON.stringify(a), JSON.stringify(b)] : [a as string, b as string];
   return l < r ? -1 : l > r ? 1 : 0;
@@ -85,9 +86,9 @@ export function canonicalElement(text: string): string | undefined {
     case 'f':
       return text;
     case 'v':
-      return valueElement(JSON.parse(rest));
+      return valueElement(readJson(rest));
     case 'k': {
-      const key: unknown = JSON.parse(rest);
+      const key: unknown = readJson(rest);
       if (!isObject(key)) throw new Error(`expect { or n, but found ${rest[0] ?? ''}`);
       const names = Object.keys(key).sort();
       return keyElement(names, names.map((n) => key[n]));
@@ -105,7 +106,7 @@ export function printElement(element: string): string {
   const rest = element.slice(2);
   if (element[0] === 'f') return `.${rest}`;
   if (element[0] === 'i') return `[${rest}]`;
-  const value: unknown = JSON.parse(rest);
+  const value: unknown = readJson(rest);
   if (element[0] === 'v') return `[=${printValue(value)}]`;
   return `[${Object.entries(value as object).map(([name, v]) => `${name}=${printValue(v)}`).join(',')}]`;
 }

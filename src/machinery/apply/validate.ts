@@ -76,7 +76,7 @@ function checkList(value: unknown, schema: ListSchema, path: string, ctx: Contex
 function checkScalar(value: unknown, schema: ScalarSchema, path: string, ctx: Context): void {
   const type = typeof value;
   const bad = (message: string) => void ctx.found.push({ path, message });
-  if (schema.scalar === 'numeric' && type !== 'number') bad(`expected numeric (int or float), got ${goType(value)}`);
+  if (schema.scalar === 'numeric' && type !== 'number' && type !== 'bigint') bad(`expected numeric (int or float), got ${goType(value)}`);
   else if (schema.scalar === 'string' && type !== 'string') bad(`expected string, got &value.valueUnstructured{Value:${goSyntax(value)}}`);
   else if (schema.scalar === 'boolean' && type !== 'boolean') bad(`expected boolean, got &{${goValue(value)}}`);
   else if (schema.scalar === 'untyped' && type === 'object') bad(`expected any scalar, got &{${goValue(value)}}`);

@@ -18,6 +18,7 @@ export function goType(value: unknown): string | undefined {
   if (isArray(value)) return '[]interface {}';
   if (isObject(value)) return 'map[string]interface {}';
   if (typeof value === 'number') return Number.isInteger(value) ? 'int64' : 'float64';
+  if (typeof value === 'bigint') return 'int64';
   return typeof value === 'boolean' ? 'bool' : 'string';
 }
 
@@ -30,7 +31,7 @@ export function goTypeText(value: unknown): string {
 export function goString(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === null || value === undefined) return '%!s(<nil>)';
-  if (typeof value === 'number' || typeof value === 'boolean') return `%!s(${goType(value)}=${String(value)})`;
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return `%!s(${goType(value)}=${String(value)})`;
   return goValue(value);
 }
 
@@ -39,5 +40,5 @@ export function jsonKind(value: unknown): string {
   if (isArray(value)) return 'array';
   if (isObject(value)) return 'object';
   if (typeof value === 'boolean') return 'bool';
-  return value === null ? 'null' : typeof value;
+  return value === null ? 'null' : typeof value === 'bigint' ? 'number' : typeof value;
 }

@@ -4,6 +4,7 @@
  */
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
+import { readJson } from '#machinery/json.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, Authorizer } from '../../interfaces.ts';
 import type { WebhookClient } from '../../webhook/client.ts';
@@ -119,7 +120,7 @@ function patchOf({ patch = '', patchType }: AdmissionResponse, kind: 'mutating' 
   }
   if (kind === 'validating' || patch === '') return [];
   try {
-    const operations: unknown = JSON.parse(Buffer.from(patch, 'base64').toString('utf8'));
+    const operations: unknown = readJson(Buffer.from(patch, 'base64').toString('utf8'));
     if (!Array.isArray(operations)) throw new Error('a JSON patch is a list of operations');
     return operations;
   } catch (err) {

@@ -12,7 +12,7 @@ import { storeContractSuite } from './contract-suite.ts';
 import { CompactedError, type Store, type StoreEvent } from './contract.ts';
 import { DataDirectoryLockedError } from './data-lock.ts';
 import { openEmbeddedStore } from './embedded.ts';
-import { openSealed, WRITERS, writerKey } from './testing/crash-writer.ts';
+import { openSealed, writerKey, writerOf, WRITERS } from './testing/crash-writer.ts';
 
 const temporary = (): Promise<string> => mkdtemp(join(tmpdir(), 'podyard-store-'));
 
@@ -135,13 +135,12 @@ describe('openEmbeddedStore', () => {
 
   test('after kill -9 at any moment every acknowledged write is there, and nothing half-written', () =>
     inDirectory(async (directory) => {
-      const acknowledged = new Map<number, { n: number; revision: number }>();
-      let total = 0;
+      const told: Told = { latest: new Map(), writes: new Map() };
       for (let round = 0; round < 4; round++) {
-        total += await crash(directory, acknowledged);
-        await inspect(directory, acknowledged);
+        await crash(directory, told);
+        await inspect(directory, told);
       }
-      assert.ok(total >= WRITERS * 4, `${total} writes were acknowledged: too few to show anything`);
+      assert.ok(told.writes.size >= WRITERS * 4, `${told.writes.size} writes were acknowledged: too few to show anything`);
     }));
 });
 
@@ -155,8 +154,16 @@ async function kill(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-/** Lets writers run for a random time, kills them, and adds what they were told to `acknowledged`. */
-async function crash(directory: string, acknowledged: Map<number, { n: number; revision: number }>): Promise<number> {
+/** What was told of before a crash. */
+interface Told {
+  /** To each writer that it is done. */
+  readonly latest: Map<number, { n: number; revision: number }>;
+  /** To writers or to a watch: `writer n` by revision. */
+  readonly writes: Map<number, string>;
+}
+
+/** Lets writers run for a random time, kills them, and adds what they were told. */
+async function crash(directory: string, told: Told): Promise<void> {
   const child = startWriter(directory);
   let output = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
@@ -164,17 +171,19 @@ async function crash(directory: string, acknowledged: Map<number, { n: number; r
   // The moment of the crash is the point here; nothing is waited for.
   await after(50 + Math.random() * 400);
   await kill(child);
-  const lines = output.slice(0, output.lastIndexOf('\n')).split('\n');
-  for (const line of lines) {
-    const [writer, n, revision] = line.split(' ').map(Number) as [number, number, number];
-    acknowledged.set(writer, { n, revision });
+  for (const line of output.slice(0, output.lastIndexOf('\n')).split('\n')) {
+    const seen = line.startsWith('seen ');
+    const [writer, n, revision] = (seen ? line.slice('seen '.length) : line).split(' ').map(Number) as [number, number, number];
+    if (!seen) told.latest.set(writer, { n, revision });
+    const write = `${writer} ${n}`;
+    assert.equal(told.writes.get(revision) ?? write, write, `revision ${revision} was given twice`);
+    told.writes.set(revision, write);
   }
-  return lines.length;
 }
 
-async function inspect(directory: string, acknowledged: ReadonlyMap<number, { n: number; revision: number }>): Promise<void> {
+async function inspect(directory: string, told: Told): Promise<void> {
   const store = await openEmbeddedStore({ directory, history: 500 });
-  for (const [writer, { n, revision }] of acknowledged) {
+  for (const [writer, { n, revision }] of told.latest) {
     const entry = await store.get(writerKey(writer));
     const found = openSealed(entry!.value);
     assert.ok(found === n || found === n + 1, `writer ${writer} was told of ${n}, the store has ${found}`);
@@ -185,5 +194,11 @@ async function inspect(directory: string, acknowledged: ReadonlyMap<number, { n:
   for (const { value, modRevision } of entries) assert.ok(openSealed(value) > 0 && modRevision <= store.revision);
   const events = await nextEvents(store, '/registry/', store.revision - 64);
   assert.deepEqual(events.map((e) => (e.type === 'put' ? e.entry.modRevision : 0)), Array.from({ length: 64 }, (_, i) => store.revision - 63 + i), 'the history has no gap');
+  // Whoever resumes a watch after the crash hears of the same writes under the same revisions, and of none less.
+  assert.ok(Math.max(...told.writes.keys()) <= store.revision);
+  for (const event of events) {
+    const write = event.type === 'put' ? told.writes.get(event.entry.modRevision) : undefined;
+    if (event.type === 'put' && write !== undefined) assert.equal(`${writerOf(event.entry.key)} ${openSealed(event.entry.value)}`, write);
+  }
   await store.close();
 }

@@ -1,5 +1,5 @@
 /**
- * Fetches upstream's golden fixtures (every kind as JSON and protobuf) out of Debian's packages of the API, for `src/machinery/golden.test.ts`.
+ * Fetches upstream's golden fixtures (every kind as JSON, YAML and protobuf) out of Debian's packages of the API, for `src/machinery/golden.test.ts`.
  * They go to `.cache/golden-fixtures` and are never committed. Needs `apt-get` and `dpkg-deb`; changes nothing else on the machine.
  *
  *     tools/run-node test/vectors/fetch-golden-fixtures.ts
@@ -23,7 +23,7 @@ try {
   for (const deb of packages) await run('dpkg-deb', ['-x', deb, `${work}/root`]);
   await mkdir(target, { recursive: true });
   let count = 0;
-  for await (const file of glob(`${work}/root/**/testdata/HEAD/*.{json,pb}`)) {
+  for await (const file of glob(`${work}/root/**/testdata/HEAD/*.{json,yaml,pb}`)) {
     await cp(file, `${target}/${basename(file)}`);
     count++;
   }

@@ -1,6 +1,6 @@
 /**
- * A process that writes to the store in a directory until it is killed, and says on stdout what was acknowledged:
- * `writer n revision`, one write a line. `embedded.test.ts` starts it.
+ * A process that writes to the store in a directory until it is killed, and says on stdout what was acknowledged (`writer n revision`, one
+ * write a line) and what a watch told (`seen writer n revision`). `embedded.test.ts` starts it.
  */
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { openEmbeddedStore } from '../embedded.ts';
 
 export const WRITERS = 64;
 export const writerKey = (writer: number): string => `/registry/crash/w${writer}`;
+export const writerOf = (key: string): number => Number(key.slice(writerKey(0).length - 1));
 
 /** A value that tells whether it is whole. */
 export function sealedValue(writer: number, n: number): Buffer {
@@ -36,6 +37,13 @@ async function main(directory: string): Promise<void> {
       writeSync(1, `${writer} ${n} ${revision}\n`);
     }
   };
+  const watch = async (): Promise<void> => {
+    for await (const events of store.watch('/registry/crash/', store.revision, new AbortController().signal)) {
+      const lines = events.map((e) => (e.type === 'put' ? `seen ${writerOf(e.entry.key)} ${openSealed(e.entry.value)} ${e.entry.modRevision}\n` : ''));
+      writeSync(1, lines.join(''));
+    }
+  };
+  void watch();
   await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));
 }
 

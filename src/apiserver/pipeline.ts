@@ -100,14 +100,15 @@ export class Pipeline {
 function checkRoute(request: ApiRequest, served: ServedResource): Subresource | undefined {
   const { info } = request;
   const { info: resource } = served;
-  if (request.method === 'HEAD') throw verbNotAllowed();
+  if (request.method === 'HEAD' && info.subresource !== 'proxy') throw verbNotAllowed();
   const namesObject = info.verb !== 'list' && info.verb !== 'deletecollection' && info.name !== '' && info.verb !== 'watch';
   const isNamespace = resource.plural === 'namespaces' && resource.group === '';
   if (request.tooLong || (info.namespace !== '' && !resource.namespaced && !isNamespace)) throw pathNotFound();
   if (info.subresource !== '') {
     const sub = resource.subresources.find((s) => s.name === info.subresource);
     if (!sub || (resource.namespaced && info.namespace === '')) throw pathNotFound();
-    if (!sub.verbs.includes(info.verb)) throw verbNotAllowed();
+    // Every method passes the proxy; that of OPTIONS has no verb.
+    if (!sub.verbs.includes(info.verb) && !(sub.name === 'proxy' && request.method === 'OPTIONS')) throw verbNotAllowed();
     return sub;
   }
   if (!resource.verbs.includes(info.verb)) throw verbNotAllowed();

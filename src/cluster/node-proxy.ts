@@ -1,12 +1,16 @@
 /** How the API server reaches kubelets, Pods and Services: HTTPS with its own client certificate, upgrades passed through. */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
+import { posix } from 'node:path';
 import type { Node } from '#api/gen/core-v1.ts';
-
 import type { ApiRequest, ApiResult } from '#apiserver/request.ts';
 import type { AddressTarget, KubeletTarget, NodeProxy, ProxyAnswer } from '#apiserver/subresources/node-proxy.ts';
+import { goError } from '#apiserver/webhook/client.ts';
+import type { LinkOrigin } from '#machinery/httpstream/link-rewriter.ts';
+import { refuseUpgrade } from '#machinery/httpstream/upgrade.ts';
 import { proxyRequest, proxyUpgrade, type ProxiedResponse, type ProxyTarget } from '#machinery/httpstream/upgrade-proxy.ts';
-import { serviceUnavailable } from '#machinery/status-error.ts';
+import { serviceUnavailable, StatusError } from '#machinery/status-error.ts';
+import { throughProxy } from './proxied-page.ts';
 
 export interface NodeProxyOptions {
   /** PEM of the authority of kubelets' serving certificates, and of our client certificate and key. */
@@ -22,6 +26,14 @@ function kubeletAddress(node: Node): { host: string; port: number } {
   const found = ['InternalIP', 'Hostname', 'ExternalIP'].map((type) => addresses.find((a) => a.type === type)).find((a) => a);
   if (!found) throw serviceUnavailable(`no preferred addresses found; known addresses: []`);
   return { host: found.address, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10_250 };
+}
+/** An error of the transport as upstream's API server passes it on: no reason, its own words. */
+const transportError = (message: string, cause: unknown): StatusError => new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 }, cause);
+/** Where the links of a proxied page lead, for who sees it through the API server. */
+function originOf(to: ProxyTarget, request: ApiRequest): LinkOrigin {
+  const { path } = request.info;
+  const asked = request.auth.header('host');
+  return { prefix: request.rest !== '' && path.endsWith(request.rest) ? path.slice(0, -request.rest.length) : path, hosts: [to.url.host, ...(asked ? [asked] : [])] };
 }
 const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
@@ -57,21 +69,31 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
   async function upgradeTo(target: ProxyTarget, request: ApiRequest): Promise<ApiResult> {
     const { upgrade, signal } = request;
     if (!upgrade) throw new Error('the request asks for no upgrade');
-    await proxyUpgrade(target, { method: upgrade.method, rawHeaders: upgrade.rawHeaders }, upgrade.socket, upgrade.head, { signal });
+    await proxyUpgrade(target, { method: upgrade.method, rawHeaders: upgrade.rawHeaders }, upgrade.socket, upgrade.head, {
+      signal,
+      onError: (socket, err) => refuseUpgrade(socket, 500, `${JSON.stringify(transportError(`error dialing backend: ${goError(err)}`, err).status)}\n`, [['Content-Type', 'application/json']]),
+    });
     return { kind: 'hijacked' };
   }
 
   return {
     async get(target, signal): Promise<ProxyAnswer> {
-      const response = await send(targetOf(target), undefined, signal);
+      const to = targetOf(target);
+      const response = await send(to, undefined, signal).catch((err: unknown) => {
+        throw signal.aborted ? err : transportError(`Get ${JSON.stringify(to.url.href)}: ${goError(err)}`, err);
+      });
       return { status: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
     },
     upgrade: (target, request) => upgradeTo(targetOf(target), request),
     async forward(target, request): Promise<ApiResult> {
-      const to = targetOf(target);
-      if (request.upgrade) return await upgradeTo(to, request);
-      const response = await send(to, request, request.signal);
-      return { kind: 'raw', code: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
+      const direct = targetOf(target);
+      if (request.upgrade) return await upgradeTo(direct, request);
+      const origin = originOf(direct, request);
+      const to = { ...direct, headers: { ...direct.headers, 'x-forwarded-uri': posix.join(encodeURI(origin.prefix), direct.url.pathname) } };
+      const response = await send(to, request, request.signal).catch((err: unknown) => {
+        throw request.signal.aborted ? err : serviceUnavailable(`error trying to reach service: ${goError(err)}`);
+      });
+      return throughProxy({ kind: 'raw', code: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> }, request.method, origin);
     },
     close() {
       kubelets.destroy();

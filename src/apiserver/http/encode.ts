@@ -40,7 +40,8 @@ export function encodeValue(object: KubeObject, format: Format): Encoded {
 /** An object's protobuf bytes with their envelope. */
 export function protobufOf(object: KubeObject): Buffer {
   const { apiVersion = '', kind = '' } = object;
-  const { group, version } = splitApiVersion(apiVersion);
+  // The document of `/api` names no version of itself.
+  const { group, version } = splitApiVersion(apiVersion || 'v1');
   const type = structByKind(group, version, kind);
   if (!type) throw notAcceptable(`${apiVersion}, Kind=${kind} has no protobuf form`);
   return encodeObject(object as unknown as Readonly<Record<string, unknown>>, type);

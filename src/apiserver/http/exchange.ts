@@ -9,6 +9,8 @@ export type ResponseHeaders = Record<string, string | readonly string[] | number
 
 /** An answer under way. */
 export interface ResponseStream {
+  /** Every write is a message of its own, which the client tells apart. Absent: bytes. */
+  readonly inMessages?: boolean;
   /** False: the peer reads slower than we write; wait for {@link drained}. */
   write(chunk: Uint8Array): boolean;
   /** Resolves when there is room again or the stream is closed. */

@@ -169,7 +169,7 @@ export class HttpServer {
   }
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
-    const exchange = new UpgradeExchange(request, socket);
+    const exchange = new UpgradeExchange(request, socket, head);
     const rawHeaders = request.rawHeaders;
     this.#options.handler.serve(exchange, randomUUID(), { socket, head, method: request.method ?? 'GET', rawHeaders, path: request.url ?? '/' }).catch((err: unknown) => this.#broken(exchange, err));
   }

@@ -126,7 +126,8 @@ async function writeWatch(ctx: ResponseContext, result: WatchResult, format: For
       if (out.closed) break;
       ctx.onEvents?.(batch.length);
       const frames = batch.map((event) => encoder.encode(event));
-      const room = out.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+      let room = true;
+      for (const piece of out.inMessages || frames.length === 1 ? frames : [Buffer.concat(frames)]) room = out.write(piece);
       if (!room && !(await drainedInTime(ctx, out))) {
         out.abort();
         return { code: 200, bytes: undefined };

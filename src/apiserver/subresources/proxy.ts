@@ -72,15 +72,22 @@ export async function serveNodeProxy(ctx: RequestContext): Promise<ApiResult> {
   const { scheme, name, port } = splitName(ctx, 'node');
   const node = entryOf(ctx, name).object as coreV1.Node;
   const kubeletPort = node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250;
-  if (port === '' || Number(port) === kubeletPort) return nodeProxyOf(ctx).forward({ node, path: pathOf(ctx), user: ctx.user }, ctx.request);
+  if (port === '' || Number(port) === kubeletPort) return toItsDirectory(ctx) ?? nodeProxyOf(ctx).forward({ node, path: pathOf(ctx), user: ctx.user }, ctx.request);
   const host = node.status?.addresses?.find((a) => a.type === 'InternalIP')?.address ?? '';
   if (host === '') throw badRequest('address not allowed');
   return forward(ctx, { scheme: scheme || 'http', host, port: Number(port), path: pathOf(ctx) });
 }
 
-function forward(ctx: RequestContext, target: AddressTarget): Promise<ApiResult> {
+/** The target's `/` is a directory: without the slash, a page's relative links would lead elsewhere. */
+function toItsDirectory({ request }: RequestContext): ApiResult | undefined {
+  if (request.rest !== '' || request.upgrade || (request.method !== 'GET' && request.method !== 'HEAD')) return undefined;
+  const query = request.query.toString();
+  return { kind: 'raw', code: 301, headers: { location: `${encodeURI(request.info.path)}/${query === '' ? '' : `?${query}`}` }, body: Buffer.alloc(0) };
+}
+
+async function forward(ctx: RequestContext, target: AddressTarget): Promise<ApiResult> {
   if (!Number.isInteger(target.port) || target.port < 1 || target.port > 65_535) throw badRequest(`invalid port ${JSON.stringify(String(target.port))}`);
   // Addresses of the host itself are not reachable through the API server.
   if (/^(127\.|169\.254\.|::1$|fe80:)/i.test(target.host)) throw badRequest('address not allowed');
-  return nodeProxyOf(ctx).forward(target, ctx.request);
+  return toItsDirectory(ctx) ?? nodeProxyOf(ctx).forward(target, ctx.request);
 }

@@ -22,6 +22,10 @@ test('revisionHash gives the name that upstream gives', () => {
   assert.equal(revisionName(OWNER, '776999688b'), 'test-776999688b');
   assert.notEqual(revisionHash(revisionData(TEMPLATE), 1), '776999688b');
 });
+test('revisionData has the bytes that Go gives it', () => {
+  const template = { spec: { restartPolicy: 'Always' as const, containers: [{ name: 'a', image: 'x' }] }, metadata: { labels: { b: '1', a: '2' } } };
+  assert.equal(JSON.stringify(revisionData(template)), '{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"a":"2","b":"1"}},"spec":{"containers":[{"image":"x","name":"a"}],"restartPolicy":"Always"}}}}');
+});
 test('revisionData is undone by templateOf', () => {
   assert.deepEqual(templateOf(revision('a', 1)), TEMPLATE);
 });

@@ -23,9 +23,10 @@ const MAX_PREFIX = 223;
 export interface RevisionData {
   readonly spec: { readonly template: PodTemplateSpec & { readonly $patch?: string } };
 }
-/** The patch that puts the template in the place of any other. */
+/** The patch that puts the template in the place of any other. Its keys are sorted, as Go writes them: clients compare the bytes. */
 export function revisionData(template: PodTemplateSpec): RevisionData {
-  return { spec: { template: { ...template, $patch: 'replace' } } };
+  const data: RevisionData = { spec: { template: { ...template, $patch: 'replace' } } };
+  return JSON.parse(canonicalJson(data)) as RevisionData;
 }
 /** The template that a revision holds. */
 export function templateOf(revision: ControllerRevision): PodTemplateSpec {

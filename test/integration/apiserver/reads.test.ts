@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { PartialObjectMetadataList, Table } from '#api/gen/meta-v1.ts';
 import type { KubeList } from '#api/object.ts';
-import { decodeObject } from '#machinery/protobuf.ts';
+import { decodeEnvelope, decodeObject } from '#machinery/protobuf.ts';
 import { startServer, type Fixture } from './fixture.ts';
 import { openWatch, Requests } from './requests.ts';
 
@@ -152,6 +152,11 @@ test('answers come as YAML and protobuf, and 406 when nothing fits', async () =>
   const protobuf = await http.get(`${CMS}/l1`, { accept: 'application/vnd.kubernetes.protobuf, application/json' });
   assert.equal(protobuf.headers['content-type'], 'application/vnd.kubernetes.protobuf');
   assert.equal((decodeObject(protobuf.bytes)['metadata'] as { name: string }).name, 'l1');
+  for (const [path, kind] of [['/api', 'APIVersions'], ['/apis', 'APIGroupList'], ['/apis/apps', 'APIGroup'], ['/apis/apps/v1', 'APIResourceList']]) {
+    const { code, bytes, text } = await http.get(path!, { accept: 'application/vnd.kubernetes.protobuf' });
+    assert.equal(code, 200, text);
+    assert.equal(decodeEnvelope(bytes).kind, kind);
+  }
   const list = decodeObject((await http.get(`${CMS}?limit=2`, { accept: 'application/vnd.kubernetes.protobuf' })).bytes);
   assert.equal((list['items'] as unknown[]).length, 2);
   const no = await http.get(CMS, { accept: 'text/html' });

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -9,7 +8,7 @@ const run = promisify(execFile);
 export interface Mounter {
   tmpfs(path: string, options: { sizeBytes?: number; mode?: number }): Promise<void>;
   bind(source: string, target: string): Promise<void>;
-  /** `source` is `server:/path`. Rejects with a clear message where the host has no helper for it. */
+  /** `source` is `server:/path`. Needs `mount.nfs` of the package nfs-common. */
   nfs(source: string, target: string, options: readonly string[]): Promise<void>;
   /** Unmounts what is mounted at or below a path, innermost first; nothing when nothing is. */
   unmountAll(path: string): Promise<void>;
@@ -22,17 +21,27 @@ async function mountPoints(): Promise<string[]> {
   return text.split('\n').filter(Boolean).map((l) => l.split(' ')[4]!.replace(/\\([0-7]{3})/g, (_, o: string) => String.fromCharCode(parseInt(o, 8))));
 }
 
+/** Runs `mount`. Rejects in upstream's words, with what the command said. */
+async function mount(args: readonly string[]): Promise<void> {
+  try {
+    await run('mount', args);
+  } catch (err) {
+    const { code, stdout = '', stderr = '', message } = err as Error & { code?: number | string; stdout?: string; stderr?: string };
+    const how = typeof code === 'number' ? `exit status ${code}` : message;
+    throw new Error(`mount failed: ${how}\nMounting command: mount\nMounting arguments: ${args.join(' ')}\nOutput: ${stdout}${stderr}`, { cause: err });
+  }
+}
+const withOptions = (options: readonly string[]): readonly string[] => (options.length ? ['-o', options.join(',')] : []);
+
 export const hostMounter: Mounter = {
   async tmpfs(path, { sizeBytes, mode }) {
-    const options = [...(sizeBytes ? [`size=${sizeBytes}`] : []), ...(mode === undefined ? [] : [`mode=${mode.toString(8)}`])];
-    await run('mount', ['-t', 'tmpfs', ...(options.length ? ['-o', options.join(',')] : []), 'tmpfs', path]);
+    await mount(['-t', 'tmpfs', ...withOptions([...(sizeBytes ? [`size=${sizeBytes}`] : []), ...(mode === undefined ? [] : [`mode=${mode.toString(8)}`])]), 'tmpfs', path]);
   },
   async bind(source, target) {
-    await run('mount', ['--bind', source, target]);
+    await mount(['--bind', source, target]);
   },
   async nfs(source, target, options) {
-    if (!['/sbin/mount.nfs', '/usr/sbin/mount.nfs'].some((p) => existsSync(p))) throw new Error('mount failed: this node has no mount.nfs; install the package nfs-common');
-    await run('mount', ['-t', 'nfs', ...(options.length ? ['-o', options.join(',')] : []), source, target]);
+    await mount(['-t', 'nfs', ...withOptions(options), source, target]);
   },
   async unmountAll(path) {
     const below = (await mountPoints()).filter((p) => p === path || p.startsWith(`${path}/`));

@@ -4,6 +4,7 @@ import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Pod, Service, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
+import { uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
@@ -161,6 +162,7 @@ export class Kubelet implements Component {
     await this.#csi.start();
     await this.#plugins.start(signal);
     this.#statuses.start();
+    this.node.onChange(() => this.#statuses.nodeReady(this.node.node?.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True'));
     this.#services.start();
     await this.#services.synced;
     this.workers.start();
@@ -274,9 +276,13 @@ export class Kubelet implements Component {
     if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
   }
   #podChanged(pod: Pod): void {
-    if (!isMirrorPod(pod)) return this.workers.update(pod);
-    this.#static?.mirrorChanged(pod);
-    this.workers.wake(pod.metadata.annotations![CONFIG.mirror]!);
+    const real = pod.metadata.annotations?.[CONFIG.mirror];
+    if (real === undefined) this.workers.update(pod);
+    else {
+      this.#static?.mirrorChanged(pod);
+      this.workers.wake(real);
+    }
+    this.#statuses.observed(real ?? uidOf(pod));
   }
   #podGone(pod: Pod): void {
     if (isMirrorPod(pod)) this.#static?.mirrorChanged(pod);

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PodStatus } from '#api/gen/core-v1.ts';
+import type { Node, PodStatus } from '#api/gen/core-v1.ts';
+import { NODES, PODS } from '#client/kinds.ts';
+import { makePod } from '../testing/make-pod.ts';
+import { NODE, runKubelet } from '../testing/running-kubelet.ts';
 import { statusPatch } from './status-manager.ts';
 
 const ROWS: readonly { name: string; from: PodStatus; to: PodStatus; want: unknown }[] = [
@@ -18,3 +21,28 @@ const ROWS: readonly { name: string; from: PodStatus; to: PodStatus; want: unkno
 for (const { name, from, to, want } of ROWS) {
   test(`statusPatch: ${name}`, () => assert.deepEqual(statusPatch(from, to), want));
 }
+
+test('StatusManager says again what somebody else has changed, once the node is Ready', async () => {
+  await using k = await runKubelet();
+  k.create(makePod().container('c').build());
+  const ready = (): string | undefined => k.pod('web')?.status?.conditions?.find((c) => c.type === 'Ready')?.status;
+  const mark = (): void => {
+    const pod = k.pod('web')!;
+    k.api.put(PODS, { ...pod, status: { ...pod.status, conditions: pod.status!.conditions!.map((c) => (c.type === 'Ready' ? { ...c, status: 'False' } : c)) } });
+  };
+  const nodeIs = (status: string): void => {
+    const node = k.api.get<Node>(NODES, NODE)!;
+    k.api.put(NODES, { ...node, status: { ...node.status, conditions: node.status!.conditions!.map((c) => (c.type === 'Ready' ? { ...c, status } : c)) } });
+  };
+  await k.until('the Pod to be ready', () => ready() === 'True');
+  mark();
+  assert.equal(ready(), 'False');
+  await k.until('the Pod to be ready again', () => ready() === 'True');
+  nodeIs('Unknown');
+  await k.clock.advance(100);
+  mark();
+  await k.clock.advance(3000);
+  assert.equal(ready(), 'False', 'the node is not Ready: the word of the control plane stands');
+  nodeIs('True');
+  await k.until('the Pod to be ready with its node', () => ready() === 'True');
+});

@@ -34,6 +34,7 @@ export class StatusManager {
   /** Pods whose last containers are gone, so that the object may go too. */
   readonly #finished = new Set<string>();
   readonly #writer: Reconciler;
+  #nodeReady = true;
 
   constructor(options: StatusManagerOptions) {
     this.#options = options;
@@ -54,6 +55,22 @@ export class StatusManager {
   set(pod: Pod, status: PodStatus): void {
     this.#wanted.set(uidOf(pod), status);
     this.#writer.queue.add(uidOf(pod));
+  }
+  /**
+   * The API has told of the Pod anew. Where somebody else has changed what is ours to say, it is said again: while a node is not Ready the control
+   * plane marks its Pods as not ready, and only their kubelet can take that back. Not before the node is Ready, or the two would go on for ever.
+   */
+  observed(uid: string): void {
+    if (this.#nodeReady && this.#isContradicted(uid)) this.#writer.queue.add(uid);
+  }
+  /** The node became Ready, or is no longer. */
+  nodeReady(ready: boolean): void {
+    this.#nodeReady = ready;
+    if (ready) for (const uid of this.#wanted.keys()) this.observed(uid);
+  }
+  #isContradicted(uid: string): boolean {
+    const told = this.#newest(uid)?.status?.conditions ?? [];
+    return (this.#wanted.get(uid)?.conditions ?? []).some((c) => OWN_CONDITIONS.has(c.type) && told.some((t) => t.type === c.type && t.status !== c.status));
   }
   /** Everything of the Pod has ended and is cleaned up: a Pod with a deletionTimestamp now leaves the API. */
   finish(pod: Pod): void {

@@ -13,6 +13,7 @@ import type { Component } from '#base/component.ts';
 import type { ComponentRow } from '#base/component-group.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
+import type { KubeletConfig } from '#kubelet/config.ts';
 import type { Kubelet } from '#kubelet/kubelet.ts';
 import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
@@ -41,6 +42,8 @@ export interface Assembly {
   readonly clock: Clock;
   readonly changes: HostChanges;
   readonly registries: Registries;
+  /** What `kubelet.yaml` chooses. */
+  readonly kubeletChoices: Partial<KubeletConfig>;
   /** Undefined: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
   /** Undefined: no outside issuers. */
@@ -141,7 +144,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime'],
-      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries)),
+      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries, a.kubeletChoices)),
     },
     {
       name: 'kubelet server', needs: ['kubelet'],

@@ -18,9 +18,11 @@ import type { HostChangeKind, HostChanges } from './runtime/host-changes.ts';
 import { PAUSE_IMAGE } from './runtime/pause-image.ts';
 import { pullCredentials, writeHostsFiles, type Registries } from './runtime/registries.ts';
 
-export function kubeletConfig(config: ClusterConfig): KubeletConfig {
+/** `choices` are those of `kubelet.yaml`. */
+export function kubeletConfig(config: ClusterConfig, choices: Partial<KubeletConfig> = {}): KubeletConfig {
   return {
     ...KUBELET_DEFAULTS,
+    ...choices,
     nodeName: config.nodeName,
     nodeIPs: [config.nodeIP],
     rootDir: join(config.dataDir, 'kubelet'),
@@ -64,8 +66,8 @@ function foreignRuntime(endpoint: string, clock: Clock): NodeRuntime {
   return { name: 'container-runtime', client, start: (signal) => client.connected({ signal }), stop: close, release: close };
 }
 
-export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries): Kubelet {
-  return new Kubelet({ config: kubeletConfig(config), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image) });
+export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries, choices: Partial<KubeletConfig>): Kubelet {
+  return new Kubelet({ config: kubeletConfig(config, choices), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image) });
 }
 /** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
 export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): Component {

@@ -12,6 +12,8 @@ import { ComponentGroup } from '#base/component-group.ts';
 import { configureLogging, logger } from '#base/logger.ts';
 import { componentTable, type Assembly } from './components.ts';
 import { ensureClusterConfig, type ClusterChoices, type ClusterConfig } from './config.ts';
+import type { KubeletConfig } from '#kubelet/config.ts';
+import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { claimPidFile, releasePidFile } from './daemon.ts';
 import { writeKubeconfig } from './pki.ts';
 import type { ProgressReporter } from './progress.ts';
@@ -27,6 +29,20 @@ async function readRegistries(config: ClusterConfig): Promise<Registries> {
     if (text !== undefined) return parseRegistries(load(text));
   }
   return NO_REGISTRIES;
+}
+
+/** `kubelet.yaml` of the data directory; none is fine. */
+async function readKubeletChoices(config: ClusterConfig): Promise<Partial<KubeletConfig>> {
+  const path = join(config.dataDir, 'kubelet.yaml');
+  const text = await readFile(path, 'utf8').catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return undefined;
+    throw err;
+  });
+  try {
+    return text === undefined ? {} : parseKubeletConfiguration(text);
+  } catch (err) {
+    throw new Error(`reading ${path}: ${(err as Error).message}`, { cause: err });
+  }
 }
 
 /** Names under which the administrator stands in kubeconfigs. */
@@ -49,10 +65,11 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const encryption = await EncryptionAtRest.open(join(config.dataDir, 'encryption.yaml'), clock);
   const authentication = await AuthenticationFile.open({ path: join(config.dataDir, 'authentication.yaml'), clock, disallowedIssuers: [DEFAULT_ISSUER] });
   const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });
+  const kubeletChoices = await readKubeletChoices(config);
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), encryption, authentication, authorization, audit };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, encryption, authentication, authorization, audit };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);

@@ -1,4 +1,6 @@
 import type { Taint } from '#api/gen/core-v1.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+import { parseCpuSet } from './cpumanager/cpu-set.ts';
 
 /** Everything that makes one node what it is. Several kubelets with different values may run on one machine. */
 export interface KubeletConfig {
@@ -30,8 +32,22 @@ export interface KubeletConfig {
   readonly maxParallelImagePulls: number;
   /** Pods that are started at the same time; the runtime is CPU-bound beyond a few. */
   readonly maxParallelPodStarts: number;
-  /** Resources kept from Pods, subtracted from capacity: `{ cpu: '100m', memory: '100Mi' }`. */
-  readonly reserved: Readonly<Record<string, string>>;
+  /** Resources kept from Pods for the machine and for Kubernetes, subtracted from capacity: `{ cpu: '100m', memory: '100Mi' }`. */
+  readonly systemReserved: Readonly<Record<string, string>>;
+  readonly kubeReserved: Readonly<Record<string, string>>;
+  /** CPUs kept from Pods, `0-1`, instead of the CPU of the two above; '' for none in particular. */
+  readonly reservedSystemCPUs: string;
+  /** Whose limits the kernel enforces beside those of Pods: all Pods together, what is allocatable. */
+  readonly enforceNodeAllocatable: readonly 'pods'[];
+  readonly cgroupDriver: 'cgroupfs' | 'systemd';
+  /** `static`: Guaranteed Pods with whole CPUs have them for themselves. */
+  readonly cpuManagerPolicy: 'none' | 'static';
+  readonly cpuManagerReconcilePeriodMs: number;
+  /** How long the machine waits for Pods when it goes down, and how much of that is kept for critical ones. 0: it does not wait. */
+  readonly shutdownGraceMs: number;
+  readonly shutdownGraceCriticalMs: number;
+  /** The same by priority: from each on, up to the next. Instead of the two above. */
+  readonly shutdownGraceByPriority: readonly { readonly priority: number; readonly seconds: number }[];
   readonly nodeStatusUpdateFrequencyMs: number;
   readonly nodeLeaseDurationSeconds: number;
   /** Hard eviction thresholds: `{ 'memory.available': '100Mi' }`. */
@@ -65,7 +81,16 @@ export const KUBELET_DEFAULTS = {
   containerLogMaxFiles: 5,
   maxParallelImagePulls: 5,
   maxParallelPodStarts: 6,
-  reserved: {},
+  systemReserved: {},
+  kubeReserved: {},
+  reservedSystemCPUs: '',
+  enforceNodeAllocatable: ['pods'],
+  cgroupDriver: 'cgroupfs',
+  cpuManagerPolicy: 'none',
+  cpuManagerReconcilePeriodMs: 10_000,
+  shutdownGraceMs: 0,
+  shutdownGraceCriticalMs: 0,
+  shutdownGraceByPriority: [],
   nodeStatusUpdateFrequencyMs: 10_000,
   nodeLeaseDurationSeconds: 40,
   evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'nodefs.inodesFree': '5%', 'imagefs.available': '15%', 'imagefs.inodesFree': '5%' },
@@ -79,3 +104,10 @@ export const KUBELET_DEFAULTS = {
   podPidsLimit: 0,
   relistPeriodMs: 10_000,
 } as const satisfies Partial<KubeletConfig>;
+
+/** What is kept from Pods, by resource. */
+export function reservedResources(config: Pick<KubeletConfig, 'systemReserved' | 'kubeReserved' | 'reservedSystemCPUs'>): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const list of [config.systemReserved, config.kubeReserved]) for (const [name, text] of Object.entries(list)) out[name] = parseQuantity(out[name] ?? '0').add(parseQuantity(text)).toString();
+  return config.reservedSystemCPUs === '' ? out : { ...out, cpu: String(parseCpuSet(config.reservedSystemCPUs).size) };
+}

@@ -3,6 +3,8 @@ import type { Pod } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
+import type { KubeletConfig } from './config.ts';
+import { kubeletConfiguration } from './configuration.ts';
 import type { LogOptions } from './logs/log-options.ts';
 import { loggedContainerId } from './logs/container-logs.ts';
 import { readLogs } from './logs/log-reader.ts';
@@ -14,6 +16,7 @@ export interface KubeletHostOptions {
   readonly runtime: ContainerRuntime;
   readonly cache: RuntimeCache;
   readonly stats: StatsProvider;
+  readonly config: KubeletConfig;
   /** Pods of the node, with the status that the kubelet last made. */
   pods(): readonly Pod[];
   podByName(namespace: string, name: string): Pod | undefined;
@@ -71,6 +74,7 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
         unsubscribe();
       }
     },
+    configuration: () => kubeletConfiguration(options.config),
     statsSummary: (onlyCpuAndMemory, signal) => stats.summary(onlyCpuAndMemory, signal),
     metrics: (kind: MetricsKind, signal) => stats.metrics(kind, signal),
   };

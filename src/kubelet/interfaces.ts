@@ -1,5 +1,6 @@
 /** The contracts between the kubelet's subjects. Each is implemented in the folder of its name. */
 import type { Container, EphemeralContainer, Pod } from '#api/gen/core-v1.ts';
+import type { NodeAllocatable } from './node/node-allocatable.ts';
 
 /** Labels and annotations by which the kubelet finds its own sandboxes and containers again, as upstream's. */
 export const LABELS = {
@@ -100,6 +101,8 @@ export interface ImageManager {
 export interface CgroupManager {
   /** The cgroup parent for the Pod's containers, created with the Pod's limits when it is not there. */
   ensurePod(pod: Pod): Promise<string>;
+  /** Bounds all Pods together. */
+  enforceNodeAllocatable?(allocatable: NodeAllocatable): Promise<void>;
   /** Gives the classes of Pods their shares of the CPU, by what those that are here ask for. */
   updateQos?(pods: readonly Pod[]): Promise<void>;
   /** Removes the Pod's cgroup; idempotent. What still runs in it, though the runtime has stopped the Pod, is killed; it then rejects, to be called again. */

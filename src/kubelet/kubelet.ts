@@ -31,6 +31,7 @@ import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
 import { appArmorEnabled } from './node/host-facts.ts';
 import { newKubeletMetrics } from './metrics.ts';
+import { nodeAllocatable, readMaxPids } from './node/node-allocatable.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
 import { admitPod } from './pods/admission.ts';
@@ -159,6 +160,7 @@ export class Kubelet implements Component {
     await this.cache.discardUnstarted(signal);
     await this.node.start(signal);
     await this.#learnFeatures();
+    if (config.enforceNodeAllocatable.includes('pods')) await this.#cgroups.enforceNodeAllocatable?.(nodeAllocatable(config, this.node.host, await readMaxPids()));
     await this.#csi.start();
     await this.#plugins.start(signal);
     this.#statuses.start();
@@ -212,7 +214,7 @@ export class Kubelet implements Component {
     };
     const running = () => this.cache.uids().flatMap((uid) => this.cache.get(uid)?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? []);
     return newKubeletHost({
-      runtime, cache: this.cache,
+      runtime, cache: this.cache, config,
       stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counted: () => this.#metrics.registry.metrics(), counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {

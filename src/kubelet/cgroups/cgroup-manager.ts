@@ -24,6 +24,9 @@ export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPi
       made.set(uid, key);
       return path;
     },
+    async enforceNodeAllocatable({ cpuMillis: millis, memoryBytes: memory, pids }) {
+      await hierarchy.create(`${root}/kubepods`, { cpuShares: sharesOf(millis), memoryBytes: memory, pids });
+    },
     async updateQos(pods) {
       const burstable = pods.filter((p) => qosOf(p) === 'Burstable').reduce((n, p) => n + cpuMillis(requestsOf(p)), 0);
       // Best effort gets what others leave; burstable Pods share what they have asked for together.

@@ -28,6 +28,13 @@ test('CgroupHierarchy writes limits in each hierarchy of version 1, below the no
   assert.deepEqual([...(await manager.listPods())].toSorted(), ['uid-b', 'uid-g']);
   assert.deepEqual([await hierarchy.has('memory'), await hierarchy.has('hugetlb')], [true, false]);
 });
+test('CgroupManager bounds all Pods together', async () => {
+  for (const c of ['cpu', 'memory', 'pids']) await mkdir(join(root, c));
+  await newCgroupManager(new CgroupHierarchy(root), '/p').enforceNodeAllocatable!({ cpuMillis: 1500, memoryBytes: 2 ** 30, pids: 5000 });
+  assert.equal(await read('cpu/p/kubepods/cpu.shares'), '1536');
+  assert.equal(await read('memory/p/kubepods/memory.limit_in_bytes'), String(2 ** 30));
+  assert.equal(await read('pids/p/kubepods/pids.max'), '5000');
+});
 test('CgroupManager gives the classes their shares', async () => {
   await mkdir(join(root, 'cpu'));
   const manager = newCgroupManager(new CgroupHierarchy(root), '/p');

@@ -9,7 +9,7 @@ import { initialNode, nodeStatus, type NodeStatusInputs } from './node-status.ts
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
 const inputs = (more: Partial<NodeStatusInputs> = {}): NodeStatusInputs => ({
-  config: kubeletConfig('/x', { reserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, volumesInUse: [], devices: { capacity: {}, allocatable: {} }, advertised: {}, pressure: { memory: false, disk: false, pid: false },
+  config: kubeletConfig('/x', { systemReserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, volumesInUse: [], devices: { capacity: {}, allocatable: {} }, advertised: {}, pressure: { memory: false, disk: false, pid: false },
   host: { cpus: 4, memoryBytes: 8 * 2 ** 30, ephemeralStorageBytes: 2 ** 40, hugePages: { '1Gi': 0, '2Mi': 2 ** 30 }, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '6', osImage: 'os', architecture: 'amd64' },
   runtime: { version: 'containerd://1.6.20', notReady: undefined, images: [], handlers: [] }, ...more,
 });
@@ -23,6 +23,12 @@ test('nodeStatus: what is reserved and set aside as huge pages is not for Pods t
   assert.deepEqual(capacity, { cpu: '4', memory: '8388608Ki', pods: '110', 'ephemeral-storage': '1073741824Ki', 'hugepages-1Gi': '0', 'hugepages-2Mi': '1073741824' });
   assert.equal(allocatable!['memory'], '6Gi');
   assert.equal(allocatable!['hugepages-2Mi'], '1073741824');
+});
+test('nodeStatus: hard eviction thresholds are left alone too; nothing is below zero', () => {
+  const config = kubeletConfig('/x', { kubeReserved: { cpu: '500m' }, systemReserved: { cpu: '250m', 'ephemeral-storage': '2Ti' }, evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'pid.available': '5%' } });
+  const { allocatable } = nodeStatus(inputs({ config, host: { ...inputs().host, hugePages: {} } }), undefined);
+  assert.deepEqual([allocatable!['cpu'], allocatable!['memory'], allocatable!['ephemeral-storage'], allocatable!['pods']], ['3250m', '8092Mi', '0', '110']);
+  assert.equal(nodeStatus(inputs({ config: kubeletConfig('/x', { kubeReserved: { cpu: '500m' }, reservedSystemCPUs: '0-1' }) }), undefined).allocatable!['cpu'], '2');
 });
 test('nodeStatus: devices that are not healthy are no one\'s to ask for; what an administrator advertises is', () => {
   const { capacity, allocatable } = nodeStatus(inputs({ devices: { capacity: { 'example.com/gpu': '3' }, allocatable: { 'example.com/gpu': '2' } }, advertised: { 'example.com/dongle': '4', 'example.com/gpu': '9', cpu: '99' } }), undefined);

@@ -1,12 +1,15 @@
 /** The Node object as the kubelet writes it. Source: API reference NodeStatus; architecture/nodes. */
 import type { ContainerImage, Node, NodeCondition, NodeRuntimeHandler, NodeStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
-import { parseQuantity } from '#machinery/quantity.ts';
-import { isExtendedResource } from '#machinery/resource-names.ts';
-import type { KubeletConfig } from '../config.ts';
+import { parseQuantity, quantityOf, type Quantity } from '#machinery/quantity.ts';
+import { isExtendedResource, isHugePages } from '#machinery/resource-names.ts';
+import { reservedResources, type KubeletConfig } from '../config.ts';
 import type { DeviceCapacity } from '../devices/device-manager.ts';
-import type { Pressure } from '../eviction/pressure.ts';
+import { parseThresholds, thresholdAmount, type EvictionSignal, type Pressure } from '../eviction/pressure.ts';
 import type { HostFacts } from './host-facts.ts';
+
+/** Resources that hard thresholds are about. */
+const EVICTED_FROM: Readonly<Partial<Record<EvictionSignal, string>>> = { 'memory.available': 'memory', 'nodefs.available': 'ephemeral-storage' };
 
 export const KUBELET_VERSION = 'v1.36.0';
 
@@ -53,7 +56,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
   const capacity = capacityOf(inputs);
   return {
     capacity,
-    allocatable: { ...allocatableOf(capacity, config.reserved), ...inputs.devices.allocatable },
+    allocatable: { ...allocatableOf(capacity, config), ...inputs.devices.allocatable },
     conditions: nodeConditions(inputs, before?.conditions ?? []),
     addresses: [...config.nodeIPs.map((address) => ({ type: 'InternalIP', address }) as const), { type: 'Hostname', address: config.nodeName }],
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
@@ -85,12 +88,22 @@ function capacityOf({ host, config, devices, advertised }: NodeStatusInputs): Re
     ...Object.fromEntries(Object.entries(host.hugePages).map(([size, bytes]) => [`hugepages-${size}`, parseQuantity(bytes).toString()])),
   };
 }
-/** Capacity without what is reserved; huge pages are taken out of the memory that Pods may ask for. */
-function allocatableOf(capacity: Readonly<Record<string, string>>, reserved: Readonly<Record<string, string>>): Record<string, string> {
-  const hugePages = Object.entries(capacity).filter(([k]) => k.startsWith('hugepages-')).reduce((sum, [, v]) => sum.add(parseQuantity(v)), parseQuantity('0'));
-  return Object.fromEntries(Object.entries(capacity).map(([k, v]) => {
-    const kept = [...(reserved[k] ? [parseQuantity(reserved[k])] : []), ...(k === 'memory' && hugePages.sign() > 0 ? [hugePages] : [])];
-    return [k, kept.length ? kept.reduce((left, q) => left.sub(q), parseQuantity(v)).toString() : v];
+/**
+ * Capacity without what is reserved and without what is left alone by hard eviction thresholds; huge pages are taken out of the memory
+ * that Pods may ask for. Never below zero. Source: tasks/administer-cluster/reserve-compute-resources.
+ */
+function allocatableOf(capacity: Readonly<Record<string, string>>, config: KubeletConfig): Record<string, string> {
+  const kept = new Map<string, Quantity[]>();
+  const keep = (name: string, amount: Quantity): void => void kept.set(name, [...(kept.get(name) ?? []), amount]);
+  for (const [name, text] of Object.entries(reservedResources(config))) keep(name, parseQuantity(text));
+  for (const t of parseThresholds(config.evictionHard)) {
+    const name = EVICTED_FROM[t.signal];
+    if (name !== undefined) keep(name, quantityOf(thresholdAmount(t, Number(parseQuantity(capacity[name] ?? '0').value())), 'BinarySI'));
+  }
+  for (const [name, text] of Object.entries(capacity)) if (isHugePages(name) && parseQuantity(text).sign() > 0) keep('memory', parseQuantity(text));
+  return Object.fromEntries(Object.entries(capacity).map(([name, text]) => {
+    const left = (kept.get(name) ?? []).reduce((sum, q) => sum.sub(q), parseQuantity(text));
+    return [name, left.sign() < 0 ? '0' : kept.has(name) ? left.toString() : text];
   }));
 }
 

@@ -45,8 +45,13 @@ export async function serveDocument(route: DocumentRoute, request: EndpointReque
       return sendJson(res, podList(await options.host.runningPods(signal)));
     case 'summary':
       return sendJson(res, await options.host.statsSummary(query.get('only_cpu_and_memory') === 'true', signal));
+    case 'configz':
+      return sendJson(res, { kubeletconfig: options.host.configuration() });
     case 'metrics':
       return sendText(res, 200, await options.host.metrics(route.metrics, signal), { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
+    case 'nodeLogs':
+      // As upstream's kubelet without enableSystemLogHandler.
+      return sendText(res, 405, 'logs endpoint is disabled.\n');
     case 'logs':
       return serveLogs(route, request, options);
     case 'run':

@@ -24,6 +24,8 @@ export interface KubeletHost {
   logs(pod: Pod, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Buffer>;
   /** The object of `/stats/summary` (stats/v1alpha1 Summary). */
   statsSummary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<unknown>;
+  /** The node's configuration as `/configz` shows it. */
+  configuration(): object;
   /** Metrics in the Prometheus text format. */
   metrics(kind: MetricsKind, signal: AbortSignal): Promise<string>;
 }

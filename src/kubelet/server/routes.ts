@@ -10,7 +10,7 @@ export interface ContainerRef {
 }
 export type Route =
   | { readonly kind: 'healthz'; readonly check: string }
-  | { readonly kind: 'pods' | 'runningpods' | 'summary' }
+  | { readonly kind: 'pods' | 'runningpods' | 'summary' | 'configz' | 'nodeLogs' }
   | { readonly kind: 'metrics'; readonly metrics: MetricsKind }
   | ({ readonly kind: 'logs' | 'run' } & ContainerRef)
   | CommandRoute
@@ -35,7 +35,10 @@ export function routeOf(path: string): Route | undefined {
       return rest.length <= 1 ? { kind: 'healthz', check: rest[0] ?? '' } : undefined;
     case 'pods':
     case 'runningpods':
+    case 'configz':
       return rest.length === 0 ? { kind: root } : undefined;
+    case 'logs':
+      return { kind: 'nodeLogs' };
     case 'stats':
       return rest.length === 1 && rest[0] === 'summary' ? { kind: 'summary' } : undefined;
     case 'metrics': {

@@ -87,7 +87,7 @@ async function setUp(t: TestContext, host: Partial<KubeletHost> = {}): Promise<S
     address: '127.0.0.1', port: 0, certificate: serving, clientCa: authority.cert, auth,
     host: {
       pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined,
-      execUrl: absent, attachUrl: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), metrics: async (kind) => `# ${kind}\n`, ...host,
+      execUrl: absent, attachUrl: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), metrics: async (kind) => `# ${kind}\n`, ...host,
     },
   });
   await server.start(new AbortController().signal);
@@ -167,6 +167,8 @@ test('KubeletServer serves health, Pods, statistics and metrics', async (t) => {
   assert.equal(await brief(get(url, '/metrics')), '200 # kubelet\n');
   assert.equal((await get(url, '/metrics/cadvisor')).headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
   assert.equal(await brief(get(url, '/nothing')), '404 404 page not found\n');
+  assert.equal(await brief(get(url, '/configz')), '200 {"kubeletconfig":{"maxPods":110}}');
+  assert.equal(await brief(get(url, '/logs/')), '405 logs endpoint is disabled.\n');
   const wrong = await get(url, '/pods', { certificate: apiserver, method: 'POST' });
   assert.deepEqual([wrong.status, wrong.headers['allow']], [405, 'GET']);
 });

@@ -9,6 +9,7 @@ import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
 import { IDENTITY } from '#apiserver/encryption/providers.ts';
 import { parseRegistries } from '#cluster/runtime/registries.ts';
+import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { parseYaml } from '#machinery/yaml.ts';
 
 const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
@@ -48,6 +49,10 @@ test('the example of authorization.yaml asks a webhook about Secrets before RBAC
   assert.deepEqual([asks('ann', 'secrets'), asks('ann', 'pods'), asks('system:node:a', 'secrets')], [true, false, false]);
 });
 test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
+test('the example of kubelet.yaml reserves and evicts', () => {
+  const { systemReserved, evictionSoftGracePeriodMs } = parseKubeletConfiguration(example('kubelet.yaml'));
+  assert.deepEqual([systemReserved, evictionSoftGracePeriodMs], [{ cpu: '250m', memory: '512Mi' }, { 'memory.available': 90_000 }]);
+});
 test('the example of registries.yaml names mirrors and credentials', () => {
   const { mirrors, configs } = parseRegistries(parseYaml(example('registries.yaml')));
   assert.deepEqual([...mirrors.keys()], ['docker.io', 'registry.example.com']);

@@ -12,10 +12,15 @@ import { rowOf, tryCreate, tryUpdate } from './trial.ts';
 const stored = RESOURCES.filter(({ verbs }) => verbs.includes('create') && verbs.includes('list'));
 const nameOf = ({ group, version, plural }: ResourceInfo) => `${plural}.${version}.${group || 'core'}`;
 
-function testsIn(folder: string): string {
+/** The text of every test of a folder, by its title. */
+function testsIn(folder: string): { readonly title: string; readonly text: string }[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.name.endsWith('.test.ts'));
-  return entries.map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8')).join('\n');
+  return entries.flatMap((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8').split(/^(?=test\()/m).map((text) => ({ title: /^test\('([^'\\]*)/.exec(text)?.[1] ?? '', text })));
 }
+/** What the test of a fault says: the words of a refusal, or how many there are. */
+const REFUSAL = /(Invalid|Required|Unsupported|Duplicate) value|Forbidden: |Too (long|many)|field is immutable|errors\.length, [1-9]/;
+/** Nothing but the metadata, which all kinds have, can be wrong with these. */
+const WITHOUT_FAULTS: ReadonlySet<string> = new Set(['serviceaccounts']);
 
 test('every stored kind has a strategy of its own, with validation and columns', () => {
   assert.ok(stored.length > 55, String(stored.length));
@@ -28,9 +33,19 @@ test('every stored kind has a strategy of its own, with validation and columns',
     assert.deepEqual([columns[0]!.name === 'Name' || columns.some(({ format }) => format === 'name'), new Set(columns.map(({ name }) => name)).size], [true, columns.length], nameOf(info));
   }
 });
-test('every stored kind has a test of its own, named after it', () => {
+test('every stored kind has a test of its own, named after it, in which its validation refuses something', () => {
   const tests = testsIn(import.meta.dirname);
-  assert.deepEqual(stored.filter(({ plural }) => !tests.includes(`test('${plural} `)).map(nameOf), []);
+  const of = ({ plural }: ResourceInfo) => tests.filter(({ title }) => title.startsWith(`${plural} `));
+  assert.deepEqual(stored.filter((info) => of(info).length === 0).map(nameOf), []);
+  assert.deepEqual(stored.filter((info) => !WITHOUT_FAULTS.has(info.plural) && !of(info).some(({ text }) => REFUSAL.test(text))).map(nameOf), []);
+});
+test('every stored kind is printed in a row that has a cell for each column', () => {
+  for (const info of stored) {
+    const type = structByKind(info.group, info.version, info.kind)!;
+    const cells = rowOf(strategyFor(info), normalise(type, { metadata: { name: 'a' } }));
+    assert.equal(cells['Name'] ?? 'a', 'a', nameOf(info));
+    for (const [column, cell] of Object.entries(cells)) assert.ok(cell === null || typeof cell !== 'object', `${nameOf(info)}: ${column}`);
+  }
 });
 /** An object with every struct that the type has, each list with one item, and no value anywhere. */
 function hollow(type: StructType, depth: number): Record<string, unknown> {

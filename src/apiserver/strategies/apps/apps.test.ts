@@ -80,6 +80,18 @@ test('daemonsets prints its node selector', () => {
   assert.deepEqual((object['spec'] as Record<string, unknown>)['updateStrategy'], { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } });
   assert.equal(rowOf(daemonsets, workload({ template: { ...template, spec: { ...template.spec, nodeSelector: { disk: 'ssd' } } } }))['Node Selector'], 'disk=ssd');
 });
+test('daemonsets checks selector, update and template', () => {
+  const errorsOf = (spec: object) => tryCreate(daemonsets, workload(spec)).errors;
+  assert.deepEqual(errorsOf({ selector: {} }), ['spec.selector: Invalid value: {}: empty selector is invalid for daemonset']);
+  assert.deepEqual(errorsOf({ updateStrategy: { rollingUpdate: { maxUnavailable: 1, maxSurge: '200%' } }, minReadySeconds: -1 }), [
+    'spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0', 'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "200%": must not be greater than 100%',
+    'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "200%": may not be set when maxUnavailable is non-zero',
+  ]);
+  assert.deepEqual(errorsOf({ updateStrategy: { rollingUpdate: { maxUnavailable: 0 } } }), ['spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0']);
+  assert.deepEqual(errorsOf({ template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } }), ['spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"']);
+  const other = tryUpdate(daemonsets, workload(), (d) => Object.assign(d['spec'] as object, { selector: { matchLabels: { app: 'web', tier: 'a' } }, template: { ...template, metadata: { labels: { app: 'web', tier: 'a' } } } }));
+  assert.match(other.errors.join(), /^spec\.selector: Invalid value: .*: field is immutable$/);
+});
 test('controllerrevisions keeps its data', () => {
   const revision = { metadata: { name: 'web-1' }, data: { a: 1 }, revision: 1 };
   assert.deepEqual(tryCreate(controllerrevisions, revision).errors, []);
@@ -90,6 +102,11 @@ test('replicationcontrollers takes its selector from the template', () => {
   const { object, errors } = tryCreate(replicationcontrollers, { metadata: { name: 'web' }, spec: { template } });
   assert.deepEqual(errors, []);
   assert.deepEqual([object['spec'], object.metadata.labels].map((o) => (o as { selector?: object }).selector ?? o), [{ app: 'web' }, { app: 'web' }]);
+});
+test('replicationcontrollers needs a selector that its template has', () => {
+  const errorsOf = (spec: object) => tryCreate(replicationcontrollers, { metadata: { name: 'web' }, spec }).errors;
+  assert.deepEqual(errorsOf({ replicas: -1 }), ['spec.selector: Required value', 'spec.replicas: Invalid value: -1: must be greater than or equal to 0', 'spec.template: Required value']);
+  assert.deepEqual(errorsOf({ selector: { app: 'db' }, template }), ['spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`']);
 });
 test('podtemplates checks its template', () => {
   const { errors } = tryCreate(podtemplates, { metadata: { name: 'web' }, template: { spec: { containers: [{ image: 'nginx' }] } } });

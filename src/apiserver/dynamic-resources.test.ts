@@ -45,7 +45,7 @@ test('resources and delegates come and go while the server runs, and discovery f
   await assert.rejects(create(), (err) => isReason(err, 'NotFound'));
   assert.ok(!groups().includes('example.com'));
 
-  server.resources.setDelegate({ group: 'metrics.k8s.io', version: 'v1beta1', handle: ({ info: asked }) => ({ kind: 'object', code: 200, object: { kind: 'Told', metadata: { name: asked.resource } } }) });
+  server.resources.setDelegate({ group: 'metrics.k8s.io', version: 'v1beta1', priority: { group: 100, version: 100 }, handle: ({ info: asked }) => ({ kind: 'object', code: 200, object: { kind: 'Told', metadata: { name: asked.resource } } }) });
   const told = (await server.call({ verb: 'list', resource: { group: 'metrics.k8s.io', version: 'v1beta1', plural: 'pods', namespaced: true } }, me)) as KubeObject;
   assert.equal(told.metadata.name, 'pods');
   assert.ok(groups().includes('metrics.k8s.io'));

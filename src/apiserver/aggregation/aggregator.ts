@@ -123,12 +123,13 @@ export class Aggregator {
     const before = this.#known.get(name);
     if (before && JSON.stringify(before.spec) === JSON.stringify(service.spec)) return before;
     this.#forget(name);
-    const { service: where, group = '', version = '' } = service.spec;
+    const { service: where, group = '', version = '', groupPriorityMinimum, versionPriority } = service.spec;
     const { reader, identity, resolver, resources } = this.#o;
     const api = new RemoteApi({ service, identity, resolve: () => resolver.resolve(where?.namespace ?? '', where?.name ?? '', where?.port ?? 443) });
     const delegate: GroupDelegate = {
       group,
       version,
+      priority: { group: groupPriorityMinimum, version: versionPriority },
       handle: (request, { user }) => {
         const now = reader.get<APIService>(API_SERVICES, '', name);
         if (!now || !isAvailable(now)) return rawText(503, 'service unavailable\n');

@@ -7,7 +7,8 @@ export const API_SERVICES = resourceOf('apiregistration.k8s.io', 'v1', 'apiservi
 /** Says that the server keeps the object: `onstart` from its start on, `true` as long as the group is there (custom resources). */
 export const AUTO_MANAGED = 'kube-aggregator.kubernetes.io/automanaged';
 
-interface Priority {
+/** The places of a group among groups and of a version in its group; higher is earlier. */
+export interface Priority {
   readonly group: number;
   readonly version: number;
 }
@@ -36,13 +37,19 @@ const PRIORITIES: Readonly<Record<string, Priority>> = {
   'resource.k8s.io/v1': { group: 15900, version: 20 },
 };
 const CUSTOM: Priority = { group: 1000, version: 100 };
+/** The group of the APIServices has none of them itself, and stands before all others. */
+const OWN: Priority = { group: 20_000, version: 100 };
+/** Of a group and version that this server answers itself. */
+export function localPriority(group: string, version: string): Priority {
+  return group === API_SERVICES.group ? OWN : (PRIORITIES[`${group}/${version}`] ?? CUSTOM);
+}
 
 export const nameOf = (group: string, version: string): string => `${version}.${group}`;
 
 /** The object for a group and version that this server answers itself. */
 export function localApiService(group: string, version: string): APIService {
   const known = PRIORITIES[`${group}/${version}`];
-  const priority = known ?? CUSTOM;
+  const priority = localPriority(group, version);
   return {
     apiVersion: 'apiregistration.k8s.io/v1',
     kind: 'APIService',

@@ -3,14 +3,16 @@ import { createHash } from 'node:crypto';
 import type * as discoveryV2 from '#api/gen/apidiscovery-v2.ts';
 import type * as metaV1 from '#api/gen/meta-v1.ts';
 import { apiVersionOf } from '#api/object.ts';
+import { localPriority, type Priority } from '../aggregation/api-services.ts';
 import type { GroupDelegate, ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 
-/** One group with its versions, best first. */
+/** One group with its versions, first the one that is preferred. */
 interface Group {
   readonly name: string;
   readonly versions: ReadonlyMap<string, readonly ServedResource[]>;
   /** Versions that another server answers. */
   readonly delegates: ReadonlyMap<string, GroupDelegate>;
+  readonly priority: number;
 }
 export interface AggregatedDocument {
   readonly body: Buffer;
@@ -97,10 +99,18 @@ export class Discovery {
       found.set(group, versions);
       if (!versions.has(version)) versions.set(version, []);
     }
-    const delegatesOf = (name: string) => new Map(this.#resources.delegates().filter((d) => d.group === name).map((d) => [d.version, d]));
-    this.#groups = new Map([...found].map(([name, versions]) => [name, { name, versions: new Map([...versions].sort(([a], [b]) => compareVersions(a, b))), delegates: delegatesOf(name) }]));
+    const groups = [...found].map(([name, versions]) => groupOf(name, versions, this.#resources.delegates()));
+    this.#groups = new Map(groups.toSorted((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1)).map((group) => [group.name, group]));
     return this.#groups;
   }
+}
+
+/** Groups and versions come in the order of the priorities of their APIServices; of a group that of its highest counts. */
+function groupOf(name: string, served: ReadonlyMap<string, readonly ServedResource[]>, all: readonly GroupDelegate[]): Group {
+  const delegates = new Map(all.filter((d) => d.group === name).map((d) => [d.version, d]));
+  const priorityOf = (version: string): Priority => delegates.get(version)?.priority ?? localPriority(name, version);
+  const versions = [...served].sort(([a], [b]) => priorityOf(b).version - priorityOf(a).version || compareVersions(a, b));
+  return { name, versions: new Map(versions), delegates, priority: Math.max(...versions.map(([version]) => priorityOf(version).group)) };
 }
 
 const byPlural = (a: ServedResource, b: ServedResource): number => (a.info.plural < b.info.plural ? -1 : 1);

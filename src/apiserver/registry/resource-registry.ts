@@ -65,6 +65,8 @@ export interface ServedResource {
 export interface GroupDelegate {
   readonly group: string;
   readonly version: string;
+  /** `groupPriorityMinimum` and `versionPriority` of the APIService: its place in discovery. */
+  readonly priority: { readonly group: number; readonly version: number };
   /** Every request under `/apis/GROUP/VERSION`, that path itself (its discovery) included. */
   handle(request: ApiRequest, ctx: { readonly user: RequestContext['user'] }): MaybePromise<ApiResult>;
   /** Its OpenAPI documents: of the group and version (3.0), and of the whole other server (2.0). */

@@ -103,7 +103,7 @@ export function newMetricsApi(options: MetricsApiOptions): Component {
     return answer(request, list);
   }
   const delegate: GroupDelegate = {
-    group: GROUP, version: VERSION, handle: serve,
+    group: GROUP, version: VERSION, priority: { group: 100, version: 100 }, handle: serve,
     discovery: {
       freshness: 'Current',
       resources: RESOURCES.map((r) => ({ resource: r.plural, responseKind: { group: GROUP, version: VERSION, kind: r.kind }, scope: r.namespaced ? 'Namespaced' : 'Cluster', singularResource: '', verbs: ['get', 'list'] })),

@@ -155,6 +155,35 @@ test('discovery and OpenAPI show what the other server has', async () => {
   assert.ok((await http.get('/openapi/v3')).json<{ paths: object }>().paths && 'apis/wardle.example.com/v1' in (await http.get('/openapi/v3')).json<{ paths: object }>().paths);
   const v2 = (await http.get('/openapi/v2')).json<{ paths: object; definitions: object }>();
   assert.ok('/apis/wardle.example.com/v1/flunders' in v2.paths && 'com.example.Flunder' in v2.definitions);
+  const protobuf = await http.get('/openapi/v2', { accept: 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf' });
+  assert.match(String(protobuf.headers['content-type']), /proto-openapi/);
+  assert.ok(['/apis/wardle.example.com/v1/flunders', 'com.example.Flunder', '/api/v1/pods'].every((text) => protobuf.bytes.includes(text)), 'old clients see it in protobuf');
+});
+
+test('groups and versions come in the order of their priorities', async () => {
+  const namesOf = async (): Promise<string[]> => (await http.get('/apis')).json<{ groups: { name: string }[] }>().groups.map((g) => g.name);
+  const around = async (name: string): Promise<(string | undefined)[]> => {
+    const names = await namesOf();
+    return [names[names.indexOf(name) - 1], names[names.indexOf(name) + 1]];
+  };
+  assert.deepEqual((await namesOf()).slice(0, 3), ['apiregistration.k8s.io', 'apps', 'events.k8s.io']);
+  assert.deepEqual(await around('wardle.example.com'), ['resource.k8s.io', undefined]);
+  assert.equal((await http.call('PATCH', `${SERVICES}/v1.wardle.example.com`, { body: { spec: { groupPriorityMinimum: 17790 } }, headers: MERGE })).code, 200);
+  await until('its new place', async () => ((await around('wardle.example.com'))[0] === 'apps' ? true : undefined));
+  const spec = { group: 'wardle.example.com', version: 'v2', groupPriorityMinimum: 10, versionPriority: 10, insecureSkipTLSVerify: true, service: { namespace: 'default', name: 'nobody' } };
+  assert.equal((await http.post(SERVICES, { apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', metadata: { name: 'v2.wardle.example.com' }, spec })).code, 201);
+  const group = await until('both versions', async () => {
+    const found = (await http.get('/apis/wardle.example.com')).json<{ versions: { version: string }[]; preferredVersion: { version: string } }>();
+    return found.versions.length === 2 ? found : undefined;
+  });
+  assert.deepEqual([group.versions.map((v) => v.version), group.preferredVersion.version], [['v1', 'v2'], 'v1'], 'a later version with a lower priority is not preferred');
+  await until('both in the aggregated form', async () => {
+    const { items } = (await http.get('/apis', { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList' })).json<{ items: { metadata: { name: string }; versions: { version: string; freshness: string }[] }[] }>();
+    const place = items.findIndex((i) => i.metadata.name === 'wardle.example.com');
+    assert.equal(items[place - 1]!.metadata.name, 'apps');
+    return items[place]!.versions.map((v) => `${v.version} ${v.freshness}`).join() === 'v1 Current,v2 Stale' ? true : undefined;
+  });
+  await http.call('DELETE', `${SERVICES}/v2.wardle.example.com`);
   await http.call('DELETE', `${SERVICES}/v1.wardle.example.com`);
   await until('its end', async () => ((await http.get('/apis/wardle.example.com/v1')).code === 404 ? true : undefined));
 });

@@ -112,6 +112,7 @@ export class InProcessServer {
   #run(call: ApiCallLike, verb: string, caller: LocalCaller, lifetime: Lifetime): Promise<ApiResult> {
     const query = Query.of(call.query);
     const info = infoOf(call, verb, query);
+    let trail: AuditTrail | undefined;
     const request: ApiRequest = {
       info,
       method: METHODS[verb] ?? 'GET',
@@ -125,10 +126,11 @@ export class InProcessServer {
       },
       contentType: call.patchType ?? '',
       readBody: () => Promise.resolve(call.body === undefined || NO_BODY.has(verb) ? undefined : { kind: 'value', value: call.body }),
+      decoded: (copy) => trail?.decoded(copy),
       warnings: [],
       auditAnnotations: new Map(),
     };
-    const trail = this.#beginAudit(call, request, caller);
+    trail = this.#beginAudit(call, request, caller);
     return trail ? audited(trail, request, this.#pipeline) : this.#pipeline.handle(request);
   }
   #beginAudit(call: ApiCallLike, { info, auditAnnotations }: ApiRequest, { user, userAgent }: LocalCaller): AuditTrail | undefined {

@@ -46,6 +46,8 @@ export interface ApiRequest {
   readonly upgrade?: UpgradeSource | undefined;
   /** Refuses (406) when no offered form of the answer is acceptable. Called after authorisation, before anything is done. */
   checkAcceptable?(resource: ServedResource): void;
+  /** Hears of the object in the body, typed and defaulted, before anything else changes it: for the audit log. `copy` makes one to keep. */
+  decoded?(copy: () => KubeObject): void;
   readonly warnings: string[];
   readonly auditAnnotations: Map<string, string>;
 }

@@ -61,7 +61,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const config = await ensureClusterConfig(choices);
   configureLogging({ level: config.logLevel });
   // Read before anything is claimed or started: a file that cannot be used stops the start.
-  const audit = await AuditLog.open({ policyPath: join(config.dataDir, 'audit-policy.yaml'), logPath: join(config.dataDir, 'audit.log'), clock });
+  const audit = await AuditLog.open({ policyPath: join(config.dataDir, 'audit-policy.yaml'), logPath: join(config.dataDir, 'audit.log'), webhookPath: join(config.dataDir, 'audit-webhook.yaml'), clock });
   const encryption = await EncryptionAtRest.open(join(config.dataDir, 'encryption.yaml'), clock);
   const authentication = await AuthenticationFile.open({ path: join(config.dataDir, 'authentication.yaml'), clock, disallowedIssuers: [DEFAULT_ISSUER] });
   const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });

@@ -19,8 +19,15 @@ import type { RequestInfo, UserInfo } from '../interfaces.ts';
 import type { ApiResult, RequestBody } from '../request.ts';
 import { decide, type AuditDecision, type AuditLevel, type AuditPolicy, type AuditStage } from './policy.ts';
 
-/** Takes one event, without its line break. False: it is lost. */
-export type AuditSink = (line: string) => boolean;
+/** Where events go. */
+export interface AuditSink {
+  /** Upstream's name of the backend: `log`, `webhook`. */
+  readonly plugin: string;
+  /** Takes one event, without its line break. Never waits. */
+  write(line: string): void;
+  /** Events that did not arrive. */
+  readonly lost: number;
+}
 
 /** What is known of a request when it comes in. */
 export interface AuditedRequest {
@@ -36,17 +43,20 @@ export interface AuditedRequest {
   readonly annotations: ReadonlyMap<string, string>;
 }
 
+/** Verbs whose bodies are written down as they come: patches and options. */
+const AS_SENT: ReadonlySet<string> = new Set(['patch', 'delete', 'deletecollection']);
+
 export class Auditor {
   readonly #policy: AuditPolicy;
-  readonly #sink: AuditSink;
+  readonly #sinks: readonly AuditSink[];
   readonly #clock: Clock;
   readonly #levels = new Map<AuditLevel, number>();
   #events = 0;
-  #errors = 0;
+  #unwritable = 0;
 
-  constructor(policy: AuditPolicy, sink: AuditSink, clock: Clock) {
+  constructor(policy: AuditPolicy, sinks: readonly AuditSink[], clock: Clock) {
     this.#policy = policy;
-    this.#sink = sink;
+    this.#sinks = sinks;
     this.#clock = clock;
   }
   /** Now that it is known who asks: undefined when nothing of the request is written down. `user` undefined: the credentials were refused. */
@@ -60,7 +70,7 @@ export class Auditor {
     const levels = [...this.#levels].map(([level, n]) => `apiserver_audit_level_total{level="${level}"} ${n}`);
     return metricBlock('apiserver_audit_event_total', 'Counter of audit events generated and sent to the audit backend.', 'counter', [`apiserver_audit_event_total ${this.#events}`])
       + metricBlock('apiserver_audit_level_total', 'Counter of policy levels for audit events (1 per request).', 'counter', levels)
-      + metricBlock('apiserver_audit_error_total', 'Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.', 'counter', [`apiserver_audit_error_total{plugin="log"} ${this.#errors}`]);
+      + metricBlock('apiserver_audit_error_total', 'Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.', 'counter', this.#sinks.map((sink) => `apiserver_audit_error_total{plugin="${sink.plugin}"} ${sink.lost + this.#unwritable}`));
   }
   #write(event: object): void {
     this.#events += 1;
@@ -68,10 +78,10 @@ export class Auditor {
     try {
       line = JSON.stringify(event);
     } catch {
-      this.#errors += 1;
+      this.#unwritable += 1;
       return;
     }
-    if (!this.#sink(line)) this.#errors += 1;
+    for (const sink of this.#sinks) sink.write(line);
   }
 }
 
@@ -84,6 +94,7 @@ export class AuditTrail {
   readonly #write: (event: object) => void;
   #actsAs: UserInfo | undefined;
   #body: RequestBody | undefined;
+  #decoded: unknown;
 
   constructor(request: AuditedRequest, decision: AuditDecision, user: UserInfo | undefined, clock: Clock, write: (event: object) => void) {
     this.#request = request;
@@ -99,9 +110,16 @@ export class AuditTrail {
   actsAs(user: UserInfo): void {
     this.#actsAs = user;
   }
-  /** The body as the client sent it. */
+  /** The body as the client sent it: shown where it is no object, as a patch. */
   body(body: RequestBody | undefined): void {
-    if (this.#decision.level === 'Request' || this.#decision.level === 'RequestResponse') this.#body = body;
+    if (this.#showsRequests && AS_SENT.has(this.#request.info.verb)) this.#body = body;
+  }
+  /** The object in the body, with its defaults. */
+  decoded(copy: () => KubeObject): void {
+    if (this.#showsRequests) this.#decoded = copy();
+  }
+  get #showsRequests(): boolean {
+    return this.#decision.level === 'Request' || this.#decision.level === 'RequestResponse';
   }
   /** The head of an answer that goes on for long is out. */
   started(code: number): void {
@@ -144,7 +162,7 @@ export class AuditTrail {
       userAgent: userAgent || undefined,
       objectRef: objectRef(info, name),
       responseStatus,
-      requestObject: stage === 'RequestReceived' || stage === 'ResponseStarted' ? undefined : this.#shown(valueOf(this.#body)),
+      requestObject: stage === 'RequestReceived' || stage === 'ResponseStarted' ? undefined : this.#shown(this.#decoded ?? valueOf(this.#body)),
       responseObject,
       requestReceivedTimestamp: rfc3339Micro(receivedAt),
       stageTimestamp: rfc3339Micro(this.#clock.now()),

@@ -6,6 +6,7 @@ import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
+import type { AuditSink } from './auditor.ts';
 
 const log = logger('audit');
 
@@ -25,7 +26,8 @@ const MODE = 0o600;
 /** Between two complaints about lost lines. */
 const COMPLAIN_MS = 10_000;
 
-export class LogFile {
+export class LogFile implements AuditSink {
+  readonly plugin = 'log';
   readonly #o: Required<LogFileOptions>;
   #lines: string[] = [];
   #buffered = 0;

@@ -199,6 +199,7 @@ export class RequestHandler {
         serving.trail?.body(body);
         return body;
       },
+      decoded: (copy) => serving.trail?.decoded(copy),
       bodyStream: () => exchange.body(),
       upgrade,
       checkAcceptable: (served) => {

@@ -105,7 +105,13 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
   const { expected } = options;
   const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
   const raw = parseBody(given, expected);
-  return decodeValue(ctx, { ...raw, value: identify(raw.value, options, given) }, options);
+  const object = decodeValue(ctx, { ...raw, value: identify(raw.value, options, given) }, options);
+  ctx.request.decoded?.(() => {
+    const copy = structuredClone(object) as Draft<KubeObject>;
+    if (expected.kind === ctx.served.info.kind) ctx.served.strategy.default?.(copy);
+    return copy;
+  });
+  return object;
 }
 const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
 

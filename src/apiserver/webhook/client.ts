@@ -35,6 +35,7 @@ export interface WebhookClientOptions {
   readonly clock: Clock;
 }
 export interface WebhookCall {
+  /** A buffer holds JSON already. */
   readonly body: unknown;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -72,7 +73,7 @@ export class WebhookClient {
   /** Posts JSON and returns the JSON of a 200 answer. Throws {@link WebhookCallError}. */
   async post(target: WebhookTarget, call: WebhookCall): Promise<unknown> {
     const where = locate(target, call);
-    const body = Buffer.from(JSON.stringify(call.body));
+    const body = Buffer.isBuffer(call.body) ? call.body : Buffer.from(JSON.stringify(call.body));
     const fail = (text: string, cause?: unknown, timedOut = false): WebhookCallError => new WebhookCallError(`Post ${JSON.stringify(where.url.href)}: ${text}`, { cause, timedOut });
     const plain = where.url.protocol === 'http:' && target.trust?.http === true;
     if (where.url.protocol !== 'https:' && !plain) throw fail('unsupported protocol: webhooks are called over https');

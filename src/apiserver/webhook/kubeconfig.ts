@@ -5,10 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { sleep, type Clock } from '#base/clock.ts';
-import { ObjectReader } from '../configuration/object-reader.ts';
-import type { FieldError } from '#machinery/field-errors.ts';
-import { toAggregate } from '#machinery/field-errors.ts';
+import { toAggregate, type FieldError } from '#machinery/field-errors.ts';
 import { parseYaml } from '#machinery/yaml.ts';
+import { ObjectReader } from '../configuration/object-reader.ts';
 import { WebhookCallError, WebhookClient, type WebhookTarget } from './client.ts';
 
 const TOKEN_GOOD_FOR_MS = 60_000;

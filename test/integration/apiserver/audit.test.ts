@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { resourceOf } from '#api/resources.ts';
 import { AuditLog } from '#apiserver/audit/audit-log.ts';
+import { Auditor } from '#apiserver/audit/auditor.ts';
+import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
+import { AuditWebhook } from '#apiserver/audit/webhook.ts';
+import { openKubeconfigWebhook } from '#apiserver/webhook/kubeconfig.ts';
 import { systemClock } from '#base/clock.ts';
 import { startServer, type Fixture } from './fixture.ts';
 import { Requests, type CallOptions } from './requests.ts';
@@ -106,6 +112,53 @@ test('lists, patches and refusals show as they were answered', async () => {
   assert.deepEqual(invalid.map((e) => [e.stage, e.responseStatus?.code]), [['ResponseComplete', 422]]);
   assert.deepEqual(invalid[0]!.requestObject?.metadata, { name: 'A' });
   assert.equal(invalid[0]!.responseObject, undefined);
+});
+
+test('requestObject has the defaults of its kind, and nothing that admission or the registry adds', async () => {
+  const sent = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'defaults' }, spec: { ports: [{ port: 80 }] } };
+  const done = (await audited('defaults-1', 'POST', '/api/v1/namespaces/default/services?dryRun=All', { body: sent })).at(-1)!;
+  assert.deepEqual(done.requestObject, {
+    ...sent, spec: { ports: [{ port: 80, protocol: 'TCP', targetPort: 80 }], sessionAffinity: 'None', type: 'ClusterIP', internalTrafficPolicy: 'Cluster' }, status: { loadBalancer: {} },
+  });
+  assert.equal((await audited('garbage-1', 'POST', CMS, { body: '{"kind": 5}' })).at(-1)!.requestObject, undefined);
+});
+
+test('a webhook gets the same events, in batches, as the user of its kubeconfig file', async () => {
+  const batches: { readonly kind: string; readonly items: readonly Event[] }[] = [];
+  const authorizations = new Set<string | undefined>();
+  let down = true;
+  const collector = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
+      authorizations.add(request.headers.authorization);
+      if (!down) batches.push(JSON.parse(Buffer.concat(chunks).toString()) as (typeof batches)[number]);
+      response.writeHead(down ? 503 : 200).end();
+      down = false;
+    });
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  const path = join(dir, 'audit-webhook.yaml');
+  await writeFile(path, JSON.stringify({
+    'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'collector', user: 'apiserver' } }], users: [{ name: 'apiserver', user: { token: 'abc' } }],
+    clusters: [{ name: 'collector', cluster: { server: `http://127.0.0.1:${(collector.address() as AddressInfo).port}/audit` } }],
+  }));
+  const webhook = new AuditWebhook({ clock: systemClock, maxWaitMs: 50, webhook: await openKubeconfigWebhook({ path, clock: systemClock, random: Math.random, initialBackoffMs: 10, mayRetry: () => true, anyAnswer: true }) });
+  const other = await startServer({ audit: new Auditor(parseAuditPolicy(POLICY), [webhook], systemClock) });
+  const requests = new Requests(other);
+  try {
+    for (let i = 0; i < 3; i++) await requests.get(CMS, { 'audit-id': `hook-${i}` });
+    const metrics = (await requests.get('/metrics')).text;
+    assert.match(metrics, /apiserver_audit_error_total\{plugin="webhook"\} 0\n/);
+  } finally {
+    requests.close();
+    await other.close();
+    await webhook.close();
+    await new Promise((resolve) => collector.close(resolve));
+  }
+  assert.deepEqual([...authorizations], ['Bearer abc']);
+  assert.ok(batches.every((b) => b.kind === 'EventList'));
+  const seen = batches.flatMap((b) => b.items).filter((e) => e.auditID.startsWith('hook-'));
+  assert.deepEqual(seen.map((e) => `${e.auditID} ${e.stage}`).toSorted(), ['hook-0', 'hook-1', 'hook-2'].flatMap((id) => [`${id} RequestReceived`, `${id} ResponseComplete`]).toSorted());
 });
 
 test('who acts as somebody else is written down with both', async () => {

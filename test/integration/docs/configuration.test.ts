@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { rootCertificates } from 'node:tls';
 import { userOfClaims } from '#apiserver/authentication/claim-mapping.ts';
 import { parseAuthenticationConfiguration } from '#apiserver/authentication/jwt-configuration.ts';
 import { parseAuthorizationConfiguration } from '#apiserver/authorization/configuration.ts';
@@ -8,6 +12,8 @@ import { matches } from '#apiserver/authorization/match.ts';
 import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
 import { IDENTITY } from '#apiserver/encryption/providers.ts';
+import { openKubeconfigWebhook } from '#apiserver/webhook/kubeconfig.ts';
+import { systemClock } from '#base/clock.ts';
 import { parseRegistries } from '#cluster/runtime/registries.ts';
 import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { parseYaml } from '#machinery/yaml.ts';
@@ -49,6 +55,17 @@ test('the example of authorization.yaml asks a webhook about Secrets before RBAC
   assert.deepEqual([asks('ann', 'secrets'), asks('ann', 'pods'), asks('system:node:a', 'secrets')], [true, false, false]);
 });
 test('the example of audit-policy.yaml is a policy', () => assert.deepEqual(parseAuditPolicy(example('audit-policy.yaml')).map((r) => r.decision.level), ['None', 'None', 'Metadata', 'RequestResponse', 'Metadata']));
+test('the example of audit-webhook.yaml names its collector', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'podyard-docs-'));
+  try {
+    const path = join(dir, 'audit-webhook.yaml');
+    await writeFile(path, example('audit-policy.yaml', 'webhook').replaceAll('/etc/podyard', dir));
+    await writeFile(join(dir, 'audit-ca.crt'), rootCertificates[0]!);
+    (await openKubeconfigWebhook({ path, clock: systemClock, random: Math.random, initialBackoffMs: 1 })).close();
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
 test('the example of kubelet.yaml reserves and evicts', () => {
   const { systemReserved, evictionSoftGracePeriodMs } = parseKubeletConfiguration(example('kubelet.yaml'));
   assert.deepEqual([systemReserved, evictionSoftGracePeriodMs], [{ cpu: '250m', memory: '512Mi' }, { 'memory.available': 90_000 }]);

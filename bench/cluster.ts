@@ -13,7 +13,9 @@ import type { Kubeconfig } from '#cluster/pki.ts';
 import { Client } from '#client/client.ts';
 import type { HttpTransport } from '#client/http-transport.ts';
 import { buildImages } from '../test/images/build.ts';
+import type { Target } from './h2.ts';
 import type { LoadConfig, LoadResult } from './load.ts';
+import type { WatchersConfig, WatchersResult } from './watchers.ts';
 
 const run = promisify(execFile);
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -24,8 +26,15 @@ export interface BenchCluster extends AsyncDisposable {
   readonly client: Client;
   readonly dataDir: string;
   /** Milliseconds from typing the command to each stage. */
-  readonly start: { readonly apiReadyMs: number; readonly nodeReadyMs: number };
-  load(config: Omit<LoadConfig, 'server' | 'ca' | 'cert' | 'key'>): Promise<LoadResult>;
+  readonly start: StartTimes;
+  load(config: Omit<LoadConfig, keyof Target>): Promise<LoadResult>;
+  watchers(config: Omit<WatchersConfig, keyof Target>): Promise<WatchersResult>;
+  /** `podyard down`, `podyard up`. */
+  restart(): Promise<StartTimes>;
+}
+export interface StartTimes {
+  readonly apiReadyMs: number;
+  readonly nodeReadyMs: number;
 }
 
 async function freePort(): Promise<number> {
@@ -37,7 +46,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Runs `podyard up` and reads the times off its output's arrival. */
-async function up(args: readonly string[]): Promise<{ apiReadyMs: number; nodeReadyMs: number }> {
+async function up(args: readonly string[]): Promise<StartTimes> {
   const began = performance.now();
   let apiReadyMs = NaN;
   const child = spawn(join(root, 'podyard'), ['up', '--yes', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -55,7 +64,8 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-bench-'));
   const dataDir = join(dir, 'data');
   process.env['KUBECONFIG'] = join(dir, 'user-kubeconfig');
-  const start = await up(['--data-dir', dataDir, '--api-port', String(await freePort()), '--kubelet-port', String(await freePort())]);
+  const args = ['--data-dir', dataDir, '--api-port', String(await freePort()), '--kubelet-port', String(await freePort())];
+  const start = await up(args);
   const config = (await readClusterConfig(dataDir))!;
   const images = await buildImages({ names: [IMAGE] });
   await images.writeArchive(join(dir, 'images.tar'), [IMAGE]);
@@ -64,7 +74,12 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   return {
     config, dataDir, start,
     client: new Client(transport, 'bench'),
-    load: (l) => runLoad(dir, config, l),
+    load: (l) => runTool<LoadResult>('load', dir, config, l),
+    watchers: (w) => runTool<WatchersResult>('watchers', dir, config, w),
+    async restart() {
+      await run(join(root, 'podyard'), ['down', '--data-dir', dataDir]);
+      return up(args);
+    },
     async [Symbol.asyncDispose]() {
       transport.close();
       await run(join(root, 'podyard'), ['uninstall', '--yes', '--data-dir', dataDir]);
@@ -73,14 +88,16 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   };
 }
 
-async function runLoad(dir: string, config: ClusterConfig, l: Omit<LoadConfig, 'server' | 'ca' | 'cert' | 'key'>): Promise<LoadResult> {
+/** Runs `bench/TOOL.ts` in a process of its own: what it costs shall not be ours. */
+async function runTool<R extends object>(tool: 'load' | 'watchers', dir: string, config: ClusterConfig, options: object): Promise<R> {
   const { clusters: [c], users: [u] } = load(await readFile(config.kubeconfig, 'utf8')) as Kubeconfig;
   const decode = (text: string | undefined) => Buffer.from(text ?? '', 'base64').toString();
-  const file = join(dir, 'load.json');
-  const full: LoadConfig = { ...l, server: c!.cluster['server']!, ca: decode(c!.cluster['certificate-authority-data']), cert: decode(u!.user['client-certificate-data']), key: decode(u!.user['client-key-data']) };
-  await writeFile(file, JSON.stringify(full), { mode: 0o600 });
-  const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, 'bench/load.ts'), file]);
-  const result = JSON.parse(stdout) as LoadResult;
+  const file = join(dir, `${tool}-${++runs}.json`);
+  const target: Target = { server: c!.cluster['server']!, ca: decode(c!.cluster['certificate-authority-data']), cert: decode(u!.user['client-certificate-data']), key: decode(u!.user['client-key-data']) };
+  await writeFile(file, JSON.stringify({ ...options, ...target }), { mode: 0o600 });
+  const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, `bench/${tool}.ts`), file]);
+  const result = JSON.parse(stdout) as R & { failures?: number; firstFailure?: string };
   if (result.failures) console.error(`  ${result.failures} failures, the first: ${result.firstFailure}`);
   return result;
 }
+let runs = 0;

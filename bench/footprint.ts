@@ -10,7 +10,7 @@ import { printRows } from './report.ts';
 
 const IDLE_MS = 20_000;
 
-async function residentMegabytes(pid: number): Promise<number> {
+export async function residentMegabytes(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 /** Clock ticks (10 ms) of user and system time. */

@@ -41,9 +41,17 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
+let lastSecond = NaN;
+let lastText = '';
 /** RFC 3339 with seconds, as `metav1.Time` is written: `2026-01-02T03:04:05Z`. */
 export function rfc3339(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(ms / 1000);
+  // A busy server asks for the same second thousands of times.
+  if (second !== lastSecond) {
+    lastText = `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastText;
 }
 /** RFC 3339 with microseconds, as `metav1.MicroTime` is written. */
 export function rfc3339Micro(ms: number): string {

@@ -319,11 +319,11 @@ function shapeOfRef(ref: TypeRef): Shape | undefined {
 }
 
 /**
- * The messages of strict decoding: `unknown field "spec.x"`, `duplicate field "spec.y"`. `text` is the JSON that the object came from;
- * without a type every key of it counts (custom resources).
+ * The messages of strict decoding: `unknown field "spec.x"`, `duplicate field "spec.y"`. `text` is the JSON that the object came from, where
+ * it repeats keys; without a type every key of it counts (custom resources).
  */
-export function strictMessages(unknown: readonly string[], text: string, type?: StructType): string[] {
-  const duplicates = duplicateFields(text, type ? shapeOf(type) : ANY_SHAPE);
+export function strictMessages(unknown: readonly string[], text: string | undefined, type?: StructType): string[] {
+  const duplicates = text === undefined ? [] : duplicateFields(text, type ? shapeOf(type) : ANY_SHAPE);
   return [...unknown.map((path) => `unknown field ${goQuote(path)}`), ...duplicates.map((path) => `duplicate field ${goQuote(path)}`)];
 }
 

@@ -17,27 +17,41 @@ export interface FieldError {
   readonly body: string;
 }
 
-/** A path to a field: `root('spec').child('containers').index(0).child('name')`; `key` for map keys: `metadata.labels[a/b]`. */
+/**
+ * A path to a field: `root('spec').child('containers').index(0).child('name')`; `key` for map keys: `metadata.labels[a/b]`.
+ * Validation makes many paths and shows few: the text is put together when somebody asks for it.
+ */
 export class FieldPath {
-  readonly #text: string;
-  constructor(text = '') {
-    this.#text = text;
+  readonly #parent: FieldPath | undefined;
+  readonly #step: string | number;
+  readonly #isChild: boolean;
+  constructor(parent?: FieldPath, step: string | number = '', isChild = true) {
+    this.#parent = parent;
+    this.#step = step;
+    this.#isChild = isChild;
   }
-  child(...names: string[]): FieldPath {
-    return new FieldPath([this.#text, ...names].filter((s) => s !== '').join('.'));
+  child(name = '', ...below: string[]): FieldPath {
+    const path = name === '' ? this : new FieldPath(this, name);
+    return below.length === 0 ? path : path.child(...below);
   }
   index(i: number): FieldPath {
-    return new FieldPath(`${this.#text}[${i}]`);
+    return new FieldPath(this, i, false);
   }
   key(k: string): FieldPath {
-    return new FieldPath(`${this.#text}[${k}]`);
+    return new FieldPath(this, k, false);
   }
   toString(): string {
-    return this.#text === '' ? '<nil>' : this.#text;
+    return this.#text() || '<nil>';
+  }
+  #text(): string {
+    const before = this.#parent ? this.#parent.#text() : '';
+    if (!this.#isChild) return `${before}[${this.#step}]`;
+    return before === '' ? String(this.#step) : `${before}.${this.#step}`;
   }
 }
+const ROOT = new FieldPath();
 export function fieldPath(...names: string[]): FieldPath {
-  return new FieldPath().child(...names);
+  return ROOT.child(...names);
 }
 
 /** A value as Go's messages show it: strings quoted, numbers and booleans bare, bytes as Go writes them in its source, the rest as JSON. */

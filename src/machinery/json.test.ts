@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { checkDepth, duplicateFields, jsonInteger, JsonSyntaxError, MAX_DEPTH, parseJson, readJson, type Shape } from './json.ts';
+import { checkDepth, duplicateFields, hasRepeatedKeys, jsonInteger, JsonSyntaxError, MAX_DEPTH, parseJson, readJson, type Shape } from './json.ts';
 
 test('parseJson refuses in Go\'s words', () => {
   const cases: [string, string][] = [
@@ -44,6 +44,18 @@ test('duplicateFields names each key that comes twice, once', () => {
   assert.deepEqual(duplicateFields('{"a":1,"b":{"c":1,"c":2,"c":3},"a":2,"l":[{"x":1},{"x":1,"x":2}]}'), ['b.c', 'a', 'l[1].x']);
   assert.deepEqual(duplicateFields('{"\\u0061":1,"a":2}'), ['a']);
   assert.deepEqual(duplicateFields('{"a":{"b":1},"c":{"b":1}}'), []);
+});
+
+test('hasRepeatedKeys says whether duplicateFields would find any', () => {
+  // Objects as lists of members, so that a key may come twice; keys and values full of quotes, colons and backslashes.
+  const text = fc.array(fc.constantFrom('"', '\\', ':', '{', 'a', ' ', '\u2028'), { maxLength: 3 }).map((parts) => parts.join(''));
+  const { json } = fc.letrec<{ json: string }>((tie) => ({
+    json: fc.oneof({ depthSize: 'small' }, text.map((t) => JSON.stringify(t)), fc.integer().map(String),
+      fc.array(tie('json'), { maxLength: 4 }).map((items) => `[${items.join(' , ')}]`),
+      fc.array(fc.tuple(text, tie('json')), { maxLength: 4 }).map((members) => `{${members.map(([k, v]) => `${JSON.stringify(k)} :\n${v}`).join(',')}}`)),
+  }));
+  fc.assert(fc.property(json, (t) => assert.equal(hasRepeatedKeys(t, JSON.parse(t)), duplicateFields(t).length > 0)), { numRuns: 500 });
+  assert.equal(hasRepeatedKeys('{"__proto__":1,"__proto__":2}', JSON.parse('{"__proto__":1,"__proto__":2}')), true);
 });
 
 test('duplicateFields looks only where the shape leads', () => {

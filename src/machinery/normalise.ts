@@ -15,8 +15,6 @@ import { canonicalQuantity } from './quantity.ts';
 import { canonicalMicroTime, canonicalTime } from './time.ts';
 
 type Normalise = (value: unknown) => unknown;
-/** The value to print for a field; undefined leaves the field out. */
-type FieldValue = (value: unknown) => unknown;
 
 const same: Normalise = (value) => value;
 
@@ -88,24 +86,28 @@ function requiredZero(type: TypeRef): unknown {
   }
 }
 
-function fieldNormaliser(field: Field): FieldValue {
+/** What becomes of one field of a struct. */
+interface Plan {
+  readonly name: string;
+  /** The value to print for one that is there; undefined leaves the field out. */
+  readonly present: Normalise;
+  /** The value to print where there is none; undefined leaves the field out. */
+  readonly absent: unknown;
+  /** Makes {@link absent} afresh each time: structs, lists and maps belong to the object that they are in. */
+  readonly makeAbsent: (() => unknown) | undefined;
+}
+
+function planOf(field: Field): Plan {
   const each = normaliserOf(field.type);
   const isStruct = field.type.kind === 'struct';
   const fallback = field.default;
   const hasDefault = fallback !== undefined && !(isEmpty(fallback) && !field.pointer);
   const dropsEmpty = !field.pointer && field.omitEmpty && !isStruct && !['quantity', 'intOrString', 'duration', 'any'].includes(field.type.kind);
-  const isDefaulted = hasDefault && !field.pointer;
-  return (value) => {
-    if (value === undefined || value === null) return hasDefault ? fallback : absentValue(field);
-    if (isDefaulted && isEmpty(value)) return fallback;
-    if (dropsEmpty && isEmpty(value)) return absentValue(field);
-    return each(value);
-  };
-}
-
-interface Plan {
-  readonly name: string;
-  readonly value: FieldValue;
+  const absent = hasDefault ? fallback : absentValue(field);
+  const makeAbsent = !hasDefault && typeof absent === 'object' && absent !== null ? () => absentValue(field) : undefined;
+  const empty = hasDefault && !field.pointer ? () => fallback : dropsEmpty ? () => absentValue(field) : undefined;
+  const present: Normalise = empty ? (value) => (isEmpty(value) ? empty() : each(value)) : each;
+  return { name: field.name, present, absent, makeAbsent };
 }
 
 const structs = new Map<StructType, Normalise>();
@@ -114,13 +116,15 @@ function structNormaliser(type: StructType): Normalise {
   if (known) return known;
   let plans: readonly Plan[] | undefined;
   const normaliser: Normalise = (value) => {
-    plans ??= [...type.fields.values()].map((field) => ({ name: field.name, value: fieldNormaliser(field) }));
+    plans ??= [...type.fields.values()].map(planOf);
     const object = value as Readonly<Record<string, unknown>>;
     const out: Record<string, unknown> = {};
     for (let i = 0; i < plans.length; i++) {
-      const { name, value: valueOf } = plans[i]!;
-      const printed = valueOf(object[name]);
-      if (printed !== undefined) out[name] = printed;
+      const plan = plans[i]!;
+      const given = object[plan.name];
+      // Most fields of most objects are not there.
+      const printed = given !== undefined && given !== null ? plan.present(given) : plan.makeAbsent ? plan.makeAbsent() : plan.absent;
+      if (printed !== undefined) out[plan.name] = printed;
     }
     return out;
   };

@@ -10,8 +10,8 @@ export class Entry<T extends KubeObject = KubeObject> {
   readonly object: T;
   /** The object's resourceVersion as a number. */
   readonly revision: number;
-  #json: Buffer | undefined;
-  /** The bytes in the store and where the resourceVersion belongs in them, until {@link json} is made of them. */
+  #line: Buffer | undefined;
+  /** The bytes in the store and where the resourceVersion belongs in them, until {@link line} is made of them. */
   #encoded: Encoded | undefined;
 
   constructor(key: string, object: T, revision: number, encoded?: Encoded) {
@@ -21,16 +21,20 @@ export class Entry<T extends KubeObject = KubeObject> {
     this.#encoded = encoded;
   }
 
-  /** The object's JSON with its resourceVersion, as it goes over the wire. Made once, at the first call. Do not change the bytes. */
-  get json(): Buffer {
-    this.#json ??= this.#encoded ? spliceVersion(this.#encoded, this.revision) : exactBuffer(JSON.stringify(this.object));
+  /** The object's JSON with its resourceVersion and a line end: the body of an answer. Made once, at the first call. Do not change the bytes. */
+  get line(): Buffer {
+    this.#line ??= this.#encoded ? spliceVersion(this.#encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
     this.#encoded = undefined;
-    return this.#json;
+    return this.#line;
+  }
+  /** {@link line} without its end. */
+  get json(): Buffer {
+    return this.line.subarray(0, -1);
   }
 
   /** Whether a write of these bytes would change nothing but the resourceVersion. */
   holds(encoded: Encoded): boolean {
-    return this.#encoded ? this.#encoded.bytes.equals(encoded.bytes) : this.json.equals(spliceVersion(encoded, this.revision));
+    return this.#encoded ? this.#encoded.bytes.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
   }
 }
 
@@ -69,12 +73,14 @@ function split(object: object, early: (key: string) => boolean): [string, string
   return [text(members.slice(0, cut)), text(members.slice(cut).filter(([key]) => key !== 'metadata'))];
 }
 
+const LINE_END = 0x0a;
 function spliceVersion({ bytes, at, before, after }: Encoded, revision: number): Buffer {
   const text = `${before ? ',' : ''}"resourceVersion":"${revision}"${before || !after ? '' : ','}`;
-  const out = Buffer.allocUnsafeSlow(bytes.length + text.length);
+  const out = Buffer.allocUnsafeSlow(bytes.length + text.length + 1);
   bytes.copy(out, 0, 0, at);
   out.write(text, at, 'latin1');
   bytes.copy(out, at + text.length, at);
+  out[out.length - 1] = LINE_END;
   return out;
 }
 

@@ -19,10 +19,18 @@ export interface StoredResource {
 const ROOT = '/registry/';
 const PLAIN = /^[!-$&-.0-~]+$/;
 
+/** Rows of the resource table live as long as the process, those of custom resources as long as they are served. */
+const prefixes = new WeakMap<StoredResource, string>();
+
 /** The prefix of every object of a resource; ends with `/`. */
 export function resourcePrefix(resource: StoredResource): string {
-  const path = resource.storedAs ?? `${resource.group}/${resource.plural}`;
-  return `${ROOT}${path.startsWith('/') ? path.slice(1) : path}/`;
+  let prefix = prefixes.get(resource);
+  if (prefix === undefined) {
+    const path = resource.storedAs ?? `${resource.group}/${resource.plural}`;
+    prefix = `${ROOT}${path.startsWith('/') ? path.slice(1) : path}/`;
+    prefixes.set(resource, prefix);
+  }
+  return prefix;
 }
 
 /** The prefix of a resource's objects in a namespace, or in all when it is '' (or the resource is cluster-scoped). */

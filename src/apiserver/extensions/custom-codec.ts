@@ -78,8 +78,7 @@ export function customCodec(options: CustomCodecOptions): ResourceCodec {
       const unknown = [...settleMetadata(object), ...pruned(object, root)];
       dropNulls(object, root);
       applyDefaults(object, root);
-      const strict = text === undefined ? unknown.map((path) => `unknown field ${JSON.stringify(path)}`) : strictMessages(unknown, text);
-      return { object: object as unknown as Draft<KubeObject>, strict };
+      return { object: object as unknown as Draft<KubeObject>, strict: strictMessages(unknown, text) };
     },
     normalise: (object) => inOrder(object) as unknown as Draft<KubeObject>,
     toStorage(object) {

@@ -1,7 +1,7 @@
 /** Reads request bodies with a limit on their size and on the time they may take. */
-import type { Readable } from 'node:stream';
 import type { Clock } from '#base/clock.ts';
 import { badRequest, timeout, tooLarge } from '#machinery/status-error.ts';
+import type { Exchange } from './exchange.ts';
 
 /** Upstream's `MaxRequestBodyBytes`: what etcd takes in one request, doubled. */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -13,8 +13,10 @@ export interface BodyLimits {
 }
 
 /** Rejects with 413 for a body over the limit, 400 for one that is cut short, 504 for one that does not come. */
-export function readBody(source: Readable | undefined, announced: number | undefined, limits: BodyLimits, clock: Clock): Promise<Buffer> {
+export function readBody(exchange: Pick<Exchange, 'body' | 'contentLength' | 'bodyIsWhole'>, limits: BodyLimits, clock: Clock): Promise<Buffer> {
+  const source = exchange.body();
   if (!source) return Promise.resolve(Buffer.alloc(0));
+  const announced = exchange.contentLength;
   const refused = () => tooLarge(`Request entity too large: limit is ${limits.maxBytes}`);
   if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(refused());
   return new Promise((resolve, reject) => {
@@ -34,6 +36,7 @@ export function readBody(source: Readable | undefined, announced: number | undef
       size += chunk.length;
       if (size > limits.maxBytes) return finish(() => reject(refused()));
       chunks.push(chunk);
+      if (size === announced && exchange.bodyIsWhole()) onEnd();
     };
     const onEnd = (): void => finish(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));
     const onCut = (): void => finish(() => reject(badRequest('unexpected EOF')));

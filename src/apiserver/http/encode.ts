@@ -22,8 +22,7 @@ export interface Encoded {
   readonly contentType: string;
   readonly body: Buffer;
 }
-const NEWLINE = Buffer.from('\n');
-const COMMA = Buffer.from(',');
+const COMMA = 0x2c;
 
 /** Any value of the API that has no bytes yet. */
 export function encodeValue(object: KubeObject, format: Format): Encoded {
@@ -49,7 +48,7 @@ export function protobufOf(object: KubeObject): Buffer {
 
 export function encodeEntry(entry: CacheEntry, format: Format): Encoded {
   if (format.mediaType !== JSON_TYPE || format.indent) return encodeValue(entry.object, format);
-  return { contentType: JSON_TYPE, body: Buffer.concat([entry.json, NEWLINE], entry.json.length + 1) };
+  return { contentType: JSON_TYPE, body: entry.line };
 }
 
 export function listMeta(list: ListResult): metaV1.ListMeta {
@@ -98,19 +97,19 @@ const OPEN = 0x7b;
 /** A list as the concatenation of what is there: one allocation, one copy. */
 function joinList(head: object, entries: readonly CacheEntry[], prefix: Buffer): Buffer {
   const start = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`);
-  let size = start.length + 3 + Math.max(entries.length - 1, 0);
-  for (const entry of entries) size += entry.json.length;
+  let size = start.length + 3;
+  for (const entry of entries) size += entry.line.length;
   const out = Buffer.allocUnsafeSlow(size);
   let at = start.copy(out, 0);
-  const skip = prefix.length - 1;
-  for (let i = 0; i < entries.length; i++) {
-    if (i > 0) at += COMMA.copy(out, at);
-    const { json } = entries[i]!;
-    if (skip > 0 && json.compare(prefix, 0, prefix.length, 0, prefix.length) === 0) {
-      at += json.copy(out, at, skip);
-      out[at - json.length + skip] = OPEN;
-    } else at += json.copy(out, at);
+  for (const { line } of entries) {
+    const skip = prefix.length > 0 && line.compare(prefix, 0, prefix.length, 0, prefix.length) === 0 ? prefix.length - 1 : 0;
+    const begin = at;
+    at += line.copy(out, at, skip);
+    if (skip > 0) out[begin] = OPEN;
+    // In the place of the line end.
+    out[at - 1] = COMMA;
   }
+  if (entries.length > 0) at -= 1;
   at += out.write(']}\n', at, 'latin1');
   return out.subarray(0, at);
 }

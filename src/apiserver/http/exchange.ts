@@ -27,6 +27,8 @@ export interface Exchange extends AuthenticationRequest {
   body(): Readable | undefined;
   /** Length that the client announced. */
   readonly contentLength: number | undefined;
+  /** As many bytes of the body as were announced have been read. True: no more can come, and the reader leaves the stream as it is. */
+  bodyIsWhole(): boolean;
   /** Calls back once when the client is gone before the answer was complete. */
   onGone(listener: () => void): void;
   /** The head was sent. */

@@ -44,6 +44,10 @@ export class Http1Exchange implements Exchange {
     const length = this.contentLength;
     return (length === undefined || length === 0) && this.#request.headers['transfer-encoding'] === undefined ? undefined : this.#request;
   }
+  bodyIsWhole(): boolean {
+    // The next request of the connection waits for the end to be read.
+    return false;
+  }
   onGone(listener: () => void): void {
     const response = this.#response;
     const target = response ?? this.#request.socket;

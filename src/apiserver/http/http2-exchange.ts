@@ -29,6 +29,7 @@ export class Http2Exchange implements Exchange {
   readonly #headers: IncomingHttpHeaders;
   readonly #endsWithHeaders: boolean;
   readonly #peer: Peer;
+  #bodyIsWhole = false;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, endsWithHeaders: boolean) {
     this.#stream = stream;
@@ -69,6 +70,12 @@ export class Http2Exchange implements Exchange {
   body(): Readable | undefined {
     return this.#endsWithHeaders ? undefined : this.#stream;
   }
+  bodyIsWhole(): boolean {
+    // nghttp2 resets streams whose bodies are not as long as they said.
+    this.#bodyIsWhole = true;
+    this.#stream.pause();
+    return true;
+  }
   onGone(listener: () => void): void {
     const stream = this.#stream;
     if (stream.destroyed) listener();
@@ -87,7 +94,7 @@ export class Http2Exchange implements Exchange {
     else void this.#sendInPieces(body);
     // What the client still sends is of no interest; without this an unread body would hold the stream open. Where nothing comes, Node
     // reads the end itself when the stream closes: one that has told its end before is destroyed under its last write, at the cost of an Error.
-    if (!this.#endsWithHeaders && !this.#stream.readableEnded) this.#stream.resume();
+    if (!this.#endsWithHeaders && !this.#bodyIsWhole && !this.#stream.readableEnded) this.#stream.resume();
   }
   /** A large body as fast as the client takes it: what lies in the session counts against its memory, and other streams would be refused. */
   async #sendInPieces(body: Buffer): Promise<void> {

@@ -193,9 +193,8 @@ export class RequestHandler {
       },
       contentType,
       readBody: async (): Promise<RequestBody | undefined> => {
-        const source = exchange.body();
-        if (!source) return undefined;
-        const body: RequestBody = { kind: 'bytes', mediaType: contentType, bytes: await readBody(source, exchange.contentLength, limits, this.#o.clock) };
+        if (!exchange.body()) return undefined;
+        const body: RequestBody = { kind: 'bytes', mediaType: contentType, bytes: await readBody(exchange, limits, this.#o.clock) };
         serving.trail?.body(body);
         return body;
       },

@@ -5,7 +5,7 @@ import type { Draft } from '#base/draft.ts';
 import { badRequest, unsupportedMediaType } from '#machinery/status-error.ts';
 import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
 import { goQuote } from '#machinery/go-text.ts';
-import { checkDepth, parseJson as parseJsonText } from '#machinery/json.ts';
+import { checkDepth, hasRepeatedKeys, parseJson as parseJsonText } from '#machinery/json.ts';
 import { decodeObject } from '#machinery/protobuf.ts';
 import { parseYaml, yamlStrictMessage } from '#machinery/yaml.ts';
 import type { RequestContext } from '../context.ts';
@@ -26,6 +26,7 @@ export interface ExpectedKind {
 /** A body as a JSON value, with the text that shows what the value no longer does: repeated fields. */
 export interface RawBody {
   readonly value: unknown;
+  /** Undefined for JSON in which no key is repeated. */
   readonly text?: string | undefined;
   /** {@link text} is YAML. */
   readonly yaml?: boolean | undefined;
@@ -71,7 +72,7 @@ function parseJson(bytes: Buffer, expected: ExpectedKind): RawBody {
   try {
     const value = parseJsonText(text);
     checkDepth(value);
-    return { value, text };
+    return { value, text: hasRepeatedKeys(text, value) ? text : undefined };
   } catch (err) {
     throw unrecognized(expected, `couldn't get version/kind; json parse error: ${messageOf(err)}`, bytes);
   }

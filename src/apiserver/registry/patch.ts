@@ -6,7 +6,7 @@ import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { readTypeMeta, strictMessages, strictReason } from '#machinery/decode.ts';
-import { checkDepth, parseJson } from '#machinery/json.ts';
+import { checkDepth, hasRepeatedKeys, parseJson } from '#machinery/json.ts';
 import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
 import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '#machinery/patch/strategic-merge.ts';
@@ -61,7 +61,7 @@ async function readPatch(ctx: RequestContext, type: string, options: WriteOption
   }
   if (type === JSON_PATCH) return { type, value, strict: unknownJsonPatchFields(value) };
   const text = body.kind === 'bytes' && options.fieldValidation !== 'Ignore' ? body.bytes.toString('utf8') : undefined;
-  if (type !== APPLY_PATCH) return { type, value, strict: text === undefined ? [] : strictMessages([], text) };
+  if (type !== APPLY_PATCH) return { type, value, strict: text !== undefined && hasRepeatedKeys(text, value) ? strictMessages([], text) : [] };
   const repeated = text === undefined ? undefined : yamlStrictMessage(text);
   if (repeated !== undefined) {
     const why = `error converting YAML to JSON: ${repeated}`;

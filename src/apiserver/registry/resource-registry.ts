@@ -26,7 +26,7 @@ export interface ResourceCodec {
   readonly structType: StructType | undefined;
   /** What field ownership needs to know of the kind. */
   readonly apply: Pick<FieldManagement, 'schema' | 'zero' | 'versions'>;
-  /** A private object with every default of the schema, from JSON (or from text, which shows repeated fields). Throws an Error worded as Go's decoder for a value of a wrong type. */
+  /** A private object with every default of the schema, from JSON. `text` is that JSON where it repeats keys. Throws an Error worded as Go's decoder for a value of a wrong type. */
   decode(value: unknown, text?: string): DecodedObject;
   /** The object as it is stored and printed: zero values of structs in place, everything in canonical form. A new object. */
   normalise(object: KubeObject): Draft<KubeObject>;

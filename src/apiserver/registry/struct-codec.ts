@@ -16,8 +16,7 @@ export function structCodec(type: StructType): ResourceCodec {
     decode(value, text) {
       const { object, unknown, errors } = decodeInto(type, value);
       if (errors.length) throw new Error(errors[0]);
-      const strict = text === undefined ? unknown.map((path) => `unknown field ${JSON.stringify(path)}`) : strictMessages(unknown, text, type);
-      return { object: normalise(type, object) as unknown as Draft<KubeObject>, strict };
+      return { object: normalise(type, object) as unknown as Draft<KubeObject>, strict: strictMessages(unknown, text, type) };
     },
     normalise: (object) => normalise(type, object) as unknown as Draft<KubeObject>,
     toStorage: (object) => object,

@@ -39,9 +39,13 @@ export function quantityErrors(value: string, path: FieldPath, rule: 'nonNegativ
 }
 /** Errors of every item of a list, each with the item's own path. */
 export function each<T>(items: readonly T[] | undefined, path: FieldPath, check: (item: T, path: FieldPath, index: number) => readonly FieldError[]): FieldError[] {
-  return (items ?? []).flatMap((item, i) => check(item, path.index(i), i));
+  const errors: FieldError[] = [];
+  for (let i = 0; i < (items?.length ?? 0); i++) errors.push(...check(items![i]!, path.index(i), i));
+  return errors;
 }
 /** Errors of every entry of a map in order of keys, each with the entry's own path. */
 export function eachKey<T>(map: Readonly<Record<string, T>> | undefined, path: FieldPath, check: (key: string, value: T, path: FieldPath) => readonly FieldError[]): FieldError[] {
-  return Object.keys(map ?? {}).toSorted().flatMap((key) => check(key, map![key]!, path.key(key)));
+  const errors: FieldError[] = [];
+  if (map) for (const key of Object.keys(map).sort()) errors.push(...check(key, map[key]!, path.key(key)));
+  return errors;
 }

@@ -1,5 +1,5 @@
 /** `pods/log`. Source: the API reference, PodLogOptions. */
-import { FieldPath, fieldPath, forbiddenField, invalidValue, notSupported, type FieldError } from '#machinery/field-errors.ts';
+import { fieldPath, forbiddenField, invalidValue, notSupported, type FieldError } from '#machinery/field-errors.ts';
 import { badRequest, internalError, invalid, REASON_CODES, StatusError, type StatusReason } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import type { Query } from '../query.ts';
@@ -11,7 +11,7 @@ import type { ProxyAnswer } from './node-proxy.ts';
 const FORWARDED = ['follow', 'previous', 'timestamps', 'sinceSeconds', 'sinceTime', 'tailLines', 'limitBytes', 'stream'] as const;
 const FLAGS: ReadonlySet<string> = new Set(['follow', 'previous', 'timestamps']);
 /** How upstream prints the path of the options as a whole. */
-const WHOLE = new FieldPath('[]');
+const WHOLE = fieldPath('[]');
 const MAX_ERROR_BYTES = 50_000;
 
 function validateLogOptions(query: Query): FieldError[] {

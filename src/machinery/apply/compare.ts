@@ -139,26 +139,26 @@ function diffLists(before: readonly unknown[], after: readonly unknown[], schema
 export function presentNode(value: unknown, schema: ApplySchema): FieldSet {
   if (value === null || typeof value !== 'object') return LEAF;
   const shape = schemaFor(schema, value);
-  if (shape.kind === 'map' && !shape.atomic && isObject(value)) return nodeOf(true, presentMap(value, shape))!;
-  if (shape.kind === 'list' && shape.relationship !== 'atomic' && isArray(value)) return nodeOf(true, presentList(value, shape))!;
+  if (shape.kind === 'map' && !shape.atomic && isObject(value)) return presentMap(value, shape);
+  if (shape.kind === 'list' && shape.relationship !== 'atomic' && isArray(value)) return presentList(value, shape);
   return LEAF;
 }
 
-function presentMap(value: JsonObject, schema: MapSchema): FieldSetDraft | undefined {
-  let children: FieldSetDraft | undefined;
+function presentMap(value: JsonObject, schema: MapSchema): FieldSet {
+  let node: FieldSetDraft | undefined;
   for (const key in value) {
     const child = value[key];
-    if (child !== undefined) (children ??= {})[fieldElement(key)] = presentNode(child, childSchema(schema, key));
+    if (child !== undefined) (node ??= { '.': LEAF })[fieldElement(key)] = presentNode(child, childSchema(schema, key));
   }
-  return children;
+  return node ?? LEAF;
 }
 
-function presentList(list: readonly unknown[], schema: ListSchema): FieldSetDraft | undefined {
-  let children: FieldSetDraft | undefined;
+function presentList(list: readonly unknown[], schema: ListSchema): FieldSet {
+  let node: FieldSetDraft | undefined;
   for (const [element, items] of groupItems(schema, list)) {
-    (children ??= {})[element] = items.length > 1 ? LEAF : presentNode(items[0], schema.element);
+    (node ??= { '.': LEAF })[element] = items.length > 1 ? LEAF : presentNode(items[0], schema.element);
   }
-  return children;
+  return node ?? LEAF;
 }
 
 /**

@@ -95,39 +95,41 @@ export function differenceSets(a: FieldSet, b: FieldSet): FieldSet {
 
 function differenceNodes(a: FieldSet, b: FieldSet): FieldSet | undefined {
   const member = isMember(a);
-  const keeps = member && !isMember(b);
-  const rest = subtract(a, b, differenceNodes);
-  if (rest === a && keeps === member) return a;
-  return regroup(keeps, rest);
+  return regroup(member && !isMember(b), a, subtract(a, b, differenceNodes));
 }
 
 /** Members of `a` that are neither members of `b` nor anywhere under one. */
 export function recursiveDifference(a: FieldSet, b: FieldSet): FieldSet {
-  return subtract(a, b, (x, y) => {
-    if (isMember(y)) return undefined;
-    const rest = recursiveDifference(x, y);
-    return rest === x ? x : regroup(isMember(x), rest);
-  });
+  return subtract(a, b, recursiveDifferenceNodes);
+}
+function recursiveDifferenceNodes(a: FieldSet, b: FieldSet): FieldSet | undefined {
+  return isMember(b) ? undefined : regroup(isMember(a), a, recursiveDifference(a, b));
 }
 
 function subtract(a: FieldSet, b: FieldSet, node: (x: FieldSet, y: FieldSet) => FieldSet | undefined): FieldSet {
-  let out: FieldSetDraft | undefined;
-  for (const key in b) {
-    const mine = a[key];
-    if (mine === undefined || key === SELF) continue;
-    const rest = node(mine, b[key]!);
-    if (rest === mine) continue;
-    out ??= { ...a };
-    if (rest === undefined) delete out[key];
-    else out[key] = rest;
+  let shared = false;
+  for (const key in b) if (key !== SELF && a[key] !== undefined) shared = true;
+  if (!shared) return a;
+  let changed = false;
+  // Built anew: an object that a key is deleted from costs several times the memory, as long as it is stored.
+  const out: FieldSetDraft = {};
+  for (const key in a) {
+    const mine = a[key]!;
+    const other = key === SELF ? undefined : b[key];
+    const rest = other === undefined ? mine : node(mine, other);
+    if (rest !== mine) changed = true;
+    if (rest !== undefined) out[key] = rest;
   }
-  return out ?? a;
+  return changed ? out : a;
 }
 
-/** The node with these children (of a set that may hold `.`) that is a member or not. */
-function regroup(member: boolean, rest: FieldSet): FieldSet | undefined {
+/** `before` with the children of `rest` (a set that may hold `.`), which is a member or not. */
+function regroup(member: boolean, before: FieldSet, rest: FieldSet): FieldSet | undefined {
+  if (rest === before && member === isMember(before)) return before;
+  if (!hasChildren(rest)) return member ? LEAF : undefined;
+  if (member === (rest[SELF] !== undefined)) return rest;
   const { [SELF]: _, ...children } = rest;
-  return nodeOf(member, children);
+  return member ? { [SELF]: LEAF, ...children } : children;
 }
 
 /** Members of both sets. */
@@ -143,18 +145,8 @@ export function intersectSets(a: FieldSet, b: FieldSet): FieldSet {
   return out;
 }
 
-/** Nodes that {@link sortSet} has seen in order: stored sets share most of their nodes with their successors. */
-const inOrder = new WeakSet<FieldSet>();
-
 /** The same set with its elements in the order of FieldsV1. Returns its argument when it is in order already. */
 export function sortSet(set: FieldSet): FieldSet {
-  if (set === LEAF || inOrder.has(set)) return set;
-  const sorted = sortNode(set);
-  inOrder.add(sorted);
-  return sorted;
-}
-
-function sortNode(set: FieldSet): FieldSet {
   let previous: string | undefined;
   let ordered = true;
   let changed: FieldSetDraft | undefined;

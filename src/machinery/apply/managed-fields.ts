@@ -27,12 +27,8 @@ type Identity = Pick<Managed, 'manager' | 'operation' | 'apiVersion' | 'subresou
 /** What makes two entries the same manager's: an applier is one whatever version it applies. Upstream sorts by this text. */
 export function identityOf(m: Identity): string {
   const { manager, operation, apiVersion, subresource } = m;
-  return JSON.stringify({
-    ...(manager === '' ? {} : { manager }),
-    operation,
-    ...(operation === 'Apply' || apiVersion === '' ? {} : { apiVersion }),
-    ...(subresource === '' ? {} : { subresource }),
-  });
+  const version = operation === 'Apply' ? '' : apiVersion;
+  return `{${manager === '' ? '' : `"manager":${JSON.stringify(manager)},`}"operation":"${operation}"${version === '' ? '' : `,"apiVersion":${JSON.stringify(version)}`}${subresource === '' ? '' : `,"subresource":${JSON.stringify(subresource)}`}}`;
 }
 
 /** Entries that the server wrote itself: taken as they are. Throws an Error in upstream's words where one is invalid. */

@@ -15,8 +15,18 @@ function goJson(value: unknown): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** Elements of names that are short, as nearly all are: the same few come with every write, and a key that exists already is found sooner. */
+const fieldElements = new Map<string, string>();
+const MAX_FIELD_ELEMENTS = 8192;
+const MAX_FIELD_NAME = 64;
+
 export function fieldElement(name: string): string {
-  return `f:${name}`;
+  let element = fieldElements.get(name);
+  if (element === undefined) {
+    element = `f:${name}`;
+    if (name.length <= MAX_FIELD_NAME && fieldElements.size < MAX_FIELD_ELEMENTS) fieldElements.set(name, element);
+  }
+  return element;
 }
 export function valueElement(value: unknown): string {
   return `v:${goJson(value)}`;

@@ -1,5 +1,5 @@
 import type { ConfigMap } from '#api/gen/core-v1.ts';
-import { fieldPath, FieldPath, forbiddenField, invalidValue, tooLong, type FieldError } from '#machinery/field-errors.ts';
+import { fieldPath, forbiddenField, invalidValue, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
@@ -21,7 +21,7 @@ function validate(cm: ConfigMap): FieldError[] {
     size += decodedLength(value);
   }
   // How upstream prints the path of the object as a whole.
-  if (size > MAX_SECRET_SIZE) errors.push(tooLong(new FieldPath('[]'), MAX_SECRET_SIZE));
+  if (size > MAX_SECRET_SIZE) errors.push(tooLong(fieldPath('[]'), MAX_SECRET_SIZE));
   return errors;
 }
 

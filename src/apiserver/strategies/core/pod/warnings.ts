@@ -13,7 +13,7 @@ const OLD_LABELS: Readonly<Record<string, string>> = {
   'failure-domain.beta.kubernetes.io/zone': since('v1.17', 'topology.kubernetes.io/zone'),
   'beta.kubernetes.io/instance-type': since('v1.17', 'node.kubernetes.io/instance-type'),
 };
-const OLD_VOLUMES: Partial<Record<keyof Volume, string>> = {
+const OLD_VOLUMES = Object.entries<string>({
   photonPersistentDisk: 'deprecated in v1.11, non-functional in v1.16+',
   gitRepo: 'deprecated in v1.11',
   scaleIO: 'deprecated in v1.16, non-functional in v1.22+',
@@ -23,7 +23,7 @@ const OLD_VOLUMES: Partial<Record<keyof Volume, string>> = {
   glusterfs: 'deprecated in v1.25, non-functional in v1.26+',
   cephfs: 'deprecated in v1.28, non-functional in v1.31+',
   rbd: 'deprecated in v1.28, non-functional in v1.31+',
-};
+} satisfies Partial<Record<keyof Volume, string>>) as [keyof Volume, string][];
 const SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead';
 const APPARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
 
@@ -92,7 +92,7 @@ function specWarnings(spec: PodSpec, path: FieldPath): string[] {
   const grace = spec.terminationGracePeriodSeconds ?? 0;
   return [
     ...labelWarnings(spec, path),
-    ...(spec.volumes ?? []).flatMap((volume, i) => (Object.entries(OLD_VOLUMES) as [keyof Volume, string][]).filter(([kind]) => volume[kind]).map(([kind, text]) => `${path.child('volumes').index(i).child(kind).toString()}: ${text}`)),
+    ...(spec.volumes ?? []).flatMap((volume, i) => OLD_VOLUMES.filter(([kind]) => volume[kind]).map(([kind, text]) => `${path.child('volumes').index(i).child(kind).toString()}: ${text}`)),
     ...(spec.imagePullSecrets ?? []).flatMap(({ name }, i) => (name ? [] : [`${path.child('imagePullSecrets').index(i).child('name').toString()}: invalid empty name ""`])),
     ...containers.flatMap(([container, at]) => [...resourceWarnings(container, at), ...envWarnings(container, at)]),
     ...portWarnings(containers),

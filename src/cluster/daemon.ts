@@ -8,10 +8,12 @@ import type { ClusterConfig } from './config.ts';
 import { writeSecretFile } from './pki.ts';
 import { readProgress, type ProgressMessage } from './progress.ts';
 import { holding } from './runtime/hold.ts';
-import { endProcess, isRunning, processInfo, type ProcessId } from './runtime/processes.ts';
+import { endProcess, isRunning, processInfo, signalProcess, waitForEnd, type ProcessId } from './runtime/processes.ts';
 
 /** A busy cluster needs a while to write its last statuses. */
 const STOP_GRACE_MS = 30_000;
+/** Pods have the time that `kubelet.yaml` gives them; beyond this somebody has to look. */
+const DRAIN_LIMIT_MS = 3_600_000;
 
 export function pidFile(config: Pick<ClusterConfig, 'runDir'>): string {
   return join(config.runDir, 'podyard.pid');
@@ -61,6 +63,14 @@ export async function* startDaemon(config: ClusterConfig, command: readonly stri
   signal.throwIfAborted();
   // The pipe ended without a last word: the exit says why.
   if (!last || last.type === 'step') yield await holding(ended);
+}
+/** Has the process stop its Pods as at a shutdown of the machine, and end; true when it ran. Rejects when it goes on. */
+export async function drainDaemon(config: ClusterConfig, clock: Clock): Promise<boolean> {
+  const running = await runningProcess(config);
+  if (!running) return false;
+  await signalProcess(running, 'SIGPWR');
+  if (!(await holding(waitForEnd(running, clock, DRAIN_LIMIT_MS)))) throw new Error(`draining: process ${running.pid} has not ended after ${DRAIN_LIMIT_MS / 60_000} minutes`);
+  return true;
 }
 /** Stops the process; true when it ran. Its Pods run on. */
 export async function stopDaemon(config: ClusterConfig, clock: Clock): Promise<boolean> {

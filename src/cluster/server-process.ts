@@ -53,9 +53,9 @@ export function adminNames(config: Pick<ClusterConfig, 'dataDir' | 'runDir'>): {
 
 /**
  * Runs a cluster until `signal` aborts or a component fails. Resolves after everything was stopped; rejects with what failed.
- * `reporter` hears of each step and of readiness.
+ * `reporter` hears of each step and of readiness. When `powerDown` aborts, the Pods are stopped as at a shutdown of the machine before all else is.
  */
-export async function runCluster(choices: ClusterChoices, reporter: ProgressReporter | undefined, signal: AbortSignal): Promise<void> {
+export async function runCluster(choices: ClusterChoices, reporter: ProgressReporter | undefined, signal: AbortSignal, powerDown: AbortSignal = new AbortController().signal): Promise<void> {
   const clock = systemClock;
   const began = clock.monotonic();
   const config = await ensureClusterConfig(choices);
@@ -77,8 +77,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
     reporter?.tell({ type: 'ready', ms: clock.monotonic() - began });
     reporter?.close();
     log.info({ ms: Math.round(clock.monotonic() - began) }, 'The cluster is ready');
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    const failure = await Promise.race([group.failed, stopped]);
+    const failure = await Promise.race([group.failed, aborted(signal), aborted(powerDown).then(() => assembly.kubelet?.shutDownNode(signal))]);
     if (failure) throw failure;
   } catch (err) {
     if (!signal.aborted) reporter?.tell({ type: 'failed', message: (err as Error).message });
@@ -96,4 +95,7 @@ async function writeAdminKubeconfig({ config, pki, changes }: Assembly): Promise
   await changes.record('empty-directory', dirname(config.kubeconfig));
   await changes.record('file', config.kubeconfig);
   await writeKubeconfig(config.kubeconfig, { server: `https://127.0.0.1:${config.apiPort}`, ca: pki!.ca.cert, cluster, user, context, credentials: pki!.clients.admin });
+}
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));
 }

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import type { Pod, Service, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
 import { uidOf } from '#api/object.ts';
+import { within } from '#base/abort.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
+import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
 import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
@@ -29,7 +31,7 @@ import { newStats } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
-import { appArmorEnabled } from './node/host-facts.ts';
+import { hasLogind, appArmorEnabled } from './node/host-facts.ts';
 import { newKubeletMetrics } from './metrics.ts';
 import { nodeAllocatable, readMaxPids } from './node/node-allocatable.ts';
 import { NodeManager } from './node/node-manager.ts';
@@ -50,7 +52,8 @@ import { RuntimeCache } from './runtime/runtime-cache.ts';
 import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime/runtime-class.ts';
 import { requiresAppArmor } from './runtime/security.ts';
 import { Slots } from './runtime/slots.ts';
-import { NodeShutdown } from './shutdown.ts';
+import { LogindWatch } from './shutdown/logind.ts';
+import { DEFAULT_GROUPS, NodeShutdown, shutdownGroups } from './shutdown/node-shutdown.ts';
 import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
 import { localUse, podUses } from './stats/pod-use.ts';
@@ -59,7 +62,10 @@ import { hostMounter, type Mounter } from './volumes/mounter.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
 import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
 
+const log = logger('kubelet');
 const EVICTION_INTERVAL_MS = 10_000;
+/** How long a shutdown waits for the API to take the statuses of Pods that have stopped. */
+const LAST_STATUSES_MS = 5000;
 
 export interface KubeletOptions {
   readonly config: KubeletConfig;
@@ -99,6 +105,7 @@ export class Kubelet implements Component {
   readonly #eviction: EvictionManager;
   readonly #housekeeping: Housekeeping;
   readonly #shutdown: NodeShutdown;
+  #logind: LogindWatch | undefined;
   readonly #static: StaticPods | undefined;
   readonly #features = { recursiveReadOnly: false, hugePageSizes: [] as readonly string[], appArmor: false, imageVolumes: false };
   #watch: RuntimeWatch | undefined;
@@ -138,7 +145,7 @@ export class Kubelet implements Component {
     this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc });
     this.#shutdown = new NodeShutdown({
       clock, activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
-      ended: (uid) => this.workers.ended(uid), reportShutdown: () => this.node.reportShutdown(),
+      ended: (uid) => this.workers.ended(uid), report: (goingDown) => this.node.reportShutdown(goingDown),
     });
     this.#static = config.staticPodDir === undefined ? undefined : new StaticPods({
       dir: config.staticPodDir, nodeName: config.nodeName, client, clock, node: () => this.node.node, podOf: (namespace, name) => this.#pods.get(namespace, name),
@@ -177,10 +184,11 @@ export class Kubelet implements Component {
     await this.#housekeeping.removeOrphans();
     this.#housekeeping.start();
     this.#eviction.start();
+    await this.#watchLogind();
   }
   /** Stops watching and deciding. Containers go on running: the next kubelet takes them up. */
   async stop(): Promise<void> {
-    await Promise.all([this.#watch?.stop(), this.#housekeeping.stop(), this.#eviction.stop(), this.#static?.stop()]);
+    await Promise.all([this.#logind?.stop(), this.#watch?.stop(), this.#housekeeping.stop(), this.#eviction.stop(), this.#static?.stop()]);
     await this.#pods.stop();
     await this.workers.stop();
     this.#prober.stop();
@@ -192,11 +200,15 @@ export class Kubelet implements Component {
     await Promise.all([this.node.stop(), this.#containers.stop()]);
   }
   /**
-   * The machine is about to go down: takes no more Pods and stops those that run, critical ones last. Resolves when they have
-   * stopped or the time is over. Unlike {@link stop} this ends the containers.
+   * The machine is about to go down: takes no more Pods and stops those that run, in the configured order and time. Resolves when they
+   * have stopped and the API knows, or the time is over. Unlike {@link stop} this ends the containers.
    */
-  async shutDownNode(totalMs: number, criticalMs: number, signal: AbortSignal): Promise<void> {
-    await this.#shutdown.run(totalMs, criticalMs, signal);
+  async shutDownNode(signal: AbortSignal): Promise<void> {
+    const groups = shutdownGroups(this.#o.config);
+    this.#metrics.shutdownStart.set(this.#o.clock.now() / 1000);
+    await this.#shutdown.run(groups.length ? groups : DEFAULT_GROUPS, signal);
+    await within(this.#o.clock, LAST_STATUSES_MS, this.#statuses.told(), () => new Error('the last statuses could not be written')).catch((err: Error) => log.warn(err.message));
+    this.#metrics.shutdownEnd.set(this.#o.clock.now() / 1000);
   }
   /** Addresses of a Pod as the runtime gives them. */
   podIPs(pod: Pod): readonly string[] {
@@ -276,6 +288,15 @@ export class Kubelet implements Component {
     this.#features.imageVolumes = mountsImages(this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '');
     this.#features.recursiveReadOnly = features?.recursiveReadOnlyMounts ?? false;
     if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
+  }
+  /** A machine with systemd tells when it goes down, if the node is to wait for its Pods then. */
+  async #watchLogind(): Promise<void> {
+    const { config, clock } = this.#o;
+    if (shutdownGroups(config).length === 0) return;
+    if (!(await hasLogind())) return log.info({}, 'no systemd-logind: pods are stopped gracefully by SIGPWR or "podyard down --drain" only');
+    const shutDown = async () => await this.shutDownNode(new AbortController().signal);
+    this.#logind = new LogindWatch({ clock, onShutdown: shutDown, onCancelled: () => this.#shutdown.cancel() });
+    this.#logind.start();
   }
   #podChanged(pod: Pod): void {
     const real = pod.metadata.annotations?.[CONFIG.mirror];

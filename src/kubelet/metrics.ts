@@ -1,11 +1,13 @@
 /** The kubelet's own metrics, those that are counted as things happen. Names as upstream's, instrumentation/metrics. */
-import { Counter, Histogram, Registry } from '#base/metrics.ts';
+import { Counter, Gauge, Histogram, Registry } from '#base/metrics.ts';
 
 /** Upstream's default buckets, in seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export interface KubeletMetrics {
   readonly registry: Registry;
+  readonly shutdownStart: Gauge;
+  readonly shutdownEnd: Gauge;
   readonly devicePluginRegistrations: Counter<'resource_name'>;
   readonly devicePluginAllocation: Histogram<'resource_name'>;
 }
@@ -14,6 +16,8 @@ export function newKubeletMetrics(): KubeletMetrics {
   const registers = [registry];
   return {
     registry,
+    shutdownStart: new Gauge({ name: 'kubelet_graceful_shutdown_start_time_seconds', help: 'Last graceful shutdown start time since unix epoch in seconds', registers }),
+    shutdownEnd: new Gauge({ name: 'kubelet_graceful_shutdown_end_time_seconds', help: 'Last graceful shutdown end time since unix epoch in seconds', registers }),
     devicePluginRegistrations: new Counter({ name: 'kubelet_device_plugin_registration_total', help: 'Cumulative number of device plugin registrations. Broken down by resource name.', labelNames: ['resource_name'], registers }),
     devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
   };

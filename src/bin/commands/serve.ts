@@ -17,10 +17,13 @@ export async function serve(args: readonly string[]): Promise<number> {
   const choices = clusterChoices(parseArguments(args, CLUSTER_FLAGS));
   const abort = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort(new Error(`${signal} received`)));
+  // What a machine on a battery that runs low sends, and `podyard down --drain`.
+  const powerDown = new AbortController();
+  process.once('SIGPWR', () => powerDown.abort(new Error('SIGPWR received')));
   // The cluster's timers do not keep a process alive.
   const hold = setInterval(() => {}, 2 ** 31 - 1);
   try {
-    await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, abort.signal);
+    await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, abort.signal, powerDown.signal);
     return 0;
   } catch (err) {
     process.stderr.write(`podyard: ${(err as Error).stack ?? String(err)}\n`);

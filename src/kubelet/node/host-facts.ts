@@ -41,6 +41,10 @@ export async function readHostFacts(storageDir: string): Promise<HostFacts> {
 export async function appArmorEnabled(): Promise<boolean> {
   return (await read('/sys/module/apparmor/parameters/enabled')) === 'Y';
 }
+/** systemd runs the machine, with logind to say when it goes down. */
+export async function hasLogind(): Promise<boolean> {
+  return (await readdir('/run/systemd/system').catch(() => undefined)) !== undefined;
+}
 async function readHugePages(): Promise<Record<string, number>> {
   const out: Record<string, number> = {};
   for (const dir of (await readdir('/sys/kernel/mm/hugepages').catch(() => [])).toSorted()) {

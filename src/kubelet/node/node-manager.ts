@@ -67,9 +67,10 @@ export class NodeManager {
   get runtimeHandlers(): RuntimeFacts['handlers'] {
     return this.#handlers;
   }
-  /** The machine is going down: the node is no longer Ready. */
-  async reportShutdown(): Promise<void> {
-    this.#shuttingDown = true;
+  /** The machine is going down: the node is no longer Ready. Or it stays up after all. */
+  async reportShutdown(goingDown: boolean): Promise<void> {
+    this.#shuttingDown = goingDown;
+    this.#event('Normal', 'Shutdown', `Shutdown manager detected shutdown ${goingDown ? 'event' : 'cancellation'}`);
     await this.report();
   }
   /** Registers the node (or takes up the one that is there) and reports it; resolves when it is known as Ready. */

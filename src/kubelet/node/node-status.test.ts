@@ -83,14 +83,14 @@ test('NodeManager: a runtime that is down makes the node not ready; it comes bac
 });
 test('Kubelet.shutDownNode stops ordinary Pods first, critical ones in the time kept for them, and takes no more', async () => {
   const { makePod } = await import('../testing/make-pod.ts');
-  await using k = await runKubelet({ container: () => ({ term: { afterMs: 1000, code: 0 } }) });
+  await using k = await runKubelet({ config: { shutdownGraceMs: 60_000, shutdownGraceCriticalMs: 20_000 }, container: () => ({ term: { afterMs: 1000, code: 0 } }) });
   k.create(makePod('plain').container('c').build());
   k.create(makePod('critical').spec({ priority: 2_000_000_000 }).container('c').build());
   await k.until('both to run', () => ['plain', 'critical'].every((n) => k.pod(n)?.status?.phase === 'Running'));
   const over: string[] = [];
   for (const n of ['plain', 'critical']) void k.kubelet.workers.ended(`uid-${n}`).then(() => over.push(n));
   let done = false;
-  void k.kubelet.shutDownNode(60_000, 20_000, new AbortController().signal).then(() => (done = true));
+  void k.kubelet.shutDownNode(new AbortController().signal).then(() => (done = true));
   await k.until('the shutdown', () => done, 60_000);
   assert.deepEqual(over, ['plain', 'critical']);
   await k.until('the statuses', () => k.pod('plain')?.status?.reason === 'Terminated');

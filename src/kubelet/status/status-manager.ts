@@ -35,11 +35,17 @@ export class StatusManager {
   readonly #finished = new Set<string>();
   readonly #writer: Reconciler;
   #nodeReady = true;
+  #nextWrite = Promise.withResolvers<void>();
 
   constructor(options: StatusManagerOptions) {
     this.#options = options;
     this.#pods = options.client.of(PODS);
-    this.#writer = new Reconciler({ name: 'kubelet-status', clock: options.clock, logger: log, workers: 16, baseDelayMs: 50, maxDelayMs: 10_000, reconcile: (uid, signal) => this.#write(uid, signal) });
+    this.#writer = new Reconciler({ name: 'kubelet-status', clock: options.clock, logger: log, workers: 16, baseDelayMs: 50, maxDelayMs: 10_000, reconcile: async (uid, signal) => {
+      await this.#write(uid, signal);
+      this.#nextWrite.resolve();
+      this.#nextWrite = Promise.withResolvers();
+      return undefined;
+    } });
   }
   start(): void {
     this.#writer.start();
@@ -71,6 +77,14 @@ export class StatusManager {
   #isContradicted(uid: string): boolean {
     const told = this.#newest(uid)?.status?.conditions ?? [];
     return (this.#wanted.get(uid)?.conditions ?? []).some((c) => OWN_CONDITIONS.has(c.type) && told.some((t) => t.type === c.type && t.status !== c.status));
+  }
+  /** Resolves when the API has been told all that was set so far. */
+  async told(): Promise<void> {
+    const isTold = (uid: string): boolean => {
+      const [newest, status] = [this.#newest(uid), this.#wanted.get(uid)];
+      return !newest || !status || !statusPatch(newest.status ?? {}, status);
+    };
+    while (![...this.#wanted.keys()].every(isTold)) await this.#nextWrite.promise;
   }
   /** Everything of the Pod has ended and is cleaned up: a Pod with a deletionTimestamp now leaves the API. */
   finish(pod: Pod): void {

@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly guarded?: Readonly<Record<string, string>>;
   /** The node itself has the credentials of the guarded images. */
   readonly nodeCredentials?: boolean;
+  /** Files of the data directory that are there before the first `up`: `kubelet.yaml`. */
+  readonly dataFiles?: Readonly<Record<string, string>>;
   /** More flags of `up`. */
   readonly flags?: readonly string[];
 }
@@ -91,6 +93,8 @@ export class TestCluster {
     const ranges = await freeRanges();
     const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
     const cluster = new TestCluster(dir, flags);
+    await mkdir(cluster.dataDir);
+    for (const [name, content] of Object.entries(options.dataFiles ?? {})) await writeFile(`${cluster.dataDir}/${name}`, content);
     if (options.served || options.guarded) await cluster.#serve(options);
     cluster.#kubectlPath = await requireKubectl('1.36');
     return cluster;
@@ -102,7 +106,6 @@ export class TestCluster {
     const { images } = await buildImages({ names: [...served, ...Object.values(guarded)] });
     for (const name of served) await registry.push(name, images.get(name)!);
     for (const [name, from] of Object.entries(guarded)) await registry.push(name, images.get(from)!);
-    await mkdir(this.dataDir);
     const { username, password } = PRIVATE_USER;
     const configs = nodeCredentials ? { configs: { [new URL(registry.url).host]: { auth: { username, password } } } } : {};
     await writeFile(`${this.dataDir}/registries.yaml`, JSON.stringify({ mirrors: { 'docker.io': { endpoint: [registry.url] }, '*': { endpoint: [registry.url] } }, ...configs }));

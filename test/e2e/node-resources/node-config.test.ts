@@ -1,0 +1,41 @@
+/** What `kubelet.yaml` says of the node holds: its reservations, and its way down. */
+import assert from 'node:assert/strict';
+import { PODS } from '#client/kinds.ts';
+import { waitForNode, waitForReady } from '../harness/conditions.ts';
+import { onCluster } from '../harness/suite.ts';
+
+const BUSYBOX = 'docker.io/library/busybox:1.37';
+const configuration = {
+  apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration', maxPods: 20, podPidsLimit: 200, systemReserved: { cpu: '500m', memory: '256Mi' }, evictionHard: { 'memory.available': '100Mi' },
+  shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '10s',
+};
+const { test } = onCluster({ images: [BUSYBOX], dataFiles: { 'kubelet.yaml': JSON.stringify(configuration) } });
+
+test('allocatable is what is left of the node; configz shows what was chosen', async (c) => {
+  const { status } = await waitForNode(c, c.nodeName, 'Ready', (n) => n.status?.conditions?.some((x) => x.type === 'Ready' && x.status === 'True') ?? false);
+  const mebibytes = (text = '0') => (text.endsWith('Ki') ? Number(text.slice(0, -2)) / 1024 : Number(text.replace('Mi', '')));
+  assert.equal(mebibytes(status!.capacity!['memory']) - mebibytes(status!.allocatable!['memory']), 356);
+  assert.deepEqual([status!.allocatable!['pods'], Number(status!.capacity!['cpu']) * 1000 - 500], ['20', Number(status!.allocatable!['cpu']!.replace('m', ''))]);
+  const { kubeletconfig } = JSON.parse((await c.kubectl(['get', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/configz`])).stdout) as { kubeletconfig: Record<string, unknown> };
+  for (const [field, value] of Object.entries(configuration)) assert.deepEqual(kubeletconfig[field], value, field);
+});
+test('down --drain stops Pods gracefully, critical ones last, and they have ended for good', { timeout: 90_000 }, async (c) => {
+  const pod = (name: string, priorityClassName?: string) => ({
+    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'kube-system' },
+    spec: {
+      ...(priorityClassName ? { priorityClassName } : {}), restartPolicy: 'Always', volumes: [{ name: 'log', hostPath: { path: c.files } }],
+      containers: [{ name: 'c', image: BUSYBOX, command: ['sh', '-c', `trap 'echo ${name} >> /log/ends; exit 0' TERM; while :; do sleep 0.1; done`], volumeMounts: [{ name: 'log', mountPath: '/log' }] }],
+    },
+  });
+  await c.apply(pod('critical', 'system-node-critical'));
+  await c.apply(pod('plain'));
+  for (const name of ['critical', 'plain']) await waitForReady(c, name, { namespace: 'kube-system' });
+  await c.down('--drain');
+  assert.equal((await c.shell('cat ends')).stdout, 'plain\ncritical\n');
+  await c.up();
+  for (const name of ['critical', 'plain']) {
+    const { status } = await (await c.client()).of(PODS).get('kube-system', name);
+    assert.deepEqual([status!.phase, status!.reason, status!.message], ['Failed', 'Terminated', 'Pod was terminated in response to imminent node shutdown.']);
+    assert.equal(status!.conditions!.find((x) => x.type === 'DisruptionTarget')!.reason, 'TerminationByKubelet');
+  }
+});

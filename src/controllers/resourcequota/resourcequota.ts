@@ -1,6 +1,6 @@
 /**
  * Keeps `status.hard` and `status.used` of quotas. Admission charges what is created; this controller counts anew when things go, shrink
- * or end, when a quota is new or changed, and soon after creations, should a charge have come to nothing.
+ * or end, when a quota is new or changed, soon after creations, should a charge have come to nothing, and every five minutes.
  * Source: the Kubernetes page "Resource Quotas"; upstream's counterpart: resourcequota-controller.
  */
 import type { Pod, ResourceQuota } from '#api/gen/core-v1.ts';
@@ -23,6 +23,8 @@ const RECOUNT_MS = 1000;
 const QUIET_MS = 500;
 /** …or was not quiet for so long. */
 const PATIENCE_MS = 5000;
+/** How often all is counted anew, whatever was seen: what others wrote into a status is put right then. */
+const RECOUNT_ALL_MS = 5 * 60_000;
 
 interface Watched {
   readonly informer: Informer<KubeObject>;
@@ -118,7 +120,7 @@ export function newResourceQuotaController(context: ControllerContext): Componen
     if (afterMs > 0) return { afterMs };
     lowerSince.delete(key);
     if (!same) await client.of(RESOURCE_QUOTAS).updateStatus({ ...quota, status }, { signal });
-    return undefined;
+    return { afterMs: RECOUNT_ALL_MS };
   }
 
   const controller = newController({

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Pod, ResourceQuotaSpec } from '#api/gen/core-v1.ts';
+import { FakeClock } from '#base/fake-clock.ts';
+import { Client } from '#client/client.ts';
+import { InformerFactory } from '#client/informer.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES, SERVICE_ACCOUNTS } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
+import { componentUser, inProcessTransport } from '#cluster/in-process-transport.ts';
+import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { eventually } from './eventually.ts';
 
@@ -71,5 +76,29 @@ describe('resource quotas', () => {
     await eventually('the limit is taken over', async () => (await cluster.client.of(RESOURCE_QUOTAS).get('scoped', 'rest')).status?.hard?.['pods'] === '7');
     await cluster.client.of(PODS).patch('scoped', 'b', 'application/merge-patch+json', { spec: { activeDeadlineSeconds: 1 } });
     await becomes('scoped', { pods: '0' }, 'best');
+  });
+
+  test('what others write into the status is put right with the next full count', async () => {
+    const clock = new FakeClock(Date.now());
+    const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
+    const informers = new InformerFactory(client, clock);
+    const controller = newResourceQuotaController({ client, informers, clock, resources: { list: () => [], onChange: () => () => {} } });
+    await namespace('meddled');
+    await quota('meddled', { hard: { pods: '5' } });
+    await becomes('meddled', { pods: '0' });
+    await controller.start(new AbortController().signal);
+    try {
+      const hard = async (): Promise<string | undefined> => (await cluster.client.of(RESOURCE_QUOTAS).get('meddled', 'q')).status?.hard?.['pods'];
+      await cluster.client.of(RESOURCE_QUOTAS).updateStatus({ ...(await cluster.client.of(RESOURCE_QUOTAS).get('meddled', 'q')), status: { hard: { pods: '9' }, used: { pods: '0' } } });
+      await eventually('the controller has seen it', () => Promise.resolve(informers.informer(RESOURCE_QUOTAS).get('meddled', 'q')?.status?.hard?.['pods'] === '9'));
+      assert.equal(await hard(), '9');
+      await eventually('the status is put right', async () => {
+        await clock.advance(5 * 60_000);
+        return (await hard()) === '5';
+      });
+    } finally {
+      await controller.stop();
+      await informers.stop();
+    }
   });
 });

@@ -15,6 +15,7 @@ import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import type { KubeletConfig } from '#kubelet/config.ts';
 import type { Kubelet } from '#kubelet/kubelet.ts';
+import type { NodeNetwork } from '#network/node-network.ts';
 import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
@@ -58,6 +59,7 @@ export interface Assembly {
   server?: ApiServer;
   nodeProxy?: NodeProxy;
   runtime?: NodeRuntime;
+  network?: NodeNetwork;
   kubelet?: Kubelet;
 }
 
@@ -136,15 +138,15 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => newMetricsApi({ client: new Client(as(a, 'system:apiserver', 'system:masters'), 'metrics-api'), clock, resources: a.server!.resources, summary: kubeletStats(a.nodeProxy!) }),
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
-    { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
+    { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => (a.network = newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes)) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
     {
       name: 'dns', needs: ['apiserver', 'bootstrap'],
       create: () => newClusterDns(config, clock, as(a, 'system:serviceaccount:kube-system:coredns', 'system:serviceaccounts', 'system:serviceaccounts:kube-system'), as(a, 'system:apiserver', 'system:masters')),
     },
     {
-      name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime'],
-      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries, a.kubeletChoices)),
+      name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime', 'network'],
+      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries, a.kubeletChoices, a.network!)),
     },
     {
       name: 'kubelet server', needs: ['kubelet'],

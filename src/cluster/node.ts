@@ -8,7 +8,7 @@ import type { Transport } from '#client/transport.ts';
 import { KUBELET_DEFAULTS, type KubeletConfig } from '#kubelet/config.ts';
 import { Kubelet } from '#kubelet/kubelet.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
-import { newNodeNetwork } from '#network/node-network.ts';
+import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
 import type { ClusterConfig } from './config.ts';
 import { webhookKubeletAuth } from './kubelet-auth.ts';
 import type { NodePki } from './pki.ts';
@@ -66,14 +66,17 @@ function foreignRuntime(endpoint: string, clock: Clock): NodeRuntime {
   return { name: 'container-runtime', client, start: (signal) => client.connected({ signal }), stop: close, release: close };
 }
 
-export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries, choices: Partial<KubeletConfig>): Kubelet {
-  return new Kubelet({ config: kubeletConfig(config, choices), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image) });
+export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries, choices: Partial<KubeletConfig>, network: Pick<NodeNetwork, 'openHostPorts'>): Kubelet {
+  return new Kubelet({
+    config: kubeletConfig(config, choices), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image),
+    openHostPorts: (pod, podIP, signal) => network.openHostPorts(pod, podIP, signal),
+  });
 }
 /** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
 export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): Component {
   return new KubeletServer({ port: config.kubeletPort, certificate: nodePki.serving, clientCa, auth: webhookKubeletAuth(transport, config.nodeName, clock), host: kubelet.host(), clock });
 }
-export function newNetwork(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): Component {
+export function newNetwork(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): NodeNetwork {
   return newNodeNetwork({
     client: new Client(transport, 'podyard-network'), clock, nodeName: config.nodeName, clusterCIDR: config.clusterCIDR, podCIDR: config.podCIDR, bridge: config.bridge, table: config.nftTable,
     recordChange: (kind, id) => changes.record(kind as HostChangeKind, id),

@@ -78,6 +78,8 @@ export interface KubeletOptions {
   readonly cgroups?: CgroupManager;
   /** Credentials of the node for an image, after the Pod's own. */
   readonly nodeCredentials?: (image: string) => readonly Partial<AuthConfig>[];
+  /** Resolves when a Pod that has just got its address is reached by its hostPorts. Absent: nobody opens any. */
+  readonly openHostPorts?: (pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>;
 }
 
 export class Kubelet implements Component {
@@ -251,7 +253,7 @@ export class Kubelet implements Component {
       cgroupV2: this.#hierarchy.v2,
       features: () => this.#features,
     });
-    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, runtimeHandler: async (pod, signal) => {
+    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, openHostPorts: this.#o.openHostPorts, runtimeHandler: async (pod, signal) => {
       const handler = await runtimeHandlerOf(client, pod, signal);
       refuseUserNamespace(pod, handler);
       return handler;

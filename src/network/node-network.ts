@@ -8,7 +8,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Pod } from '#api/gen/core-v1.ts';
-import { keyOf } from '#api/object.ts';
+import { keyOf, uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
@@ -33,6 +33,13 @@ export interface NodeNetworkOptions {
   readonly table: string;
   /** Told of each change made to the host, so that it can be undone. */
   recordChange(kind: string, id: string): void | Promise<void>;
+}
+export interface NodeNetwork extends Component {
+  /**
+   * Resolves when the Pod is reached by its hostPorts, at once for a Pod without. `podIP` is the address that the Pod has just been given, before the
+   * API knows of it. Rejects when the signal aborts.
+   */
+  openHostPorts(pod: Pod, podIP: string, signal: AbortSignal): Promise<void>;
 }
 export interface HostPort {
   readonly protocol: 'tcp' | 'udp' | 'sctp';
@@ -108,37 +115,76 @@ async function setKernel(bridge: string): Promise<void> {
   }
 }
 
-export function newNodeNetwork(options: NodeNetworkOptions): Component {
+export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
   const { client, clock, nodeName, bridge } = options;
   const pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${nodeName}` });
+  /** Addresses that the API does not know yet, by the Pods' uids, and whether their ports are open. */
+  const early = new Map<string, { readonly podIP: string; readonly opened: PromiseWithResolvers<void> }>();
+  const withAddress = (pod: Pod): Pod => {
+    const known = early.get(uidOf(pod));
+    return known ? { ...pod, status: { ...pod.status, podIP: known.podIP } } : pod;
+  };
   let applied = '';
   const reconciler = new Reconciler({
     name: 'network', clock, logger: log, workers: 1, baseDelayMs: 100, maxDelayMs: 30_000,
     async reconcile(_key, signal) {
-      const ports = pods.list().toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).flatMap(hostPortsOf);
+      const all = pods.list();
+      const served = all.map((pod) => ({ pod, known: early.get(uidOf(pod)) }));
+      const ports = all.map(withAddress).toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).flatMap(hostPortsOf);
       const script = tableScript(options, ports);
       // The bridge appears with the first Pod: its setting is made again when hostPorts come into use.
       if (ports.length) await setKernel(bridge);
-      if (script === applied) return undefined;
-      await applyNft(script, { signal });
+      if (script !== applied) await applyNft(script, { signal });
       applied = script;
+      for (const { pod, known } of served) {
+        known?.opened.resolve();
+        if (known && pod.status?.podIP === known.podIP && early.get(uidOf(pod)) === known) early.delete(uidOf(pod));
+      }
       return undefined;
     },
   });
-  const touch = (pod: Pod) => void (hostPortsOf(pod).length && reconciler.queue.add('table'));
+  const touch = (pod: Pod) => void (hostPortsOf(withAddress(pod)).length && reconciler.queue.add('table'));
   return {
     name: 'network',
     async start(signal) {
       await options.recordChange('nft-table', `ip ${options.table}`);
       await setKernel(bridge);
       await applyNft(tableScript(options, []), { signal });
-      pods.addHandler({ onAdd: touch, onUpdate: (old, pod) => { touch(old); touch(pod); }, onDelete: touch });
+      pods.addHandler({
+        onAdd: touch,
+        onUpdate: (old, pod) => {
+          touch(old);
+          touch(pod);
+        },
+        onDelete: (pod) => {
+          touch(pod);
+          early.get(uidOf(pod))?.opened.resolve();
+          early.delete(uidOf(pod));
+        },
+      });
       pods.start();
       reconciler.start();
     },
     async stop() {
       await pods.stop();
       await reconciler.stop();
+    },
+    async openHostPorts(pod, podIP, signal) {
+      if (hostPortsOf({ ...pod, status: { ...pod.status, podIP } }).length === 0) return;
+      signal.throwIfAborted();
+      const opened = Promise.withResolvers<void>();
+      early.set(uidOf(pod), { podIP, opened });
+      const onAbort = (): void => {
+        early.delete(uidOf(pod));
+        opened.reject(signal.reason as Error);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      reconciler.queue.add('table');
+      try {
+        await opened.promise;
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+      }
     },
   };
 }

@@ -57,6 +57,8 @@ export interface PodSyncOptions {
   readonly grants: Pick<ContainerManager, 'release'>;
   /** Pods that are being brought up in the runtime at the same time. */
   readonly starts: Slots;
+  /** Whoever is told that a Pod runs can reach it: its hostPorts are open before its containers start, as with upstream's network plugins. */
+  readonly openHostPorts?: ((pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>) | undefined;
   /** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. */
   runtimeHandler(pod: Pod, signal: AbortSignal): Promise<string>;
 }
@@ -159,6 +161,8 @@ export class PodSync {
     const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen });
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
     const ready = await volumes;
+    const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
+    if (actions.createSandbox && address) await this.#o.openHostPorts?.(pod, address, signal);
     let retryMs: number | undefined;
     const start = async (container: AnyContainer) => {
       const later = await this.#startContainer(record, pod, container, sandboxId, sandbox, ready, signal);

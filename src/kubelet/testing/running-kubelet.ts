@@ -9,7 +9,7 @@ import { EVENTS, PODS } from '#client/kinds.ts';
 import { fakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '#cri/fake-runtime.ts';
 import { KUBELET_DEFAULTS, type KubeletConfig } from '../config.ts';
 import type { CgroupManager } from '../interfaces.ts';
-import { Kubelet } from '../kubelet.ts';
+import { Kubelet, type KubeletOptions } from '../kubelet.ts';
 import type { Mounter } from '../volumes/mounter.ts';
 import { FakeApi } from './fake-api.ts';
 
@@ -54,6 +54,7 @@ export interface RunningOptions extends Omit<FakeRuntimeOptions, 'clock'> {
   readonly config?: Partial<KubeletConfig>;
   /** None, unless given. */
   readonly cgroups?: CgroupManager;
+  readonly openHostPorts?: KubeletOptions['openHostPorts'];
   /** Put into the API before the kubelet starts. */
   readonly before?: (api: FakeApi) => void;
 }
@@ -65,7 +66,7 @@ export async function runKubelet(options: RunningOptions = {}): Promise<RunningK
   options.before?.(api);
   const runtime = fakeRuntime({ anyImage: true, ...options, clock });
   const mounter = fakeMounter();
-  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: options.cgroups ?? NO_CGROUPS });
+  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: options.cgroups ?? NO_CGROUPS, ...(options.openHostPorts && { openHostPorts: options.openHostPorts }) });
   const started = kubelet.start(new AbortController().signal);
   started.catch(() => {});
   await started;

@@ -1,6 +1,5 @@
 /** What the containers of a Pod share, how Pods reach each other, and that two cannot have the same port. */
 import assert from 'node:assert/strict';
-import { sleep, systemClock } from '#base/clock.ts';
 import { waitForEvent, waitForLog, waitForPod, waitForReady } from '../harness/conditions.ts';
 import { onCluster } from '../harness/suite.ts';
 
@@ -9,16 +8,6 @@ const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
 const container = (name: string, command: string, more: object = {}): object => ({ name, image: 'busybox:1.37', command: ['sh', '-c', command], ...more });
 const pod = (name: string, containers: object[], more: object = {}): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { terminationGracePeriodSeconds: 1, containers, ...more } });
 const serve = (word: string, port: number): string => `mkdir -p /www; echo ${word} > /www/index.html; exec httpd -f -v -p ${port} -h /www`;
-
-/** The rule of a host port follows its Pod a moment later: nothing tells when, so it is asked for until it answers. */
-async function textOf(url: string): Promise<string> {
-  const limit = AbortSignal.timeout(10_000);
-  for (;;) {
-    const answer = await fetch(url, { signal: limit }).catch((error: Error) => (limit.aborted ? Promise.reject(error) : undefined));
-    if (answer) return await answer.text();
-    await sleep(systemClock, 20, limit);
-  }
-}
 
 test('two containers of a Pod share localhost, the host name, the IPC namespace and an emptyDir, at different paths', async (c) => {
   await c.apply(pod('shared', [
@@ -96,7 +85,7 @@ test('a host port is the node\'s own: reached there, and refused to the next Pod
   await c.apply(pod('first', [container('web', serve('by the host', 8080), wants)]));
   await waitForReady(c, 'first');
   const { nodeIP } = await c.config();
-  assert.equal(await textOf(`http://${nodeIP}:${port}/`), 'by the host\n');
+  assert.equal(await (await fetch(`http://${nodeIP}:${port}/`)).text(), 'by the host\n', 'reached as soon as it is ready');
   await c.apply(pod('second', [container('web', serve('second', 8080), wants)]));
   await waitForEvent(c, 'second', 'FailedScheduling', /^0\/1 nodes are available: 1 node\(s\) didn't have free ports for the requested pod ports\. no new claims to deallocate, preemption: 0\/1 nodes are available: 1 No preemption victims found for incoming pod\.$/);
   await c.kubectl('delete pod first --now');

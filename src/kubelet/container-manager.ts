@@ -1,13 +1,17 @@
 /**
- * What containers are given of the node beyond shares of it: devices. Asked when a Pod is admitted and when a container is created.
+ * What containers are given of the node beyond shares of it: devices, CPUs. Asked when a Pod is admitted and when a container is created.
  * Upstream's counterpart: the container manager (`pkg/kubelet/cm`).
  */
 import { join } from 'node:path';
 import type { Pod } from '#api/gen/core-v1.ts';
+import { uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
 import type { CDIDevice, Device, Mount } from '#cri/types.ts';
 import type { KubeletConfig } from './config.ts';
+import { CpuManager, type RunningContainer } from './cpumanager/cpu-manager.ts';
+import { readTopology } from './cpumanager/topology.ts';
 import { DeviceManager, type DeviceCapacity } from './devices/device-manager.ts';
 import type { ContainerAllocateResponse } from './devices/types.ts';
 import { StartError, type AnyContainer } from './interfaces.ts';
@@ -21,11 +25,15 @@ export interface RunOptions {
   readonly devices: readonly Init<Device>[];
   readonly annotations: Readonly<Record<string, string>>;
   readonly cdiDevices: readonly Init<CDIDevice>[];
+  /** Where it may run, and whether nobody else does. */
+  readonly cpus?: { readonly cpus: string; readonly exclusive: boolean } | undefined;
 }
 export interface ContainerManagerOptions {
   readonly config: KubeletConfig;
   readonly clock: Clock;
   readonly metrics: KubeletMetrics;
+  readonly runtime: Pick<ContainerRuntime, 'updateContainerResources'>;
+  running(): readonly RunningContainer[];
   /** The Pod holds the node's resources no more. Asked only once every Pod of the node is known. */
   isOver(uid: string): boolean;
   /** The node has other capacities than before. */
@@ -34,28 +42,31 @@ export interface ContainerManagerOptions {
 
 export class ContainerManager {
   readonly devices: DeviceManager;
+  readonly cpus: CpuManager;
   #allKnown = false;
 
   constructor(options: ContainerManagerOptions) {
     const { config, clock, metrics } = options;
+    const isOver = (uid: string): boolean => this.#allKnown && options.isOver(uid);
+    this.cpus = new CpuManager({ config, clock, metrics, runtime: options.runtime, topology: () => readTopology(), running: () => options.running(), isOver });
     this.devices = new DeviceManager({
       dir: join(config.rootDir, 'device-plugins'), clock,
-      isOver: (uid) => this.#allKnown && options.isOver(uid),
+      isOver,
       onChange: () => options.onCapacity(),
       onRegistration: (resource) => metrics.devicePluginRegistrations.inc({ resource_name: resource }),
       onAllocation: (resource, ms) => metrics.devicePluginAllocation.observe({ resource_name: resource }, ms / 1000),
     });
   }
   async start(): Promise<void> {
-    await this.devices.start();
+    await Promise.all([this.devices.start(), this.cpus.start()]);
   }
   async stop(): Promise<void> {
-    await this.devices.stop();
+    await Promise.all([this.devices.stop(), this.cpus.stop()]);
   }
   /** Every Pod of the node is known: what others hold is given back. */
   async podsKnown(): Promise<void> {
     this.#allKnown = true;
-    await this.devices.releaseEnded();
+    await Promise.all([this.devices.releaseEnded(), this.cpus.releaseEnded()]);
   }
   capacity(): DeviceCapacity {
     return this.devices.capacity();
@@ -64,6 +75,7 @@ export class ContainerManager {
   async allocate(pod: Pod, signal: AbortSignal): Promise<PodRejection | undefined> {
     try {
       await this.devices.allocate(pod, signal);
+      await this.cpus.allocate(pod);
       return undefined;
     } catch (err) {
       if (signal.aborted) throw err;
@@ -73,14 +85,14 @@ export class ContainerManager {
   /** Rejects with {@link StartError} where a device cannot be made ready. */
   async runOptions(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<RunOptions> {
     try {
-      return runOptionsOf(await this.devices.prepare(pod, container, signal));
+      return { ...runOptionsOf(await this.devices.prepare(pod, container, signal)), cpus: this.cpus.cpusOf(uidOf(pod), container.name) };
     } catch (err) {
       if (signal.aborted) throw err;
       throw new StartError('CreateContainerConfigError', (err as Error).message, { cause: err });
     }
   }
   async release(uid: string): Promise<void> {
-    await this.devices.release(uid);
+    await Promise.all([this.devices.release(uid), this.cpus.release(uid)]);
   }
 }
 

@@ -119,8 +119,10 @@ export class Kubelet implements Component {
     this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
-    this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit);
-    this.#containers = new ContainerManager({ config, clock, metrics: this.#metrics, isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}) });
+    this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit, (uid) => this.#containers.cpus.hasExclusive(uid));
+    this.#containers = new ContainerManager({
+      config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
+    });
     this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), devices: () => this.#containers.capacity(), volumesInUse: () => this.#csi.volumes.inUse() });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
@@ -226,10 +228,9 @@ export class Kubelet implements Component {
       const real = this.#static?.get(pod.metadata.annotations?.[CONFIG.mirror] ?? '') ?? pod;
       return { ...real, status: this.#statuses.statusOf(real) ?? pod.status };
     };
-    const running = () => this.cache.uids().flatMap((uid) => this.cache.get(uid)?.containers.filter((c) => c.state === 'CONTAINER_RUNNING') ?? []);
     return newKubeletHost({
       runtime, cache: this.cache, config,
-      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counted: () => this.#metrics.registry.metrics(), counts: () => ({ pods: this.cache.uids().length, containers: running().length }) }),
+      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counted: () => this.#metrics.registry.metrics(), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
         const pod = this.#pods.get(namespace, name);
@@ -299,6 +300,9 @@ export class Kubelet implements Component {
     const shutDown = async () => await this.shutDownNode(new AbortController().signal);
     this.#logind = new LogindWatch({ clock, onShutdown: shutDown, onCancelled: () => this.#shutdown.cancel() });
     this.#logind.start();
+  }
+  #running(): { readonly uid: string; readonly name: string; readonly id: string }[] {
+    return this.cache.uids().flatMap((uid) => (this.cache.get(uid)?.containers ?? []).flatMap(({ name, id, state }) => (state === 'CONTAINER_RUNNING' ? [{ uid, name, id }] : [])));
   }
   #podChanged(pod: Pod): void {
     const real = pod.metadata.annotations?.[CONFIG.mirror];

@@ -8,6 +8,10 @@ export interface KubeletMetrics {
   readonly registry: Registry;
   readonly shutdownStart: Gauge;
   readonly shutdownEnd: Gauge;
+  readonly cpuPinningRequests: Counter;
+  readonly cpuPinningErrors: Counter;
+  readonly cpuSharedPool: Gauge;
+  readonly cpuExclusive: Gauge;
   readonly devicePluginRegistrations: Counter<'resource_name'>;
   readonly devicePluginAllocation: Histogram<'resource_name'>;
 }
@@ -18,6 +22,10 @@ export function newKubeletMetrics(): KubeletMetrics {
     registry,
     shutdownStart: new Gauge({ name: 'kubelet_graceful_shutdown_start_time_seconds', help: 'Last graceful shutdown start time since unix epoch in seconds', registers }),
     shutdownEnd: new Gauge({ name: 'kubelet_graceful_shutdown_end_time_seconds', help: 'Last graceful shutdown end time since unix epoch in seconds', registers }),
+    cpuPinningRequests: new Counter({ name: 'kubelet_cpu_manager_pinning_requests_total', help: 'The number of cpu core allocations which required pinning.', registers }),
+    cpuPinningErrors: new Counter({ name: 'kubelet_cpu_manager_pinning_errors_total', help: 'The number of cpu core allocations which required pinning failed.', registers }),
+    cpuSharedPool: new Gauge({ name: 'kubelet_cpu_manager_shared_pool_size_millicores', help: 'The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.', registers }),
+    cpuExclusive: new Gauge({ name: 'kubelet_cpu_manager_exclusive_cpu_allocation_count', help: 'The total number of CPUs exclusively allocated to containers running on this node', registers }),
     devicePluginRegistrations: new Counter({ name: 'kubelet_device_plugin_registration_total', help: 'Cumulative number of device plugin registrations. Broken down by resource name.', labelNames: ['resource_name'], registers }),
     devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
   };

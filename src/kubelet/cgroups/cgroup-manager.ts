@@ -9,7 +9,7 @@ import type { CgroupHierarchy, CgroupLimits } from './hierarchy.ts';
 
 const QOS_DIRS: Readonly<Record<QosClass, string>> = { Guaranteed: '', Burstable: '/burstable', BestEffort: '/besteffort' };
 
-export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPidsLimit = 0): CgroupManager {
+export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPidsLimit = 0, hasExclusiveCpus: (uid: string) => boolean = () => false): CgroupManager {
   const pathOf = (qos: QosClass, uid: string): string => `${root}/kubepods${QOS_DIRS[qos]}/pod${uid}`;
   const made = new Map<string, string>();
   let qosShares: string | undefined;
@@ -17,7 +17,9 @@ export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPi
     async ensurePod(pod) {
       const uid = pod.metadata.uid!;
       const path = pathOf(qosOf(pod), uid);
-      const limits = { ...podLimits(pod), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
+      // CPUs of one's own bound better than a quota, which would only throttle (KEP-5084).
+      const { cpuQuotaUs, ...others } = podLimits(pod);
+      const limits = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
       const key = `${path} ${JSON.stringify(limits)}`;
       if (made.get(uid) === key) return path;
       await hierarchy.create(path, limits);

@@ -21,6 +21,7 @@ import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { podRequests } from './admission.ts';
 import { isRestartableInit } from './containers.ts';
 import { podDir } from './paths.ts';
+import { qosOf } from './qos.ts';
 
 type ByContainer = Map<string, ResourceRequirements>;
 interface Pending {
@@ -158,6 +159,7 @@ export class Resizer {
     return entry;
   }
   #refusal(pod: Pod): Pending | undefined {
+    if (this.#o.config.cpuManagerPolicy === 'static' && qosOf(pod) === 'Guaranteed') return { reason: 'Infeasible', message: 'Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy' };
     const allocatable = this.#o.node()?.status?.allocatable ?? {};
     const zero = parseQuantity('0');
     const others = this.#o.others(uidOf(pod)).map((p) => podRequests(this.allocatedPod(p)));

@@ -11,7 +11,7 @@ import { ANNOTATIONS, LABELS, StartError, type AnyContainer, type PulledImage, t
 import { hostsFile } from '../network/hosts-file.ts';
 import { containerHash } from '../pods/containers.ts';
 import { containerDir, containerLogPath, podDir, seccompDir } from '../pods/paths.ts';
-import { linuxResources } from './linux-resources.ts';
+import { linuxResources, type LinuxResources } from './linux-resources.ts';
 import { containerSecurity } from './security.ts';
 
 export interface ContainerInputs {
@@ -63,12 +63,18 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     tty: container.tty ?? false,
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
-      resources: linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes),
+      resources: onCpus(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes), granted.cpus),
       securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId }),
     },
   };
 }
 
+/** CPUs of one's own have no quota: it would only throttle (KEP-5084). */
+function onCpus(resources: LinuxResources, cpus: RunOptions['cpus']): LinuxResources {
+  if (!cpus) return resources;
+  const { cpuQuota, ...others } = resources;
+  return { ...others, ...(cpus.exclusive || cpuQuota === undefined ? {} : { cpuQuota }), cpusetCpus: cpus.cpus };
+}
 function annotations(pod: Pod, container: AnyContainer, restartCount: number): Record<string, string> {
   return {
     [ANNOTATIONS.hash]: containerHash(container),

@@ -1,13 +1,15 @@
 /** What `kubelet.yaml` says of the node holds: its reservations, and its way down. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { PODS } from '#client/kinds.ts';
-import { waitForNode, waitForReady } from '../harness/conditions.ts';
+import { formatCpuSet, parseCpuSet } from '#kubelet/cpumanager/cpu-set.ts';
+import { waitForLog, waitForNode, waitForReady } from '../harness/conditions.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const BUSYBOX = 'docker.io/library/busybox:1.37';
 const configuration = {
   apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration', maxPods: 20, podPidsLimit: 200, systemReserved: { cpu: '500m', memory: '256Mi' }, evictionHard: { 'memory.available': '100Mi' },
-  shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '10s',
+  cpuManagerPolicy: 'static', shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '10s',
 };
 const { test } = onCluster({ images: [BUSYBOX], dataFiles: { 'kubelet.yaml': JSON.stringify(configuration) } });
 
@@ -18,6 +20,29 @@ test('allocatable is what is left of the node; configz shows what was chosen', a
   assert.deepEqual([status!.allocatable!['pods'], Number(status!.capacity!['cpu']) * 1000 - 500], ['20', Number(status!.allocatable!['cpu']!.replace('m', ''))]);
   const { kubeletconfig } = JSON.parse((await c.kubectl(['get', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/configz`])).stdout) as { kubeletconfig: Record<string, unknown> };
   for (const [field, value] of Object.entries(configuration)) assert.deepEqual(kubeletconfig[field], value, field);
+});
+test('a Guaranteed Pod with a whole CPU has it for itself; the others move away, and back when it is gone', { timeout: 60_000 }, async (c) => {
+  const online = parseCpuSet(await readFile('/sys/devices/system/cpu/online', 'utf8'));
+  assert.ok(online.size >= 2, 'this test needs a machine with two CPUs or more');
+  const pod = (name: string, resources: object) => ({
+    apiVersion: 'v1', kind: 'Pod', metadata: { name },
+    spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: BUSYBOX, command: ['sh', '-c', 'while :; do grep Cpus_allowed_list /proc/1/status; sleep 0.1; done'], resources }] },
+  });
+  // Prints where it runs, ten times a second.
+  const seen = async (name: string, list: ReadonlySet<number>) => await waitForLog(c, `${name} --tail=1`, new RegExp(`Cpus_allowed_list:\\s+${formatCpuSet(list)}\n`));
+  await c.apply(pod('shared', {}));
+  await waitForReady(c, 'shared');
+  await seen('shared', online);
+  await c.apply(pod('alone', { limits: { cpu: '1', memory: '32Mi' } }));
+  await waitForReady(c, 'alone');
+  const { entries } = JSON.parse(await readFile(`${c.dataDir}/kubelet/cpu_manager_state`, 'utf8')) as { entries: Record<string, { c: string }> };
+  const own = parseCpuSet(Object.values(entries)[0]!.c);
+  assert.equal(own.size, 1);
+  await seen('alone', own);
+  await seen('shared', online.difference(own));
+  await c.kubectl('delete pod alone --now');
+  await seen('shared', online);
+  await c.kubectl('delete pod shared --now');
 });
 test('down --drain stops Pods gracefully, critical ones last, and they have ended for good', { timeout: 90_000 }, async (c) => {
   const pod = (name: string, priorityClassName?: string) => ({

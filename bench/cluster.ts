@@ -88,13 +88,16 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   };
 }
 
-/** Runs `bench/TOOL.ts` in a process of its own: what it costs shall not be ours. */
-async function runTool<R extends object>(tool: 'load' | 'watchers', dir: string, config: ClusterConfig, options: object): Promise<R> {
+/** The administrator's way to the API server. */
+export async function accessTo(config: ClusterConfig): Promise<Target> {
   const { clusters: [c], users: [u] } = load(await readFile(config.kubeconfig, 'utf8')) as Kubeconfig;
   const decode = (text: string | undefined) => Buffer.from(text ?? '', 'base64').toString();
+  return { server: c!.cluster['server']!, ca: decode(c!.cluster['certificate-authority-data']), cert: decode(u!.user['client-certificate-data']), key: decode(u!.user['client-key-data']) };
+}
+/** Runs `bench/TOOL.ts` in a process of its own: what it costs shall not be ours. */
+async function runTool<R extends object>(tool: 'load' | 'watchers', dir: string, config: ClusterConfig, options: object): Promise<R> {
   const file = join(dir, `${tool}-${++runs}.json`);
-  const target: Target = { server: c!.cluster['server']!, ca: decode(c!.cluster['certificate-authority-data']), cert: decode(u!.user['client-certificate-data']), key: decode(u!.user['client-key-data']) };
-  await writeFile(file, JSON.stringify({ ...options, ...target }), { mode: 0o600 });
+  await writeFile(file, JSON.stringify({ ...options, ...(await accessTo(config)) }), { mode: 0o600 });
   const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, `bench/${tool}.ts`), file]);
   const result = JSON.parse(stdout) as R & { failures?: number; firstFailure?: string };
   if (result.failures) console.error(`  ${result.failures} failures, the first: ${result.firstFailure}`);

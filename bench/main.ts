@@ -1,10 +1,11 @@
-/** `npm run bench [start] [footprint] [pods] [api] [scale]`: our figures beside the baseline's. Not a test: a figure not reached is printed as it is. */
+/** `npm run bench [start] [footprint] [pods] [node] [api] [scale]`: our figures beside the baseline's. Not a test: a figure not reached is printed as it is. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import { PODS } from '#client/kinds.ts';
 import { benchApi } from './api.ts';
 import { BASELINE } from './baseline.ts';
 import { IMAGE, startBenchCluster, type BenchCluster } from './cluster.ts';
 import { benchFootprint } from './footprint.ts';
+import { benchNode } from './node.ts';
 import { benchPods } from './pods.ts';
 import { printRows, seconds } from './report.ts';
 import { benchScale } from './scale.ts';
@@ -28,7 +29,7 @@ async function benchStart(cluster: BenchCluster): Promise<void> {
 }
 
 /** Parts that share a cluster; the last one wants a cluster in which nothing else has happened. */
-const SHARED = { start: benchStart, footprint: benchFootprint, pods: benchPods, api: benchApi } as const;
+const SHARED = { start: benchStart, footprint: benchFootprint, pods: benchPods, node: benchNode, api: benchApi } as const;
 const wanted = process.argv.slice(2);
 const on = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 

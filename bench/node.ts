@@ -1,0 +1,210 @@
+/** The node: what idle Pods cost, how soon changes are told and containers are back, and what streams carry; beside what the runtime alone does. */
+import { createServer as createHttpServer, get as httpGet } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Container, Pod } from '#api/gen/core-v1.ts';
+import { nameOf } from '#api/object.ts';
+import { systemClock } from '#base/clock.ts';
+import { PODS } from '#client/kinds.ts';
+import { connectCri, type CriClient } from '#cri/client.ts';
+import { runningProcess } from '#cluster/daemon.ts';
+import { runtimeConfigOf } from '#cluster/teardown.ts';
+import { dialSpdy } from '#machinery/httpstream/spdy.ts';
+import { requireKubectl } from '../test/e2e/harness/kubectl-binary.ts';
+import { hostProcesses, startProgram } from '../test/e2e/harness/process.ts';
+import { accessTo, IMAGE, type BenchCluster } from './cluster.ts';
+import { cpuTicks, residentMegabytes } from './footprint.ts';
+import { median, millis, printRows, type Row } from './report.ts';
+
+const NAMESPACE = 'default';
+const IDLE_PODS = 110;
+const IDLE_MS = 20_000;
+const TIMES = 9;
+const LOG_BYTES = 64 << 20;
+const FORWARD_BYTES = 256 << 20;
+
+const podOf = (name: string, container: Partial<Container>): Pod => ({
+  apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: NAMESPACE }, spec: { automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: IMAGE, command: ['sleep', '3600'], ...container }] },
+});
+const isReady = (p: Pod): boolean => p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true;
+const perSecond = (bytes: number, ms: number): string => `${(bytes / 1e6 / (ms / 1000)).toFixed(0)} MB/s`;
+
+/** Resolves with the first state of the Pod that is as wanted, and when it was seen. `begin` is called when nothing can be missed any more. */
+async function seen(cluster: BenchCluster, name: string, is: (pod: Pod) => boolean, begin: () => unknown = () => {}): Promise<{ pod: Pod; at: number }> {
+  const pods = cluster.client.of(PODS);
+  const list = await pods.list({ namespace: NAMESPACE });
+  const abort = new AbortController();
+  try {
+    const watch = pods.watch({ namespace: NAMESPACE, resourceVersion: list.metadata.resourceVersion ?? '0' }, abort.signal);
+    const next = watch[Symbol.asyncIterator]();
+    let batch = next.next();
+    await begin();
+    const there = list.items.find((p) => nameOf(p) === name);
+    if (there && is(there)) return { pod: there, at: performance.now() };
+    for (;; batch = next.next()) {
+      const { value, done } = await batch;
+      if (done) throw new Error(`the watch ended before ${name} was as wanted`);
+      for (const e of value) if (e.type !== 'BOOKMARK' && nameOf(e.object) === name && is(e.object)) return { pod: e.object, at: performance.now() };
+    }
+  } finally {
+    abort.abort();
+  }
+}
+async function run(cluster: BenchCluster, pod: Pod): Promise<Pod> {
+  return (await seen(cluster, nameOf(pod), isReady, () => cluster.client.of(PODS).create(pod))).pod;
+}
+const remove = (cluster: BenchCluster, name: string): Promise<unknown> => cluster.client.of(PODS).delete(NAMESPACE, name, { gracePeriodSeconds: 0 });
+
+async function idleCost(cluster: BenchCluster): Promise<Row[]> {
+  const pods = cluster.client.of(PODS);
+  const { pid } = (await runningProcess(cluster.config))!;
+  for (let i = 0; i < IDLE_PODS; i++) await pods.create(podOf(`idle-${i}`, {}));
+  while ((await pods.list({ namespace: NAMESPACE })).items.filter(isReady).length < IDLE_PODS) await delay(500);
+  await delay(5000);
+  const before = await cpuTicks(pid);
+  await delay(IDLE_MS);
+  const percent = ((await cpuTicks(pid)) - before) / (IDLE_MS / 1000);
+  const megabytes = await residentMegabytes(pid);
+  await pods.deleteCollection({ namespace: NAMESPACE });
+  while ((await pods.list({ namespace: NAMESPACE })).items.length > 0) await delay(500);
+  await delay(2000);
+  return [
+    { what: `${IDLE_PODS} idle Pods: CPU of the whole process`, ours: `${percent.toFixed(1)} % of a core`, target: '≤ 2 %' },
+    { what: `${IDLE_PODS} idle Pods: memory of the whole process`, ours: `${megabytes.toFixed(0)} MB`, target: '≤ 250 MB' },
+  ];
+}
+
+/** From the answer to a probe that changes the result until a watch of the API shows it. */
+async function readinessTold(cluster: BenchCluster): Promise<Row> {
+  let good = true;
+  let answered = 0;
+  const server = createHttpServer((_, res) => {
+    answered = performance.now();
+    res.writeHead(good ? 200 : 500).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await run(cluster, podOf('told', { readinessProbe: { httpGet: { host: '127.0.0.1', port: (server.address() as AddressInfo).port }, periodSeconds: 1, failureThreshold: 1 } }));
+  const took: number[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    good = !good;
+    const { at } = await seen(cluster, 'told', (p) => isReady(p) === good);
+    took.push(at - answered);
+  }
+  server.close();
+  await remove(cluster, 'told');
+  return { what: 'a readiness change reaches a watch of the API', ours: millis(median(took)), target: '≤ 100 ms' };
+}
+
+/** A container's main process killed, until the API shows the next run; and what the runtime needs to create and start one. */
+async function restarts(cluster: BenchCluster, cri: CriClient): Promise<Row> {
+  const took: number[] = [];
+  const raw: number[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    const name = `killed-${i}`;
+    const line = `sleep ${2_000_000_000 + i}`;
+    const pod = await run(cluster, podOf(name, { command: line.split(' ') }));
+    const pid = (await hostProcesses(new RegExp(`^${line}$`))).get(line)!;
+    let began = 0;
+    const { at } = await seen(cluster, name, (p) => p.status?.containerStatuses?.[0]?.restartCount === 1 && p.status.containerStatuses[0].state?.running !== undefined, () => {
+      began = performance.now();
+      process.kill(pid, 'SIGKILL');
+    });
+    took.push(at - began);
+    raw.push(await rawContainerStart(cri, pod));
+    await remove(cluster, name);
+  }
+  const ratio = median(took) / median(raw);
+  return { what: 'a killed container runs again (first restart)', ours: millis(median(took)), target: `≤ 1 × a container's own start of ${millis(median(raw))}: ${ratio.toFixed(2)} ×` };
+}
+async function rawContainerStart(cri: CriClient, pod: Pod): Promise<number> {
+  const { items: [sandbox] } = await cri.listPodSandbox({ filter: { labelSelector: { 'io.kubernetes.pod.uid': pod.metadata.uid! } } });
+  const sandboxConfig = { metadata: sandbox!.metadata!, logDirectory: '/tmp', linux: {} };
+  const began = performance.now();
+  const { containerId } = await cri.createContainer({ podSandboxId: sandbox!.id, sandboxConfig, config: { metadata: { name: 'raw', attempt: 0 }, image: { image: IMAGE }, command: ['sleep', '3600'], linux: { securityContext: { namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } } } });
+  await cri.startContainer({ containerId });
+  return performance.now() - began;
+}
+
+/** A command's output over SPDY, as kubectl asks for it. */
+async function execute(url: URL, tls?: { ca: string; cert: string; key: string }): Promise<string> {
+  const { connection } = await dialSpdy(url, { protocols: ['v4.channel.k8s.io'], clock: systemClock, ...(tls ? { tls } : {}) });
+  const [error, stdout] = await Promise.all([connection.openStream({ streamtype: 'error' }), connection.openStream({ streamtype: 'stdout' })]);
+  const [, printed] = await Promise.all([text(error), text(stdout)]);
+  connection.close();
+  return printed;
+}
+async function execRoundTrip(cluster: BenchCluster, cri: CriClient): Promise<Row> {
+  const pod = await run(cluster, podOf('runs', {}));
+  const containerId = pod.status!.containerStatuses![0]!.containerID!.replace(/^.*:\/\//, '');
+  const { server, ...tls } = await accessTo(cluster.config);
+  const through = new URL(`${server}/api/v1/namespaces/${NAMESPACE}/pods/runs/exec?command=echo&command=hi&container=c&stdout=true`);
+  const took: number[] = [];
+  const raw: number[] = [];
+  for (let i = 0; i < 3 * TIMES; i++) {
+    let began = performance.now();
+    if ((await execute(through, tls)) !== 'hi\n') throw new Error('exec printed something else');
+    took.push(performance.now() - began);
+    began = performance.now();
+    await execute(new URL((await cri.exec({ containerId, cmd: ['echo', 'hi'], stdout: true })).url));
+    raw.push(performance.now() - began);
+  }
+  await remove(cluster, 'runs');
+  return { what: 'exec, from the request to the end of its output', ours: millis(median(took)), target: `≤ 1.3 × the runtime's ${millis(median(raw))}: ${(median(took) / median(raw)).toFixed(2)} ×` };
+}
+
+const LINES = `yes ${'x'.repeat(1000)} | head -c ${LOG_BYTES}`;
+/** How fast the runtime takes the same lines when nobody reads them. */
+async function rawLog(cluster: BenchCluster, cri: CriClient): Promise<number> {
+  const pod = podOf('writes', { command: ['sh', '-c', LINES] });
+  const ended = await seen(cluster, 'writes', (p) => p.status?.phase === 'Succeeded', () => cluster.client.of(PODS).create({ ...pod, spec: { ...pod.spec, restartPolicy: 'Never' } }));
+  const { status } = await cri.containerStatus({ containerId: ended.pod.status!.containerStatuses![0]!.containerID!.replace(/^.*:\/\//, '') });
+  await remove(cluster, 'writes');
+  return (status!.finishedAt - status!.startedAt) / 1e6;
+}
+async function logFollow(cluster: BenchCluster, cri: CriClient): Promise<Row> {
+  await run(cluster, podOf('says', { command: ['sh', '-c', `until [ -e /go ]; do sleep 0.05; done; ${LINES}; exec sleep 3600`], readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 } }));
+  const { server, ...tls } = await accessTo(cluster.config);
+  const bytes = Promise.withResolvers<number>();
+  let size = 0;
+  let first = 0;
+  const req = httpsRequest(`${server}/api/v1/namespaces/${NAMESPACE}/pods/says/log?follow=true`, { ...tls, agent: false }, (res) => {
+    res.on('data', (part: Buffer) => {
+      first ||= performance.now();
+      size += part.length;
+      if (size >= LOG_BYTES) bytes.resolve(performance.now() - first);
+    });
+  });
+  req.on('error', () => {}).end();
+  await execute(new URL(`${server}/api/v1/namespaces/${NAMESPACE}/pods/says/exec?command=touch&command=/go&container=c&stdout=true`), tls);
+  const ms = await bytes.promise;
+  req.destroy();
+  await remove(cluster, 'says');
+  return { what: 'following a log as it is written', ours: perSecond(LOG_BYTES, ms), target: `≥ 50 MB/s (the runtime takes ${perSecond(LOG_BYTES, await rawLog(cluster, cri))})` };
+}
+
+function download(url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    httpGet(url, { agent: false }, (res) => res.resume().on('end', () => resolve(performance.now() - began)).on('error', reject)).on('error', reject);
+  });
+}
+async function portForward(cluster: BenchCluster): Promise<Row> {
+  const pod = await run(cluster, podOf('serves', { command: ['sh', '-c', `mkdir /www; dd if=/dev/zero of=/www/large bs=1M count=${FORWARD_BYTES >> 20}; exec httpd -f -p 8080 -h /www`], readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } }));
+  await using forward = startProgram(await requireKubectl('1.36'), ['--kubeconfig', cluster.config.kubeconfig, 'port-forward', 'pod/serves', ':8080'], {});
+  const [, port] = await forward.seen(/Forwarding from 127\.0\.0\.1:(\d+) -> 8080/);
+  const straight = await download(`http://${pod.status!.podIP}:8080/large`);
+  const ms = await download(`http://127.0.0.1:${port}/large`);
+  await forward.interrupt();
+  await remove(cluster, 'serves');
+  return { what: 'kubectl port-forward, one connection', ours: perSecond(FORWARD_BYTES, ms), target: `≥ 200 MB/s (straight to the Pod: ${perSecond(FORWARD_BYTES, straight)})` };
+}
+
+export async function benchNode(cluster: BenchCluster): Promise<void> {
+  const cri = connectCri({ endpoint: runtimeConfigOf(cluster.config).socket, clock: systemClock });
+  const rows: Row[] = [];
+  rows.push(await readinessTold(cluster), await restarts(cluster, cri), await execRoundTrip(cluster, cri), await logFollow(cluster, cri), await portForward(cluster), ...(await idleCost(cluster)));
+  cri.close();
+  printRows('The node', rows);
+}

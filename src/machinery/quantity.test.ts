@@ -80,3 +80,30 @@ test('Quantity agrees with itself after printing, whatever the amount', () => {
     assert.equal(parseQuantity(computed).toString(), computed);
   }));
 });
+
+test('Quantity computes as exact fractions do', () => {
+  /** Each suffix as a fraction. */
+  const SUFFIXES: Readonly<Record<string, [bigint, bigint]>> = {
+    n: [1n, 10n ** 9n], u: [1n, 10n ** 6n], m: [1n, 1000n], '': [1n, 1n], k: [1000n, 1n], M: [10n ** 6n, 1n], G: [10n ** 9n, 1n], T: [10n ** 12n, 1n], P: [10n ** 15n, 1n],
+    Ki: [1024n, 1n], Mi: [1024n ** 2n, 1n], Gi: [1024n ** 3n, 1n], Ti: [1024n ** 4n, 1n], e3: [1000n, 1n], 'E-3': [1n, 1000n], e0: [1n, 1n],
+  };
+  const NANO = 10n ** 9n;
+  const roundAway = (n: bigint, d: bigint): bigint => (n >= 0n ? (n + d - 1n) / d : -((-n + d - 1n) / d));
+  const within64 = (n: bigint): bigint => (n > 2n ** 63n - 1n ? 2n ** 63n - 1n : n < -(2n ** 63n) ? -(2n ** 63n) : n);
+  const amount = fc.record({ sign: fc.constantFrom('', '-', '+'), whole: fc.nat(99_999), digits: fc.stringMatching(/^\d{0,6}$/), suffix: fc.constantFrom(...Object.keys(SUFFIXES)) }).map(({ sign, whole, digits, suffix }) => {
+    const [times, per] = SUFFIXES[suffix]!;
+    const numerator = BigInt(`${whole}${digits}`) * times * (sign === '-' ? -1n : 1n);
+    return { text: `${sign}${whole}${digits === '' ? '' : `.${digits}`}${suffix}`, nano: roundAway(numerator * NANO, 10n ** BigInt(digits.length) * per) };
+  });
+  const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+  fc.assert(fc.property(amount, amount, (a, b) => {
+    const [x, y] = [parseQuantity(a.text), parseQuantity(b.text)];
+    assert.equal(x.cmp(y), compare(a.nano, b.nano), `${a.text} and ${b.text}`);
+    assert.equal(x.sign(), compare(a.nano, 0n));
+    for (const [sum, nano] of [[x.add(y), a.nano + b.nano], [x.sub(y), a.nano - b.nano]] as const) {
+      assert.equal(sum.cmp(parseQuantity(`${nano}n`)), 0, `${a.text} and ${b.text}`);
+      assert.equal(sum.value(), within64(roundAway(nano, NANO)));
+      assert.equal(sum.milliValue(), within64(roundAway(nano, 10n ** 6n)));
+    }
+  }), { numRuns: 1000 });
+});

@@ -94,3 +94,35 @@ test('parseFieldSelector refuses in upstream\'s words', () => {
 test('escapeFieldValue makes any value readable', () => {
   fc.assert(fc.property(fc.string(), (value) => assert.equal(parseFieldSelector(`f=${escapeFieldValue(value)}`).requirements[0]!.value, value)));
 });
+
+/** What a requirement asks, by its operator alone: the value is undefined where the label is not there. */
+const MEANING: Readonly<Record<string, (value: string | undefined, wanted: readonly string[]) => boolean>> = {
+  In: (value, wanted) => value !== undefined && wanted.includes(value),
+  NotIn: (value, wanted) => value === undefined || !wanted.includes(value),
+  Exists: (value) => value !== undefined,
+  DoesNotExist: (value) => value === undefined,
+  Gt: (value, [bound]) => value !== undefined && /^-?\d+$/.test(value) && Number(value) > Number(bound),
+  Lt: (value, [bound]) => value !== undefined && /^-?\d+$/.test(value) && Number(value) < Number(bound),
+};
+const TEXT: Readonly<Record<string, (key: string, values: readonly string[]) => string>> = {
+  In: (k, v) => (v.length === 1 ? `${k} = ${v[0]}` : `${k} in (${v.join(', ')})`), NotIn: (k, v) => (v.length === 1 ? `${k}!=${v[0]}` : `${k} notin (${v.join(',')})`),
+  Exists: (k) => k, DoesNotExist: (k) => `!${k}`, Gt: (k, v) => `${k}>${v[0]}`, Lt: (k, v) => `${k} < ${v[0]}`,
+};
+test('selectors, as text and as objects, select what a model of their operators does', () => {
+  const key = fc.constantFrom('a', 'b', 'c.d/e', 'constructor', 'toString');
+  const value = fc.constantFrom('x', 'y', '1', '7', '10', '');
+  const labels = fc.dictionary(key, value, { noNullPrototype: true });
+  const requirement = fc.oneof(
+    fc.record({ key, operator: fc.constantFrom('In', 'NotIn'), values: fc.uniqueArray(value, { minLength: 1, maxLength: 3 }) }),
+    fc.record({ key, operator: fc.constantFrom('Exists', 'DoesNotExist'), values: fc.constant([] as string[]) }),
+    fc.record({ key, operator: fc.constantFrom('Gt', 'Lt'), values: fc.tuple(fc.constantFrom('1', '7', '9')) }),
+  );
+  fc.assert(fc.property(labels, fc.array(requirement, { maxLength: 4 }), (set, requirements) => {
+    const expected = requirements.every((r) => MEANING[r.operator]!(Object.hasOwn(set, r.key) ? set[r.key] : undefined, r.values));
+    const text = requirements.map((r) => TEXT[r.operator]!(r.key, r.values)).join(',');
+    assert.equal(parseLabelSelector(text).matches(set), expected, text);
+    // Objects know no order of numbers.
+    const asObject = requirements.filter((r) => r.operator !== 'Gt' && r.operator !== 'Lt');
+    if (asObject.length === requirements.length) assert.equal(labelMatcherOf({ matchExpressions: asObject }).matches(set), expected, text);
+  }), { numRuns: 1000 });
+});

@@ -56,10 +56,15 @@ function maskText(key: string, text: string): string {
   if (key === 'continue' && text !== '') return '<token>';
   return text.replaceAll(UUID, '<uid>').replaceAll(TIME, '<time>').replaceAll(/(resource version: |ResourceVersion[^\d"]*)\d+(, current: \d+| \(\d+\))?/g, '$1<version>');
 }
+const ownerOf = (entry: unknown): string => JSON.stringify(entry, ['manager', 'operation', 'subresource']);
 /** The value with everything masked that differs from run to run. */
 export function mask(value: unknown, managedFields = false, key = ''): unknown {
   if (typeof value === 'string') return maskText(key, value);
-  if (Array.isArray(value)) return value.map((item) => mask(item, managedFields, key));
+  if (Array.isArray(value)) {
+    const items = value.map((item) => mask(item, managedFields, key));
+    // Their order is that of their times, by the second: it differs from run to run.
+    return key === 'managedFields' ? items.toSorted((a, b) => (ownerOf(a) < ownerOf(b) ? -1 : 1)) : items;
+  }
   if (value === null || typeof value !== 'object') return value;
   const kept = Object.entries(value).filter(([name, child]) => !(name === 'creationTimestamp' && child === null)).filter(([name]) => !DROPPED.has(name) || (managedFields && name === 'managedFields'));
   return Object.fromEntries(kept.map(([name, child]) => [name, mask(child, managedFields, name)]));

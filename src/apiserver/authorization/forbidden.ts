@@ -1,5 +1,5 @@
 /** How a refusal reads: the sentence every Kubernetes user knows. */
-import { forbidden, type StatusError } from '#machinery/status-error.ts';
+import { forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AuthorizationAttributes } from '../interfaces.ts';
 
 /** Nothing in an error shall look like HTML. */
@@ -17,6 +17,8 @@ export function forbiddenMessage(a: AuthorizationAttributes): string {
 /** The 403 for a request that no authorizer allows; `reason` is the authorizer's own, '' for none. */
 export function forbiddenError(a: AuthorizationAttributes, reason: string): StatusError {
   const message = harmless(forbiddenMessage(a));
-  const resource = a.isResourceRequest ? a.resource : '';
-  return forbidden({ group: a.isResourceRequest ? a.apiGroup : '', resource }, a.isResourceRequest ? a.name : '', reason === '' ? message : `${message}: ${reason}`);
+  const why = reason === '' ? message : `${message}: ${reason}`;
+  if (a.isResourceRequest) return forbidden({ group: a.apiGroup, resource: a.resource }, a.name, why);
+  // A path is of no kind.
+  return new StatusError({ ...forbidden({ group: '', resource: '' }, '', why).status, details: {} });
 }

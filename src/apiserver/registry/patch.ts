@@ -6,6 +6,7 @@ import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { readTypeMeta, strictMessages, strictReason } from '#machinery/decode.ts';
+import { goPrint } from '#machinery/go-text.ts';
 import { checkDepth, hasRepeatedKeys, parseJson } from '#machinery/json.ts';
 import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
 import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
@@ -91,8 +92,8 @@ function parseApply(body: Extract<RequestBody, { kind: 'bytes' }>): unknown {
 /** The patched object, typed again; the argument stays as it is. */
 function patched(ctx: RequestContext, patch: ReadPatch, object: KubeObject, target: WrittenKind, options: WriteOptions): Draft<KubeObject> {
   const value = applyByType(patch, object, target);
-  // Upstream's patches go through a map: its keys come out sorted.
-  const shown = () => JSON.stringify(patch.type === STRATEGIC_PATCH ? patch.value : Object.fromEntries(Object.entries(value as object).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+  // Of a strategic patch the map is shown; of others the text of what came out, which went through a map: its keys are sorted.
+  const shown = () => (patch.type === STRATEGIC_PATCH ? goPrint(patch.value) : JSON.stringify(Object.fromEntries(Object.entries(value as object).toSorted(([a], [b]) => (a < b ? -1 : 1)))));
   const refuse = (why: string) => refusedPatch(shown(), why);
   let decoded;
   try {

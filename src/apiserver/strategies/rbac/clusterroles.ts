@@ -1,5 +1,5 @@
 import type { ClusterRole } from '#api/gen/rbac-v1.ts';
-import { fieldPath, required, type FieldError } from '#machinery/field-errors.ts';
+import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
@@ -11,7 +11,11 @@ function validate(role: ClusterRole): FieldError[] {
   const path = fieldPath('aggregationRule', 'clusterRoleSelectors');
   const selectors = role.aggregationRule.clusterRoleSelectors ?? [];
   if (selectors.length === 0) return [...errors, required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil')];
-  return [...errors, ...selectors.flatMap((selector, i) => validateLabelSelector(selector, path.index(i)))];
+  const faults = selectors.flatMap((selector, i) => {
+    const found = validateLabelSelector(selector, path.index(i));
+    return found.length ? [...found, invalidValue(path.index(i), 'null', 'invalid label selector.')] : [];
+  });
+  return [...errors, ...faults];
 }
 
 export const clusterroles = defineStrategy<ClusterRole>(RBAC_GROUP, 'v1', 'clusterroles', {

@@ -48,7 +48,6 @@ function validateSubject(subject: Subject, namespaced: boolean, path: FieldPath)
       break;
     case 'User':
     case 'Group':
-      if (name === '') errors.push(invalidValue(path.child('name'), name, `${subject.kind.toLowerCase()} name cannot be empty`));
       if (group !== RBAC_GROUP) errors.push(notSupported(path.child('apiGroup'), group, [RBAC_GROUP]));
       break;
     default:

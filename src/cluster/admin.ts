@@ -1,11 +1,11 @@
 /** The cluster as its administrator sees it from another process: over HTTPS, with the admin kubeconfig. */
 import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
-import type { Node, Pod } from '#api/gen/core-v1.ts';
-import { nameOf } from '#api/object.ts';
+import type { Event, Node, Pod } from '#api/gen/core-v1.ts';
+import { keyOf, nameOf } from '#api/object.ts';
 import { Client } from '#client/client.ts';
 import { HttpTransport } from '#client/http-transport.ts';
-import { NODES, PODS } from '#client/kinds.ts';
+import { EVENTS, NODES, PODS } from '#client/kinds.ts';
 import type { ClusterConfig } from './config.ts';
 import type { Kubeconfig } from './pki.ts';
 import { holding } from './runtime/hold.ts';
@@ -55,15 +55,27 @@ export async function waitForNode(config: ClusterConfig, signal: AbortSignal): P
 export interface ClusterSummary {
   readonly nodes: readonly { readonly name: string; readonly ready: boolean; readonly version: string; readonly runtime: string }[];
   readonly pods: { readonly total: number; readonly running: number };
+  /** Images that Pods wait for, in the words of their events: `Pulling image "nginx": 1.0 of 2.0 MB (50%)`. */
+  readonly pulls: readonly { readonly pod: string; readonly message: string }[];
+}
+/** The newest word on each pull of a Pod that is not up yet. */
+export function pullsUnderWay(pods: readonly Pod[], events: readonly Event[]): ClusterSummary['pulls'] {
+  const waiting = new Map(pods.filter((p) => p.status?.phase === 'Pending' && p.spec.nodeName).map((p) => [p.metadata.uid, keyOf(p)]));
+  const newest = new Map<string, Event>();
+  const timeOf = (e: Event): number => Date.parse(e.lastTimestamp ?? e.metadata.creationTimestamp ?? '');
+  // A container's field path tells its pulls apart.
+  for (const e of events.filter((x) => waiting.has(x.involvedObject.uid) && ['Pulling', 'Pulled', 'Failed'].includes(x.reason ?? '')).toSorted((a, b) => timeOf(a) - timeOf(b))) newest.set(`${e.involvedObject.uid} ${e.involvedObject.fieldPath}`, e);
+  return [...newest.values()].filter((e) => e.reason === 'Pulling').map((e) => ({ pod: waiting.get(e.involvedObject.uid)!, message: e.message ?? '' }));
 }
 export async function summarise(config: ClusterConfig): Promise<ClusterSummary> {
   const transport = await adminTransport(config);
   try {
     const client = new Client(transport);
-    const [nodes, pods] = await holding(Promise.all([client.of(NODES).list(), client.of(PODS).list()]));
+    const [nodes, pods, events] = await holding(Promise.all([client.of(NODES).list(), client.of(PODS).list(), client.of(EVENTS).list({ fieldSelector: 'involvedObject.kind=Pod' })]));
     return {
       nodes: nodes.items.map((n) => ({ name: nameOf(n), ready: isReady(n), version: n.status?.nodeInfo?.kubeletVersion ?? '', runtime: n.status?.nodeInfo?.containerRuntimeVersion ?? '' })),
       pods: { total: pods.items.length, running: pods.items.filter((p: Pod) => p.status?.phase === 'Running').length },
+      pulls: pullsUnderWay(pods.items, events.items),
     };
   } finally {
     transport.close();

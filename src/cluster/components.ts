@@ -36,6 +36,7 @@ import { newClusterDns, newServiceProxy } from './node-services.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 import type { Registries } from './runtime/registries.ts';
+import type { CredentialProviderFile } from './credential-provider-file.ts';
 
 /** What the rows make and share; each is there once its row is ready. */
 export interface Assembly {
@@ -43,6 +44,8 @@ export interface Assembly {
   readonly clock: Clock;
   readonly changes: HostChanges;
   readonly registries: Registries;
+  /** Undefined: no programs give credentials. */
+  readonly credentialProviders?: CredentialProviderFile | undefined;
   /** What `kubelet.yaml` chooses. */
   readonly kubeletChoices: Partial<KubeletConfig>;
   /** Undefined: objects are stored as they are. */
@@ -146,7 +149,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime', 'network'],
-      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, a.registries, a.kubeletChoices, a.network!)),
+      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, { ...a, network: a.network! })),
     },
     {
       name: 'kubelet server', needs: ['kubelet'],

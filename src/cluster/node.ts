@@ -10,6 +10,7 @@ import { Kubelet } from '#kubelet/kubelet.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
 import type { ClusterConfig } from './config.ts';
+import type { CredentialProviderFile } from './credential-provider-file.ts';
 import { webhookKubeletAuth } from './kubelet-auth.ts';
 import type { NodePki } from './pki.ts';
 import { nodeRuntimeConfig } from './runtime/config.ts';
@@ -66,9 +67,17 @@ function foreignRuntime(endpoint: string, clock: Clock): NodeRuntime {
   return { name: 'container-runtime', client, start: (signal) => client.connected({ signal }), stop: close, release: close };
 }
 
-export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, registries: Registries, choices: Partial<KubeletConfig>, network: Pick<NodeNetwork, 'openHostPorts'>): Kubelet {
+/** What a kubelet takes from files of the data directory, and the node's network. */
+export interface KubeletParts {
+  readonly registries: Registries;
+  readonly kubeletChoices: Partial<KubeletConfig>;
+  readonly credentialProviders?: CredentialProviderFile | undefined;
+  readonly network: Pick<NodeNetwork, 'openHostPorts'>;
+}
+export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, parts: KubeletParts): Kubelet {
+  const { registries, kubeletChoices, credentialProviders, network } = parts;
   return new Kubelet({
-    config: kubeletConfig(config, choices), client: new Client(transport, 'kubelet'), runtime, clock, nodeCredentials: (image) => pullCredentials(registries, image),
+    config: kubeletConfig(config, kubeletChoices), client: new Client(transport, 'kubelet'), runtime, clock, credentialProviders, nodeCredentials: (image) => pullCredentials(registries, image),
     openHostPorts: (pod, podIP, signal) => network.openHostPorts(pod, podIP, signal),
   });
 }

@@ -17,6 +17,7 @@ import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { claimPidFile, releasePidFile } from './daemon.ts';
 import { writeKubeconfig } from './pki.ts';
 import type { ProgressReporter } from './progress.ts';
+import { readCredentialProviders } from './credential-provider-file.ts';
 import { HostChangeJournal } from './runtime/host-changes.ts';
 import { NO_REGISTRIES, parseRegistries, type Registries } from './runtime/registries.ts';
 
@@ -66,10 +67,11 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const authentication = await AuthenticationFile.open({ path: join(config.dataDir, 'authentication.yaml'), clock, disallowedIssuers: [DEFAULT_ISSUER] });
   const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });
   const kubeletChoices = await readKubeletChoices(config);
+  const credentialProviders = await readCredentialProviders(config.dataDir);
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, encryption, authentication, authorization, audit };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, credentialProviders, encryption, authentication, authorization, audit };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);

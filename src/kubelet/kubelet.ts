@@ -13,6 +13,7 @@ import type { Client } from '#client/client.ts';
 import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { PODS, SERVICE_ACCOUNTS, SERVICES } from '#client/kinds.ts';
+import { pullProgress } from '#cri/pull-progress.ts';
 import type { AuthConfig } from '#cri/types.ts';
 import { newCgroupManager } from './cgroups/cgroup-manager.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
@@ -28,6 +29,8 @@ import { newKubeletHost } from './host.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
 import { newStats } from './stats/stats.ts';
+import type { CredentialProviderConfig } from './images/credential-provider-config.ts';
+import { CredentialProviders } from './images/credential-providers.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
@@ -76,7 +79,9 @@ export interface KubeletOptions {
   readonly mounter?: Mounter;
   /** Absent: the host's cgroups below the node's own root. Simulated nodes have none. */
   readonly cgroups?: CgroupManager;
-  /** Credentials of the node for an image, after the Pod's own. */
+  /** Programs that give credentials, after the Pod's own; they lie in `binDir`. */
+  readonly credentialProviders?: { readonly providers: readonly CredentialProviderConfig[]; readonly binDir: string } | undefined;
+  /** Credentials of the node for an image, after all others. */
   readonly nodeCredentials?: (image: string) => readonly Partial<AuthConfig>[];
   /** Resolves when a Pod that has just got its address is reached by its hostPorts. Absent: nobody opens any. */
   readonly openHostPorts?: (pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>;
@@ -247,7 +252,7 @@ export class Kubelet implements Component {
     const { node } = this;
     const starter = new ContainerStarter({
       ...shared, hooks,
-      images: newImageManager({ runtime, recorder, clock, credentials: newCredentials(this.#objects, this.#o.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls }),
+      images: newImageManager({ runtime, recorder, clock, credentials: newCredentials(this.#objects, this.#credentialProviders(), this.#o.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls, progress: runtime.channel && ((registry, repository, signal) => pullProgress(runtime.channel!, registry, repository, { signal })) }),
       environment: newEnvironmentMaker({ objects: this.#objects, services: this.#services, node: () => this.#nodeFacts(), volumePath: (uid, volume) => join(podDir(config, uid), 'volumes', 'kubernetes.io~empty-dir', volume) }),
       backOff: new BackOff(clock),
       get memoryCapacityBytes() { return node.host.memoryBytes; },
@@ -326,6 +331,13 @@ export class Kubelet implements Component {
   }
   #retryResizes(): void {
     for (const uid of this.#resizer.deferred()) this.workers.wake(uid);
+  }
+  #credentialProviders(): CredentialProviders | undefined {
+    const { client, clock, credentialProviders } = this.#o;
+    return credentialProviders && new CredentialProviders({
+      ...credentialProviders, clock, serviceAccount: (namespace, name) => client.of(SERVICE_ACCOUNTS).get(namespace, name),
+      requestToken: async (pod, audience) => (await this.#requestToken(pod, { path: '', audience }, new AbortController().signal)).status?.token ?? '',
+    });
   }
   async #requestToken(pod: Pod, projection: ServiceAccountTokenProjection, signal: AbortSignal): Promise<TokenRequest> {
     const body: TokenRequest = {

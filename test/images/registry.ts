@@ -9,6 +9,8 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { OciImage } from '#cluster/runtime/oci-image.ts';
 import { pushImage, repositoryOf } from './push.ts';
@@ -22,6 +24,8 @@ export interface TestRegistry extends AsyncDisposable {
   readonly requests: readonly string[];
   /** Under its name without the host, or under another repository: `private/app`. */
   push(name: string, image: OciImage, repository?: string): Promise<void>;
+  /** Blobs of a repository (`library/nginx`) come no faster than this. */
+  slowDown(repository: string, bytesPerSecond: number): void;
 }
 
 const MAX_REQUESTS = 10_000;
@@ -32,10 +36,11 @@ export async function startRegistry(options: { readonly host?: string } = {}): P
   const dir = await mkdtemp(`${tmpdir()}/test-registry-`);
   const backend = await startBackend(dir);
   const requests: string[] = [];
+  const slow = new Map<string, number>();
   const front = createServer((req, res) => {
     if (requests.length < MAX_REQUESTS) requests.push(`${req.method} ${req.url}`);
     if (req.url?.startsWith('/v2/private/') && req.headers.authorization !== basic()) return unauthorised(res);
-    forward(req, res, backend.port);
+    forward(req, res, backend.port, slow.get(/^\/v2\/(.+)\/blobs\//.exec(req.url ?? '')?.[1] ?? ''));
   });
   front.listen(0, options.host ?? '127.0.0.1');
   await once(front, 'listening');
@@ -45,6 +50,7 @@ export async function startRegistry(options: { readonly host?: string } = {}): P
     url: `http://${address}:${port}`,
     requests,
     push: (name, image, repository) => pushImage({ url: `http://127.0.0.1:${backend.port}`, ...repositoryOf(name), ...(repository !== undefined && { repository }) }, image),
+    slowDown: (repository, bytesPerSecond) => void slow.set(repository, bytesPerSecond),
     async [Symbol.asyncDispose]() {
       front.closeAllConnections();
       front.close();
@@ -64,11 +70,22 @@ function unauthorised(res: ServerResponse): void {
   res.end(body);
 }
 
-function forward(req: IncomingMessage, res: ServerResponse, port: number): void {
+/** Passes on a tenth of a second's worth at a time. */
+async function* throttled(source: AsyncIterable<Buffer>, bytesPerSecond: number): AsyncGenerator<Buffer> {
+  const share = Math.ceil(bytesPerSecond / 10);
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length; at += share) {
+      yield chunk.subarray(at, at + share);
+      await setTimeout(100);
+    }
+  }
+}
+function forward(req: IncomingMessage, res: ServerResponse, port: number, bytesPerSecond: number | undefined): void {
   const { authorization: _, ...headers } = req.headers;
   const onward = httpRequest({ host: '127.0.0.1', port, method: req.method, path: req.url, headers }, (answer) => {
     res.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(res);
+    if (bytesPerSecond === undefined) answer.pipe(res);
+    else pipeline(throttled(answer, bytesPerSecond), res).catch(() => res.destroy());
   });
   onward.on('error', () => res.destroy());
   res.on('close', () => onward.destroy());

@@ -27,9 +27,10 @@ export async function status(args: readonly string[]): Promise<number> {
   say(`kubeconfig   ${config.kubeconfig}`);
   say(`log          ${logFile(config)}`);
   try {
-    const { nodes, pods } = await summarise(config);
+    const { nodes, pods, pulls } = await summarise(config);
     for (const n of nodes) say(`node         ${n.name} ${n.ready ? 'Ready' : 'NotReady'}, ${n.version}, ${n.runtime}`);
     say(`pods         ${pods.running} of ${pods.total} running`);
+    for (const p of pulls) say(`pull         ${p.message}, for ${p.pod}`);
     return nodes.length > 0 && nodes.every((n) => n.ready) ? 0 : 1;
   } catch (err) {
     complain(`the API server does not answer: ${(err as Error).message}`);

@@ -8,15 +8,15 @@ import { fakeRuntime, type FakeRuntimeOptions } from '#cri/fake-runtime.ts';
 import { StartError, type PulledImage } from '../interfaces.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { parseImageReference } from '../runtime/image-name.ts';
-import { lookUp, parseDockerConfig } from './credentials.ts';
-import { newImageManager, type Credentials } from './image-manager.ts';
+import { lookUp, parseDockerConfig } from './keyring.ts';
+import { newImageManager, type Credentials, type ImageManagerOptions } from './image-manager.ts';
 
-function setUp(options: { pull?: FakeRuntimeOptions['pull']; credentials?: Credentials; maxParallelPulls?: number } = {}) {
+function setUp(options: { pull?: FakeRuntimeOptions['pull']; credentials?: Credentials; maxParallelPulls?: number; progress?: ImageManagerOptions['progress'] } = {}) {
   const clock = new FakeClock();
   const runtime = fakeRuntime({ clock, ...(options.pull ? { pull: options.pull } : {}) });
   const events: string[] = [];
   const recorder = { eventFor: (_r: unknown, type: string, reason: string, message: string) => void events.push(`${type} ${reason} ${message}`) } as unknown as EventRecorder;
-  const manager = newImageManager({ runtime, recorder, clock, credentials: options.credentials ?? { lookup: () => Promise.resolve([]) }, maxParallelPulls: options.maxParallelPulls ?? 5 });
+  const manager = newImageManager({ runtime, recorder, clock, credentials: options.credentials ?? { lookup: () => Promise.resolve([]) }, maxParallelPulls: options.maxParallelPulls ?? 5, progress: options.progress });
   const ensure = (pod: Pod, signal = new AbortController().signal): Promise<PulledImage> => manager.ensureImageExists(pod, pod.spec.containers[0]!, signal);
   /** The reason and message of a refusal, or the image. */
   const outcome = (pod: Pod) => ensure(pod).then((i) => i.imageRef.slice(0, 7), (err: unknown) => (err instanceof StartError ? `${err.reason}: ${err.message}` : Promise.reject(err)));
@@ -152,3 +152,23 @@ for (const [text, want] of [
     assert.equal(typeof got === 'string' ? got : got.full, want);
   });
 }
+test('ImageManager tells every Pod that waits how far a long pull has come, less and less often', async () => {
+  const asked: string[] = [];
+  const s = setUp({
+    pull: () => ({ delayMs: 600_000 }),
+    progress: (registry, repository) => {
+      asked.push(`${registry}/${repository}`);
+      return Promise.resolve({ doneBytes: 10_000_000 * asked.length, totalBytes: 40_000_000 });
+    },
+  });
+  const stop = new AbortController();
+  const pulls = [podWith('nginx:1', 'Always', 'a'), podWith('nginx:1', 'Always', 'b')].map((p) => s.ensure(p, stop.signal).catch(() => {}));
+  await flushMicrotasks();
+  for (let i = 0; i < 4; i++) await s.clock.advance(5000);
+  assert.deepEqual(asked, ['docker.io/library/nginx', 'docker.io/library/nginx']);
+  assert.deepEqual(s.events.filter((e) => /%/.test(e)), [25, 25, 50, 50].map((percent) => `Normal Pulling Pulling image "nginx:1": ${(percent * 0.4).toFixed(1)} of 40.0 MB (${percent}%)`));
+  stop.abort();
+  await Promise.all(pulls);
+  await flushMicrotasks();
+  assert.equal(s.clock.timers, 0);
+});

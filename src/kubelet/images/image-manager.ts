@@ -2,14 +2,20 @@
 import { referenceTo, type EventRecorder, type EventType } from '#client/events.ts';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { abortable } from '#base/abort.ts';
-import type { Clock } from '#base/clock.ts';
+import { sleep, type Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
+import type { PullProgress } from '#cri/pull-progress.ts';
 import type { AuthConfig, Image } from '#cri/types.ts';
 import { StartError, type AnyContainer, type ImageManager, type PulledImage } from '../interfaces.ts';
 import { containerFieldPath } from '../pods/containers.ts';
 import { BackOff } from '../runtime/back-off.ts';
-import { parseImageReference } from '../runtime/image-name.ts';
+import { parseImageReference, type ImageReference } from '../runtime/image-name.ts';
 import { Slots } from '../runtime/slots.ts';
+
+const log = logger('kubelet');
+const PROGRESS_FIRST_MS = 5000;
+const PROGRESS_MAX_MS = 60_000;
 
 export interface Credentials {
   /** Credentials to try in turn for an image of the Pod; empty: anonymously. */
@@ -22,6 +28,8 @@ export interface ImageManagerOptions {
   readonly credentials: Credentials;
   /** Pulls under way at the same time; others wait their turn. */
   readonly maxParallelPulls: number;
+  /** How far the pull of `registry/repository` has come, where the runtime tells. */
+  readonly progress?: ((registry: string, repository: string, signal: AbortSignal) => Promise<PullProgress | undefined>) | undefined;
 }
 
 /** How soon a Pod that backs off is looked at again: its image may have been loaded by hand, or by another Pod. */
@@ -34,9 +42,11 @@ interface PullResult {
 interface SharedPull {
   readonly done: Promise<PullResult>;
   readonly abort: AbortController;
-  users: number;
+  /** Told now and then how far it has come; one for each Pod that waits. */
+  readonly followers: Set<(progress: PullProgress) => void>;
 }
 
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 /** `1.234s` or `456ms`: Go's durations in the Pulled event. */
 function seconds(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)}ms` : `${Math.round(ms) / 1000}s`;
@@ -64,30 +74,51 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
     }
     throw failure;
   }
-  function pull(pod: Pod, image: string, signal: AbortSignal): Promise<PullResult> {
-    const key = `${image} ${(pod.spec.imagePullSecrets ?? []).map((s) => `${pod.metadata.namespace}/${s.name}`).join(',')}`;
+  function pull(pod: Pod, image: ImageReference, follow: (progress: PullProgress) => void, signal: AbortSignal): Promise<PullResult> {
+    // Whoever shares a pull has the same credentials: the Pod's secrets, and what programs give to its service account.
+    const key = `${image.full} ${pod.metadata.namespace}/${pod.spec.serviceAccountName} ${(pod.spec.imagePullSecrets ?? []).map((s) => `${pod.metadata.namespace}/${s.name}`).join(',')}`;
     const shared = pulling.get(key) ?? begin(key, pod, image);
-    shared.users++;
+    shared.followers.add(follow);
     return abortable(shared.done, signal).finally(() => {
-      if (--shared.users > 0) return;
+      shared.followers.delete(follow);
+      if (shared.followers.size > 0) return;
       if (pulling.get(key) === shared) pulling.delete(key);
       shared.abort.abort(new Error('nobody waits for the image any more'));
     });
   }
-  function begin(key: string, pod: Pod, image: string): SharedPull {
+  function begin(key: string, pod: Pod, image: ImageReference): SharedPull {
     const abort = new AbortController();
     const { signal } = abort;
     const work = async (): Promise<PullResult> => {
       const started = clock.monotonic();
-      return { ref: await pullWithCredentials(pod, image, signal), tookMs: clock.monotonic() - started };
+      const over = new AbortController();
+      void tellProgress(image, shared.followers, AbortSignal.any([signal, over.signal]));
+      try {
+        return { ref: await pullWithCredentials(pod, image.full, signal), tookMs: clock.monotonic() - started };
+      } finally {
+        over.abort(new Error('the pull is over'));
+      }
     };
     const done = slots.run(work, { signal }).finally(() => {
       if (pulling.get(key) === shared) pulling.delete(key);
     });
     done.catch(() => {});
-    const shared: SharedPull = { done, abort, users: 0 };
+    const shared: SharedPull = { done, abort, followers: new Set() };
     pulling.set(key, shared);
     return shared;
+  }
+  /** The runtime does not speak of a pull until it ends: it is asked, less and less often. */
+  async function tellProgress(image: ImageReference, followers: ReadonlySet<(progress: PullProgress) => void>, signal: AbortSignal): Promise<void> {
+    if (!options.progress) return;
+    try {
+      for (let waitMs = PROGRESS_FIRST_MS; ; waitMs = Math.min(waitMs * 2, PROGRESS_MAX_MS)) {
+        await sleep(clock, waitMs, signal);
+        const progress = await options.progress(image.registry, image.repository, signal);
+        if (progress) for (const tell of followers) tell(progress);
+      }
+    } catch (err) {
+      if (!signal.aborted) log.debug({ err, image: image.full }, 'the runtime does not tell how far a pull has come');
+    }
   }
 
   async function ensureImageExists(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<PulledImage> {
@@ -128,7 +159,7 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
     note('Normal', 'Pulling', `Pulling image "${image}"`);
     const asked = clock.monotonic();
     try {
-      const { ref, tookMs } = await pull(pod, reference.full, signal);
+      const { ref, tookMs } = await pull(pod, reference, ({ doneBytes, totalBytes }) => note('Normal', 'Pulling', `Pulling image "${image}": ${megabytes(doneBytes)} of ${megabytes(totalBytes)} MB (${Math.floor((doneBytes * 100) / totalBytes)}%)`), signal);
       const got = await statusOf(ref, signal);
       note('Normal', 'Pulled', `Successfully pulled image "${image}" in ${seconds(tookMs)} (${seconds(clock.monotonic() - asked)} including waiting). Image size: ${got?.size ?? 0} bytes.`);
       backOff.forget(key);

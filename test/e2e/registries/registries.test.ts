@@ -1,9 +1,12 @@
 /** `registries.yaml`: mirrors that are asked in place of a registry, and the node's own credentials; what pulls that fail say. */
 import assert from 'node:assert/strict';
+import { buildImages } from '../../images/build.ts';
 import { waitForEvent, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { onCluster } from '../harness/suite.ts';
 
 const BUSYBOX = 'docker.io/library/busybox:1.37';
+/** Of layers that no other test pulls. */
+const NGINX = 'docker.io/library/nginx:1.28';
 const { test } = onCluster({ served: [BUSYBOX], guarded: { 'docker.io/private/app:1': BUSYBOX }, nodeCredentials: true });
 
 const pod = (name: string, image: string, more: object = {}): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'c', image, command: ['sleep', '3600'], ...more }] } });
@@ -28,6 +31,17 @@ test('a private image is pulled with the credentials that the node has', async (
   await c.apply(pod('private', 'private/app:1'));
   await waitForReady(c, 'private');
   await c.kubectl('delete pod private --now');
+});
+
+test('a long pull tells how far it has come', async (c) => {
+  await c.registry.push('docker.io/slow/app:1', (await buildImages({ names: [NGINX] })).images.get(NGINX)!, 'slow/app');
+  c.registry.slowDown('slow/app', 100_000);
+  await c.apply(pod('slow', 'slow/app:1'));
+  const { message } = await waitForEvent(c, 'slow', 'Pulling', /%/);
+  assert.match(message!, /^Pulling image "slow\/app:1": \d+\.\d of \d+\.\d MB \(\d+%\)$/);
+  assert.match((await c.podyard(['status'])).stdout, /^pull +Pulling image "slow\/app:1": .* MB \(\d+%\), for default\/slow$/m);
+  c.registry.slowDown('slow/app', 10_000_000);
+  await c.kubectl('delete pod slow --now');
 });
 
 test('a missing image, and a registry that nobody is: the event says what was asked for and what went wrong', async (c) => {

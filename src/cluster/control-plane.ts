@@ -125,6 +125,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });
+  server.metrics.addText(() => admission?.metricsText() ?? '');
   for (const file of [encryption, options.authentication, options.authorization]) if (file) server.metrics.addText(() => file.metricsText());
   return server;
 }

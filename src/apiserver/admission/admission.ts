@@ -17,6 +17,7 @@ import { NO_EXPRESSIONS, type ExpressionCompiler } from './expressions.ts';
 import { LimitRanger } from './limit-ranger.ts';
 import { MutatingPolicy } from './mutating-policy.ts';
 import { MutatingWebhook } from './mutating-webhook.ts';
+import { AdmissionMetrics, type Measured } from './metrics.ts';
 import { applierOf, normaliserOf } from './mutations.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
@@ -56,12 +57,15 @@ export interface AdmissionOptions {
   /** Plugins to leave out, by name (`--disable-admission-plugins`). */
   readonly disabled?: readonly string[];
 }
-type Row = readonly [name: string, create: (o: AdmissionOptions) => AdmissionPlugin | undefined];
+interface MeasuredOptions extends AdmissionOptions {
+  readonly measured: Measured;
+}
+type Row = readonly [name: string, create: (o: MeasuredOptions) => AdmissionPlugin | undefined];
 
 const compilerOf = (o: AdmissionOptions): ExpressionCompiler => o.compiler ?? NO_EXPRESSIONS;
 const normaliser = (o: AdmissionOptions) => (o.resources ? { normalise: normaliserOf(o.resources) } : {});
-const webhookServices = (o: AdmissionOptions) => ({ client: o.webhooks, reader: o.reader, compiler: compilerOf(o), authorizer: o.authorizer, uid: o.uid, resources: o.resources, ...normaliser(o) });
-const policyServices = (o: AdmissionOptions) => ({ reader: o.reader, authorizer: o.authorizer, compiler: compilerOf(o), resolve: o.resolve, resources: o.resources });
+const webhookServices = (o: MeasuredOptions) => ({ client: o.webhooks, reader: o.reader, compiler: compilerOf(o), authorizer: o.authorizer, uid: o.uid, resources: o.resources, measured: o.measured, ...normaliser(o) });
+const policyServices = (o: MeasuredOptions) => ({ reader: o.reader, authorizer: o.authorizer, compiler: compilerOf(o), resolve: o.resolve, resources: o.resources, measured: o.measured });
 function noApply(_object: KubeObject, _configuration: unknown, _a: AdmissionAttributes): KubeObject {
   throw new Error('this API server was built without apply configurations');
 }
@@ -98,13 +102,17 @@ export interface Admission {
   readonly plugins: readonly AdmissionPlugin[];
   /** Names of those that are on, in order. */
   readonly names: readonly string[];
+  /** In Prometheus' form. */
+  metricsText(): string;
   stop(): void;
 }
 export function createAdmission(options: AdmissionOptions): Admission {
-  const plugins = ADMISSION_TABLE.flatMap(([name, create]) => (options.disabled?.includes(name) ? [] : (create(options) ?? [])));
+  const measured: Measured = { clock: options.clock, metrics: new AdmissionMetrics() };
+  const plugins = ADMISSION_TABLE.flatMap(([name, create]) => (options.disabled?.includes(name) ? [] : (create({ ...options, measured }) ?? [])));
   return {
-    plugins: [new ReinvokingPlugins(plugins)],
+    plugins: [new ReinvokingPlugins(plugins, measured)],
     names: plugins.map((p) => p.name),
+    metricsText: () => measured.metrics.text(),
     stop: () => {
       for (const plugin of plugins) (plugin as { stop?(): void }).stop?.();
     },

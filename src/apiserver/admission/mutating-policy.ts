@@ -9,6 +9,7 @@ import { matchResources, questionOf, type Match } from './equivalents.ts';
 import { NO_VARIABLES, RUNTIME_COST_BUDGET, type ExpressionBudget } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
 import { isExempt } from './matching.ts';
+import { policyErrorOf, UNMEASURED, type PolicyErrorType } from './metrics.ts';
 import { replaceObject, type Normaliser } from './mutating-webhook.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
@@ -78,7 +79,7 @@ export class MutatingPolicy implements AdmissionPlugin {
     const { attributes: asked, converted, back } = await questionOf(a, match);
     const activate = (budget: ExpressionBudget) => policyActivation(asked, a, param, { variables: spec.variables, hasParams }, this.#options, budget, signal);
     if (spec.matchConditions?.length) {
-      const outcome = await evaluateMatchConditions(spec.matchConditions, this.#options.compiler, activate({ remaining: RUNTIME_COST_BUDGET }), { params: hasParams, failurePolicy: spec.failurePolicy ?? 'Fail' }, signal);
+      const outcome = await evaluateMatchConditions(spec.matchConditions, this.#options.compiler, activate({ remaining: RUNTIME_COST_BUDGET }), { params: hasParams, failurePolicy: spec.failurePolicy ?? 'Fail', name: nameOf(policy), kind: 'policy', type: 'admit', operation: a.operation, measured: this.#options.measured }, signal);
       if (outcome.error !== undefined) throw new Error(outcome.error);
       if (!outcome.matches) return;
     }
@@ -88,7 +89,7 @@ export class MutatingPolicy implements AdmissionPlugin {
     for (const mutation of asked.object ? (spec.mutations ?? []) : []) {
       // Each mutation sees what the one before made of the object, so its variables are computed anew.
       const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
-      const next = await this.#mutated(policy, mutation, asked, activate(budget), budget, signal);
+      const next = await this.#measured(policy, binding, () => this.#mutated(policy, mutation, asked, activate(budget), budget, signal));
       changed = replaceObject(asked, this.#options.normalise?.(next, asked) ?? next) || changed;
     }
     if (changed && converted) replaceObject(a, await back(asked.object!));
@@ -97,6 +98,19 @@ export class MutatingPolicy implements AdmissionPlugin {
       request();
     }
     if (spec.reinvocationPolicy === 'IfNeeded') state.reinvocable.add(id);
+  }
+  async #measured<T>(policy: Policy, binding: Binding, run: () => Promise<T>): Promise<T> {
+    const { clock, metrics } = this.#options.measured ?? UNMEASURED;
+    const started = clock.monotonic();
+    const ended = (error: PolicyErrorType): void => metrics.mutation({ policy: nameOf(policy), binding: nameOf(binding), error, seconds: (clock.monotonic() - started) / 1000 });
+    try {
+      const made = await run();
+      ended('no_error');
+      return made;
+    } catch (err) {
+      ended(policyErrorOf(messageOf(err)));
+      throw err;
+    }
   }
   async #mutated(policy: Policy, mutation: admissionregistrationV1.Mutation, a: MutableAdmissionAttributes, activation: ReturnType<typeof policyActivation>, budget: ExpressionBudget, signal: AbortSignal): Promise<KubeObject> {
     const scope = { params: policy.spec.paramKind !== undefined, authorizer: true, variables: policy.spec.variables ?? NO_VARIABLES };

@@ -12,7 +12,7 @@ import type { Question } from './equivalents.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { reinvocationOf, scheduleAgain } from './reinvocation.ts';
-import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
+import { callWebhook, concerns, measuredCall, WebhookFailure, type WebhookServices } from './webhook/call.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');
@@ -57,7 +57,7 @@ export class MutatingWebhook implements AdmissionPlugin {
     if (isReinvoke && state.output !== JSON.stringify(a.object)) scheduleAgain(state);
     for (const [index, hook] of hooks.entries()) {
       if (isReinvoke && !state.again.has(hook.id)) continue;
-      const question = await concerns(hook, a, this.#services, signal);
+      const question = await concerns(hook, 'admit', a, this.#services, signal);
       if (!question) continue;
       const at = `round_${isReinvoke ? 1 : 0}_index_${index}`;
       const changed = await this.#one(hook, question, a, at, signal);
@@ -73,13 +73,7 @@ export class MutatingWebhook implements AdmissionPlugin {
     const { configuration, webhook } = hook;
     let changed = false;
     try {
-      const { patch } = await callWebhook(hook, question, a, 'mutating', this.#services, signal);
-      if (patch.length) {
-        if (!a.object) throw internalError(`admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`);
-        const patched = this.#patched(question.attributes.object, patch);
-        changed = replaceObject(a, await question.back(this.#normalise(patched, question.attributes)));
-        a.annotate(`${PATCH_PREFIX}${at}`, JSON.stringify({ configuration, webhook: webhook.name, patch, patchType: 'JSONPatch' }));
-      }
+      changed = await measuredCall(hook, 'admit', a, this.#services, () => this.#call(hook, question, a, at, signal));
     } catch (err) {
       if (!(err instanceof WebhookFailure)) throw err;
       if (webhook.failurePolicy !== 'Ignore') throw internalError(err.message, err);
@@ -89,6 +83,16 @@ export class MutatingWebhook implements AdmissionPlugin {
     } finally {
       a.annotate(`${PREFIX}${at}`, JSON.stringify({ configuration, webhook: webhook.name, mutated: changed }));
     }
+    return changed;
+  }
+  async #call(hook: Hook<MutatingWebhookConfig>, question: Question, a: MutableAdmissionAttributes, at: string, signal: AbortSignal): Promise<boolean> {
+    const { configuration, webhook } = hook;
+    const { patch } = await callWebhook(hook, question, a, 'mutating', this.#services, signal);
+    if (patch.length === 0) return false;
+    if (!a.object) throw internalError(`admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`);
+    const patched = this.#patched(question.attributes.object, patch);
+    const changed = replaceObject(a, await question.back(this.#normalise(patched, question.attributes)));
+    a.annotate(`${PATCH_PREFIX}${at}`, JSON.stringify({ configuration, webhook: webhook.name, patch, patchType: 'JSONPatch' }));
     return changed;
   }
   #patched(object: KubeObject | undefined, patch: readonly unknown[]): KubeObject {

@@ -8,6 +8,7 @@ import { matchResources, questionOf, type Match } from './equivalents.ts';
 import { NO_VARIABLES, RUNTIME_COST_BUDGET, type ExpressionActivation, type ExpressionBudget, type ExpressionScope } from './expressions.ts';
 import { evaluateMatchConditions } from './match-conditions.ts';
 import { isExempt } from './matching.ts';
+import { policyErrorOf, UNMEASURED, type AdmissionMetrics, type EnforcementAction } from './metrics.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
 import { collectParams, type ResourceResolver } from './policy/params.ts';
@@ -30,6 +31,7 @@ interface Denial {
 interface Decision {
   readonly index: number;
   readonly message: string;
+  readonly seconds: number;
   readonly reason?: string | undefined;
 }
 interface Failure {
@@ -39,10 +41,14 @@ interface Failure {
   readonly expressionIndex: number;
   readonly validationActions: readonly string[];
 }
-/** A request, and how the policy's constraints name it. */
+/** A request, and the same as the policy's constraints name it. */
 interface Matched {
   readonly a: AdmissionAttributes;
-  readonly match: Match;
+  readonly asked: AdmissionAttributes;
+}
+interface Names {
+  readonly policy: string;
+  readonly binding: string;
 }
 /** What one request gathers. */
 interface Findings {
@@ -71,24 +77,32 @@ export class ValidatingPolicy implements AdmissionPlugin {
     for (const { policy, bindings } of policies) {
       const match = matchResources(policy.spec.matchConstraints, a, this.#services);
       if (!match) continue;
+      const bound = bindings.filter((binding) => matchResources(binding.spec.matchResources, a, this.#services));
+      const asked = bound.length ? await this.#asked(policy, a, match, findings) : undefined;
+      if (!asked) continue;
       const annotations = new Map<string, Set<string>>();
-      for (const binding of bindings) {
-        if (matchResources(binding.spec.matchResources, a, this.#services)) await this.#binding(policy, binding, { a, match }, findings, annotations, signal);
-      }
+      for (const binding of bound) await this.#binding(policy, binding, { a, asked }, findings, annotations, signal);
       for (const [key, values] of annotations) a.annotate(`${nameOf(policy)}/${key}`, [...values].join(', '));
     }
     if (findings.failures.length) a.annotate('validation.policy.admission.k8s.io/validation_failure', JSON.stringify(findings.failures.slice(0, MAX_FAILURES)));
     const [first] = findings.denials;
     if (first) throw denied(a, first);
   }
-  async #binding(policy: Policy, binding: Binding, { a, match }: Matched, findings: Findings, annotations: Map<string, Set<string>>, signal: AbortSignal): Promise<void> {
+  /** undefined: the object cannot be shown in the version that the policy knows. */
+  async #asked(policy: Policy, a: AdmissionAttributes, match: Match, findings: Findings): Promise<AdmissionAttributes | undefined> {
+    try {
+      return (await questionOf(a, match)).attributes;
+    } catch (err) {
+      if (policy.spec.failurePolicy !== 'Ignore') findings.denials.push({ policy: nameOf(policy), message: `failed to configure policy: failed to convert object version: ${messageOf(err)}` });
+      return undefined;
+    }
+  }
+  async #binding(policy: Policy, binding: Binding, { a, asked }: Matched, findings: Findings, annotations: Map<string, Set<string>>, signal: AbortSignal): Promise<void> {
     const fails = policy.spec.failurePolicy !== 'Ignore';
     const names = { policy: nameOf(policy), binding: nameOf(binding) };
     let params: readonly (KubeObject | null)[];
-    let asked: AdmissionAttributes;
     try {
       params = await collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#services);
-      asked = (await questionOf(a, match)).attributes;
     } catch (err) {
       if (fails) findings.denials.push({ ...names, message: `failed to configure binding: ${messageOf(err)}` });
       return;
@@ -96,29 +110,34 @@ export class ValidatingPolicy implements AdmissionPlugin {
     for (const param of params) {
       const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
       const activation = policyActivation(asked, a, param, { variables: policy.spec.variables, hasParams: policy.spec.paramKind !== undefined }, this.#services, budget, signal);
-      const decisions = await this.#decide(policy, activation, budget, signal);
+      const decisions = await this.#decide(policy, names, a.operation, activation, budget, signal);
       if (decisions === 'does not match') continue;
-      for (const decision of decisions) act(binding, decision, names, a, findings);
+      for (const decision of decisions) act(binding, decision, names, a, findings, (this.#services.measured ?? UNMEASURED).metrics);
       await this.#annotations(policy, activation, annotations, (message) => fails && findings.denials.push({ ...names, message }), signal);
     }
   }
-  async #decide(policy: Policy, activation: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): Promise<readonly Decision[] | 'does not match'> {
+  async #decide(policy: Policy, names: Names, operation: AdmissionAttributes['operation'], activation: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): Promise<readonly Decision[] | 'does not match'> {
     const { spec } = policy;
     const fails = spec.failurePolicy !== 'Ignore';
     const params = spec.paramKind !== undefined;
     if (spec.matchConditions?.length) {
-      const outcome = await evaluateMatchConditions(spec.matchConditions, this.#services.compiler, activation, { params, failurePolicy: fails ? 'Fail' : 'Ignore' }, signal);
-      if (outcome.error !== undefined) return [{ index: 0, message: outcome.error }];
+      const outcome = await evaluateMatchConditions(spec.matchConditions, this.#services.compiler, activation, { params, failurePolicy: fails ? 'Fail' : 'Ignore', name: names.policy, kind: 'policy', type: 'validate', operation, measured: this.#services.measured }, signal);
+      if (outcome.error !== undefined) return [{ index: 0, message: outcome.error, seconds: 0 }];
       if (!outcome.matches) return 'does not match';
     }
     const variables = spec.variables ?? NO_VARIABLES;
     const decisions: Decision[] = [];
+    const { clock, metrics } = this.#services.measured ?? UNMEASURED;
     for (const [index, validation] of (spec.validations ?? []).entries()) {
+      const started = clock.monotonic();
+      const seconds = (): number => (clock.monotonic() - started) / 1000;
       try {
         const value = await this.#services.compiler.compile(validation.expression, { params, authorizer: true, variables, returns: 'bool' }).evaluate(activation, budget, signal);
-        if (value !== true) decisions.push({ index, message: await this.#message(validation, activation, { params, variables }, budget, signal), reason: validation.reason ?? 'Invalid' });
+        if (value !== true) decisions.push({ index, message: await this.#message(validation, activation, { params, variables }, budget, signal), seconds: seconds(), reason: validation.reason ?? 'Invalid' });
       } catch (err) {
-        if (fails) decisions.push({ index, message: messageOf(err) });
+        const message = messageOf(err);
+        if (fails) decisions.push({ index, message, seconds: seconds() });
+        else metrics.check({ ...names, error: policyErrorOf(message), seconds: seconds() }, 'allow');
       }
     }
     return decisions;
@@ -150,9 +169,10 @@ export class ValidatingPolicy implements AdmissionPlugin {
     }
   }
 }
-function act(binding: Binding, decision: Decision, names: { readonly policy: string; readonly binding: string }, a: AdmissionAttributes, findings: Findings): void {
-  const { message, reason, index } = decision;
+function act(binding: Binding, decision: Decision, names: Names, a: AdmissionAttributes, findings: Findings, metrics: AdmissionMetrics): void {
+  const { message, reason, index, seconds } = decision;
   for (const action of binding.spec.validationActions) {
+    metrics.check({ ...names, error: policyErrorOf(message), seconds }, action.toLowerCase() as EnforcementAction);
     if (action === 'Deny') findings.denials.push({ ...names, message, reason });
     else if (action === 'Warn') a.warn(`Validation failed for ValidatingAdmissionPolicy '${names.policy}' with binding '${names.binding}': ${message}`);
     else if (action === 'Audit') findings.failures.push({ message, ...names, expressionIndex: index, validationActions: binding.spec.validationActions });

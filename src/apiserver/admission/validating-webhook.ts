@@ -7,7 +7,7 @@ import type { AdmissionAttributes, AdmissionPlugin } from '../interfaces.ts';
 import type { Question } from './equivalents.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
-import { callWebhook, concerns, WebhookFailure, type WebhookServices } from './webhook/call.ts';
+import { callWebhook, concerns, measuredCall, WebhookFailure, type WebhookServices } from './webhook/call.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
 const log = logger('admission');
@@ -33,7 +33,7 @@ export class ValidatingWebhook implements AdmissionPlugin {
   async #all(hooks: readonly Hook<ValidatingWebhookConfig>[], a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
     const concerned: { readonly hook: Hook<ValidatingWebhookConfig>; readonly question: Question }[] = [];
     for (const hook of hooks) {
-      const question = await concerns(hook, a, this.#services, signal);
+      const question = await concerns(hook, 'validating', a, this.#services, signal);
       if (question) concerned.push({ hook, question });
     }
     if (concerned.length && signal.aborted) throw timeout('request did not complete within requested timeout', 0);
@@ -45,7 +45,7 @@ export class ValidatingWebhook implements AdmissionPlugin {
   async #one(hook: Hook<ValidatingWebhookConfig>, question: Question, index: number, a: AdmissionAttributes, signal: AbortSignal): Promise<void> {
     const { webhook } = hook;
     try {
-      await callWebhook(hook, question, a, 'validating', this.#services, signal);
+      await measuredCall(hook, 'validating', a, this.#services, () => callWebhook(hook, question, a, 'validating', this.#services, signal));
     } catch (err) {
       if (!(err instanceof WebhookFailure)) throw err;
       if (webhook.failurePolicy !== 'Ignore') throw internalError(err.message, err);

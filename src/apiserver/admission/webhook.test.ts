@@ -17,6 +17,7 @@ import { DynamicResourceRegistry } from '../registry/resource-registry.ts';
 import { WebhookClient } from '../webhook/client.ts';
 import { createAdmission } from './admission.ts';
 import { NO_EXPRESSIONS } from './expressions.ts';
+import { AdmissionMetrics } from './metrics.ts';
 import { MutatingWebhook } from './mutating-webhook.ts';
 import { ReinvokingPlugins } from './reinvocation.ts';
 import { attributes, type TestAttributes } from './testing/attributes.ts';
@@ -202,6 +203,28 @@ describe('admission webhooks', () => {
       const err = await refusedBy(() => validate(attributes(pod()), configuration('Validating', 'v', hook('x'))));
       assert.ok(err.message.startsWith(`Internal error occurred: failed calling webhook "x": received invalid webhook response: ${why}`), err.message);
     }
+  });
+  it('are counted by what came of them', async () => {
+    const metrics = new AdmissionMetrics();
+    const ask = async (answer: Handler, more: object = {}): Promise<void> => {
+      handler = answer;
+      const reader = new FakeReader(namespace, configuration('Validating', 'v', hook('w', more)));
+      await Promise.resolve(new ValidatingWebhook({ ...services(reader), measured: { clock: systemClock, metrics } }).validate(attributes(pod()), signal)).catch(() => undefined);
+    };
+    await ask(() => ({ allowed: true }));
+    await ask(() => ({ allowed: false, status: { code: 418 } }));
+    await ask(() => 'boom');
+    await ask(() => 'boom', { failurePolicy: 'Ignore' });
+    await ask(() => ({ raw: {} }));
+    const counts = metrics.text().split('\n').filter((line) => /^apiserver_admission_webhook_(request_total|rejection_count|fail_open_count|admission_duration_seconds_count)/.test(line));
+    assert.deepEqual(counts, [
+      'apiserver_admission_webhook_admission_duration_seconds_count{name="w",operation="CREATE",rejected="false",type="validating"} 2', 'apiserver_admission_webhook_admission_duration_seconds_count{name="w",operation="CREATE",rejected="true",type="validating"} 3',
+      'apiserver_admission_webhook_request_total{code="200",name="w",operation="CREATE",rejected="false",type="validating"} 1', 'apiserver_admission_webhook_request_total{code="418",name="w",operation="CREATE",rejected="true",type="validating"} 1',
+      'apiserver_admission_webhook_request_total{code="500",name="w",operation="CREATE",rejected="true",type="validating"} 1', 'apiserver_admission_webhook_request_total{code="500",name="w",operation="CREATE",rejected="false",type="validating"} 1',
+      'apiserver_admission_webhook_request_total{code="503",name="w",operation="CREATE",rejected="true",type="validating"} 1',
+      'apiserver_admission_webhook_rejection_count{error_type="no_error",name="w",operation="CREATE",rejection_code="418",type="validating"} 1', 'apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="w",operation="CREATE",rejection_code="500",type="validating"} 1',
+      'apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="w",operation="CREATE",rejection_code="503",type="validating"} 1', 'apiserver_admission_webhook_fail_open_count{name="w",type="validating"} 1',
+    ]);
   });
   it('with side effects are not called for a dry run', async () => {
     const err = await refusedBy(() => validate(attributes(pod(), { dryRun: true }), configuration('Validating', 'v', hook('x', { sideEffects: 'Some' }))));

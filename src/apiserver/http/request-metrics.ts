@@ -15,6 +15,9 @@ export class Buckets {
     this.#bounds = bounds;
     this.#counts = new Float64Array(bounds.length);
   }
+  get count(): number {
+    return this.#total;
+  }
   observe(value: number): void {
     this.#sum += value;
     this.#total += 1;

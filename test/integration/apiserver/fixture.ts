@@ -77,6 +77,7 @@ export async function startServer(options: FixtureOptions = {}): Promise<Fixture
     ...(aggregation ? { aggregation: aggregation(pki) } : {}),
     ...rest,
   });
+  server.metrics.addText(() => plugins?.metricsText() ?? '');
   await server.start(new AbortController().signal);
   const url = `https://127.0.0.1:${server.port}`;
   const kubeconfig = join(dir, 'kubeconfig.yaml');

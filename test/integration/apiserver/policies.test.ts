@@ -156,3 +156,18 @@ test('a policy that cannot compile is refused', async () => {
   const made = await http.post(pathOf('ValidatingAdmissionPolicy'), { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy', metadata: { name: 'broken' }, spec: { matchConstraints: rulesOf('', 'v1', 'pods'), validations: [{ expression: 'objekt.x' }] } });
   assert.equal(answered(made), "422 ValidatingAdmissionPolicy.admissionregistration.k8s.io \"broken\" is invalid: spec.validations[0].expression: Invalid value: \"objekt.x\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'objekt' (in container '')\n | objekt.x\n | ^");
 });
+
+test('checks, conditions and mutations are counted', async () => {
+  const counter = async (pattern: RegExp): Promise<string[]> => (await http.get('/metrics')).text.split('\n').filter((line) => pattern.test(line)).map((line) => line.replace(/^apiserver_/, ''));
+  const judge = { matchConstraints: rulesOf('', 'v1', 'configmaps'), matchConditions: [{ name: 'counted', expression: "object.metadata.name.startsWith('counted')" }], validations: [{ expression: 'object.data.size() < 2' }] };
+  const mark = { matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }] };
+  const before = (await counter(/^apiserver_mutating_admission_policy_check_total/)).join();
+  await withPolicy('Validating', judge, { validationActions: ['Warn', 'Audit'] }, () => withPolicy('Mutating', mark, {}, async () => {
+    assert.equal(answered(await configMap('counted', { a: '', b: '' })), '201');
+    assert.equal(answered(await configMap('other', { a: '', b: '' })), '201');
+  }));
+  assert.deepEqual(await counter(/validating_admission_policy_check_total\{.*"(warn|audit)"/), ['warn', 'audit'].map((action) => `validating_admission_policy_check_total{enforcement_action="${action}",error_type="invalid_error",policy="p",policy_binding="b"} 1`));
+  assert.deepEqual(await counter(/match_condition_exclusions_total\{.*"policy"/), ['admission_match_condition_exclusions_total{kind="policy",name="p",operation="CREATE",type="validate"} 1']);
+  assert.notEqual((await counter(/^apiserver_mutating_admission_policy_check_total/)).join(), before);
+  assert.ok((await counter(/controller_admission_duration_seconds_count\{name="ValidatingAdmissionPolicy",operation="CREATE"/)).length > 0);
+});

@@ -4,12 +4,14 @@ import type { KubeObject } from '#api/object.ts';
 import { admissionRequestOf } from '../admission-request.ts';
 import type { MatchServices } from '../equivalents.ts';
 import { NO_VARIABLES, type ExpressionActivation, type ExpressionBudget, type ExpressionCompiler } from '../expressions.ts';
+import type { Measured } from '../metrics.ts';
 import { namespaceOfRequest } from '../matching.ts';
 import type { AdmissionAttributes, Authorizer, MaybePromise } from '../../interfaces.ts';
 
 export interface PolicyServices extends MatchServices {
   readonly authorizer: Authorizer;
   readonly compiler: ExpressionCompiler;
+  readonly measured?: Measured;
 }
 /** `original`: the request in its own version. */
 export function policyActivation(

@@ -7,11 +7,12 @@ import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
 import { readJson } from '#machinery/json.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, Authorizer } from '../../interfaces.ts';
-import type { WebhookClient } from '../../webhook/client.ts';
+import { WebhookCallError, type WebhookClient } from '../../webhook/client.ts';
 import { admissionRequestOf } from '../admission-request.ts';
 import { matchRules, questionOf, type MatchServices, type Question } from '../equivalents.ts';
 import type { ExpressionCompiler } from '../expressions.ts';
 import { evaluateMatchConditions } from '../match-conditions.ts';
+import { UNMEASURED, type Measured, type WebhookErrorType } from '../metrics.ts';
 import { namespaceOfRequest, namespaceSelectorMatches, objectSelectorMatches } from '../matching.ts';
 import type { AnyWebhook, Hook } from './hooks.ts';
 
@@ -21,6 +22,7 @@ export interface WebhookServices extends MatchServices {
   readonly authorizer: Authorizer;
   /** Fresh UUIDs. */
   readonly uid: () => string;
+  readonly measured?: Measured;
 }
 const DEFAULT_TIMEOUT_SECONDS = 10;
 
@@ -33,13 +35,13 @@ export class WebhookFailure extends Error {
 }
 
 /** What the webhook is to be asked; undefined: it is not concerned. Throws when that cannot be told and failures count. */
-export async function concerns(hook: Hook<AnyWebhook>, a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<Question | undefined> {
+export async function concerns(hook: Hook<AnyWebhook>, type: 'admit' | 'validating', a: AdmissionAttributes, services: WebhookServices, signal: AbortSignal): Promise<Question | undefined> {
   const { webhook } = hook;
   const match = matchRules(webhook.rules ?? [], webhook.matchPolicy ?? 'Equivalent', a, services.resources);
   if (!match || !objectSelectorMatches(webhook.objectSelector, a) || !namespaceSelectorMatches(webhook.namespaceSelector, a, services.reader)) return undefined;
   const question = await questionOf(a, match);
   if (!webhook.matchConditions?.length) return question;
-  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(question.attributes, a, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail' }, signal);
+  const outcome = await evaluateMatchConditions(webhook.matchConditions, services.compiler, activationOf(question.attributes, a, services), { params: false, failurePolicy: webhook.failurePolicy ?? 'Fail', name: webhook.name, kind: 'webhook', type, operation: a.operation, measured: services.measured }, signal);
   if (outcome.error !== undefined) throw forbidden({ group: a.resource.group, resource: a.resource.plural }, a.name, outcome.error);
   return outcome.matches ? question : undefined;
 }
@@ -59,6 +61,36 @@ function activationOf(a: AdmissionAttributes, original: AdmissionAttributes, ser
       throw new Error(`no such key: ${name}`);
     },
   };
+}
+
+/** A webhook's "no". */
+class WebhookDenial extends StatusError {}
+
+/** Counts how what `run` does with a webhook has ended, and how long it took. */
+export async function measuredCall<T>({ webhook: { name, failurePolicy } }: Hook<AnyWebhook>, type: 'admit' | 'validating', { operation }: AdmissionAttributes, { measured = UNMEASURED }: WebhookServices, run: () => Promise<T>): Promise<T> {
+  const { clock, metrics } = measured;
+  const started = clock.monotonic();
+  const ended = (rejected: boolean, code: number): void => metrics.webhook(name, type, operation, { rejected, code, seconds: (clock.monotonic() - started) / 1000 });
+  const rejected = (error: WebhookErrorType, code: number): void => {
+    metrics.webhookRejection(name, type, operation, error, code);
+    ended(true, code);
+  };
+  try {
+    const outcome = await run();
+    ended(false, 200);
+    return outcome;
+  } catch (err) {
+    if (err instanceof WebhookFailure) {
+      // What has no code of its own is a webhook that was not there.
+      const code = (err.cause instanceof WebhookCallError ? err.cause.status : undefined) ?? 503;
+      if (failurePolicy === 'Ignore') {
+        metrics.failOpen(name, type);
+        ended(false, code);
+      } else rejected('calling_webhook_error', code);
+    } else if (err instanceof WebhookDenial) rejected('no_error', err.code);
+    else rejected('apiserver_internal_error', 0);
+    throw err;
+  }
 }
 
 interface Answer {
@@ -131,5 +163,5 @@ function patchOf({ patch = '', patchType }: AdmissionResponse, kind: 'mutating' 
 function denial(webhook: string, status: Status | undefined): StatusError {
   const denied = `admission webhook ${JSON.stringify(webhook)} denied the request`;
   const message = status?.message ? `${denied}: ${status.message}` : status?.reason ? `${denied}: ${status.reason}` : `${denied} without explanation`;
-  return new StatusError({ kind: 'Status', apiVersion: 'v1', ...status, metadata: status?.metadata ?? {}, status: !status?.status || status.status === 'Success' ? 'Failure' : status.status, code: Math.max(status?.code ?? 0, 400), message });
+  return new WebhookDenial({ kind: 'Status', apiVersion: 'v1', ...status, metadata: status?.metadata ?? {}, status: !status?.status || status.status === 'Success' ? 'Failure' : status.status, code: Math.max(status?.code ?? 0, 400), message });
 }

@@ -33,6 +33,9 @@ const ROWS: readonly { name: string; pod: Pod; others?: readonly Pod[]; on?: Nod
   { name: 'a NoExecute taint', pod: makePod().container('c').build(), on: node({ taints: [{ key: 'k', value: 'v', effect: 'NoExecute' }] }), want: "TaintToleration: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" },
   { name: 'a NoExecute taint that is tolerated', pod: makePod().container('c').spec({ tolerations: [{ key: 'k', operator: 'Exists' }] }).build(), on: node({ taints: [{ key: 'k', value: 'v', effect: 'NoExecute' }] }), want: undefined },
   { name: 'a NoSchedule taint is the scheduler\'s business', pod: makePod().container('c').build(), on: node({ taints: [{ key: 'k', effect: 'NoSchedule' }] }), want: undefined },
+  { name: 'another operating system', pod: makePod().container('c').spec({ os: { name: 'windows' } }).build(), want: "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS" },
+  { name: 'this operating system', pod: makePod().container('c').spec({ os: { name: 'linux' } }).build(), want: undefined },
+  { name: 'a label of another operating system', pod: makePod().meta({ labels: { 'kubernetes.io/os': 'windows' } }).container('c').build(), want: "PodOSSelectorNodeLabelDoesNotMatch: Failed to admit pod as the `kubernetes.io/os` label doesn't match node label" },
   { name: 'a sysctl that is not allowed', pod: makePod().container('c').spec({ securityContext: { sysctls: [{ name: 'kernel.msgmax', value: '1' }] } }).build(), want: 'SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted' },
 ];
 for (const { name, pod, others = [], on = node(), want } of ROWS) {

@@ -47,6 +47,8 @@ export interface AdmissionOptions {
 export function admitPod(pod: Pod, others: readonly Pod[], node: Node, { allowedUnsafeSysctls = [], isAllocated = () => false }: AdmissionOptions = {}): PodRejection | undefined {
   const sysctl = forbiddenSysctl(pod, allowedUnsafeSysctls);
   if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: sysctl };
+  const system = otherSystem(pod);
+  if (system) return system;
   const allocatable = node.status?.allocatable ?? {};
   const maxPods = Number(allocatable['pods'] ?? 110);
   if (others.length + 1 > maxPods) return insufficient('pods', 1, others.length, maxPods);
@@ -67,6 +69,11 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node, { allowed
   const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !toleratesTaint(pod.spec.tolerations, t));
   if (taint) return { reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" };
   return undefined;
+}
+/** Nodes here run Linux, whatever their label says. */
+function otherSystem({ metadata, spec }: Pod): PodRejection | undefined {
+  if ((metadata.labels?.['kubernetes.io/os'] ?? 'linux') !== 'linux') return { reason: 'PodOSSelectorNodeLabelDoesNotMatch', message: "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label" };
+  return (spec.os?.name ?? 'linux') === 'linux' ? undefined : { reason: 'PodOSNotSupported', message: "Failed to admit pod as the OS field doesn't match node OS" };
 }
 function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
   return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };

@@ -68,6 +68,10 @@ const STATES: readonly { name: string; pod: Pod; runtime?: RuntimePod; more?: Pa
     want: { state: { waiting: { reason: 'CrashLoopBackOff', message: 'm' } }, lastState: { terminated: { exitCode: 3, reason: 'Error', startedAt: '2026-01-02T03:00:01Z', finishedAt: '2026-01-02T03:00:02Z', containerID: 'containerd://c-0' } }, restartCount: 0 },
   },
   { name: 'killed for memory', pod: one, runtime: makeRuntimePod(one).sandbox().exited('c', 137, { reason: 'OOMKilled' }).build(), want: { state: { terminated: { exitCode: 137, reason: 'OOMKilled', startedAt: '2026-01-02T03:00:01Z', finishedAt: '2026-01-02T03:00:02Z', containerID: 'containerd://c-0' } } } },
+  {
+    name: 'never started', pod: one, runtime: makeRuntimePod(one).sandbox().exited('c', 128, { reason: 'StartError', startedAt: 0 }).build(),
+    want: { state: { terminated: { exitCode: 128, reason: 'StartError', startedAt: '1970-01-01T00:00:00Z', finishedAt: '2026-01-02T03:00:02Z', containerID: 'containerd://c-0' } } },
+  },
   { name: 'with a termination message', pod: one, runtime: makeRuntimePod(one).sandbox().exited('c', 0).build(), more: { messages: new Map([['c-0', 'bye']]) }, want: { state: { terminated: { exitCode: 0, reason: 'Completed', message: 'bye', startedAt: '2026-01-02T03:00:01Z', finishedAt: '2026-01-02T03:00:02Z', containerID: 'containerd://c-0' } } } },
   {
     name: 'removed behind our back: counted as a restart', pod: makePod().container('c').status({ containerStatuses: [{ name: 'c', image: 'i', imageID: 'id', ready: true, restartCount: 2, containerID: 'containerd://x', state: { running: {} } }] }).build(),

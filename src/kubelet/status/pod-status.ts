@@ -158,7 +158,8 @@ function runState(inputs: StatusInputs, run: RuntimeContainer): ContainerState {
       exitCode: run.exitCode,
       reason: run.reason || (run.exitCode === 0 ? 'Completed' : 'Error'),
       ...(message ? { message } : {}),
-      startedAt: time(run.startedAt),
+      // A container that could not be started has no such time: upstream shows the epoch.
+      startedAt: time(run.startedAt) ?? rfc3339(0),
       finishedAt: time(run.finishedAt),
       containerID: `containerd://${run.id}`,
     },

@@ -30,6 +30,9 @@ const EXPRESSIONS: Record<string, Expression> = {
   'fail': () => {
     throw new Error('no such key: x');
   },
+  'spent': () => {
+    throw new Error('validation failed due to running out of cost budget, no further validation rules will be run');
+  },
   'label': (a) => [{ op: 'add', path: '/metadata/labels', value: { ...object(a).metadata.labels, seen: String(object(a).spec.replicas) } }],
   'cap': (a) => (object(a).spec.replicas > 5 ? [{ op: 'replace', path: '/spec/replicas', value: 5 }] : []),
   'apply': () => ({ spec: { paused: true } }),
@@ -74,6 +77,7 @@ describe('ValidatingPolicy', () => {
     assert.equal(await text({ messageExpression: 'say' }), 'too many: 9');
     assert.equal(await text({ messageExpression: 'two\nlines', message: 'plain' }), 'plain');
     assert.equal(await text({ messageExpression: 'fail' }), 'failed expression: replicas <= 5');
+    assert.equal(await text({ messageExpression: 'spent', message: 'plain' }), 'failed messageExpression: validation failed due to running out of cost budget, no further validation rules will be run');
   });
   it('warns and annotates as the binding says', async () => {
     const a = attributes(deployment(9));

@@ -107,13 +107,18 @@ export class ValidatingPolicy implements AdmissionPlugin {
       if (fails) findings.denials.push({ ...names, message: `failed to configure binding: ${messageOf(err)}` });
       return;
     }
+    const { metrics } = this.#services.measured ?? UNMEASURED;
     for (const param of params) {
       const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
       const activation = policyActivation(asked, a, param, { variables: policy.spec.variables, hasParams: policy.spec.paramKind !== undefined }, this.#services, budget, signal);
       const decisions = await this.#decide(policy, names, a.operation, activation, budget, signal);
       if (decisions === 'does not match') continue;
-      for (const decision of decisions) act(binding, decision, names, a, findings, (this.#services.measured ?? UNMEASURED).metrics);
-      await this.#annotations(policy, activation, annotations, (message) => fails && findings.denials.push({ ...names, message }), signal);
+      for (const decision of decisions) act(binding, decision, names, a, findings, metrics);
+      await this.#annotations(policy, activation, annotations, (message, seconds) => {
+        if (!fails) return;
+        findings.denials.push({ ...names, message });
+        metrics.check({ ...names, error: policyErrorOf(message), seconds }, 'deny');
+      }, signal);
     }
   }
   async #decide(policy: Policy, names: Names, operation: AdmissionAttributes['operation'], activation: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): Promise<readonly Decision[] | 'does not match'> {
@@ -149,22 +154,25 @@ export class ValidatingPolicy implements AdmissionPlugin {
         const value = await this.#services.compiler.compile(validation.messageExpression, { ...scope, authorizer: false, returns: 'string' }).evaluate(activation, budget, signal);
         const text = typeof value === 'string' ? value.trim() : '';
         if (!text.includes('\n') && Buffer.byteLength(text) <= MAX_MESSAGE_BYTES) message = text;
-      } catch {
-        // The fixed message, or the expression itself, says it as well.
+      } catch (err) {
+        // The fixed message, or the expression itself, says it as well; a budget that is spent is told.
+        if (policyErrorOf(messageOf(err)) === 'out_of_budget') throw new Error(`failed messageExpression: ${messageOf(err)}`, { cause: err });
       }
     }
     return message || (validation.message ?? '').trim() || `failed expression: ${validation.expression.trim()}`;
   }
-  async #annotations(policy: Policy, activation: ExpressionActivation, annotations: Map<string, Set<string>>, failed: (message: string) => void, signal: AbortSignal): Promise<void> {
+  async #annotations(policy: Policy, activation: ExpressionActivation, annotations: Map<string, Set<string>>, failed: (message: string, seconds: number) => void, signal: AbortSignal): Promise<void> {
     const budget: ExpressionBudget = { remaining: RUNTIME_COST_BUDGET };
     const scope = { params: policy.spec.paramKind !== undefined, authorizer: false, variables: policy.spec.variables ?? NO_VARIABLES, returns: 'stringOrNull' } as const;
+    const { clock } = this.#services.measured ?? UNMEASURED;
     for (const { key, valueExpression } of policy.spec.auditAnnotations ?? []) {
+      const started = clock.monotonic();
       try {
         const value = await this.#services.compiler.compile(valueExpression, scope).evaluate(activation, budget, signal);
         const text = typeof value === 'string' ? value.trim().slice(0, MAX_ANNOTATION_BYTES) : '';
         if (text !== '') annotations.getOrInsertComputed(key, () => new Set()).add(text);
       } catch (err) {
-        failed(messageOf(err));
+        failed(messageOf(err), (clock.monotonic() - started) / 1000);
       }
     }
   }

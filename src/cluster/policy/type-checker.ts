@@ -1,6 +1,6 @@
 /** Checks the expressions of admission policies against the kinds that their rules name. Upstream's counterpart: the policy TypeChecker. */
 import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#api/gen/admissionregistration-v1.ts';
-import { apiVersionOf, splitApiVersion } from '#api/object.ts';
+import { splitApiVersion } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { structByKind, type StructType } from '#api/schema.ts';
 import { ADMISSION_REQUEST_TYPE, NAMESPACE_TYPE } from '#apiserver/admission/cel-types.ts';
@@ -33,7 +33,8 @@ function matchedKinds(policy: ValidatingAdmissionPolicy, served: readonly Resour
   }
   return [...found.values()].toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)).slice(0, MAX_KINDS);
 }
-const nameOf = ({ group, version, kind }: Kind): string => `${apiVersionOf(group, version)}, Kind=${kind}`;
+/** As Go prints a kind. */
+const nameOf = ({ group, version, kind }: Kind): string => `${group}/${version}, Kind=${kind}`;
 
 /** Types by kind are made once: a policy's check needs few of them. */
 export function policyTypeChecker(resources: ResourceRegistry): PolicyTypeChecker {
@@ -49,13 +50,14 @@ export function policyTypeChecker(resources: ResourceRegistry): PolicyTypeChecke
   return (policy) => {
     const kinds = matchedKinds(policy, resources.all().map(({ info }) => info));
     const { paramKind, variables = [], validations = [] } = policy.spec ?? {};
-    const params = paramKind && (typeOf({ ...splitApiVersion(paramKind.apiVersion ?? ''), kind: paramKind.kind ?? '' }) ?? DYN);
+    // Of a kind that nobody serves nothing is declared: upstream tells of its use so.
+    const params = paramKind && typeOf({ ...splitApiVersion(paramKind.apiVersion ?? ''), kind: paramKind.kind ?? '' });
     const warnings = new Map<string, string[]>();
     for (const kind of kinds) {
       const object = typeOf(kind);
       if (!object) continue;
       const known: Record<string, CelType> = {};
-      const check = (field: string, expression: string | undefined): CelType => {
+      const check = (field: string | undefined, expression: string | undefined): CelType => {
         if (!expression) return DYN;
         const environment = base.withVariables({
           object, oldObject: object, request: ADMISSION_REQUEST_TYPE, namespaceObject: NAMESPACE_TYPE, authorizer: AUTHORIZER_TYPE, 'authorizer.requestResource': RESOURCE_CHECK_TYPE,
@@ -63,10 +65,11 @@ export function policyTypeChecker(resources: ResourceRegistry): PolicyTypeChecke
         });
         const result = compile(expression, environment);
         if (!('errors' in result)) return result.program.type;
-        warnings.set(field, [...(warnings.get(field) ?? []), `${nameOf(kind)}: ${result.text}`]);
+        if (field !== undefined) warnings.set(field, [...(warnings.get(field) ?? []), `${nameOf(kind)}: ${result.text}\n`]);
         return DYN;
       };
-      for (const [i, { name, expression }] of variables.entries()) known[name] = check(`spec.variables[${i}].expression`, expression);
+      // A variable that is wrong could be anything; what is told of are validations.
+      for (const { name, expression } of variables) known[name] = check(undefined, expression);
       for (const [i, { expression, messageExpression }] of validations.entries()) {
         check(`spec.validations[${i}].expression`, expression);
         check(`spec.validations[${i}].messageExpression`, messageExpression);

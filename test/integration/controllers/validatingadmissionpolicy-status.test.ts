@@ -25,8 +25,8 @@ describe('the status of validating admission policies', () => {
     const status = await statusOf('typo', ['deployments', 'replicasets'], { validations: [{ expression: 'object.replicas > 1' }, { expression: 'object.spec.replicas > 1', messageExpression: "'now ' + object.spec.nothing" }] });
     assert.deepEqual(status.typeChecking?.expressionWarnings?.map((w) => w.fieldRef), ['spec.validations[0].expression', 'spec.validations[1].messageExpression']);
     assert.equal(status.typeChecking?.expressionWarnings?.[0]?.warning, [
-      "apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'", ' | object.replicas > 1', ' | ......^',
-      "apps/v1, Kind=ReplicaSet: ERROR: <input>:1:7: undefined field 'replicas'", ' | object.replicas > 1', ' | ......^',
+      "apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'", ' | object.replicas > 1', ' | ......^', '',
+      "apps/v1, Kind=ReplicaSet: ERROR: <input>:1:7: undefined field 'replicas'", ' | object.replicas > 1', ' | ......^', '',
     ].join('\n'));
   });
   test('finds nothing wrong with what is right, variables and metadata included', async () => {
@@ -38,6 +38,13 @@ describe('the status of validating admission policies', () => {
       ],
     });
     assert.deepEqual(status.typeChecking ?? {}, {});
+  });
+  test('names kinds of the core group as Go does, and does not know parameters that nobody serves', async () => {
+    const status = await statusOf('core', ['pods'], { paramKind: { apiVersion: 'nobody.example.com/v1', kind: 'Limit' }, variables: [{ name: 'broken', expression: 'object.nothing' }], validations: [{ expression: 'object.spec.nodeNam == params.x || variables.broken == 1' }] }, ['']);
+    assert.deepEqual(status.typeChecking?.expressionWarnings?.map((w) => [w.fieldRef, w.warning]), [['spec.validations[0].expression', [
+      "/v1, Kind=Pod: ERROR: <input>:1:12: undefined field 'nodeNam'", ' | object.spec.nodeNam == params.x || variables.broken == 1', ' | ...........^',
+      "ERROR: <input>:1:24: undeclared reference to 'params' (in container '')", ' | object.spec.nodeNam == params.x || variables.broken == 1', ' | .......................^', '',
+    ].join('\n')]]);
   });
   test('does not check wildcards', async () => {
     assert.deepEqual((await statusOf('any', ['*'], { validations: [{ expression: 'object.nothing == 1' }] })).typeChecking ?? {}, {});

@@ -101,6 +101,11 @@ export interface ImageManager {
 export interface CgroupManager {
   /** The cgroup parent for the Pod's containers, created with the Pod's limits when it is not there. */
   ensurePod(pod: Pod): Promise<string>;
+  /** Where the Pod's cgroup is, whether it is there or not; and that of a container or sandbox in it. */
+  pathOf?(pod: Pod): string;
+  containerPath?(podPath: string, id: string): string;
+  /** The groups that all Pods are in, the outermost first. */
+  readonly groups?: readonly string[];
   /** Bounds all Pods together. */
   enforceNodeAllocatable?(allocatable: NodeAllocatable): Promise<void>;
   /** Gives the classes of Pods their shares of the CPU, by what those that are here ask for. */

@@ -28,9 +28,10 @@ import { observe, parseThresholds } from './eviction/pressure.ts';
 import { newKubeletHost } from './host.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
-import { newStats } from './stats/stats.ts';
 import type { CredentialProviderConfig } from './images/credential-provider-config.ts';
 import { CredentialProviders } from './images/credential-providers.ts';
+import { cadvisorMetrics } from './stats/cadvisor.ts';
+import { newStats, type StatsOptions } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
@@ -235,7 +236,7 @@ export class Kubelet implements Component {
     };
     return newKubeletHost({
       runtime, cache: this.cache, config,
-      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: clock.now() - uptime() * 1000, counted: () => this.#metrics.registry.metrics(), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
+      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: bootTimeMs(clock), counted: () => this.#metrics.registry.metrics(), cadvisor: (layers) => this.#cadvisor(layers), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
         const pod = this.#pods.get(namespace, name);
@@ -244,6 +245,18 @@ export class Kubelet implements Component {
     });
   }
 
+  #cadvisor(layers: Parameters<StatsOptions['cadvisor']>[0]): Promise<string> {
+    const { clock } = this.#o;
+    const { pathOf, containerPath, groups = [] } = this.#cgroups;
+    const pods = this.cache.uids().flatMap((uid) => {
+      const [pod, known] = [this.cache.get(uid), this.workers.podOf(uid)];
+      return pod && known && pathOf ? [{ pod, cgroup: pathOf(known), hostNetwork: isHostNetwork(known) }] : [];
+    });
+    return cadvisorMetrics({
+      hierarchy: this.#hierarchy, host: this.node.host, cores: this.#containers.cpus.cores(), bootTimeMs: bootTimeMs(clock), nowMs: clock.now(), pods, groups: ['/', ...groups], layers,
+      containerCgroup: (podPath, id) => containerPath?.(podPath, id) ?? '',
+    });
+  }
   #newPodSync(hooks: HookRunner): PodSync {
     const { config, runtime, clock, client } = this.#o;
     const recorder = this.#recorder;
@@ -352,4 +365,8 @@ export class Kubelet implements Component {
     };
     return await this.#o.client.of(SERVICE_ACCOUNTS).createSubresource<TokenRequest>(pod.metadata.namespace!, pod.spec.serviceAccountName || 'default', 'token', body, { signal });
   }
+}
+
+function bootTimeMs(clock: Clock): number {
+  return clock.now() - uptime() * 1000;
 }

@@ -26,6 +26,9 @@ export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPi
       made.set(uid, key);
       return path;
     },
+    groups: [`${root}/kubepods`, `${root}/kubepods${QOS_DIRS.Burstable}`, `${root}/kubepods${QOS_DIRS.BestEffort}`],
+    pathOf: (pod) => pathOf(qosOf(pod), pod.metadata.uid!),
+    containerPath: (podPath, id) => `${podPath}/${id}`,
     async enforceNodeAllocatable({ cpuMillis: millis, memoryBytes: memory, pids }) {
       await hierarchy.create(`${root}/kubepods`, { cpuShares: sharesOf(millis), memoryBytes: memory, pids });
     },

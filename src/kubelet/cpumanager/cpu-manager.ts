@@ -118,6 +118,11 @@ export class CpuManager {
   hasExclusive(uid: string): boolean {
     return this.#state.has(uid);
   }
+  /** Numbers of the machine's cores and sockets. */
+  cores(): { readonly physical: number; readonly sockets: number } {
+    const all = [...this.#topology.values()];
+    return { physical: new Set(all.map((c) => c.core)).size, sockets: new Set(all.map((c) => c.socket)).size };
+  }
   /** CPUs that may be given to containers alone, whether they are now or not. */
   allocatable(): ReadonlySet<number> {
     return new Set(this.#topology.keys()).difference(this.#reserved);

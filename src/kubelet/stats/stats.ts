@@ -23,6 +23,8 @@ export interface StatsOptions {
   counts(): { readonly pods: number; readonly containers: number };
   /** Metrics that the kubelet counts as things happen, for `/metrics`. */
   counted(): Promise<string>;
+  /** The text of `/metrics/cadvisor`; `layers` are containers' writable layers by ID. */
+  cadvisor(layers: ReadonlyMap<string, ContainerStats['writableLayer']>): Promise<string>;
   /** Probes' results so far, for `/metrics/probes`. */
   readonly probes?: () => string;
 }
@@ -86,32 +88,32 @@ export function newStats(options: StatsOptions): StatsProvider {
       })),
     };
   }
-  async function containerMetrics(signal: AbortSignal, names: { cpu: string; memory: string }, withNode: boolean): Promise<string> {
+  async function resourceMetrics(signal: AbortSignal): Promise<string> {
     const [node, pods] = await Promise.all([nodeUse(), byPod(signal)]);
     const out = new Exposition();
-    if (withNode) {
-      out.add('node_cpu_usage_seconds_total', 'counter', 'Cumulative cpu time consumed by the node in core-seconds', {}, node.cpuNanoSeconds / 1e9);
-      out.add('node_memory_working_set_bytes', 'gauge', 'Current working set of the node in bytes', {}, node.memory.workingSetBytes);
-    }
+    out.add('node_cpu_usage_seconds_total', 'counter', 'Cumulative cpu time consumed by the node in core-seconds', {}, node.cpuNanoSeconds / 1e9);
+    out.add('node_memory_working_set_bytes', 'gauge', 'Current working set of the node in bytes', {}, node.memory.workingSetBytes);
     for (const p of pods.values()) {
       const where = { namespace: p.namespace, pod: p.name };
       for (const c of p.containers) {
         const labels = { container: c.attributes?.metadata?.name ?? '', ...where };
-        out.add(names.cpu, 'counter', 'Cumulative cpu time consumed by the container in core-seconds', labels, (c.cpu?.usageCoreNanoSeconds?.value ?? 0) / 1e9);
-        out.add(names.memory, 'gauge', 'Current working set of the container in bytes', labels, c.memory?.workingSetBytes?.value ?? 0);
+        out.add('container_cpu_usage_seconds_total', 'counter', 'Cumulative cpu time consumed by the container in core-seconds', labels, (c.cpu?.usageCoreNanoSeconds?.value ?? 0) / 1e9);
+        out.add('container_memory_working_set_bytes', 'gauge', 'Current working set of the container in bytes', labels, c.memory?.workingSetBytes?.value ?? 0);
       }
-      if (!withNode) continue;
       out.add('pod_cpu_usage_seconds_total', 'counter', 'Cumulative cpu time consumed by the pod in core-seconds', where, sum(p.containers, (c) => c.cpu?.usageCoreNanoSeconds?.value) / 1e9);
       out.add('pod_memory_working_set_bytes', 'gauge', 'Current working set of the pod in bytes', where, sum(p.containers, (c) => c.memory?.workingSetBytes?.value));
     }
-    if (withNode) out.add('resource_scrape_error', 'gauge', '1 if there was an error while getting container metrics, 0 otherwise', {}, 0);
+    out.add('resource_scrape_error', 'gauge', '1 if there was an error while getting container metrics, 0 otherwise', {}, 0);
     return out.text();
   }
   return {
     summary,
     async metrics(kind, signal) {
-      if (kind === 'resource') return await containerMetrics(signal, { cpu: 'container_cpu_usage_seconds_total', memory: 'container_memory_working_set_bytes' }, true);
-      if (kind === 'cadvisor') return await containerMetrics(signal, { cpu: 'container_cpu_usage_seconds_total', memory: 'container_memory_working_set_bytes' }, false);
+      if (kind === 'resource') return await resourceMetrics(signal);
+      if (kind === 'cadvisor') {
+        const { stats } = await runtime.listContainerStats({}, { signal });
+        return await options.cadvisor(new Map(stats.map((s) => [s.attributes?.id ?? '', s.writableLayer])));
+      }
       if (kind === 'probes') return options.probes?.() ?? '';
       const { pods, containers } = options.counts();
       const out = new Exposition();

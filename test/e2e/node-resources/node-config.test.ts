@@ -21,6 +21,26 @@ test('allocatable is what is left of the node; configz shows what was chosen', a
   const { kubeletconfig } = JSON.parse((await c.kubectl(['get', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/configz`])).stdout) as { kubeletconfig: Record<string, unknown> };
   for (const [field, value] of Object.entries(configuration)) assert.deepEqual(kubeletconfig[field], value, field);
 });
+test('/metrics/cadvisor has what dashboards ask for, for a container and for its network', async (c) => {
+  await c.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'busy' }, spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'c', image: BUSYBOX, command: ['sh', '-c', 'i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; exec sleep 3600'], resources: { limits: { memory: '32Mi' } } }] } });
+  await waitForReady(c, 'busy');
+  const { stdout } = await c.kubectl(['get', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/metrics/cadvisor`]);
+  const value = (name: string, ...labels: string[]): number => {
+    const line = stdout.split('\n').find((l) => l.startsWith(`${name}{`) && labels.every((x) => l.includes(x)));
+    assert.ok(line, `${name} with ${labels.join(', ')}`);
+    return Number(line.slice(line.lastIndexOf(' ')));
+  };
+  const own = ['container="c"', 'namespace="default"', 'pod="busy"', 'image="docker.io/library/busybox:1.37"'];
+  assert.ok(value('container_cpu_usage_seconds_total', ...own, 'cpu="total"') > 0);
+  for (const name of ['container_memory_working_set_bytes', 'container_memory_usage_bytes']) assert.ok(value(name, ...own) > 0 && value(name, ...own) < 32 * 2 ** 20, name);
+  assert.equal(value('container_spec_memory_limit_bytes', ...own), 32 * 2 ** 20);
+  for (const name of ['container_memory_rss', 'container_memory_cache', 'container_fs_reads_bytes_total', 'container_fs_writes_bytes_total']) assert.ok(value(name, ...own) >= 0, name);
+  assert.ok(value('container_network_transmit_bytes_total', 'pod="busy"', 'interface="eth0"', 'container=""') >= 0);
+  assert.ok(value('container_cpu_usage_seconds_total', 'id="/"') > value('container_cpu_usage_seconds_total', ...own));
+  assert.ok(value('machine_memory_bytes') > 0 && value('machine_cpu_cores') > 0);
+  assert.match(stdout, /^container_scrape_error 0$/m);
+  await c.kubectl('delete pod busy --now');
+});
 test('a Guaranteed Pod with a whole CPU has it for itself; the others move away, and back when it is gone', { timeout: 60_000 }, async (c) => {
   const online = parseCpuSet(await readFile('/sys/devices/system/cpu/online', 'utf8'));
   assert.ok(online.size >= 2, 'this test needs a machine with two CPUs or more');

@@ -1,6 +1,7 @@
 /** What the kubelet's server asks of the kubelet: Pods, the runtime's streaming addresses, logs, statistics. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
+import type { Clock } from '#base/clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
 import type { KubeletConfig } from './config.ts';
@@ -12,7 +13,13 @@ import type { RuntimeCache, RuntimeContainer } from './runtime/runtime-cache.ts'
 import type { KubeletHost, MetricsKind } from './server/interfaces.ts';
 import type { StatsProvider } from './stats/stats.ts';
 
+/** How long a container may have run for its whole output to be what a client that attached to it wanted to see. */
+const YOUNG_MS = 5000;
+/** The runtime tells a container's end a moment after its output has ended. */
+const END_TOLD_MS = 2000;
+
 export interface KubeletHostOptions {
+  readonly clock: Clock;
   readonly runtime: ContainerRuntime;
   readonly cache: RuntimeCache;
   readonly stats: StatsProvider;
@@ -48,6 +55,17 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
       const run = running(pod, container);
       if (!run) return undefined;
       return new URL((await runtime.attach({ containerId: run.id, ...streamsOf(streams) }, { signal })).url);
+    },
+    async *missedOutput(pod, container, stream, askedAtMs, signal) {
+      const run = cache.get(uidOf(pod))?.containers.find((c) => c.name === container);
+      if (!run || askedAtMs - run.startedAt / 1e6 > YOUNG_MS) return;
+      const stopped = Promise.withResolvers<boolean>();
+      const unsubscribe = cache.onContainerStopped(run.id, () => stopped.resolve(true));
+      const timer = options.clock.after(END_TOLD_MS, () => stopped.resolve(false));
+      const ended = await stopped.promise;
+      timer.cancel();
+      unsubscribe();
+      if (ended) yield* readLogs({ path: run.logPath, stopped: signal }, { follow: false, previous: false, timestamps: false, stream }, signal);
     },
     async portForwardUrl(pod, ports, signal) {
       const sandbox = cache.get(uidOf(pod))?.sandboxes.find((s) => s.state === 'SANDBOX_READY');

@@ -235,7 +235,7 @@ export class Kubelet implements Component {
       return { ...real, status: this.#statuses.statusOf(real) ?? pod.status };
     };
     return newKubeletHost({
-      runtime, cache: this.cache, config,
+      clock, runtime, cache: this.cache, config,
       stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: bootTimeMs(clock), counted: () => this.#metrics.registry.metrics(), cadvisor: (layers) => this.#cadvisor(layers), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {

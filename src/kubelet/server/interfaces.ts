@@ -17,6 +17,11 @@ export interface KubeletHost {
    */
   execUrl(pod: Pod, container: string, command: readonly string[], streams: RemoteCommandStreams, signal: AbortSignal): Promise<URL | undefined>;
   attachUrl(pod: Pod, container: string, streams: RemoteCommandStreams, signal: AbortSignal): Promise<URL | undefined>;
+  /**
+   * All that a short-lived container printed, once it has ended: for a client that came to attach when everything had been printed. Nothing of a
+   * container that had run for a while when it was asked for, at `askedAtMs`, nor of one that goes on.
+   */
+  missedOutput(pod: Pod, container: string, stream: 'Stdout' | 'Stderr', askedAtMs: number, signal: AbortSignal): AsyncIterable<Buffer>;
   portForwardUrl(pod: Pod, ports: readonly number[], signal: AbortSignal): Promise<URL>;
   /** Runs a command and gives its stdout and stderr in one. Undefined when there is no such container running; rejects when the command fails. */
   run(pod: Pod, container: string, command: readonly string[], signal: AbortSignal): Promise<Buffer | undefined>;

@@ -87,7 +87,7 @@ async function setUp(t: TestContext, host: Partial<KubeletHost> = {}): Promise<S
     address: '127.0.0.1', port: 0, certificate: serving, clientCa: authority.cert, auth,
     host: {
       pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined,
-      execUrl: absent, attachUrl: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), metrics: async (kind) => `# ${kind}\n`, ...host,
+      execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), metrics: async (kind) => `# ${kind}\n`, ...host,
     },
   });
   await server.start(new AbortController().signal);
@@ -259,6 +259,22 @@ for (const transport of ['spdy', 'websocket'] as const) {
       command.resize({ width: 101, height: 33 });
       assert.equal(await text(command.stdout!), '101x33');
       assert.equal(exitCodeOf((await command.status)!), 0);
+    });
+
+    test('shows a client that came to attach too late what the container had printed, and nothing twice', async (t) => {
+      const out = { stdin: false, stdout: true, stderr: true, tty: false };
+      const runtime = (prints: string): Promise<URL> => runtimeServer(t, async (req, socket, head) => {
+        const session = await acceptRemoteCommand(req, socket, head, out);
+        if (prints) session!.stdout!.write(prints);
+        await session!.finish(exitStatus(0));
+      });
+      const attached = async (prints: string): Promise<string[]> => {
+        const { url } = await setUp(t, { attachUrl: () => runtime(prints), async *missedOutput(_pod, _container, stream) { yield Buffer.from(`all of ${stream}`); } });
+        const command = await dialRemoteCommand(new URL('/attach/ns/p/c?output=1&error=1', url), { transport, tls, ...out });
+        return await Promise.all([text(command.stdout!), text(command.stderr!)]);
+      };
+      assert.deepEqual(await attached(''), ['all of Stdout', 'all of Stderr']);
+      assert.deepEqual(await attached('the rest'), ['the rest', '']);
     });
 
     test('tells why a command cannot be run', async (t) => {

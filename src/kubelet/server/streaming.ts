@@ -67,6 +67,7 @@ async function portForwardUrl(route: PortForwardRoute, ports: readonly number[],
 async function serveCommand(route: CommandRoute, request: StreamingRequest, { host, clock }: StreamingOptions): Promise<void> {
   const { req, socket, head, query, signal } = request;
   const wanted = wantedStreams(query);
+  const askedAtMs = clock.now();
   const pod = host.podByName(route.namespace, route.pod);
   if (!pod) throw new StreamingError(404, 'pod does not exist');
   const sameUid = route.uid === undefined || pod.metadata.uid === route.uid;
@@ -77,7 +78,9 @@ async function serveCommand(route: CommandRoute, request: StreamingRequest, { ho
     : undefined;
   if (!url) throw new StreamingError(500, `container not found (${JSON.stringify(route.container)})`);
   const session = await acceptRemoteCommand(req, socket, head, { ...wanted, clock });
-  if (session) await bridgeCommand(session, url, streams, route.kind === 'exec' ? 'executing command in' : 'attaching to', { signal, clock });
+  if (!session) return;
+  if (route.kind === 'exec') await bridgeCommand(session, url, streams, { action: 'executing command in', signal, clock });
+  else await bridgeCommand(session, url, streams, { action: 'attaching to', signal, clock, missed: (stream) => host.missedOutput(pod, route.container, stream, askedAtMs, session.signal) });
 }
 
 function wantedStreams(query: URLSearchParams): RemoteCommandStreams {
@@ -94,19 +97,22 @@ function hasTerminal(pod: Pod, name: string): boolean {
 }
 
 interface BridgeOptions {
+  readonly action: 'executing command in' | 'attaching to';
+  /** What was printed before the client was there, to be shown to it where nothing came after. */
+  readonly missed?: (stream: 'Stdout' | 'Stderr') => AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }
 
 /** Runs a client's session on the runtime's streaming server. Resolves when both are over. */
-async function bridgeCommand(session: RemoteCommandSession, url: URL, streams: RemoteCommandStreams, action: 'executing command in' | 'attaching to', options: BridgeOptions): Promise<void> {
+async function bridgeCommand(session: RemoteCommandSession, url: URL, streams: RemoteCommandStreams, options: BridgeOptions): Promise<void> {
   let command: RemoteCommand;
   const signal = AbortSignal.any([session.signal, options.signal]);
   try {
     command = await dialRemoteCommand(url, { transport: 'spdy', ...streams, signal, clock: options.clock });
   } catch (err) {
     session.stdin?.resume();
-    return session.finish(failedStatus(err, action));
+    return session.finish(failedStatus(err, options.action));
   }
   const stop = (): void => command.close();
   signal.addEventListener('abort', stop, { once: true });
@@ -116,15 +122,29 @@ async function bridgeCommand(session: RemoteCommandSession, url: URL, streams: R
   if (session.stdin && command.stdin) void pipeline(session.stdin, command.stdin).catch(() => {});
   else session.stdin?.resume();
   const outputs = [copyOutput(command.stdout, session.stdout), copyOutput(command.stderr, session.stderr)];
-  const [status] = await Promise.all([command.status, ...outputs]);
+  const [status, ...bytes] = await Promise.all([command.status, ...outputs]);
   signal.removeEventListener('abort', stop);
+  if (options.missed && status?.status === 'Success' && bytes.every((n) => n === 0)) await showMissed(session, options.missed);
+  for (const output of [session.stdout, session.stderr]) output?.end();
   session.stdin?.resume();
-  await session.finish(status ?? failedStatus(new Error('the container runtime closed the connection without a status'), action));
+  await session.finish(status ?? failedStatus(new Error('the container runtime closed the connection without a status'), options.action));
   command.close();
 }
 
-async function copyOutput(from: RemoteCommand['stdout'], to: RemoteCommandSession['stdout']): Promise<void> {
-  if (!from) return;
-  if (to) await pipeline(from, to).catch(() => {});
-  else from.resume();
+/** Resolves with the bytes that were copied, when there are no more; the output stays open. */
+async function copyOutput(from: RemoteCommand['stdout'], to: RemoteCommandSession['stdout']): Promise<number> {
+  let bytes = 0;
+  if (!from) return bytes;
+  if (!to) {
+    from.resume();
+    return bytes;
+  }
+  from.on('data', (piece: Buffer) => (bytes += piece.length));
+  await pipeline(from, to, { end: false }).catch(() => {});
+  return bytes;
+}
+async function showMissed(session: RemoteCommandSession, missed: NonNullable<BridgeOptions['missed']>): Promise<void> {
+  for (const [stream, to] of [['Stdout', session.stdout], ['Stderr', session.stderr]] as const) {
+    if (to) await pipeline(missed(stream), to, { end: false }).catch(() => {});
+  }
 }

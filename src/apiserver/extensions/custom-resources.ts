@@ -1,7 +1,7 @@
 /** From a CustomResourceDefinition to what the registry serves: one resource for each served version. */
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from '#api/gen/apiextensions-v1.ts';
 import { apiVersionOf } from '#api/object.ts';
-import { ALL_VERBS, type ResourceInfo, type Subresource } from '#api/resources.ts';
+import type { ResourceInfo, Subresource } from '#api/resources.ts';
 import { compareVersions } from '../http/discovery.ts';
 import type { ObjectStorage } from '../registry/object-cache.ts';
 import type { ServedResource, SubresourceHandler } from '../registry/resource-registry.ts';
@@ -13,6 +13,8 @@ import { customScalable } from './custom-scale.ts';
 import { customStrategy } from './custom-strategy.ts';
 import type { Schema } from './schema.ts';
 
+/** In upstream's order, which clients show. */
+const VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'] as const;
 const STATUS_VERBS = ['get', 'patch', 'update'];
 /** Without a schema everything is kept. */
 const OPEN: Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
@@ -29,7 +31,7 @@ export function infoOf({ spec, status }: CustomResourceDefinition, version: Cust
   ];
   return {
     group: spec.group, version: version.name, plural: names.plural, singular: names.singular || kind.toLowerCase(), kind, listKind: names.listKind || `${kind}List`, namespaced: spec.scope === 'Namespaced',
-    verbs: ALL_VERBS, shortNames: names.shortNames ?? [], categories: names.categories ?? [], subresources,
+    verbs: VERBS, shortNames: names.shortNames ?? [], categories: names.categories ?? [], subresources,
   };
 }
 

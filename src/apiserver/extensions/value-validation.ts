@@ -124,7 +124,7 @@ class Compiler {
     const values = schema.enum;
     if (!values?.length) return undefined;
     const shown = values.map((v) => (typeof v === 'string' ? v : JSON.stringify(v)));
-    return (value, name) => (values.some((v) => sameJson(v, value)) || (value === null && schema.nullable && values.includes(null)) ? undefined : notSupported(this.#at(name), value, shown));
+    return (value, name) => (values.some((v) => sameJson(v, value)) || (value === null && schema.nullable && values.includes(null)) ? undefined : notSupported(this.#at(name), value, shown, 'listed'));
   }
   #operators(schema: Schema): (value: unknown, name: string, result: Result) => void {
     const compile = (schemas: readonly Schema[] | undefined): Check[] => (schemas ?? []).map((s) => this.compile(s));

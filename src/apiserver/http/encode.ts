@@ -70,7 +70,8 @@ export function encodeList(list: ListResult, format: Format): Encoded {
     const items = list.entries.map((e) => partialMetadata(e.object, format.version));
     return encodeValue({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion(format.version), metadata, items } as unknown as KubeObject, format);
   }
-  const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata };
+  // Lists of custom resources always say whether there is more.
+  const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata: list.served.codec.structType ? metadata : { continue: '', ...metadata } };
   if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: bodies.get(list.entries, list.resourceVersion, () => joinList(head, list.entries, typePrefix(list.served))) };
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);

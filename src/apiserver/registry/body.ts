@@ -2,7 +2,8 @@
 import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
 import { structByKind } from '#api/schema.ts';
 import type { Draft } from '#base/draft.ts';
-import { badRequest, unsupportedMediaType } from '#machinery/status-error.ts';
+import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
+import { badRequest, invalid, unsupportedMediaType } from '#machinery/status-error.ts';
 import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
 import { goQuote } from '#machinery/go-text.ts';
 import { checkDepth, hasRepeatedKeys, parseJson as parseJsonText } from '#machinery/json.ts';
@@ -131,11 +132,20 @@ function identify(value: unknown, { expected, alias }: DecodeOptions, body: Requ
   }
   if (alias !== undefined && kind === expected.kind && apiVersion === apiVersionOf(expected.group, alias)) return { ...(value as object), apiVersion: own };
   const { group, version } = splitApiVersion(apiVersion || own);
+  // Of a custom resource the version is looked at first, and its kind is judged with the rest of it.
+  const isCustom = !structByKind(expected.group, expected.version, expected.kind);
+  if (isCustom && apiVersion !== '' && apiVersion !== own) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${own})`);
+  if (isCustom) throw invalid({ group: expected.group, kind }, nameIn(value), [invalidValue(fieldPath('kind'), kind, `must be ${expected.kind}`)]);
   const mismatch = kindMismatch({ group, version, kind: kind || expected.kind }, expected);
   if (mismatch !== undefined) throw badRequest(cannotHandle(kind || expected.kind, version, expected.kind, mismatch));
   const data = apiVersionOf(group, version);
   throw badRequest(`the API version in the data (${data}) does not match the expected API version (${own})`);
 }
+
+const nameIn = (value: unknown): string => {
+  const name = (value as { readonly metadata?: { readonly name?: unknown } | null }).metadata?.name;
+  return typeof name === 'string' ? name : '';
+};
 
 /** What upstream's scheme says of an object that is not of the kind expected; undefined when it is, maybe in another version. */
 export function kindMismatch({ group, version, kind }: ExpectedKind, expected: ExpectedKind): string | undefined {

@@ -135,7 +135,8 @@ function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObjec
   }
   if (asked === '' || asked === '0') {
     if (strategy.allowUnconditionalUpdate === false) {
-      throw invalid({ group: info.group, kind: info.kind }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), 0, 'must be specified for an update')]);
+      // Upstream's storage knows no kinds.
+      throw invalid({ group: info.group, kind: info.plural }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), 0, 'must be specified for an update')]);
     }
   } else if (asked !== old.metadata.resourceVersion) throw conflict(gr, name, MODIFIED);
   meta.resourceVersion = old.metadata.resourceVersion;

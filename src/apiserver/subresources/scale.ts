@@ -26,6 +26,8 @@ const codec = structCodec(structByKind('autoscaling', 'v1', 'Scale')!);
 export interface ScalableKind {
   /** Without managed fields. */
   scaleOf(object: KubeObject): autoscalingV1.Scale;
+  /** Throws where an object has no replicas to show; it may still be given some. */
+  verify?(object: KubeObject): void;
   /** Changes the draft. */
   setReplicas(draft: Draft<KubeObject>, replicas: number): void;
   readonly mapping: ScaleMapping;
@@ -83,6 +85,7 @@ export function scaleHandler(kind: ScalableKind): SubresourceHandler {
       const entry = find(ctx, kind);
       await ctx.served.codec.prepare?.([entry]);
       const { object } = ctx.served.codec.fromStorage(entry);
+      kind.verify?.(object);
       return { kind: 'object', code: 200, object: kind.scaleOf(object) };
     }
     if (verb !== 'update' && verb !== 'patch') throw verbNotAllowed();

@@ -132,7 +132,7 @@ test('bad objects are refused in the words of upstream', async () => {
 test('updates need a version, count generations and follow transition rules', async () => {
   const made = (await http.post(TABS, tab('moving', { image: 'a', mode: 'Fast' }))).json<KubeObject & { spec: Record<string, unknown> }>();
   const put = (change: object, meta: object = {}) => http.call('PUT', `${TABS}/moving`, { body: { ...made, metadata: { ...made.metadata, ...meta }, spec: { ...made.spec, ...change } } });
-  assert.equal((await put({}, { resourceVersion: '' })).status.message, 'CronTab.stable.example.com "moving" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update');
+  assert.equal((await put({}, { resourceVersion: '' })).status.message, 'crontabs.stable.example.com "moving" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update');
   assert.equal((await put({ mode: 'Slow' })).status.message, 'CronTab.stable.example.com "moving" is invalid: spec.mode: Invalid value: "Slow": mode is immutable');
   assert.equal((await put({ image: undefined })).status.message, 'CronTab.stable.example.com "moving" is invalid: spec.image: Required value: image may not be removed');
   const changed = (await put({ replicas: 4 })).json();

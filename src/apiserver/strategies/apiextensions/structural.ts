@@ -116,6 +116,7 @@ function validateLevel(schema: JSONSchemaProps, level: Level, path: FieldPath): 
   for (const [name, property] of Object.entries(schema.properties ?? {})) errors.push(...validateLevel(property, 'field', path.child('properties').key(name)));
   const items = asSchema(schema.items);
   if (items) errors.push(...validateLevel(items, 'item', path.child('items')));
+  else if (schema.type === 'array') errors.push(required(path.child('items'), 'must be specified'));
   if (schema.additionalProperties === undefined) return errors;
   const at = path.child('additionalProperties');
   if (level === 'root') errors.push(forbiddenField(at, 'must not be used at the root'));

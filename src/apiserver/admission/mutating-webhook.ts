@@ -5,6 +5,7 @@ import type { KubeObject } from '#api/object.ts';
 import { resourceOf } from '#api/resources.ts';
 import { draftOf } from '#base/draft.ts';
 import { logger } from '#base/logger.ts';
+import { readJson } from '#machinery/json.ts';
 import { applyJsonPatch } from '#machinery/patch/json-patch.ts';
 import { internalError, timeout } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
@@ -28,7 +29,8 @@ export type Normaliser = (object: KubeObject, a: AdmissionAttributes) => KubeObj
 export function replaceObject(a: MutableAdmissionAttributes, next: KubeObject): boolean {
   const object = a.object as Record<string, unknown>;
   const plain = draftOf(next) as Record<string, unknown>;
-  if (isDeepStrictEqual(JSON.parse(JSON.stringify(object)), JSON.parse(JSON.stringify(plain)))) return false;
+  // Through JSON: members that are undefined are no members.
+  if (isDeepStrictEqual(readJson(JSON.stringify(object)), readJson(JSON.stringify(plain)))) return false;
   for (const key of Object.keys(object)) delete object[key];
   Object.assign(object, plain);
   return true;

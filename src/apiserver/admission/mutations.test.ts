@@ -8,6 +8,7 @@ import { structCodec } from '../registry/struct-codec.ts';
 import { DynamicResourceRegistry } from '../registry/resource-registry.ts';
 import type { Strategy } from '../registry/strategy.ts';
 import { resourceOf } from '#api/resources.ts';
+import { replaceObject } from './mutating-webhook.ts';
 import { applierOf, atomicPaths, normaliserOf } from './mutations.ts';
 import { attributes } from './testing/attributes.ts';
 
@@ -42,5 +43,14 @@ describe('applierOf', () => {
     const configuration = { spec: { containers: [{ name: 'c', args: ['x'] }] } };
     assert.deepEqual(atomicPaths(configuration, structSchema(POD)), ['.spec.containers[0].args']);
     assert.throws(() => applierOf(resources)(pod(), configuration, attributes(pod())), /invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: \.spec\.containers\[0\]\.args/);
+  });
+});
+describe('replaceObject', () => {
+  it('sees every change, in the last digit too, and none where a member is only undefined', () => {
+    const ledger = (spec: object): KubeObject => ({ ...pod(), spec }) as unknown as KubeObject;
+    const a = attributes(ledger({ total: 9007199254740993n }));
+    assert.equal(replaceObject(a, ledger({ total: 9007199254740993n, more: undefined })), false);
+    assert.equal(replaceObject(a, ledger({ total: 9007199254740992 })), true);
+    assert.equal(JSON.stringify((a.object as unknown as { spec: object }).spec), '{"total":9007199254740992}');
   });
 });

@@ -9,6 +9,7 @@ import type { APIService } from '#api/gen/apiregistration-v1.ts';
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { proxyRequest, proxyUpgrade, type ProxiedResponse, type ProxyTarget } from '#machinery/httpstream/upgrade-proxy.ts';
+import { readJson } from '#machinery/json.ts';
 import { serviceUnavailable, StatusError } from '#machinery/status-error.ts';
 import { Entry } from '#store/entry.ts';
 import { pathNotFound } from '../generic-errors.ts';
@@ -132,7 +133,7 @@ export class RemoteApi {
     if (watch && response.status === 200) return { kind: 'watch', served: undefined, events: watched(response.body) };
     const body = (await readAll(response.body)).toString();
     if (response.status > 299) throw refusal(response.status, body);
-    return { kind: 'object', code: response.status, object: JSON.parse(body) as KubeObject };
+    return { kind: 'object', code: response.status, object: readJson(body) as KubeObject };
   }
 }
 
@@ -175,7 +176,7 @@ async function* watched(body: Readable): AsyncGenerator<readonly WatchedEvent[]>
   }
 }
 function eventOf(line: string): WatchedEvent {
-  const { type, object } = JSON.parse(line) as { type: WatchedEvent['type']; object: KubeObject };
+  const { type, object } = readJson(line) as { type: WatchedEvent['type']; object: KubeObject };
   if (type === 'BOOKMARK' || type === 'ERROR') return { type, object };
   return { type, entry: new Entry('', object, Number(object.metadata.resourceVersion ?? 0) || 0) };
 }

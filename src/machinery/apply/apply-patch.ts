@@ -5,6 +5,7 @@
 import type { KubeObject } from '#api/object.ts';
 import { splitApiVersion } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
+import { readJson } from '../json.ts';
 import { badRequest, internalError } from '../status-error.ts';
 import { jsonKind } from '../patch/go-format.ts';
 import { isObject, jsonEqual, shallowCopy, type JsonObject } from '../patch/json.ts';
@@ -149,7 +150,7 @@ function lastAppliedFields({ live, options }: Applying): FieldSet | undefined {
   if (typeof text !== 'string' || text === '') return undefined;
   let config: unknown;
   try {
-    config = JSON.parse(text);
+    config = readJson(text);
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import type { Taint } from '#api/gen/core-v1.ts';
+import type { VerificationPolicy } from './images/pull-records.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { parseCpuSet } from './cpumanager/cpu-set.ts';
 
@@ -28,6 +29,10 @@ export interface KubeletConfig {
   /** Address under which Pods of this node find the API server's Service; used for service environment variables. */
   readonly containerLogMaxBytes: number;
   readonly containerLogMaxFiles: number;
+  /** Which images that are here already a Pod must show credentials for (KEP-2535). */
+  readonly imagePullCredentialsVerificationPolicy: VerificationPolicy;
+  /** Images that need none, under `NeverVerifyAllowlistedImages`. */
+  readonly preloadedImagesVerificationAllowlist: readonly string[];
   /** Pulls of images under way at the same time. */
   readonly maxParallelImagePulls: number;
   /** Pods that are started at the same time; the runtime is CPU-bound beyond a few. */
@@ -79,6 +84,8 @@ export const KUBELET_DEFAULTS = {
   taints: [],
   containerLogMaxBytes: 10 * 1024 * 1024,
   containerLogMaxFiles: 5,
+  imagePullCredentialsVerificationPolicy: 'NeverVerifyPreloadedImages',
+  preloadedImagesVerificationAllowlist: [],
   maxParallelImagePulls: 5,
   maxParallelPodStarts: 6,
   systemReserved: {},

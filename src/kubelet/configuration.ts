@@ -80,6 +80,8 @@ const FIELDS: Readonly<Record<string, Field>> = {
   imageGCLowThresholdPercent: plain('imageGCLowThresholdPercent', count),
   containerLogMaxSize: plain('containerLogMaxBytes', (v) => Number(parseQuantity(string(v)).value()), (bytes) => (bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20}Mi` : String(bytes))),
   containerLogMaxFiles: plain('containerLogMaxFiles', count),
+  imagePullCredentialsVerificationPolicy: plain('imagePullCredentialsVerificationPolicy', oneOf('NeverVerify', 'NeverVerifyPreloadedImages', 'NeverVerifyAllowlistedImages', 'AlwaysVerify')),
+  preloadedImagesVerificationAllowlist: plain('preloadedImagesVerificationAllowlist', strings),
   maxParallelImagePulls: plain('maxParallelImagePulls', count),
   serializeImagePulls: { read: (v) => (bool(v) ? { maxParallelImagePulls: 1 } : {}), write: (c) => c.maxParallelImagePulls === 1 },
   allowedUnsafeSysctls: plain('allowedUnsafeSysctls', strings),

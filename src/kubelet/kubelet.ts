@@ -35,6 +35,7 @@ import { newStats, type StatsOptions } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
+import { PullRecords } from './images/pull-records.ts';
 import { hasLogind, appArmorEnabled } from './node/host-facts.ts';
 import { newKubeletMetrics } from './metrics.ts';
 import { nodeAllocatable, readMaxPids } from './node/node-allocatable.ts';
@@ -110,6 +111,7 @@ export class Kubelet implements Component {
   readonly #services: Informer<Service>;
   readonly #resizer: Resizer;
   readonly #imageGc: ImageGc;
+  readonly #pullRecords: PullRecords;
   readonly #eviction: EvictionManager;
   readonly #housekeeping: Housekeeping;
   readonly #shutdown: NodeShutdown;
@@ -143,7 +145,8 @@ export class Kubelet implements Component {
     });
     this.#prober = newProber({ runtime, cache, recorder, clock, nodeIPs: config.nodeIPs });
     this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined });
-    this.#imageGc = new ImageGc({ runtime, clock, recorder, nodeName: config.nodeName, highThresholdPercent: config.imageGCHighThresholdPercent, lowThresholdPercent: config.imageGCLowThresholdPercent });
+    this.#pullRecords = new PullRecords({ rootDir: config.rootDir, clock, policy: config.imagePullCredentialsVerificationPolicy, allowlist: config.preloadedImagesVerificationAllowlist });
+    this.#imageGc = new ImageGc({ onListed: (ids, at) => this.#pullRecords.prune(ids, at), runtime, clock, recorder, nodeName: config.nodeName, highThresholdPercent: config.imageGCHighThresholdPercent, lowThresholdPercent: config.imageGCLowThresholdPercent });
     const hooks = newHookRunner({ runtime, clock, podIP: (pod) => this.podIPs(pod)[0] ?? '' });
     this.#killer = new Killer({ runtime, cache, recorder, clock, hooks, prober: this.#prober });
     this.#resizer = new Resizer({
@@ -265,7 +268,7 @@ export class Kubelet implements Component {
     const { node } = this;
     const starter = new ContainerStarter({
       ...shared, hooks,
-      images: newImageManager({ runtime, recorder, clock, credentials: newCredentials(this.#objects, this.#credentialProviders(), this.#o.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls, progress: runtime.channel && ((registry, repository, signal) => pullProgress(runtime.channel!, registry, repository, { signal })) }),
+      images: newImageManager({ runtime, recorder, clock, records: this.#pullRecords, credentials: newCredentials(this.#objects, this.#credentialProviders(), this.#o.nodeCredentials ?? (() => [])), maxParallelPulls: config.maxParallelImagePulls, progress: runtime.channel && ((registry, repository, signal) => pullProgress(runtime.channel!, registry, repository, { signal })) }),
       environment: newEnvironmentMaker({ objects: this.#objects, services: this.#services, node: () => this.#nodeFacts(), volumePath: (uid, volume) => join(podDir(config, uid), 'volumes', 'kubernetes.io~empty-dir', volume) }),
       backOff: new BackOff(clock),
       get memoryCapacityBytes() { return node.host.memoryBytes; },

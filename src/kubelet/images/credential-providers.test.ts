@@ -37,7 +37,7 @@ function setUp(answers: (input: string, count: number) => string, config = CONFI
   const pod = makePod().build();
   return { clock, inputs, runs, providers, pod, lookup: (image: string, of = pod) => providers.lookup(of, image) };
 }
-const CREDENTIALS = [{ username: 'u', password: 'p' }];
+const CREDENTIALS = [{ auth: { username: 'u', password: 'p' } }];
 
 test('CredentialProviders asks the program that serves the image, as upstream asks it', async () => {
   const s = setUp(() => answer());
@@ -96,7 +96,7 @@ const WITH_TOKEN = `${CONFIG}  tokenAttributes:
 test('CredentialProviders gives the program the Pod\'s identity, and keeps answers by account', async () => {
   const s = setUp(() => answer({ cacheKeyType: 'Global' }), WITH_TOKEN, { team: 'blue', other: 'x' });
   const of = (name: string, serviceAccountName: string) => makePod(name).spec({ serviceAccountName }).build();
-  await s.lookup('a.registry.example.com/app', of('one', 'builder'));
+  assert.deepEqual((await s.lookup('a.registry.example.com/app', of('one', 'builder')))[0]?.owner, { kind: 'serviceAccount', namespace: 'default', name: 'builder', uid: 'uid-builder' });
   await s.lookup('a.registry.example.com/app', of('two', 'builder'));
   await s.lookup('a.registry.example.com/app', of('three', 'tester'));
   assert.deepEqual(s.inputs.map((i) => (JSON.parse(i) as { serviceAccountToken: string }).serviceAccountToken), ['token-of-one-for-registry', 'token-of-three-for-registry']);
@@ -115,7 +115,7 @@ test('CredentialProviders runs a real program: request on its standard input, an
     await writeFile(join(dir, 'keys'), `#!/bin/sh\nread request\necho '${answer({ auth: { 'a.registry.example.com': { username: '%s' } } })}' | sed "s/%s/$1-$REGION/"\n`);
     await chmod(join(dir, 'keys'), 0o755);
     const providers = new CredentialProviders({ providers: parseCredentialProviders(CONFIG), binDir: dir, clock: new FakeClock(), requestToken: () => Promise.reject(new Error('no')), serviceAccount: () => Promise.reject(new Error('no')) });
-    assert.deepEqual(await providers.lookup(makePod().build(), 'a.registry.example.com/x'), [{ username: 'get-north', password: '' }]);
+    assert.deepEqual(await providers.lookup(makePod().build(), 'a.registry.example.com/x'), [{ auth: { username: 'get-north', password: '' } }]);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import type { Pod, ServiceAccount } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
-import type { AuthConfig } from '#cri/types.ts';
 import { parseDurationMs } from '#machinery/duration.ts';
 import { parseImageReference } from '../runtime/image-name.ts';
 import { PROVIDER_API_VERSION, type CredentialProviderConfig, type TokenAttributes } from './credential-provider-config.ts';
-import { lookUp, matchesLocation, normaliseLocation, type Keyring } from './keyring.ts';
+import { lookUp, matchesLocation, normaliseLocation, type Credential, type CredentialOwner, type Keyring } from './keyring.ts';
 
 const log = logger('kubelet');
 /** Upstream's limit for one run of a program. */
@@ -46,6 +45,8 @@ interface Cached {
 interface Identity {
   readonly token: string;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Of the account: what is pulled with the answer is for its Pods. */
+  readonly owner: CredentialOwner;
   /** Part of the cache's key: answers for one account are not another's. */
   readonly key: string;
 }
@@ -62,10 +63,10 @@ export class CredentialProviders {
     this.#run = options.run ?? runProgram;
   }
   /** Credentials for an image from every program that serves it. A program that fails gives none. */
-  async lookup(pod: Pod, image: string): Promise<Partial<AuthConfig>[]> {
+  async lookup(pod: Pod, image: string): Promise<Credential[]> {
     const reference = parseImageReference(image);
     if (typeof reference === 'string') return [];
-    const out: Partial<AuthConfig>[] = [];
+    const out: Credential[] = [];
     for (const provider of this.#o.providers) {
       if (!provider.matchImages.some((m) => matchesLocation(normaliseLocation(m), reference))) continue;
       try {
@@ -84,12 +85,12 @@ export class CredentialProviders {
     const now = this.#o.clock.now();
     for (const key of [`${scope}image ${image}`, `${scope}registry ${registry}`, `${scope}global`]) {
       const cached = this.#cache.get(key);
-      if (cached && cached.until > now) return cached.keyring;
+      if (cached && cached.until > now) return owned(cached.keyring, identity);
     }
     const key = `${scope}${image}`;
     const asking = this.#asking.get(key) ?? this.#exec(provider, image, registry, scope, identity).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
-    return await asking;
+    return owned(await asking, identity);
   }
   async #exec(provider: CredentialProviderConfig, image: string, registry: string, scope: string, identity: Identity | undefined): Promise<Keyring> {
     const request = {
@@ -113,7 +114,7 @@ export class CredentialProviders {
     const annotations = Object.fromEntries([...token.requiredAnnotations, ...token.optionalAnnotations].flatMap((k) => (all[k] === undefined ? [] : [[k, all[k]]])));
     const text = await this.#o.requestToken(pod, token.audience);
     const parts = [namespace, name, account.metadata.uid, JSON.stringify(annotations), ...(token.cacheType === 'Token' ? [text] : [])];
-    return { token: text, annotations, key: createHash('sha256').update(parts.join('\0')).digest('hex') };
+    return { token: text, annotations, owner: { kind: 'serviceAccount', namespace, name, uid: account.metadata.uid ?? '' }, key: createHash('sha256').update(parts.join('\0')).digest('hex') };
   }
   #keep(key: string, entry: Cached): void {
     const now = this.#o.clock.now();
@@ -123,6 +124,8 @@ export class CredentialProviders {
     if (this.#cache.size > MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
   }
 }
+
+const owned = (keyring: Keyring, identity: Identity | undefined): Keyring => (identity ? keyring.map((k) => ({ ...k, owner: identity.owner })) : keyring);
 
 /** Throws in upstream's words when the answer is none. What it holds is secret: it is never part of the message. */
 export function parseAnswer(text: string, defaultCacheMs: number): Answer {

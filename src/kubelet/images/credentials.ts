@@ -21,7 +21,7 @@ export function newCredentials(objects: NodeObjects, providers: Pick<CredentialP
           log.warn({ pod: pod.metadata.name, secret: name, reason: (err as Error).name }, 'unable to use image pull secret');
         }
       }
-      return [...lookUp(keyring, image), ...((await providers?.lookup(pod, image)) ?? []), ...nodeCredentials(image)];
+      return [...lookUp(keyring, image), ...((await providers?.lookup(pod, image)) ?? []), ...nodeCredentials(image).map((auth) => ({ auth }))];
     },
   };
 }

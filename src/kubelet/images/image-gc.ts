@@ -17,6 +17,8 @@ export interface ImageGcOptions {
   readonly nodeName: string;
   readonly highThresholdPercent: number;
   readonly lowThresholdPercent: number;
+  /** Told which images there are, and when that was asked. */
+  readonly onListed?: (ids: ReadonlySet<string>, askedAt: number) => Promise<void>;
   /** Bytes of the file system that holds a directory. */
   readonly fileSystem?: (dir: string) => Promise<{ readonly capacityBytes: number; readonly availableBytes: number }>;
 }
@@ -65,7 +67,9 @@ export class ImageGc {
   /** Lists images and notes which are in use; the rest is free to go. */
   async #note(signal: AbortSignal): Promise<Image[]> {
     const { runtime, clock } = this.#o;
+    const askedAt = clock.now();
     const [{ images }, { containers }] = await Promise.all([runtime.listImages({}, { signal }), runtime.listContainers({}, { signal })]);
+    await this.#o.onListed?.(new Set(images.map((i) => i.id)), askedAt);
     const now = clock.now();
     const used = new Set(containers.flatMap((c) => [c.imageRef, c.imageId, c.image?.image ?? '']));
     for (const id of this.#seen.keys()) if (!images.some((i) => i.id === id)) this.#seen.delete(id);

@@ -119,7 +119,7 @@ test('pulls at the same time are limited', async () => {
 test('credentials are tried in turn', async () => {
   const tried: (string | undefined)[] = [];
   const s = setUp({
-    credentials: { lookup: () => Promise.resolve([{ username: 'bad' }, { username: 'good' }]) },
+    credentials: { lookup: () => Promise.resolve([{ auth: { username: 'bad' } }, { auth: { username: 'good' } }]) },
     pull: (_image, request) => {
       tried.push(request.auth?.username);
       return request.auth?.username === 'good' ? undefined : { error: new CriError('Unknown', '401 Unauthorized') };
@@ -130,7 +130,7 @@ test('credentials are tried in turn', async () => {
 });
 
 const secret = (auths: object): Secret => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') } });
-const users = (auths: object, image: string) => lookUp(parseDockerConfig(secret(auths)), image).map((a) => a.username);
+const users = (auths: object, image: string) => lookUp(parseDockerConfig(secret(auths)), image).map((a) => a.auth.username);
 for (const [name, auths, image, want] of [
   ['Docker Hub by its old name', { 'https://index.docker.io/v1/': { username: 'u' } }, 'nginx', ['u']],
   ['a registry with a port', { 'localhost:5000': { username: 'u' } }, 'localhost:5000/a/b', ['u']],

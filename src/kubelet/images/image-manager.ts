@@ -6,12 +6,14 @@ import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { PullProgress } from '#cri/pull-progress.ts';
-import type { AuthConfig, Image } from '#cri/types.ts';
+import type { Image } from '#cri/types.ts';
 import { StartError, type AnyContainer, type ImageManager, type PulledImage } from '../interfaces.ts';
 import { containerFieldPath } from '../pods/containers.ts';
 import { BackOff } from '../runtime/back-off.ts';
 import { parseImageReference, type ImageReference } from '../runtime/image-name.ts';
 import { Slots } from '../runtime/slots.ts';
+import type { Credential } from './keyring.ts';
+import type { PullRecords } from './pull-records.ts';
 
 const log = logger('kubelet');
 const PROGRESS_FIRST_MS = 5000;
@@ -19,7 +21,7 @@ const PROGRESS_MAX_MS = 60_000;
 
 export interface Credentials {
   /** Credentials to try in turn for an image of the Pod; empty: anonymously. */
-  lookup(pod: Pod, image: string): Promise<readonly Partial<AuthConfig>[]>;
+  lookup(pod: Pod, image: string): Promise<readonly Credential[]>;
 }
 export interface ImageManagerOptions {
   readonly runtime: ContainerRuntime;
@@ -28,6 +30,8 @@ export interface ImageManagerOptions {
   readonly credentials: Credentials;
   /** Pulls under way at the same time; others wait their turn. */
   readonly maxParallelPulls: number;
+  /** What images were pulled with; absent: an image that is here is for every Pod. */
+  readonly records?: Pick<PullRecords, 'mustPull' | 'begin' | 'end'> | undefined;
   /** How far the pull of `registry/repository` has come, where the runtime tells. */
   readonly progress?: ((registry: string, repository: string, signal: AbortSignal) => Promise<PullProgress | undefined>) | undefined;
 }
@@ -53,7 +57,7 @@ function seconds(ms: number): string {
 }
 
 export function newImageManager(options: ImageManagerOptions): ImageManager {
-  const { runtime, recorder, clock, credentials } = options;
+  const { runtime, recorder, clock, credentials, records } = options;
   const backOff = new BackOff(clock);
   const slots = new Slots(options.maxParallelPulls);
   /** One pull of an image at a time, shared by whoever wants it; the last one to lose interest ends it. */
@@ -63,15 +67,19 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
 
   async function pullWithCredentials(pod: Pod, image: string, signal: AbortSignal): Promise<string> {
     const found = await credentials.lookup(pod, image);
+    await records?.begin(image);
     let failure: unknown;
-    for (const auth of found.length ? found : [undefined]) {
+    for (const credential of found.length ? found : [undefined]) {
       try {
-        return (await runtime.pullImage({ image: { image }, ...(auth ? { auth } : {}) }, { signal })).imageRef;
+        const { imageRef } = await runtime.pullImage({ image: { image }, ...(credential ? { auth: credential.auth } : {}) }, { signal });
+        await records?.end(image, imageRef, credential);
+        return imageRef;
       } catch (err) {
-        if (signal.aborted) throw err;
         failure = err;
+        if (signal.aborted) break;
       }
     }
+    await records?.end(image, undefined, undefined);
     throw failure;
   }
   function pull(pod: Pod, image: ImageReference, follow: (progress: PullProgress) => void, signal: AbortSignal): Promise<PullResult> {
@@ -140,7 +148,7 @@ export function newImageManager(options: ImageManagerOptions): ImageManager {
       note('Warning', 'InspectFailed', message);
       throw refuse('ImageInspectError', message, { cause: err });
     });
-    if (present && policy !== 'Always') {
+    if (present && policy !== 'Always' && !(await records?.mustPull(reference.full, present.id, () => credentials.lookup(pod, reference.full)))) {
       note('Normal', 'Pulled', `Container image "${image}" already present on machine and can be accessed by the pod`);
       return pulled(present);
     }

@@ -10,7 +10,15 @@ interface DockerAuth {
   readonly identitytoken?: string;
   readonly registrytoken?: string;
 }
-export type Keyring = readonly { readonly location: string; readonly auth: Partial<AuthConfig> }[];
+export type Keyring = readonly (Credential & { readonly location: string })[];
+
+/** Whose a credential is; absent for those of the node, which every Pod may use. */
+export type CredentialOwner = { readonly kind: 'secret' | 'serviceAccount'; readonly uid: string; readonly namespace: string; readonly name: string };
+/** What a pull may be tried with. */
+export interface Credential {
+  readonly auth: Partial<AuthConfig>;
+  readonly owner?: CredentialOwner | undefined;
+}
 
 /** Entries of a docker config. */
 export function parseDockerConfig(secret: Secret): Keyring {
@@ -20,7 +28,8 @@ export function parseDockerConfig(secret: Secret): Keyring {
   if (text === undefined) return [];
   const parsed = JSON.parse(Buffer.from(text, 'base64').toString('utf8')) as Record<string, unknown>;
   const auths = (json === undefined ? parsed : (parsed['auths'] ?? {})) as Record<string, DockerAuth>;
-  return Object.entries(auths).map(([location, a]) => ({ location: normaliseLocation(location), auth: authConfig(a) }));
+  const { uid = '', namespace = '', name = '' } = secret.metadata;
+  return Object.entries(auths).map(([location, a]) => ({ location: normaliseLocation(location), auth: authConfig(a), owner: { kind: 'secret', uid, namespace, name } }));
 }
 /** Without scheme and API version; `https://index.docker.io/v1/` is Docker Hub's historical name. */
 export function normaliseLocation(location: string): string {
@@ -44,8 +53,8 @@ export function matchesLocation(location: string, { registry, repository }: Imag
   return pattern.test(registry) && (below === '' || repository === below || repository.startsWith(`${below}/`));
 }
 /** Longest location first. */
-export function lookUp(keyring: Keyring, image: string): Partial<AuthConfig>[] {
+export function lookUp(keyring: Keyring, image: string): Credential[] {
   const reference = parseImageReference(image);
   if (typeof reference === 'string') return [];
-  return keyring.filter(({ location }) => matchesLocation(location, reference)).toSorted((a, b) => b.location.length - a.location.length).map((k) => k.auth);
+  return keyring.filter(({ location }) => matchesLocation(location, reference)).toSorted((a, b) => b.location.length - a.location.length).map(({ auth, owner }) => ({ auth, ...(owner ? { owner } : {}) }));
 }

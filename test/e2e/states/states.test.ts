@@ -110,7 +110,10 @@ test('a private image: refused without credentials, pulled with the Pod\'s own',
   await c.kubectl(['create', 'secret', 'docker-registry', 'reader', '--docker-server=docker.io', '--docker-username=reader', '--docker-password=correct horse']);
   await c.apply(pod('private', { imagePullSecrets: [{ name: 'reader' }], containers: [{ name: 'c', image: 'private/app:1', command: ['sleep', '3600'] }] }));
   await waitForReady(c, 'private');
-  await c.shell('kubectl delete pod private');
+  // It is on the node now, but not for those who could not have pulled it.
+  await c.apply(pod('stranger', { containers: [{ name: 'c', image: 'private/app:1', command: ['sleep', '3600'] }] }));
+  await waitForEvent(c, 'stranger', 'Failed', /^Failed to pull image "private\/app:1": /);
+  await c.shell('kubectl delete pod private stranger --now');
 });
 
 test('OOMKilled', async (c) => {

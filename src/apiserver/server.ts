@@ -293,7 +293,7 @@ export class ApiServer implements Component {
       reader: this.reader, clock, totalSeats: inFlight.maxReadOnly + inFlight.maxMutating,
       // Upstream's: a quarter of what a request may take.
       waitLimitMs: requestTimeoutMs / 4,
-      counts: { objects: (info) => storage(info)?.size ?? 0, watchers: (info) => storage(info)?.parked.size ?? 0 },
+      counts: { objects: (info) => storage(info)?.size ?? 0, bytes: (info) => storage(info)?.bytes ?? 0, watchers: (info) => storage(info)?.parked.size ?? 0 },
     });
     this.metrics.addText(() => flowControl.metricsText());
     return flowControl;

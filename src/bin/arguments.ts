@@ -39,6 +39,15 @@ export function portOf(parsed: Parsed, name: string): number | undefined {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new UsageError(`--${name} "${text}": must be a port number from 1 to 65535`);
   return port;
 }
+/** Throws a {@link UsageError} for what is no number from 0 upwards, in upstream's words where it is below. */
+export function countOf(parsed: Parsed, name: string): number | undefined {
+  const text = textOf(parsed, name);
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (count < 0) throw new UsageError(`--${name} can not be negative value`);
+  if (!Number.isSafeInteger(count) || text.trim() === '') throw new UsageError(`--${name} "${text}": must be a whole number`);
+  return count;
+}
 /** Milliseconds of a flag such as `90s` or `5m`. Throws a {@link UsageError} for what is none, or not above zero. */
 export function durationOf(parsed: Parsed, name: string): number | undefined {
   const text = textOf(parsed, name);

@@ -1,5 +1,5 @@
 import { DEFAULT_DATA_DIR, type ClusterChoices } from '#cluster/config.ts';
-import { portOf, textOf, type Flags, type Parsed } from './arguments.ts';
+import { countOf, portOf, textOf, type Flags, type Parsed } from './arguments.ts';
 
 export const DATA_DIR_FLAG: Flags = { 'data-dir': { type: 'string', value: 'DIR', help: `where the cluster's data is (default ${DEFAULT_DATA_DIR})` } };
 
@@ -13,6 +13,8 @@ export const CLUSTER_FLAGS: Flags = {
   'cluster-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Pods (default 10.244.0.0/16)' },
   'service-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Services (default 10.96.0.0/16)' },
   'container-runtime-endpoint': { type: 'string', value: 'SOCKET', help: 'use this CRI runtime instead of a containerd of our own' },
+  'max-requests-inflight': { type: 'string', value: 'N', help: 'reads that the API server handles at a time (default 400)' },
+  'max-mutating-requests-inflight': { type: 'string', value: 'N', help: 'writes, which share their seats with the reads (default 200)' },
   'log-level': { type: 'string', value: 'LEVEL', help: 'debug, info, warn or error (default info)' },
 };
 
@@ -23,6 +25,8 @@ export function clusterChoices(parsed: Parsed): ClusterChoices {
     nodeIP: textOf(parsed, 'node-ip'),
     apiPort: portOf(parsed, 'api-port'),
     kubeletPort: portOf(parsed, 'kubelet-port'),
+    maxRequestsInFlight: countOf(parsed, 'max-requests-inflight'),
+    maxMutatingRequestsInFlight: countOf(parsed, 'max-mutating-requests-inflight'),
     clusterCIDR: textOf(parsed, 'cluster-cidr'),
     serviceCIDR: textOf(parsed, 'service-cidr'),
     containerRuntimeEndpoint: textOf(parsed, 'container-runtime-endpoint'),

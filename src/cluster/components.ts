@@ -108,6 +108,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+          inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });
         return a.server;

@@ -15,6 +15,9 @@ export interface ClusterConfig {
   readonly nodeIP: string;
   readonly apiPort: number;
   readonly kubeletPort: number;
+  /** Together the seats of the API server: how many requests run at a time. */
+  readonly maxRequestsInFlight: number;
+  readonly maxMutatingRequestsInFlight: number;
   readonly clusterDomain: string;
   /** Range of all Pods, and this node's part of it. */
   readonly clusterCIDR: string;
@@ -36,6 +39,8 @@ export interface ClusterChoices {
   readonly nodeIP?: string | undefined;
   readonly apiPort?: number | undefined;
   readonly kubeletPort?: number | undefined;
+  readonly maxRequestsInFlight?: number | undefined;
+  readonly maxMutatingRequestsInFlight?: number | undefined;
   readonly clusterCIDR?: string | undefined;
   readonly serviceCIDR?: string | undefined;
   readonly containerRuntimeEndpoint?: string | undefined;
@@ -71,6 +76,8 @@ function ownName(): string {
 export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
   const clusterCIDR = choices.clusterCIDR ?? '10.244.0.0/16';
   const serviceCIDR = choices.serviceCIDR ?? '10.96.0.0/16';
+  const { maxRequestsInFlight = 400, maxMutatingRequestsInFlight = 200 } = choices;
+  if (maxRequestsInFlight + maxMutatingRequestsInFlight === 0) throw new Error('--max-requests-inflight and --max-mutating-requests-inflight: one of them must be above 0');
   for (const [flag, cidr] of [['--cluster-cidr', clusterCIDR], ['--service-cidr', serviceCIDR]] as const) {
     const bits = Number(/^\d{1,3}(?:\.\d{1,3}){3}\/(\d{1,2})$/.exec(cidr)?.[1] ?? NaN);
     if (!(bits >= 8 && bits <= 24)) throw new Error(`${flag} "${cidr}": must be an IPv4 range with a prefix of 8 to 24 bits, such as 10.244.0.0/16`);
@@ -81,6 +88,8 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
     nodeIP: choices.nodeIP ?? ownAddress(),
     apiPort: choices.apiPort ?? 6443,
     kubeletPort: choices.kubeletPort ?? 10_250,
+    maxRequestsInFlight,
+    maxMutatingRequestsInFlight,
     clusterDomain: 'cluster.local',
     clusterCIDR,
     podCIDR: `${clusterCIDR.split('/')[0]}/24`,

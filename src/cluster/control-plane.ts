@@ -38,6 +38,8 @@ export interface ControlPlaneOptions {
   readonly authorization?: AuthorizationFile | undefined;
   /** Absent: requests are not written down. */
   readonly audit?: Auditor | undefined;
+  /** Default 400 and 200. */
+  readonly inFlight?: ApiServerOptions['inFlight'];
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
   readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
@@ -119,6 +121,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     openapi: clusterOpenApi,
     conversionWebhooks: (reader) => new WebhookClient({ resolver: serviceResolver(reader), clock }),
     nodeProxy: options.nodeProxy,
+    inFlight: options.inFlight,
     aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,

@@ -10,15 +10,18 @@ export class Entry<T extends KubeObject = KubeObject> {
   readonly object: T;
   /** The object's resourceVersion as a number. */
   readonly revision: number;
+  /** Bytes of its value in the store; 0 for what was not read from there. */
+  readonly size: number;
   #line: Buffer | undefined;
   /** The bytes in the store and where the resourceVersion belongs in them, until {@link line} is made of them. */
   #encoded: Encoded | undefined;
 
-  constructor(key: string, object: T, revision: number, encoded?: Encoded) {
+  constructor(key: string, object: T, revision: number, encoded?: Encoded, size = encoded?.bytes.length ?? 0) {
     this.key = key;
     this.object = object;
     this.revision = revision;
     this.#encoded = encoded;
+    this.size = size;
   }
 
   /** The object's JSON with its resourceVersion and a line end: the body of an answer. Made once, at the first call. Do not change the bytes. */

@@ -185,6 +185,17 @@ describe('WatchCache: writes and reads', () => {
     cache = new WatchCache<Thing>({ store, prefix: P });
   });
 
+  test('bytes is what the objects take in the store, through writes, deletions and a restart', async () => {
+    const stored = async (): Promise<number> => (await store.list(P)).entries.reduce((sum, e) => sum + e.value.length, 0);
+    for (const name of ['a', 'b', 'c']) await cache.create(keyOf(name), thing(name, 1));
+    await cache.update(keyOf('a'), thing('a', 2, { labels: { long: 'x'.repeat(500) } }), cache.get(keyOf('a'))!.revision);
+    await cache.delete(keyOf('b'), cache.get(keyOf('b'))!.revision);
+    assert.equal(cache.bytes, await stored());
+    const again = await opened();
+    assert.equal(again.bytes, cache.bytes);
+    await again.stop();
+  });
+
   test('a transformer sees the bytes on their way in and out', async () => {
     const flip = (b: Buffer): Buffer => Buffer.from(b.map((x) => x ^ 0xff));
     const secret = await opened({ prefix: '/registry/secrets/', transformer: { toStore: flip, fromStore: flip } });

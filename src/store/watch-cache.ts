@@ -83,6 +83,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   readonly #abort = new AbortController();
   readonly #fail: (reason: Error) => void;
   #state = new SortedMap<Entry<T>>();
+  #bytes = 0;
   #revision = 0;
   #feed: StoreWatch | undefined;
   #running: Promise<void> | undefined;
@@ -115,6 +116,10 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   /** Number of objects. */
   get size(): number {
     return this.#state.size;
+  }
+  /** What the objects take in the store, before encryption. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Resolves when the state is complete and the ring reaches back as far as the store's history and its capacity allow. */
@@ -322,6 +327,11 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
         return known?.revision === e.modRevision ? known : this.#decode(e);
       }),
     );
+    this.#bytes = 0;
+    this.#state.scan('', (entry) => {
+      this.#bytes += entry.size;
+      return true;
+    });
     this.ring.reset(floor);
     this.#lastEvents = undefined;
     this.#advance(revision);
@@ -350,9 +360,15 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     this.ring.push(change);
   }
   #change(event: Exclude<StoreEvent, { type: 'progress' }>, revision: number): Change<T> {
-    if (event.type === 'delete') return new Change(revision, undefined, this.#state.delete(event.key) ?? this.#decode(event.previous));
+    if (event.type === 'delete') {
+      const gone = this.#state.delete(event.key);
+      this.#bytes -= gone?.size ?? 0;
+      return new Change(revision, undefined, gone ?? this.#decode(event.previous));
+    }
     const entry = this.#decode(event.entry);
-    return new Change(revision, entry, this.#state.set(entry));
+    const previous = this.#state.set(entry);
+    this.#bytes += entry.size - (previous?.size ?? 0);
+    return new Change(revision, entry, previous);
   }
   /** A change from before the list: it shares entries with the state and with its neighbours where they are the same. */
   #pastChange(event: Exclude<StoreEvent, { type: 'progress' }>, revision: number, history: Map<string, Entry<T>>): Change<T> {
@@ -368,7 +384,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     const own = this.#own.get(stored.value);
     if (own) return (own.entry = new Entry(stored.key, withRevision(own.object, stored.modRevision), stored.modRevision, own.encoded));
     const value = this.#transformer ? this.#transformer.fromStore(stored.value, stored.key) : stored.value;
-    return new Entry(stored.key, decodeObject<T>(stored.key, value, stored.modRevision), stored.modRevision);
+    return new Entry(stored.key, decodeObject<T>(stored.key, value, stored.modRevision), stored.modRevision, undefined, value.length);
   }
 
   #advance(revision: number): void {

@@ -26,7 +26,7 @@ const user = (name: string, ...groups: string[]): UserInfo => ({ name, groups: [
 const NEVER = new AbortController().signal;
 
 /** Seats for the users of the group `clients`: all of the server's, as the mandatory catch-all has few shares. */
-function world(seats: number, objects: readonly (FlowSchema | PriorityLevelConfiguration)[], counts = { objects: () => 0, watchers: () => 0 }) {
+function world(seats: number, objects: readonly (FlowSchema | PriorityLevelConfiguration)[], counts = { objects: () => 0, bytes: () => 0, watchers: () => 0 }) {
   const clock = new FakeClock();
   const reader = new FakeReader(...objects);
   const flow = new FlowControl({ reader, clock, counts, totalSeats: seats, waitLimitMs: 15_000 });
@@ -131,7 +131,8 @@ test('a level whose object goes keeps its requests until they are done', async (
 });
 
 test('wide lists take more seats, writes keep some while watchers are told', async () => {
-  const counts = { objects: () => 950, watchers: () => 45 };
+  let average = 1000;
+  const counts = { objects: () => 950, bytes: () => 950 * average, watchers: () => 45 };
   const { flow, enter, clock } = world(100, CLIENTS, counts);
   const queues = [...flow.levels].find((l) => l.name === 'shared')!.queues;
   const list = enter(user('a', 'clients'), info('list', { name: '' }));
@@ -140,6 +141,15 @@ test('wide lists take more seats, writes keep some while watchers are told', asy
   const page = await enter(user('a', 'clients'), info('list', { name: '' }), Query.parse('limit=250')).turn;
   assert.equal(page.seats, 3);
   flow.leave(list.to, page);
+  average = 100;
+  const light = await enter(user('a', 'clients'), info('list', { name: '' })).turn;
+  assert.equal(light.seats, 1);
+  flow.leave(list.to, light);
+  // A list of one object by its name is cheap unless the object is large.
+  average = 150_000;
+  const single = await enter(user('a', 'clients'), info('list', { name: 'x' })).turn;
+  assert.equal(single.seats, 2);
+  flow.leave(list.to, single);
   const write = enter(user('a', 'clients'), info('create', { name: '' }));
   flow.leave(write.to, await write.turn);
   assert.equal(queues.seatsInUse, 5);

@@ -55,6 +55,8 @@ export interface FlowRequest {
 interface Waiting {
   readonly request: FlowRequest;
   readonly settle: (reason: RejectReason | undefined) => void;
+  /** The virtual time at which it came. */
+  readonly arrivedVirtually: number;
 }
 export class Queue {
   readonly index: number;
@@ -72,6 +74,11 @@ export class Queue {
   }
 }
 
+/** A queue that could not use its share earns no credit by that: its next request does not start before it came, in virtual time. */
+function bound(queue: Queue): void {
+  const oldest = queue.waiting[0];
+  if (oldest && queue.nextDispatch < oldest.arrivedVirtually) queue.nextDispatch = oldest.arrivedVirtually;
+}
 /** Upstream's guess of what a request takes; put right when it has finished. */
 const ASSUMED_SECONDS = 0.003;
 
@@ -201,6 +208,7 @@ export class QueueSet {
     queue.executing += 1;
     queue.seatsInUse += seats;
     queue.nextDispatch += seats * ASSUMED_SECONDS;
+    bound(queue);
   }
   #release(request: FlowRequest, now: number): void {
     const { queue, seats } = request;
@@ -211,6 +219,7 @@ export class QueueSet {
       queue.executing -= 1;
       queue.seatsInUse -= seats;
       queue.nextDispatch += seats * ((now - request.startedAt) / 1000 - ASSUMED_SECONDS);
+      bound(queue);
       this.#settleQueue(queue);
     }
     if (this.#waiting.size > 0) this.#dispatch();
@@ -263,7 +272,7 @@ export class QueueSet {
         reject(this.#refuse(request, reason));
         this.#dispatch();
       };
-      const waiting: Waiting = { request, settle };
+      const waiting: Waiting = { request, settle, arrivedVirtually: this.#virtual };
       this.#join(request, queue);
       queue.waiting.push(waiting);
       queue.seatsWaiting += request.seats;

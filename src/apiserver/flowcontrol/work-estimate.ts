@@ -16,11 +16,15 @@ export interface WorkEstimate {
 export interface ObjectCounts {
   /** How many objects of the resource there are, in all namespaces. */
   objects(info: RequestInfo): number;
+  /** How many bytes they take in the store. */
+  bytes(info: RequestInfo): number;
   /** How many watchers hear of a write to the resource. */
   watchers(info: RequestInfo): number;
 }
 
-const OBJECTS_PER_SEAT = 100;
+const BYTES_PER_SEAT = 100_000;
+/** A list is cut from the watch cache and streamed: more of it is never in hand at once. */
+const MAX_LIST_BYTES = 1_000_000;
 const WATCHERS_PER_SEAT = 10;
 const MS_PER_WATCHER_SEAT = 5;
 const MAX_SEATS = 10;
@@ -51,15 +55,14 @@ export function estimateWork(info: RequestInfo, query: Query, nominalSeats: numb
   }
 }
 
-/** Lists are cut from the watch cache: a page costs its own objects, a selection all that it looks at. */
+/** By the bytes that the answer holds at once, a page its own: upstream's SizeBasedListCostEstimate for lists from the cache. */
 function listWork(info: RequestInfo, query: Query, nominalSeats: number, counts: ObjectCounts): WorkEstimate {
-  if (info.name !== '') return ONE;
   const stored = counts.objects(info);
-  if (stored <= OBJECTS_PER_SEAT) return ONE;
+  if (stored === 0) return ONE;
   const limit = Number(query.get('limit'));
-  const selects = query.get('labelSelector') !== '' || query.get('fieldSelector') !== '';
-  const looked = limit > 0 && !selects && info.verb === 'list' ? Math.min(limit, stored) : stored;
-  const seats = Math.min(Math.ceil(looked / OBJECTS_PER_SEAT), maxSeats(nominalSeats));
+  const loaded = info.name !== '' ? 1 : limit > 0 ? Math.min(limit, stored) : stored;
+  const bytes = Math.min(loaded * Math.floor(counts.bytes(info) / stored), MAX_LIST_BYTES);
+  const seats = Math.min(Math.ceil(bytes / BYTES_PER_SEAT), maxSeats(nominalSeats));
   return seats <= 1 ? ONE : { initialSeats: seats, finalSeats: 0, additionalMs: 0 };
 }
 

@@ -24,6 +24,7 @@ export function validateConfig(choices: Partial<KubeletConfig>): FieldError[] {
     for (const name of Object.keys(config[field])) check(field, RESERVABLE.includes(name), `cannot reserve "${name}": must be one of ${RESERVABLE.join(', ')}`, name);
   }
   attempt('evictionHard', config.evictionHard, () => parseThresholds(config.evictionHard));
+  attempt('evictionMinimumReclaim', config.evictionMinimumReclaim, () => parseThresholds(config.evictionMinimumReclaim));
   attempt('evictionSoft', config.evictionSoft, () => parseThresholds(config.evictionSoft));
   for (const signal of Object.keys(config.evictionSoft)) check('evictionSoft', (config.evictionSoftGracePeriodMs as Readonly<Record<string, number>>)[signal] !== undefined, `grace period must be specified for the soft eviction threshold ${signal}`, signal);
   const { imageGCHighThresholdPercent: high, imageGCLowThresholdPercent: low } = config;

@@ -60,6 +60,8 @@ export interface KubeletConfig {
   /** Soft ones, with how long each must be met before Pods go. */
   readonly evictionSoft: Readonly<Record<string, string>>;
   readonly evictionSoftGracePeriodMs: Readonly<Record<string, number>>;
+  /** How much more than a threshold is freed once it is met. */
+  readonly evictionMinimumReclaim: Readonly<Record<string, string>>;
   readonly evictionMaxPodGraceSeconds: number;
   readonly evictionPressureTransitionMs: number;
   /** Images are removed when their file system is used above the first share, until it is below the second. */
@@ -103,6 +105,7 @@ export const KUBELET_DEFAULTS = {
   evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '10%', 'nodefs.inodesFree': '5%', 'imagefs.available': '15%', 'imagefs.inodesFree': '5%' },
   evictionSoft: {},
   evictionSoftGracePeriodMs: {},
+  evictionMinimumReclaim: {},
   evictionMaxPodGraceSeconds: 0,
   evictionPressureTransitionMs: 300_000,
   imageGCHighThresholdPercent: 85,

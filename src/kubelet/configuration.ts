@@ -74,6 +74,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   evictionHard: plain('evictionHard', texts),
   evictionSoft: plain('evictionSoft', texts),
   evictionSoftGracePeriod: plain('evictionSoftGracePeriodMs', (v) => Object.fromEntries(Object.entries(texts(v)).map(([k, x]) => [k, parseDurationMs(x)])), (v) => Object.fromEntries(Object.entries(v).map(([k, ms]) => [k, formatDurationMs(ms)]))),
+  evictionMinimumReclaim: plain('evictionMinimumReclaim', texts),
   evictionMaxPodGracePeriod: plain('evictionMaxPodGraceSeconds', count),
   evictionPressureTransitionPeriod: plain('evictionPressureTransitionMs', duration, formatDurationMs),
   imageGCHighThresholdPercent: plain('imageGCHighThresholdPercent', count),

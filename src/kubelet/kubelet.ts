@@ -24,12 +24,13 @@ import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
 import { EvictionManager } from './eviction/eviction-manager.ts';
-import { observe, parseThresholds } from './eviction/pressure.ts';
+import { allocatableThresholds, observe, parseThresholds, type Observation } from './eviction/pressure.ts';
 import { newKubeletHost } from './host.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
 import type { CredentialProviderConfig } from './images/credential-provider-config.ts';
 import { CredentialProviders } from './images/credential-providers.ts';
+import { cgroupUse } from './stats/cgroup-use.ts';
 import { cadvisorMetrics } from './stats/cadvisor.ts';
 import { newStats, type StatsOptions } from './stats/stats.ts';
 import { newCredentials } from './images/credentials.ts';
@@ -283,17 +284,26 @@ export class Kubelet implements Component {
   }
   #newEvictionManager(): EvictionManager {
     const { config, runtime, clock } = this.#o;
+    const hard = parseThresholds(config.evictionHard, {}, config.evictionMinimumReclaim);
     return new EvictionManager({
       clock, recorder: this.#recorder, nodeName: config.nodeName, intervalMs: EVICTION_INTERVAL_MS, transitionMs: config.evictionPressureTransitionMs, maxPodGraceSeconds: config.evictionMaxPodGraceSeconds,
-      thresholds: [...parseThresholds(config.evictionHard), ...parseThresholds(config.evictionSoft, config.evictionSoftGracePeriodMs)],
-      observe: () => observe(config.rootDir, this.#imageGc.imageDir),
+      thresholds: [...hard, ...parseThresholds(config.evictionSoft, config.evictionSoftGracePeriodMs, config.evictionMinimumReclaim), ...allocatableThresholds(hard)],
+      observe: async () => observe(config.rootDir, this.#imageGc.imageDir, await this.#memoryOfPods()),
+      ended: (uid) => this.workers.ended(uid),
+      onEviction: (eviction_signal) => this.#metrics.evictions.inc({ eviction_signal }),
       activePods: () => this.workers.activePods(),
-      usage: (pods, signal) => podUses(runtime, config, pods, signal),
+      usage: (pods, signal) => podUses(runtime, config, pods, async (pod) => Number(await this.#hierarchy.read('pids', this.#cgroups.pathOf?.(pod) ?? '', 'pids.current')), signal),
       localUse: (pod, signal) => localUse(runtime, config, pod, signal),
       endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
       reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal),
       onPressure: () => void this.node.report().catch(() => {}),
     });
+  }
+  /** What all Pods together have left of the memory that bounds them; undefined where it is not bounded. */
+  async #memoryOfPods(): Promise<Observation | undefined> {
+    const [group] = this.#o.config.enforceNodeAllocatable.includes('pods') ? (this.#cgroups.groups ?? []) : [];
+    const use = group === undefined ? undefined : await cgroupUse(this.#hierarchy, group);
+    return use?.memoryLimitBytes === undefined ? undefined : { available: use.memoryLimitBytes - use.workingSetBytes, capacity: use.memoryLimitBytes };
   }
   #admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined {
     const { node } = this.node;

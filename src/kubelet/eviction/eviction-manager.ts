@@ -26,6 +26,7 @@ import { isCriticalPod, rankForEviction, type PodUse } from './ranking.ts';
 
 const log = logger('kubelet');
 const HARD_GRACE_SECONDS = 1;
+const CLEAN_UP_LIMIT_MS = 30_000;
 const MEMORY_PRESSURE: Taint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' };
 
 export interface EvictionOptions {
@@ -45,6 +46,9 @@ export interface EvictionOptions {
   endPod(uid: string, end: PodEnd, graceSeconds: number): void;
   /** Frees disk that nobody needs: dead containers, unused images. */
   reclaimDisk(signal: AbortSignal): Promise<void>;
+  /** Resolves when the Pod has stopped and what it held on the disk is gone. */
+  ended?(uid: string): Promise<void>;
+  onEviction?(signal: string): void;
   /** The node's conditions changed. */
   onPressure(): void;
 }
@@ -54,8 +58,10 @@ export class EvictionManager {
   readonly #abort = new AbortController();
   /** When each condition was last met. */
   readonly #lastMet = new Map<NodePressure, number>();
-  /** Since when each soft threshold has been met. */
-  readonly #softSince = new Map<Threshold, number>();
+  /** Since when each threshold has been met. */
+  readonly #metSince = new Map<Threshold, number>();
+  /** Those that called for an eviction at the last look. */
+  #due: ReadonlySet<Threshold> = new Set();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: EvictionOptions) {
@@ -97,7 +103,7 @@ export class EvictionManager {
     if (CONDITION_OF[threshold!.signal] === 'DiskPressure') {
       await this.#o.reclaimDisk(signal);
       observations = await this.#o.observe();
-      if (thresholdsMet([threshold!], observations).length === 0) return [];
+      if (thresholdsMet([threshold!], observations, this.#due).length === 0) return [];
     }
     const uid = await this.#evictOne(threshold!, observations, signal);
     return uid === undefined ? [] : [uid];
@@ -106,18 +112,27 @@ export class EvictionManager {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     while (!signal.aborted) {
-      await this.synchronize().catch((err: unknown) => void (signal.aborted || log.warn({ err }, 'eviction round failed')));
-      await sleep(this.#o.clock, this.#o.intervalMs, signal).catch(() => {});
+      const evictedNow = await this.synchronize().catch((err: unknown) => void (signal.aborted || log.warn({ err }, 'eviction round failed')));
+      // What an evicted Pod leaves behind may be enough: the next look waits for it, and then comes at once.
+      if (evictedNow?.length && this.#o.ended) await this.#cleanedUp(evictedNow, signal);
+      else await sleep(this.#o.clock, this.#o.intervalMs, signal).catch(() => {});
     }
+  }
+  async #cleanedUp(uids: readonly string[], signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([Promise.all(uids.map((uid) => this.#o.ended!(uid))), sleep(this.#o.clock, CLEAN_UP_LIMIT_MS, AbortSignal.any([signal, over.signal])).catch(() => {})]);
+    over.abort();
   }
   /** Notes what is met now; gives the thresholds that call for an eviction. */
   #note(observations: Observations, now: number): Threshold[] {
     const before = JSON.stringify(this.pressure());
-    const met = thresholdsMet(this.#o.thresholds, observations);
-    for (const t of met) this.#softSince.set(t, this.#softSince.get(t) ?? now);
-    for (const t of this.#softSince.keys()) if (!met.includes(t)) this.#softSince.delete(t);
-    const due = met.filter((t) => now - this.#softSince.get(t)! >= t.gracePeriodMs);
-    for (const t of due) this.#lastMet.set(CONDITION_OF[t.signal], now);
+    const met = thresholdsMet(this.#o.thresholds, observations, this.#due);
+    for (const t of met) this.#metSince.set(t, this.#metSince.get(t) ?? now);
+    for (const t of this.#metSince.keys()) if (!met.includes(t)) this.#metSince.delete(t);
+    const due = met.filter((t) => now - this.#metSince.get(t)! >= t.gracePeriodMs);
+    this.#due = new Set(due);
+    // The node says that it runs short while a soft threshold still waits.
+    for (const t of met) this.#lastMet.set(CONDITION_OF[t.signal], now);
     if (JSON.stringify(this.pressure()) !== before) this.#o.onPressure();
     return due;
   }
@@ -142,6 +157,7 @@ export class EvictionManager {
     }
     const own = first.spec.terminationGracePeriodSeconds ?? 30;
     const grace = threshold.gracePeriodMs === 0 ? HARD_GRACE_SECONDS : Math.min(this.#o.maxPodGraceSeconds, own);
+    this.#o.onEviction?.(threshold.signal);
     this.#evict(first, pressureMessage(first, threshold, observations.get(threshold.signal), use.get(uidOf(first))), grace);
     return uidOf(first);
   }

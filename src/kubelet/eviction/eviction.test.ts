@@ -11,7 +11,7 @@ import { makePod } from '../testing/make-pod.ts';
 import { EvictionManager, type EvictionOptions } from './eviction-manager.ts';
 import { diskUsage, localLimitExceeded } from './local-storage.ts';
 import { bytesText, pressureMessage } from './messages.ts';
-import { observe, parseThresholds, thresholdAmount, thresholdsMet, type EvictionSignal, type Observation } from './pressure.ts';
+import { allocatableThresholds, observe, parseThresholds, thresholdAmount, thresholdsMet, type EvictionSignal, type Observation } from './pressure.ts';
 import { isCriticalPod, rankForEviction, type PodUse } from './ranking.ts';
 
 const MIB = 2 ** 20;
@@ -150,9 +150,46 @@ test('EvictionManager waits out the grace of a soft threshold, and then grants t
   const n = nodeWith([large], { thresholds: parseThresholds({ 'memory.available': '500' }, { 'memory.available': 60_000 }) });
   n.memory = 400;
   assert.deepEqual(await n.manager.synchronize(), []);
+  assert.equal(n.manager.pressure().memory, true, 'the node says so while it waits');
   await n.clock.advance(61_000);
   assert.deepEqual(await n.manager.synchronize(), ['uid-large']);
   assert.equal(n.ended[0]!.grace, 30);
+});
+test('EvictionManager goes on until the least reclaim is reached', async () => {
+  const n = nodeWith([small, large], { thresholds: parseThresholds({ 'memory.available': '100' }, {}, { 'memory.available': '50' }) });
+  n.memory = 120;
+  assert.deepEqual(await n.manager.synchronize(), [], 'above the threshold, never below it');
+  n.memory = 90;
+  assert.deepEqual(await n.manager.synchronize(), ['uid-large']);
+  n.memory = 149;
+  assert.equal((await n.manager.synchronize()).length, 1);
+  n.memory = 150;
+  assert.deepEqual(await n.manager.synchronize(), []);
+  n.memory = 120;
+  assert.deepEqual(await n.manager.synchronize(), []);
+});
+test('EvictionManager looks again as soon as an evicted Pod is gone, not before', async () => {
+  const gone = Promise.withResolvers<void>();
+  const n = nodeWith([small, large], { ended: () => gone.promise });
+  n.memory = 90;
+  n.manager.start();
+  const settle = async (): Promise<void> => { for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve)); };
+  await settle();
+  await n.clock.advance(20_000);
+  await settle();
+  assert.equal(n.ended.length, 1);
+  n.memory = 1000;
+  gone.resolve();
+  await settle();
+  assert.equal(n.ended.length, 1);
+  await n.manager.stop();
+});
+test('allocatableThresholds holds all Pods together to the hard threshold of memory, in its words', () => {
+  const thresholds = allocatableThresholds(parseThresholds({ 'memory.available': '100Mi', 'nodefs.available': '10%' }));
+  assert.deepEqual(thresholds.map((t) => [t.signal, t.value]), [['allocatableMemory.available', '100Mi']]);
+  assert.deepEqual(thresholdsMet(thresholds, new Map([['allocatableMemory.available', { available: 99 * MIB, capacity: 2 ** 30 }]])), thresholds);
+  assert.match(pressureMessage(pod('p'), thresholds[0]!, undefined, undefined), /^The node was low on resource: memory\. /);
+  assert.throws(() => parseThresholds({ 'allocatableMemory.available': '1' }), /is none of/);
 });
 test('EvictionManager evicts Pods that are over their own limits whatever the node has', async () => {
   const n = nodeWith([makePod('over').container('c').volume('v', { emptyDir: { sizeLimit: '5Mi' } }).build()]);

@@ -35,6 +35,8 @@ export async function diskUsage(dir: string): Promise<{ bytes: number; inodes: n
 export interface LocalUse {
   /** Bytes of emptyDir volumes on disk, by volume. */
   readonly emptyDirs: ReadonlyMap<string, number>;
+  /** Inodes of both. */
+  readonly inodes?: number;
   /** Writable layer and logs, bytes by container. */
   readonly containers: ReadonlyMap<string, number>;
 }

@@ -27,13 +27,13 @@ export function rankForEviction(pods: readonly Pod[], signal: EvictionSignal, us
     const use = useOf(pod) ?? NOTHING;
     const requested = (resource: string): number => Number(podRequests(pod).get(resource)?.value() ?? 0n);
     switch (signal) {
-      case 'memory.available': return use.memoryBytes - requested('memory');
+      case 'memory.available': case 'allocatableMemory.available': return use.memoryBytes - requested('memory');
       case 'pid.available': return use.processes;
       case 'nodefs.inodesFree': case 'imagefs.inodesFree': return use.inodes;
       default: return use.diskBytes - requested('ephemeral-storage');
     }
   };
-  const byRequest = signal === 'memory.available' || signal.endsWith('fs.available');
+  const byRequest = signal !== 'pid.available';
   const rows = pods.map((pod) => ({ pod, above: above(pod), priority: pod.spec.priority ?? 0 }));
   const exceeds = (row: { above: number }): number => (byRequest && row.above > 0 ? 0 : 1);
   return rows.toSorted((a, b) => exceeds(a) - exceeds(b) || a.priority - b.priority || b.above - a.above).map((r) => r.pod);

@@ -20,18 +20,25 @@ export async function localUse(runtime: ContainerRuntime, config: KubeletConfig,
 }
 async function localUseOf(config: KubeletConfig, pod: Pod, stats: readonly ContainerStats[]): Promise<LocalUse> {
   const emptyDirs = new Map<string, number>();
+  let inodes = 0;
   for (const v of pod.spec.volumes ?? []) {
     if (!v.emptyDir || v.emptyDir.medium === 'Memory') continue;
-    emptyDirs.set(v.name, (await diskUsage(join(podDir(config, uidOf(pod)), 'volumes', 'kubernetes.io~empty-dir', v.name))).bytes);
+    const use = await diskUsage(join(podDir(config, uidOf(pod)), 'volumes', 'kubernetes.io~empty-dir', v.name));
+    emptyDirs.set(v.name, use.bytes);
+    inodes += use.inodes;
   }
   const containers = new Map<string, number>();
   for (const s of stats) containers.set(nameOfStats(s), (containers.get(nameOfStats(s)) ?? 0) + layerBytes(s));
-  for (const c of pod.spec.containers) containers.set(c.name, (containers.get(c.name) ?? 0) + (await diskUsage(join(podLogDir(config, pod), c.name))).bytes);
-  return { emptyDirs, containers };
+  for (const c of pod.spec.containers) {
+    const logs = await diskUsage(join(podLogDir(config, pod), c.name));
+    containers.set(c.name, (containers.get(c.name) ?? 0) + logs.bytes);
+    inodes += logs.inodes;
+  }
+  return { emptyDirs, containers, inodes };
 }
 
-/** What each of the Pods uses, by uid. */
-export async function podUses(runtime: ContainerRuntime, config: KubeletConfig, pods: readonly Pod[], signal: AbortSignal): Promise<Map<string, PodUse>> {
+/** What each of the Pods uses, by uid; `processes` counts those of a Pod. */
+export async function podUses(runtime: ContainerRuntime, config: KubeletConfig, pods: readonly Pod[], processes: (pod: Pod) => Promise<number>, signal: AbortSignal): Promise<Map<string, PodUse>> {
   const { stats } = await runtime.listContainerStats({}, { signal });
   const byPod = Map.groupBy(stats, (s) => s.attributes?.labels[LABELS.podUid] ?? '');
   const out = new Map<string, PodUse>();
@@ -43,8 +50,8 @@ export async function podUses(runtime: ContainerRuntime, config: KubeletConfig, 
     out.set(uidOf(pod), {
       memoryBytes: sum(Array.from(containers.values(), (c) => c.memoryBytes)),
       diskBytes: sum(local.emptyDirs.values()) + sum(local.containers.values()),
-      inodes: sum(own.map((s) => s.writableLayer?.inodesUsed?.value ?? 0)),
-      processes: 0,
+      inodes: sum(own.map((s) => s.writableLayer?.inodesUsed?.value ?? 0)) + (local.inodes ?? 0),
+      processes: await processes(pod),
       containers,
     });
   }

@@ -1,5 +1,6 @@
 /** `pods/eviction`: a delete that asks the Pod's disruption budget first. Source: the Kubernetes page "API-initiated Eviction"; KEP-3017 (unhealthy Pods). */
 import type * as coreV1 from '#api/gen/core-v1.ts';
+import type * as metaV1 from '#api/gen/meta-v1.ts';
 import type * as policyV1 from '#api/gen/policy-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
@@ -38,10 +39,40 @@ export async function serveEviction(ctx: RequestContext): Promise<ApiResult> {
   if (isPromise(admitted)) await admitted;
   const pod = await podOf(ctx);
   if (!ignoresBudgets(pod)) await askBudget(ctx, pod, dryRun);
-  await deleteObject(ctx, { name: ctx.name, rawOptions, options: { ...deletion, dryRun, preconditions: deletion.preconditions ?? { uid: pod.metadata.uid } } });
+  const preconditions = deletion.preconditions ?? { uid: pod.metadata.uid };
+  const version = dryRun ? undefined : await markDisrupted(ctx, preconditions);
+  const asked = preconditions.resourceVersion && version ? { ...preconditions, resourceVersion: version } : preconditions;
+  await deleteObject(ctx, { name: ctx.name, rawOptions, options: { ...deletion, dryRun, preconditions: asked } });
   return { kind: 'object', code: 201, object: successStatus(201) };
 }
 
+/**
+ * Tells in the Pod why it goes, for who judges its end: Jobs, and people. The resourceVersion that this makes; undefined where the Pod is not the
+ * one that is meant, which the delete will say.
+ */
+async function markDisrupted(ctx: RequestContext, { uid, resourceVersion }: NonNullable<metaV1.DeleteOptions['preconditions']>): Promise<string | undefined> {
+  const storage = ctx.served.storage!;
+  const key = objectKey(ctx.served.info, ctx.namespace, ctx.name);
+  for (;;) {
+    ctx.signal.throwIfAborted();
+    const stored = storage.get(key);
+    if (!stored) return undefined;
+    const pod = stored.object as coreV1.Pod;
+    if ((uid && uid !== pod.metadata.uid) || (resourceVersion && resourceVersion !== pod.metadata.resourceVersion)) return undefined;
+    const next = draftOf(pod);
+    const conditions = ((next.status ??= {}).conditions ??= []);
+    const { generation } = pod.metadata;
+    const told = { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting', ...(generation === undefined ? {} : { observedGeneration: generation }) };
+    const before = conditions.find((c) => c.type === told.type);
+    if (!before) conditions.push({ ...told, lastTransitionTime: rfc3339(ctx.services.clock.now()) });
+    else Object.assign(before, told, before.status === told.status ? {} : { lastTransitionTime: rfc3339(ctx.services.clock.now()) });
+    try {
+      return (await storage.update(key, await ctx.served.codec.toStorage(ctx.served.codec.normalise(next)), stored.revision)).object.metadata.resourceVersion;
+    } catch (err) {
+      if (!(err instanceof RevisionConflictError)) throw err;
+    }
+  }
+}
 /** Nothing is disrupted by the end of a Pod that does not run. */
 function ignoresBudgets(pod: coreV1.Pod): boolean {
   const phase = pod.status?.phase;

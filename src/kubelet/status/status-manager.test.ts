@@ -16,6 +16,7 @@ const ROWS: readonly { name: string; from: PodStatus; to: PodStatus; want: unkno
   { name: 'a condition that changed, with what it lost named', from: { conditions: [{ type: 'Ready', status: 'False', reason: 'x', message: 'y' }] }, to: { conditions: [{ type: 'Ready', status: 'True' }] }, want: { conditions: [{ type: 'Ready', status: 'True', reason: null, message: null }] } },
   { name: 'conditions of others stay', from: { conditions: [{ type: 'example.com/x', status: 'True' }] }, to: { conditions: [] }, want: undefined },
   { name: 'an own condition that goes', from: { conditions: [{ type: 'PodResizePending', status: 'True' }] }, to: { conditions: [] }, want: { conditions: [{ $patch: 'delete', type: 'PodResizePending' }] } },
+  { name: 'a disruption that another has told stays', from: { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' }] }, to: { conditions: [] }, want: undefined },
   { name: 'PodScheduled of the scheduler stays as it wrote it', from: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'a' }] }, to: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'b' }] }, want: undefined },
 ];
 for (const { name, from, to, want } of ROWS) {

@@ -15,6 +15,8 @@ import { semanticEqual } from '#machinery/equality.ts';
 const log = logger('kubelet');
 /** Conditions that the kubelet writes; others belong to whoever wrote them. */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress']);
+/** Written by whoever ends the Pod, the kubelet among others: of those it takes nothing away. */
+const SHARED_CONDITION = 'DisruptionTarget';
 
 export interface StatusManagerOptions {
   readonly client: Client;
@@ -157,6 +159,6 @@ function changedConditions(from: readonly PodCondition[], to: readonly PodCondit
     // A key that is left out of a patch stays: what is to go must be named.
     out.push({ reason: null, message: null, ...c });
   }
-  for (const c of from) if (OWN_CONDITIONS.has(c.type) && !to.some((t) => t.type === c.type)) out.push({ $patch: 'delete', type: c.type });
+  for (const c of from) if (OWN_CONDITIONS.has(c.type) && c.type !== SHARED_CONDITION && !to.some((t) => t.type === c.type)) out.push({ $patch: 'delete', type: c.type });
   return out;
 }

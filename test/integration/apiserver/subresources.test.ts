@@ -158,7 +158,21 @@ test('eviction asks the disruption budget', async () => {
   const budget = (await http.get(`${pdbs}/b`)).json<PodDisruptionBudget>();
   assert.equal(budget.status?.disruptionsAllowed, 0);
   assert.ok(budget.status?.disruptedPods?.['guarded']);
-  assert.ok((await http.get(`${PODS}/guarded`)).json().metadata.deletionTimestamp);
+  const leaving = (await http.get(`${PODS}/guarded`)).json<Pod>();
+  assert.ok(leaving.metadata.deletionTimestamp);
+  const told = leaving.status?.conditions?.find((c) => c.type === 'DisruptionTarget');
+  assert.deepEqual([told?.status, told?.reason, told?.message, told?.observedGeneration], ['True', 'EvictionByEvictionAPI', 'Eviction API: evicting', 1]);
+});
+
+test('eviction tells nothing in a Pod that is not the one that is meant', async () => {
+  const { metadata } = (await http.post(PODS, pod('other', ['a'], { nodeName: 'n1' }))).json();
+  const evict = (preconditions: object, query = '') => http.post(`${PODS}/other/eviction${query}`, { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'other' }, deleteOptions: { preconditions } });
+  assert.equal((await evict({ uid: 'no' })).code, 409);
+  assert.equal((await evict({ resourceVersion: '1' })).code, 409);
+  assert.equal((await evict({ uid: metadata.uid }, '?dryRun=All')).code, 201);
+  assert.equal((await http.get(`${PODS}/other`)).json().metadata.resourceVersion, metadata.resourceVersion);
+  assert.equal((await evict({ uid: metadata.uid, resourceVersion: metadata.resourceVersion })).code, 201);
+  assert.ok((await http.get(`${PODS}/other`)).json().metadata.deletionTimestamp);
 });
 
 test('reviews and token requests are answered, not stored', async () => {

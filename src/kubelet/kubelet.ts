@@ -48,6 +48,7 @@ import { podDir } from './pods/paths.ts';
 import { PodSync } from './pods/pod-sync.ts';
 import { Resizer } from './pods/resize.ts';
 import { PodWorkers, type PodRejection } from './pods/pod-workers.ts';
+import { UserNamespaces } from './pods/user-namespaces.ts';
 import { PluginWatcher } from './plugins/plugin-watcher.ts';
 import { newProber } from './probes/prober.ts';
 import { BackOff } from './runtime/back-off.ts';
@@ -276,9 +277,9 @@ export class Kubelet implements Component {
       cgroupV2: this.#hierarchy.v2,
       features: () => this.#features,
     });
-    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, openHostPorts: this.#o.openHostPorts, runtimeHandler: async (pod, signal) => {
+    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, openHostPorts: this.#o.openHostPorts, userNamespaces: new UserNamespaces(config), runtimeHandler: async (pod, signal) => {
       const handler = await runtimeHandlerOf(client, pod, signal);
-      refuseUserNamespace(pod, handler);
+      refuseUserNamespace(pod, handler, this.node.runtimeHandlers);
       return handler;
     } });
   }

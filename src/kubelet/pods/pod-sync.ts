@@ -8,7 +8,7 @@ import type { Clock } from '#base/clock.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
-import type { PodSandboxConfig } from '#cri/types.ts';
+import type { PodSandboxConfig, UserNamespace } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { ContainerManager } from '../container-manager.ts';
 import { StartError, type AnyContainer, type CgroupManager, type PodEnd, type Prober, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
@@ -26,6 +26,7 @@ import { OWN_CONDITIONS, type StatusManager } from '../status/status-manager.ts'
 import { isHostNetwork } from './containers.ts';
 import { podDir, podLogDir } from './paths.ts';
 import type { Resizer } from './resize.ts';
+import { wantsUserNamespace, type UserNamespaces } from './user-namespaces.ts';
 
 /** What the worker keeps of a Pod between its syncs. */
 export interface PodRecord {
@@ -59,6 +60,7 @@ export interface PodSyncOptions {
   readonly starts: Slots;
   /** Whoever is told that a Pod runs can reach it: its hostPorts are open before its containers start, as with upstream's network plugins. */
   readonly openHostPorts?: ((pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>) | undefined;
+  readonly userNamespaces: UserNamespaces;
   /** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. */
   runtimeHandler(pod: Pod, signal: AbortSignal): Promise<string>;
 }
@@ -158,7 +160,8 @@ export class PodSync {
   async #start(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, volumes: Promise<ReadonlyMap<string, ReadyVolume>>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
     const { config, starts } = this.#o;
     const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
-    const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen });
+    const userNamespace = wantsUserNamespace(pod) ? await this.#userNamespace(pod, signal) : undefined;
+    const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen, userNamespace });
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
     const ready = await volumes;
     const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
@@ -172,6 +175,15 @@ export class PodSync {
     for (const c of actions.initToStart) await start(c);
     for (const c of actions.containersToStart) await start(c);
     return retryMs === undefined ? undefined : { afterMs: retryMs };
+  }
+  async #userNamespace(pod: Pod, signal: AbortSignal): Promise<UserNamespace> {
+    try {
+      await this.#o.runtimeHandler(pod, signal);
+      return await this.#o.userNamespaces.of(pod);
+    } catch (err) {
+      if (!signal.aborted) this.#event(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${(err as Error).message}`);
+      throw err;
+    }
   }
   async #createSandbox(record: PodRecord, sandbox: Init<PodSandboxConfig>, signal: AbortSignal): Promise<string> {
     const { runtime, cache, config } = this.#o;

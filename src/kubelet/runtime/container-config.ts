@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import type { Pod, VolumeMount } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
-import type { ContainerConfig, Device, Mount, Signal } from '#cri/types.ts';
+import type { ContainerConfig, Device, Mount, Signal, UserNamespace } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { RunOptions } from '../container-manager.ts';
 import { expand } from '../env/expand.ts';
@@ -37,6 +37,8 @@ export interface ContainerInputs {
   /** Sizes of huge pages that the host has, as the runtime names them: `2MB`. */
   readonly hugePageSizes: readonly string[];
   readonly targetId?: string | undefined;
+  /** The Pod's own ids; undefined where it has the host's. */
+  readonly userNamespace?: UserNamespace | undefined;
 }
 
 /** What CreateContainer is asked for. Makes the files that its mounts need. Rejects with {@link StartError}. */
@@ -64,7 +66,7 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
       resources: onCpus(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes), granted.cpus),
-      securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId }),
+      securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId, userNamespace: inputs.userNamespace }),
     },
   };
 }
@@ -105,7 +107,9 @@ async function mounts(pod: Pod, container: AnyContainer, env: ReadonlyMap<string
   if (!has('/etc/hosts')) out.push({ containerPath: '/etc/hosts', hostPath: await writeHosts(pod, inputs) });
   const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
   if (messagePath && !has(messagePath)) out.push({ containerPath: messagePath, hostPath: await messageFile(pod, container, inputs) });
-  return out;
+  const { userNamespace: own } = inputs;
+  // What is the host's id on the disk is the Pod's in the container.
+  return own ? out.map((m) => ({ ...m, uidMappings: own.uids, gidMappings: own.gids })) : out;
 }
 async function volumeMount(pod: Pod, container: AnyContainer, mount: VolumeMount, index: number, env: ReadonlyMap<string, string>, inputs: ContainerInputs): Promise<Init<Mount>> {
   const volume = inputs.volumes.get(mount.name);

@@ -5,7 +5,7 @@ import { referenceTo, type EventRecorder, type EventType } from '#client/events.
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
 import type { Init } from '#cri/schema.ts';
-import type { PodSandboxConfig } from '#cri/types.ts';
+import type { PodSandboxConfig, UserNamespace } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { ContainerManager } from '../container-manager.ts';
 import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, type ImageManager, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
@@ -138,7 +138,7 @@ export class ContainerStarter {
       for (;;) {
         const created = await containerConfig(pod, container, {
           config, image, volumeImages, restartCount, environment, granted, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
-          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), ...this.#o.features(),
+          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), userNamespace: sandbox.linux?.securityContext?.namespaceOptions?.usernsOptions as UserNamespace | undefined, ...this.#o.features(),
         });
         try {
           signal.throwIfAborted();

@@ -15,9 +15,13 @@ test('runtimeHandlerOf gives the handler that the class names', async () => {
   await assert.rejects(of('no'), { message: 'runtimeclasses.node.k8s.io "no" not found' });
 });
 test('refuseUserNamespace refuses what the node cannot give', () => {
-  assert.throws(() => refuseUserNamespace(makePod().spec({ hostUsers: false }).build(), ''), { message: 'RuntimeClass handler "" does not support user namespaces' });
-  refuseUserNamespace(makePod().spec({ hostUsers: true }).build(), '');
-  refuseUserNamespace(makePod().build(), '');
+  const wants = makePod().spec({ hostUsers: false }).build();
+  const able = [{ name: '', features: { userNamespaces: false } }, { name: 'new', features: { userNamespaces: true } }];
+  assert.throws(() => refuseUserNamespace(wants, '', able), { message: 'RuntimeClass handler "" does not support user namespaces' });
+  assert.throws(() => refuseUserNamespace(wants, 'other', able), { message: 'RuntimeClass handler "other" does not support user namespaces' });
+  refuseUserNamespace(wants, 'new', able);
+  refuseUserNamespace(makePod().spec({ hostUsers: true }).build(), '', able);
+  refuseUserNamespace(makePod().build(), '', able);
 });
 for (const [version, want] of [['containerd://1.6.20', false], ['containerd://2.0.5', false], ['containerd://2.1.0', true], ['cri-o://1.33.0', true]] as const) {
   test(`mountsImages: ${version}`, () => assert.equal(mountsImages(version), want));

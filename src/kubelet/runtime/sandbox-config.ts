@@ -1,7 +1,7 @@
 import type { Pod } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Init } from '#cri/schema.ts';
-import type { PodSandboxConfig, PortMapping } from '#cri/types.ts';
+import type { PodSandboxConfig, PortMapping, UserNamespace } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import { LABELS } from '../interfaces.ts';
 import { podHostname, type ResolverConfig } from '../network/dns.ts';
@@ -19,6 +19,8 @@ export interface SandboxInputs {
   readonly cgroupParent: string;
   /** When the kubelet first saw the Pod, in milliseconds since the epoch. */
   readonly firstSeen: number;
+  /** The Pod's own ids; undefined where it has the host's. */
+  readonly userNamespace?: UserNamespace | undefined;
 }
 
 /** What RunPodSandbox is asked for. The same Pod, attempt and resolver give the same request. */
@@ -37,7 +39,7 @@ export function sandboxConfig(pod: Pod, inputs: SandboxInputs): Init<PodSandboxC
     portMappings: portMappings(pod),
     linux: {
       cgroupParent,
-      securityContext: sandboxSecurity(pod),
+      securityContext: sandboxSecurity(pod, inputs.userNamespace),
       // For runtimes whose sandbox is a machine of its own: how large it has to be.
       overhead: pod.spec.overhead ? computeResources(quantities(pod.spec.overhead), quantities(pod.spec.overhead)) : {},
       resources: computeResources(podResources(pod, 'requests'), podResources(pod, 'limits')),

@@ -1,7 +1,7 @@
 /** Security contexts as CRI takes them. Source: API reference, PodSecurityContext and SecurityContext. */
 import type { AppArmorProfile, Pod, SeccompProfile, SecurityContext } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
-import type { LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile } from '#cri/types.ts';
+import type { LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceOption, SecurityProfile, UserNamespace } from '#cri/types.ts';
 import { StartError, type AnyContainer, type PulledImage } from '../interfaces.ts';
 import { allContainers } from '../pods/containers.ts';
 
@@ -17,11 +17,11 @@ export function effectiveSecurityContext(pod: Pod, container: AnyContainer): Sec
   const fromPod = { runAsUser, runAsGroup, runAsNonRoot, seLinuxOptions, seccompProfile, appArmorProfile, windowsOptions };
   return { ...fromPod, ...Object.fromEntries(Object.entries(c).filter(([, v]) => v !== undefined)) };
 }
-export function namespaceOptions(pod: Pod, container?: AnyContainer, targetId?: string): Init<NamespaceOption> {
+export function namespaceOptions(pod: Pod, userNamespace: UserNamespace | undefined, container?: AnyContainer, targetId?: string): Init<NamespaceOption> {
   const { hostNetwork, hostPID, hostIPC, shareProcessNamespace } = pod.spec;
   const pid = hostPID ? 'NODE' : shareProcessNamespace ? 'POD' : 'CONTAINER';
   const target = container && 'targetContainerName' in container && container.targetContainerName && targetId && pid === 'CONTAINER';
-  return { network: hostNetwork ? 'NODE' : 'POD', ipc: hostIPC ? 'NODE' : 'POD', pid: target ? 'TARGET' : pid, ...(target ? { targetId } : {}) };
+  return { network: hostNetwork ? 'NODE' : 'POD', ipc: hostIPC ? 'NODE' : 'POD', pid: target ? 'TARGET' : pid, ...(target ? { targetId } : {}), ...(userNamespace ? { usernsOptions: userNamespace } : {}) };
 }
 function seccomp(profile: SeccompProfile | undefined, seccompRoot: string): Init<SecurityProfile> {
   if (profile?.type === 'RuntimeDefault') return { profileType: 'RuntimeDefault' };
@@ -38,12 +38,12 @@ function groups(pod: Pod): number[] {
   return [...new Set([...(fsGroup === undefined ? [] : [fsGroup]), ...supplementalGroups])];
 }
 
-export function sandboxSecurity(pod: Pod): Init<LinuxSandboxSecurityContext> {
+export function sandboxSecurity(pod: Pod, userNamespace?: UserNamespace): Init<LinuxSandboxSecurityContext> {
   const context = pod.spec.securityContext ?? {};
   const privileged = allContainers(pod).some((c) => c.securityContext?.privileged);
   return {
     privileged,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: namespaceOptions(pod, userNamespace),
     // The pause program needs no more than the runtime's default profile, whatever the Pod's containers run with.
     seccomp: { profileType: 'RuntimeDefault' },
     ...(context.runAsUser === undefined ? {} : { runAsUser: { value: context.runAsUser } }),
@@ -82,6 +82,8 @@ export interface ContainerSecurityOptions {
   readonly image: Pick<PulledImage, 'uid' | 'username'>;
   /** Container whose process namespace an ephemeral container joins. */
   readonly targetId?: string | undefined;
+  /** The Pod's own ids; undefined where it has the host's. */
+  readonly userNamespace?: UserNamespace | undefined;
 }
 export function containerSecurity(pod: Pod, container: AnyContainer, options: ContainerSecurityOptions): Init<LinuxContainerSecurityContext> {
   const context = effectiveSecurityContext(pod, container);
@@ -92,7 +94,7 @@ export function containerSecurity(pod: Pod, container: AnyContainer, options: Co
   const name = uid === undefined ? options.image.username : undefined;
   return {
     privileged,
-    namespaceOptions: namespaceOptions(pod, container, options.targetId),
+    namespaceOptions: namespaceOptions(pod, options.userNamespace, container, options.targetId),
     ...(uid === undefined ? {} : { runAsUser: { value: uid } }),
     ...(name ? { runAsUsername: name } : {}),
     ...(context.runAsGroup === undefined ? {} : { runAsGroup: { value: context.runAsGroup } }),

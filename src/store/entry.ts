@@ -1,4 +1,8 @@
 import type { KubeObject } from '#api/object.ts';
+import { KeptBytes, type Kept } from './kept-bytes.ts';
+
+/** Bytes of entries: they can be made again of the object, which costs about as much as copying them ten times. */
+const kept = new KeptBytes(32 * 1024 * 1024);
 import { readJson } from '#machinery/json.ts';
 
 /**
@@ -12,32 +16,50 @@ export class Entry<T extends KubeObject = KubeObject> {
   readonly revision: number;
   /** Bytes of its value in the store; 0 for what was not read from there. */
   readonly size: number;
-  #line: Buffer | undefined;
+  /** {@link line}, while it is kept. */
+  #line: Kept<Buffer> | undefined;
   /** The bytes in the store and where the resourceVersion belongs in them, until {@link line} is made of them. */
-  #encoded: Encoded | undefined;
+  #encoded: Kept<Encoded> | undefined;
 
   constructor(key: string, object: T, revision: number, encoded?: Encoded, size = encoded?.bytes.length ?? 0) {
     this.key = key;
     this.object = object;
     this.revision = revision;
-    this.#encoded = encoded;
     this.size = size;
+    this.#encoded = encoded && kept.keep(encoded, encoded.bytes.length);
   }
 
-  /** The object's JSON with its resourceVersion and a line end: the body of an answer. Made once, at the first call. Do not change the bytes. */
+  /** The object's JSON with its resourceVersion and a line end: the body of an answer. Kept for the next who asks. Do not change the bytes. */
   get line(): Buffer {
-    this.#line ??= this.#encoded ? spliceVersion(this.#encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
-    this.#encoded = undefined;
-    return this.#line;
+    let line = this.#line?.value;
+    if (!line) {
+      const encoded = this.#encoded?.value;
+      line = encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
+      this.#line = kept.keep(line, line.length);
+      this.#encoded?.drop();
+      this.#encoded = undefined;
+    }
+    return line;
+  }
+  /** {@link line} where it is there already. */
+  get keptLine(): Buffer | undefined {
+    return this.#line?.value;
   }
   /** {@link line} without its end. */
   get json(): Buffer {
     return this.line.subarray(0, -1);
   }
 
+  /** Lets go of the bytes: the entry was replaced, and few will ask for it again. */
+  release(): void {
+    this.#line?.drop();
+    this.#encoded?.drop();
+  }
+
   /** Whether a write of these bytes would change nothing but the resourceVersion. */
   holds(encoded: Encoded): boolean {
-    return this.#encoded ? this.#encoded.bytes.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
+    const own = this.#encoded?.value;
+    return own ? own.bytes.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
   }
 }
 

@@ -16,6 +16,10 @@ export class Change<T extends KubeObject = KubeObject> {
   get key(): string {
     return (this.entry ?? this.previous)!.key;
   }
+  /** The change has left the ring. */
+  release(): void {
+    this.#gone?.release();
+  }
   /** The last state before this write at this write's revision: what a DELETED event carries. */
   get gone(): Entry<T> {
     const last = this.previous!;
@@ -50,8 +54,9 @@ export class EventRing<T extends KubeObject = KubeObject> {
 
   push(change: Change<T>): void {
     if (this.#end - this.#first === this.#slots.length) {
-      this.#floor = this.at(this.#first).revision;
-      this.#first++;
+      const oldest = this.at(this.#first++);
+      this.#floor = oldest.revision;
+      oldest.release();
     }
     this.#slots[this.#end++ % this.#slots.length] = change;
   }

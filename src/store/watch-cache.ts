@@ -360,15 +360,16 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     this.ring.push(change);
   }
   #change(event: Exclude<StoreEvent, { type: 'progress' }>, revision: number): Change<T> {
-    if (event.type === 'delete') {
-      const gone = this.#state.delete(event.key);
-      this.#bytes -= gone?.size ?? 0;
-      return new Change(revision, undefined, gone ?? this.#decode(event.previous));
-    }
+    if (event.type === 'delete') return new Change(revision, undefined, this.#replaced(this.#state.delete(event.key)) ?? this.#decode(event.previous));
     const entry = this.#decode(event.entry);
-    const previous = this.#state.set(entry);
-    this.#bytes += entry.size - (previous?.size ?? 0);
-    return new Change(revision, entry, previous);
+    this.#bytes += entry.size;
+    return new Change(revision, entry, this.#replaced(this.#state.set(entry)));
+  }
+  /** An entry that is in the state no more. */
+  #replaced(entry: Entry<T> | undefined): Entry<T> | undefined {
+    this.#bytes -= entry?.size ?? 0;
+    entry?.release();
+    return entry;
   }
   /** A change from before the list: it shares entries with the state and with its neighbours where they are the same. */
   #pastChange(event: Exclude<StoreEvent, { type: 'progress' }>, revision: number, history: Map<string, Entry<T>>): Change<T> {

@@ -5,10 +5,12 @@ import { structByKind } from '#api/schema.ts';
 import { encodeObject } from '#machinery/protobuf.ts';
 import { notAcceptable } from '#machinery/status-error.ts';
 import { dumpYaml } from '#machinery/yaml.ts';
+import type { MaybePromise } from '../interfaces.ts';
 import { internalPackage, JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registry/body.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ListResult } from '../request.ts';
+import { joinList, joinLongList, LONG_LIST } from './join-list.ts';
 import type { Accepted } from './negotiation.ts';
 import { ListBodies } from './list-bodies.ts';
 import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
@@ -22,7 +24,6 @@ export interface Encoded {
   readonly contentType: string;
   readonly body: Buffer;
 }
-const COMMA = 0x2c;
 
 /** Any value of the API that has no bytes yet. */
 export function encodeValue(object: KubeObject, format: Format): Encoded {
@@ -59,7 +60,8 @@ export function listMeta(list: ListResult): metaV1.ListMeta {
   };
 }
 
-export function encodeList(list: ListResult, format: Format): Encoded {
+/** A promise for long lists alone, which takes several turns of the event loop; it rejects when `signal` aborts. */
+export function encodeList(list: ListResult, format: Format, signal: AbortSignal): MaybePromise<Encoded> {
   const { info } = list.served;
   const metadata = listMeta(list);
   if (format.transform === 'Table') {
@@ -72,7 +74,11 @@ export function encodeList(list: ListResult, format: Format): Encoded {
   }
   // Lists of custom resources always say whether there is more.
   const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata: list.served.codec.structType ? metadata : { continue: '', ...metadata } };
-  if (format.mediaType === JSON_TYPE && !format.indent) return { contentType: JSON_TYPE, body: bodies.get(list.entries, list.resourceVersion, () => joinList(head, list.entries, typePrefix(list.served))) };
+  if (format.mediaType === JSON_TYPE && !format.indent) {
+    const prefix = typePrefix(list.served);
+    if (list.entries.length > LONG_LIST) return joinLongList(head, list.entries, prefix, signal).then((body) => ({ contentType: JSON_TYPE, body }));
+    return { contentType: JSON_TYPE, body: bodies.get(list.entries, list.resourceVersion, () => joinList(head, list.entries, prefix)) };
+  }
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
@@ -94,26 +100,6 @@ function typePrefix(served: ServedResource): Buffer {
   return prefix;
 }
 const bodies = new ListBodies();
-const OPEN = 0x7b;
-/** A list as the concatenation of what is there: one allocation, one copy. */
-function joinList(head: object, entries: readonly CacheEntry[], prefix: Buffer): Buffer {
-  const start = Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`);
-  let size = start.length + 3;
-  for (const entry of entries) size += entry.line.length;
-  const out = Buffer.allocUnsafeSlow(size);
-  let at = start.copy(out, 0);
-  for (const { line } of entries) {
-    const skip = prefix.length > 0 && line.compare(prefix, 0, prefix.length, 0, prefix.length) === 0 ? prefix.length - 1 : 0;
-    const begin = at;
-    at += line.copy(out, at, skip);
-    if (skip > 0) out[begin] = OPEN;
-    // In the place of the line end.
-    out[at - 1] = COMMA;
-  }
-  if (entries.length > 0) at -= 1;
-  at += out.write(']}\n', at, 'latin1');
-  return out.subarray(0, at);
-}
 
 export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ListResult['served'] | undefined): Encoded {
   if (format.transform === 'Table' && served && object.kind !== 'Status') {

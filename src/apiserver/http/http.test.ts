@@ -6,6 +6,7 @@ import { warningHeader } from '../warnings.ts';
 import { compareVersions, storageVersionHash } from './discovery.ts';
 import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
+import { joinList, joinLongList } from './join-list.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
 import { aggregatedVersion } from './paths.ts';
 import { durationMs, mediaTypeOf } from './request-handler.ts';
@@ -118,4 +119,17 @@ test('writeResult cuts off a watcher that takes nothing for a minute', async () 
   await done;
   assert.equal(aborted, true);
   assert.equal(taken, 1, 'nothing was taken while the client did not read');
+});
+
+test('joinLongList makes what joinList makes, and ends when its client is gone', async () => {
+  const many = Array.from({ length: 2_345 }, (_, i) => new Entry(`/registry/configmaps/default/c-${i}`, { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: `c-${i}`, resourceVersion: String(i + 1) } }, i + 1));
+  const head = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: '9' } };
+  const prefix = Buffer.from('{"kind":"ConfigMap","apiVersion":"v1",');
+  for (const entries of [[], many.slice(0, 1), many.slice(0, 1_000), many.slice(0, 1_001), many]) {
+    const { signal } = new AbortController();
+    const long = await joinLongList(head, entries, prefix, signal);
+    assert.equal(long.toString(), joinList(head, entries, prefix).toString());
+    assert.deepEqual(JSON.parse(long.toString()), { ...head, items: entries.map((e) => ({ metadata: e.object.metadata })) });
+  }
+  await assert.rejects(joinLongList(head, many, prefix, AbortSignal.abort(new Error('gone'))), /gone/);
 });

@@ -69,7 +69,7 @@ export async function writeResult(ctx: ResponseContext, result: ApiResult, forma
       return send(ctx, result.code, encodeObjectResult(result.object, result.entry, format ?? UNFORMATTED, ownKind ? served : undefined));
     }
     case 'list':
-      return send(ctx, 200, encodeList(result, format ?? UNFORMATTED));
+      return send(ctx, 200, await encodeList(result, format ?? UNFORMATTED, ctx.signal));
     case 'watch':
       return writeWatch(ctx, result, format ?? UNFORMATTED);
     case 'raw':

@@ -46,10 +46,16 @@ async function prepareMachine(parsed: Parsed, ownRuntime: boolean): Promise<bool
   return true;
 }
 
+/**
+ * How Node runs the cluster's process. By itself its young generation grows to three times 32 MB under load and stays so: 228 MB resident after a
+ * thousand requests where this makes 155. Creates and GETs cost the same CPU either way.
+ */
+const NODE_FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+
 /** Starts the cluster's process and shows its steps until it serves. False: it could not start, and why has been said. */
 async function runInBackground(config: ClusterConfig, args: readonly string[], signal: AbortSignal): Promise<boolean> {
   const program = fileURLToPath(new URL('../podyard.ts', import.meta.url));
-  for await (const message of startDaemon(config, [process.execPath, '--disable-warning=ExperimentalWarning', program, 'serve', ...args], signal)) {
+  for await (const message of startDaemon(config, [process.execPath, ...NODE_FLAGS, program, 'serve', ...args], signal)) {
     if (message.type === 'step') sayStep(message.name, message.ms);
     if (message.type === 'failed') {
       complain(`the cluster did not start: ${message.message}`);

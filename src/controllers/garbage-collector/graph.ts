@@ -15,9 +15,21 @@ export interface GraphNode {
   object: KubeObject | undefined;
   /** How dependents refer to it. */
   readonly reference: OwnerReference | undefined;
-  readonly dependents: Set<GraphNode>;
+  /** Changed by the graph alone. */
+  dependents: ReadonlySet<GraphNode>;
   /** Deletion waits for the dependents that block (`foregroundDeletion`). */
   deletingDependents: boolean;
+}
+
+/** Most objects own nothing, and a set of its own costs as much as the node. */
+const NONE: ReadonlySet<GraphNode> = new Set();
+function addDependent(owner: GraphNode, node: GraphNode): void {
+  if (owner.dependents === NONE) owner.dependents = new Set([node]);
+  else (owner.dependents as Set<GraphNode>).add(node);
+}
+function removeDependent(owner: GraphNode | undefined, node: GraphNode): void {
+  if (!owner || !(owner.dependents as Set<GraphNode>).delete(node)) return;
+  if (owner.dependents.size === 0) owner.dependents = NONE;
 }
 
 export class OwnerGraph {
@@ -36,14 +48,14 @@ export class OwnerGraph {
     const oldOwners = ownersOf(node?.object);
     if (!node || (node.object === undefined && (node.name !== name || node.namespace !== namespace))) {
       // What was guessed from a reference gives way to what is there.
-      const dependents = node?.dependents ?? new Set<GraphNode>();
+      const dependents = node?.dependents ?? NONE;
       node = { uid, namespace, name, resource, object, reference: undefined, dependents, deletingDependents: false };
       this.#nodes.set(uid, node);
     }
     node.resource = resource;
     node.object = object;
-    for (const ref of oldOwners) if (!ownersOf(object).some((o) => o.uid === ref.uid)) this.#nodes.get(ref.uid)?.dependents.delete(node);
-    for (const ref of ownersOf(object)) this.#owner(ref, namespace).dependents.add(node);
+    for (const ref of oldOwners) if (!ownersOf(object).some((o) => o.uid === ref.uid)) removeDependent(this.#nodes.get(ref.uid), node);
+    for (const ref of ownersOf(object)) addDependent(this.#owner(ref, namespace), node);
     return node;
   }
   /** Forgets an object; returns the dependents it leaves behind. */
@@ -51,13 +63,13 @@ export class OwnerGraph {
     const node = this.#nodes.get(uid);
     if (!node) return [];
     this.#nodes.delete(uid);
-    for (const ref of ownersOf(node.object)) this.#nodes.get(ref.uid)?.dependents.delete(node);
+    for (const ref of ownersOf(node.object)) removeDependent(this.#nodes.get(ref.uid), node);
     return [...node.dependents];
   }
   #owner(ref: OwnerReference, namespace: string): GraphNode {
     let owner = this.#nodes.get(ref.uid);
     if (!owner) {
-      owner = { uid: ref.uid, namespace, name: ref.name, resource: undefined, object: undefined, reference: ref, dependents: new Set(), deletingDependents: false };
+      owner = { uid: ref.uid, namespace, name: ref.name, resource: undefined, object: undefined, reference: ref, dependents: NONE, deletingDependents: false };
       this.#nodes.set(ref.uid, owner);
     }
     return owner;

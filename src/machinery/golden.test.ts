@@ -12,7 +12,7 @@ import { decodeMessage, decodeObject, encodeMessage, encodeObject, encodeWatchFr
 import { dumpYaml, parseYaml } from './yaml.ts';
 
 const folder = process.env['PODYARD_GOLDEN_FIXTURES'] ?? fileURLToPath(new URL('../../.cache/golden-fixtures', import.meta.url));
-const skip = existsSync(folder) ? false : `no golden fixtures in ${folder}: run test/vectors/fetch-golden-fixtures.ts`;
+const skip = existsSync(`${folder}/core.v1.Pod.yaml`) ? false : `no golden fixtures, or old ones, in ${folder}: run test/vectors/fetch-golden-fixtures.ts`;
 
 interface Fixture {
   readonly file: string;

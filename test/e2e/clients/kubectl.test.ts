@@ -174,11 +174,11 @@ for (const version of ['1.36', '1.32', '1.20'] as const) {
     assert.match((await kubectl.run('get nothings', { expect: 1 })).stderr, /^error: the server doesn't have a resource type "nothings"\n$/);
   });
 
-  it('drains a node by evictions', async () => {
+  // The oldest and the newest are enough: they say it differently.
+  if (version !== '1.32') it('drains a node by evictions', async () => {
     await kubectl.run('scale deployment web --replicas=1');
     await kubectl.run('rollout status deployment/web --timeout=30s');
     assert.match(await kubectl.out('drain node-1 --ignore-daemonsets --timeout=30s --pod-selector=app=web'), /^evicting pod \S+\/web-\S+\n[^]*^node\/node-1 (drained|evicted)$/m);
     assert.equal(await kubectl.out('uncordon node-1'), 'node/node-1 uncordoned\n');
-    await kubectl.run(`delete namespace ${kubectl.namespace} --wait=false`);
   });
 }

@@ -65,6 +65,7 @@ import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
 import { localUse, podUses } from './stats/pod-use.ts';
 import { StatusManager } from './status/status-manager.ts';
+import { cachedTokens, type TokenSource } from './token-cache.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
 import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
@@ -101,6 +102,8 @@ export class Kubelet implements Component {
   readonly #objects: NodeObjects;
   readonly #statuses: StatusManager;
   readonly #prober: Prober;
+  /** For those who ask again and again: drivers and credential providers. */
+  readonly #tokens: TokenSource;
   readonly #csi: Csi;
   readonly #plugins: PluginWatcher;
   readonly #volumes: VolumeManager;
@@ -137,8 +140,9 @@ export class Kubelet implements Component {
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
     this.#objects = newNodeObjects(client, clock);
+    this.#tokens = cachedTokens((pod, p, signal) => this.#requestToken(pod, p, signal), clock);
     const { node } = this;
-    this.#csi = new Csi({ config, client, clock, node: { node: () => node.node, onChange: (fn) => node.onChange(fn), report: () => node.report() }, requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) });
+    this.#csi = new Csi({ config, client, clock, node: { node: () => node.node, onChange: (fn) => node.onChange(fn), report: () => node.report() }, requestToken: this.#tokens });
     this.#plugins = new PluginWatcher({ dir: join(config.rootDir, 'plugins_registry'), clock, handlers: { CSIPlugin: this.#csi.drivers } });
     this.#volumes = newVolumeManager({
       csi: this.#csi.volumes,
@@ -363,7 +367,7 @@ export class Kubelet implements Component {
     const { client, clock, credentialProviders } = this.#o;
     return credentialProviders && new CredentialProviders({
       ...credentialProviders, clock, serviceAccount: (namespace, name) => client.of(SERVICE_ACCOUNTS).get(namespace, name),
-      requestToken: async (pod, audience) => (await this.#requestToken(pod, { path: '', audience }, new AbortController().signal)).status?.token ?? '',
+      requestToken: async (pod, audience) => (await this.#tokens(pod, { path: '', audience }, new AbortController().signal)).status?.token ?? '',
     });
   }
   async #requestToken(pod: Pod, projection: ServiceAccountTokenProjection, signal: AbortSignal): Promise<TokenRequest> {

@@ -7,10 +7,10 @@ import type { Client } from '#client/client.ts';
 import { Informer } from '#client/informer.ts';
 import { CSI_DRIVERS } from '#client/kinds.ts';
 import type { KubeletConfig } from '../config.ts';
+import type { TokenSource } from '../token-cache.ts';
 import { CsiVolumes, type NodeView } from './csi-volumes.ts';
 import { CsiDrivers } from './drivers.ts';
 import { CsiNodeInfo } from './node-info.ts';
-import type { TokenSource } from './publish-attributes.ts';
 
 const log = logger('kubelet');
 

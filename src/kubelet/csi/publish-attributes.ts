@@ -1,13 +1,11 @@
 /** What a driver is told of the Pod that it publishes a volume for, as its CSIDriver asks: `podInfoOnMount`, `tokenRequests`. */
-import type { Pod, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
-import type { TokenRequest } from '#api/gen/authentication-v1.ts';
+import type { Pod } from '#api/gen/core-v1.ts';
 import type { CSIDriver } from '#api/gen/storage-v1.ts';
+import type { TokenSource } from '../token-cache.ts';
 import type { CsiSource } from './source.ts';
 
 const PREFIX = 'csi.storage.k8s.io/';
 const TOKENS = `${PREFIX}serviceAccount.tokens`;
-
-export type TokenSource = (pod: Pod, projection: ServiceAccountTokenProjection, signal: AbortSignal) => Promise<TokenRequest>;
 
 /** Additions to the volume's context, and to its secrets (`serviceAccountTokenInSecrets`). */
 export interface PublishAttributes {

@@ -38,7 +38,7 @@ export interface PluginWatcherOptions {
   readonly handlers: Readonly<Record<string, PluginHandler>>;
 }
 interface Registered {
-  /** Tells one socket from another that took its place. */
+  /** Tells one socket from another that took its place; '' until the plugin has been told. */
   readonly identity: string;
   readonly plugin: PluginInfo;
 }
@@ -93,11 +93,12 @@ export class PluginWatcher {
       await this.#o.handlers[known.plugin.type]?.deregister(known.plugin);
     }
     if (identity === undefined) return;
-    const plugin = await this.#register(path, signal);
+    // Once it is registered it must be deregistered one day, though it may have ended before it could be told.
+    const plugin = await this.#register(path, (p) => void this.#registered.set(name, { identity: '', plugin: p }), signal);
     this.#registered.set(name, { identity, plugin });
     log.info({ plugin: plugin.name, type: plugin.type, endpoint: plugin.endpoint }, 'plugin registered');
   }
-  async #register(path: string, signal: AbortSignal): Promise<PluginInfo> {
+  async #register(path: string, onRegistered: (plugin: PluginInfo) => void, signal: AbortSignal): Promise<PluginInfo> {
     const { clock, handlers } = this.#o;
     const channel = new Channel({ endpoint: path, clock });
     try {
@@ -115,6 +116,7 @@ export class PluginWatcher {
         await calls.notifyRegistrationStatus({ pluginRegistered: false, error: (err as Error).message }, { signal }).catch(() => {});
         throw err;
       }
+      onRegistered(plugin);
       await calls.notifyRegistrationStatus({ pluginRegistered: true }, { signal });
       return plugin;
     } finally {

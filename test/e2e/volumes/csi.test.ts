@@ -86,7 +86,8 @@ test('a Pod writes to a volume that was attached, staged and published; the last
   const node = await waitForNode(c, c.nodeName, 'using the volume', (n) => n.status?.volumesInUse?.length === 1);
   assert.deepEqual([node.status?.volumesInUse, node.status?.volumesAttached], [[`kubernetes.io/csi/${NAME}^handle-one`], [{ name: `kubernetes.io/csi/${NAME}^handle-one`, devicePath: '' }]]);
 
-  await c.apply(pod('reader', claimed('one'), { command: 'cat /data/file; sleep 3600' }));
+  // A place inside of the volume: its own mount goes before the volume's.
+  await c.apply(pod('reader', claimed('one'), { command: 'cat /data; sleep 3600', mounts: { volumeMounts: [{ name: 'data', mountPath: '/data', subPath: 'file' }] } }));
   assert.match(await waitForLog(c, 'reader', /hello/), /^hello\n$/);
   await c.kubectl('delete pod writer --now');
   await waitForPodGone(c, 'writer');

@@ -51,6 +51,7 @@ export const CERTIFICATE_SIGNING_REQUESTS = kind<certificates.CertificateSigning
 export const LEASES = kind<coordination.Lease>('coordination.k8s.io', 'v1', 'leases');
 export const ENDPOINT_SLICES = kind<discovery.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices');
 export const INGRESSES = kind<networking.Ingress>('networking.k8s.io', 'v1', 'ingresses');
+export const SERVICE_CIDRS = kind<networking.ServiceCIDR>('networking.k8s.io', 'v1', 'servicecidrs');
 export const NETWORK_POLICIES = kind<networking.NetworkPolicy>('networking.k8s.io', 'v1', 'networkpolicies');
 export const RUNTIME_CLASSES = kind<node.RuntimeClass>('node.k8s.io', 'v1', 'runtimeclasses');
 export const POD_DISRUPTION_BUDGETS = kind<policy.PodDisruptionBudget>('policy', 'v1', 'poddisruptionbudgets');

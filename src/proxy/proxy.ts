@@ -3,12 +3,13 @@
  * Pods keep their Services. Upstream's counterpart: kube-proxy in nftables mode.
  *
  * ```
- *   Services, EndpointSlices, our Node ──▶ changed Services ──▶ rules of each ──▶ difference ──▶ one transaction of nft
+ *   Services, EndpointSlices, ServiceCIDRs, our Node ──▶ changed Services ──▶ rules of each ──▶ difference ──▶ one transaction of nft
  * ```
  */
 import { writeFile } from 'node:fs/promises';
 import type { Node, Service } from '#api/gen/core-v1.ts';
 import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
+import type { ServiceCIDR } from '#api/gen/networking-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -16,18 +17,20 @@ import { logger } from '#base/logger.ts';
 import { applyNft } from '#base/nft.ts';
 import type { Client } from '#client/client.ts';
 import { Informer } from '#client/informer.ts';
-import { ENDPOINT_SLICES, NODES, SERVICES } from '#client/kinds.ts';
+import { ENDPOINT_SLICES, NODES, SERVICE_CIDRS, SERVICES } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { deleteFlows, staleFlows, type StaleFlows } from './conntrack.ts';
 import type { Targets } from './endpoints.ts';
 import { HealthServers } from './health-server.ts';
 import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
-import { renderService } from './service-rules.ts';
+import { renderRanges, renderService } from './service-rules.ts';
 import { emptyTable } from './table.ts';
 
 const log = logger('kube-proxy');
 const ZONE = 'topology.kubernetes.io/zone';
 const SLICES_OF = 'service';
+/** Among the keys of Services: what the ranges of their addresses add to the table. */
+const RANGES = 'ranges';
 
 export interface ProxyOptions {
   readonly client: Client;
@@ -56,6 +59,7 @@ export class Proxy implements Component {
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #nodes: Informer<Node>;
+  readonly #ranges: Informer<ServiceCIDR>;
   readonly #rules: RuleSet;
   readonly #health = new HealthServers();
   readonly #reconciler: Reconciler;
@@ -73,6 +77,7 @@ export class Proxy implements Component {
     this.#slices = new Informer(client, ENDPOINT_SLICES, clock, { labelSelector: '!service.kubernetes.io/headless' });
     this.#slices.addIndex(SLICES_OF, serviceKeyOf);
     this.#nodes = new Informer(client, NODES, clock, { fieldSelector: `metadata.name=${nodeName}` });
+    this.#ranges = new Informer(client, SERVICE_CIDRS, clock);
     this.#rules = new RuleSet(`ip ${options.table}`);
     // One worker: all that changed while a transaction ran goes into the next.
     this.#reconciler = new Reconciler({
@@ -96,7 +101,9 @@ export class Proxy implements Component {
     this.#slices.addHandler({ onAdd: slice, onUpdate: (old, s) => { slice(old); slice(s); }, onDelete: slice });
     const node = (n: Node) => this.#setZone(n.metadata.labels?.[ZONE]);
     this.#nodes.addHandler({ onAdd: node, onUpdate: (_, n) => node(n) });
-    const informers = [this.#services, this.#slices, this.#nodes];
+    const ranges = () => touch(RANGES);
+    this.#ranges.addHandler({ onAdd: ranges, onUpdate: ranges, onDelete: ranges });
+    const informers = [this.#services, this.#slices, this.#nodes, this.#ranges];
     for (const informer of informers) informer.start();
     await Promise.all(informers.map((i) => i.synced));
     this.#reconciler.queue.add('table');
@@ -106,7 +113,7 @@ export class Proxy implements Component {
     await Promise.race([this.#first.promise, aborted.promise]);
   }
   async stop(): Promise<void> {
-    await Promise.all([this.#services, this.#slices, this.#nodes].map((i) => i.stop()));
+    await Promise.all([this.#services, this.#slices, this.#nodes, this.#ranges].map((i) => i.stop()));
     await this.#reconciler.stop();
     await this.#health.stop();
   }
@@ -123,7 +130,7 @@ export class Proxy implements Component {
     const full = this.#rebuild;
     if (full) {
       this.#rules.clear();
-      this.#dirty = new Set(this.#services.list().map(keyOf));
+      this.#dirty = new Set([RANGES, ...this.#services.list().map(keyOf)]);
     }
     const flows: StaleFlows[] = [];
     let script = full ? emptyTable(`ip ${table}`) : '';
@@ -147,6 +154,7 @@ export class Proxy implements Component {
     await deleteFlows(flows, signal);
   }
   #render(key: string, flows: StaleFlows[]): Rendered {
+    if (key === RANGES) return renderRanges(this.#ranges.list().flatMap((range) => range.spec?.cidrs ?? []));
     const service = this.#services.getByKey(key);
     if (!service) {
       const last = this.#last.get(key);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Service, ServiceSpec } from '#api/gen/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { staleFlows } from './conntrack.ts';
-import { renderService } from './service-rules.ts';
+import { renderRanges, renderService } from './service-rules.ts';
 
 const options = { topology: { nodeName: 'here', zone: 'z1' }, clusterCIDR: '10.244.0.0/16' };
 const ready = { ready: true, serving: true, terminating: false };
@@ -92,4 +92,9 @@ test('staleFlows names what UDP clients would still be sent to', () => {
   assert.deepEqual(staleFlows(udp, of(), of('10.244.0.3')), [{ ip: '10.96.0.9', port: 53 }, { port: 30_053 }]);
   assert.deepEqual(staleFlows(udp, undefined, of('10.244.0.3')), []);
   assert.deepEqual(staleFlows(service({}), new Map([['/TCP', of('10.244.0.2').get('/UDP')!]]), new Map()), []);
+});
+test('renderRanges drops what is left of each IPv4 range', () => {
+  const rules = (cidrs: string[]) => renderRanges(cidrs).chains.get('unallocated-ips');
+  assert.deepEqual(rules(['10.97.0.0/24', 'fd00::/108', '10.96.0.0/16', '10.96.0.0/16']), ['ip daddr 10.96.0.0/16 drop', 'ip daddr 10.97.0.0/24 drop']);
+  assert.deepEqual(rules([]), []);
 });

@@ -5,8 +5,8 @@ import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
 import { cidrText, parseCIDR } from '#machinery/ip.ts';
 import { targetsOf, type NodeTopology, type Target, type Targets } from './endpoints.ts';
-import type { Rendered } from './rule-set.ts';
-import { CLUSTER_IPS, HAIRPIN, MARK_FOR_MASQUERADE, NO_ENDPOINT_IPS, NO_ENDPOINT_NODE_PORTS, NODE_PORTS, REJECT_CHAIN, SERVICE_IPS } from './table.ts';
+import { NOTHING, type Rendered } from './rule-set.ts';
+import { CLUSTER_IPS, HAIRPIN, MARK_FOR_MASQUERADE, NO_ENDPOINT_IPS, NO_ENDPOINT_NODE_PORTS, NODE_PORTS, REJECT_CHAIN, SERVICE_IPS, UNALLOCATED } from './table.ts';
 
 /** Longest name of a chain or set: NFT_NAME_MAXLEN less the end of the string. */
 const MAX_NAME = 127;
@@ -164,4 +164,13 @@ export function renderService(service: Service, slices: readonly EndpointSlice[]
     }
   }
   return { chains: out.chains, sets: out.sets, entries: out.entries, members: [...out.members.values()], targets };
+}
+
+/** What no Service has of the ranges of their addresses would else go where the machine's routes lead. */
+export function renderRanges(cidrs: readonly string[]): Rendered {
+  const ranges = cidrs.flatMap((text) => {
+    const cidr = parseCIDR(text);
+    return cidr?.address.version === 4 ? [cidrText(cidr)] : [];
+  });
+  return { ...NOTHING, chains: new Map([[UNALLOCATED, [...new Set(ranges)].toSorted().map((range) => `ip daddr ${range} drop`)]]) };
 }

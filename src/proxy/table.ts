@@ -5,6 +5,7 @@
  *   prerouting, output ──▶ services ──▶ @service-ips, @service-nodeports ──▶ chain of the Service ──▶ dnat
  *   postrouting        ──▶ masquerade of what is marked, and of Pods that reach themselves
  *   input, forward, output ──▶ @no-endpoint-services, @no-endpoint-nodeports, @cluster-ips ──▶ reject
+ *                          ──▶ addresses of the ranges that no Service has ──▶ drop
  * ```
  * Source: nft(8); KEP-3866 (kube-proxy on nftables).
  */
@@ -20,6 +21,8 @@ export const NO_ENDPOINT_NODE_PORTS = 'no-endpoint-nodeports';
 export const CLUSTER_IPS = 'cluster-ips';
 export const HAIRPIN = 'hairpin-connections';
 export const REJECT_CHAIN = 'reject-chain';
+/** A rule for each range of Services' addresses. */
+export const UNALLOCATED = 'unallocated-ips';
 
 /** A script that makes the table, empty of Services, in place of what is there. `table` with its family. */
 export function emptyTable(table: string): string {
@@ -41,10 +44,13 @@ table ${table} {
     meta l4proto tcp reject with tcp reset
     reject
   }
+  chain ${UNALLOCATED} {
+  }
   chain endpoint-check {
     ip daddr . meta l4proto . th dport vmap @${NO_ENDPOINT_IPS}
     fib daddr type local meta l4proto . th dport vmap @${NO_ENDPOINT_NODE_PORTS}
     ip daddr @${CLUSTER_IPS} goto ${REJECT_CHAIN}
+    jump ${UNALLOCATED}
   }
   chain nat-prerouting {
     type nat hook prerouting priority dstnat; policy accept;

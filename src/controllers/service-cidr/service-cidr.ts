@@ -6,12 +6,11 @@ import type { IPAddress, ServiceCIDR } from '#api/gen/networking-v1.ts';
 import { nameOf } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
-import { kind } from '#client/kinds.ts';
+import { kind, SERVICE_CIDRS } from '#client/kinds.ts';
 import { cidrContains, parseCIDR, parseIP, type CIDR } from '#machinery/ip.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 
-const SERVICE_CIDRS = kind<ServiceCIDR>('networking.k8s.io', 'v1', 'servicecidrs');
 const IP_ADDRESSES = kind<IPAddress>('networking.k8s.io', 'v1', 'ipaddresses');
 const FINALIZER = 'networking.k8s.io/service-cidr-finalizer';
 const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by';

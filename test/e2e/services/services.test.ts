@@ -83,6 +83,17 @@ test('a Service without Pods refuses at once, and serves as soon as one is ready
   await cluster.kubectl('delete pod late');
   await until('connections are refused again', async () => /Connection refused/.test((await inPod(cluster, 'client', 'busybox', 'wget', '-qO-', '-T', '5', `http://${spec.clusterIP}/`)).stderr));
 });
+test('an address that no Service has leads nowhere', async (cluster) => {
+  await start(cluster);
+  const { spec } = await serviceOf(cluster, 'web');
+  const taken = new Set((await (await cluster.client()).of(SERVICES).list()).items.map((s) => s.spec.clusterIP));
+  const [a, b, c] = spec.clusterIP!.split('.');
+  const free = Array.from({ length: 254 }, (_, i) => `${a}.${b}.${c}.${i + 1}`).find((ip) => !taken.has(ip))!;
+  const { code, stderr } = await inPod(cluster, 'client', 'busybox', 'wget', '-qO-', '-T', '1', `http://${free}/`);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /timed out/);
+});
+
 test('a client with session affinity stays where it was', async (cluster) => {
   await start(cluster);
   await cluster.apply(service('sticky', { sessionAffinity: 'ClientIP' }));

@@ -168,7 +168,6 @@ function runtimeSettings(host: HostFacts): Record<string, Toml> {
     netns_mounts_under_state_dir: true,
     enable_unprivileged_ports: true,
     enable_unprivileged_icmp: true,
-    disable_hugetlb_controller: true,
     tolerate_missing_hugetlb_controller: true,
   };
 }

@@ -45,12 +45,12 @@ const limitOf = (list: Readonly<Record<string, string>> | undefined): number | u
 
 /** Whether a Pod sets limits on local disk at all: others need not be measured. */
 export function hasLocalLimits(pod: Pod): boolean {
-  return (pod.spec.volumes ?? []).some((v) => v.emptyDir?.sizeLimit && v.emptyDir.medium !== 'Memory') || pod.spec.containers.some((c) => limitOf(c.resources?.limits) !== undefined);
+  return (pod.spec.volumes ?? []).some((v) => v.emptyDir?.sizeLimit && !v.emptyDir.medium) || pod.spec.containers.some((c) => limitOf(c.resources?.limits) !== undefined);
 }
 /** Why the Pod must go, or undefined. Volumes first, then the Pod as a whole, then its containers. */
 export function localLimitExceeded(pod: Pod, use: LocalUse): string | undefined {
   for (const v of pod.spec.volumes ?? []) {
-    const limit = v.emptyDir?.medium === 'Memory' ? undefined : v.emptyDir?.sizeLimit;
+    const limit = v.emptyDir?.medium ? undefined : v.emptyDir?.sizeLimit;
     if (limit && limit !== '0' && (use.emptyDirs.get(v.name) ?? 0) > Number(parseQuantity(limit).value())) return emptyDirMessage(v.name, limit);
   }
   const limits = pod.spec.containers.map((c) => limitOf(c.resources?.limits));

@@ -22,7 +22,7 @@ async function localUseOf(config: KubeletConfig, pod: Pod, stats: readonly Conta
   const emptyDirs = new Map<string, number>();
   let inodes = 0;
   for (const v of pod.spec.volumes ?? []) {
-    if (!v.emptyDir || v.emptyDir.medium === 'Memory') continue;
+    if (!v.emptyDir || v.emptyDir.medium) continue;
     const use = await diskUsage(join(podDir(config, uidOf(pod)), 'volumes', 'kubernetes.io~empty-dir', v.name));
     emptyDirs.set(v.name, use.bytes);
     inodes += use.inodes;

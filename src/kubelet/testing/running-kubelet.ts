@@ -21,6 +21,7 @@ export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> 
   return {
     mounts,
     tmpfs: (path, { sizeBytes }) => Promise.resolve(void mounts.set(path, `tmpfs ${sizeBytes ?? ''}`)),
+    hugetlbfs: (path, pageSize) => Promise.resolve(void mounts.set(path, `hugetlbfs ${pageSize}`)),
     bind: (source, target) => Promise.resolve(void mounts.set(target, source)),
     nfs: (source, target) => Promise.resolve(void mounts.set(target, source)),
     unmountAll: (path) => Promise.resolve([...mounts.keys()].filter((m) => m === path || m.startsWith(`${path}/`)).forEach((m) => mounts.delete(m))),

@@ -7,6 +7,8 @@ const run = promisify(execFile);
 /** Mounts of the kubelet's own mount namespace, by the host's `mount` and `umount`. */
 export interface Mounter {
   tmpfs(path: string, options: { sizeBytes?: number; mode?: number }): Promise<void>;
+  /** `pageSize` as resources name it: `2Mi`. */
+  hugetlbfs(path: string, pageSize: string): Promise<void>;
   bind(source: string, target: string): Promise<void>;
   /** `source` is `server:/path`. Needs `mount.nfs` of the package nfs-common. */
   nfs(source: string, target: string, options: readonly string[]): Promise<void>;
@@ -36,6 +38,9 @@ const withOptions = (options: readonly string[]): readonly string[] => (options.
 export const hostMounter: Mounter = {
   async tmpfs(path, { sizeBytes, mode }) {
     await mount(['-t', 'tmpfs', ...withOptions([...(sizeBytes ? [`size=${sizeBytes}`] : []), ...(mode === undefined ? [] : [`mode=${mode.toString(8)}`])]), 'tmpfs', path]);
+  },
+  async hugetlbfs(path, pageSize) {
+    await mount(['-t', 'hugetlbfs', ...withOptions([`pagesize=${pageSize}`]), 'nodev', path]);
   },
   async bind(source, target) {
     await mount(['--bind', source, target]);

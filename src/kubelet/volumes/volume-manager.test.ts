@@ -75,7 +75,7 @@ const MISSING: readonly [string, Omit<Volume, 'name'>, string][] = [
   ['a ConfigMap that is not there', { configMap: { name: 'no' } }, 'configmap "no" not found'],
   ['a Secret that is not there', { secret: { secretName: 'no' } }, 'secret "no" not found'],
   ['a key that is not there', { configMap: { name: 'cm', items: [{ key: 'no', path: 'x' }] } }, 'configmap references non-existent config key: no'],
-  ['huge pages', { emptyDir: { medium: 'HugePages' } }, 'huge pages are not supported by this node: storage medium "HugePages"'],
+  ['huge pages that nobody asks for', { emptyDir: { medium: 'HugePages' } }, 'medium HugePages: hugePages storage requested, but there is no resource request for huge pages'],
   ['a trust bundle', { projected: { sources: [{ clusterTrustBundle: { path: 'ca' } }] } }, 'ClusterTrustBundle projection is not supported by this node'],
   ['a source of another kind', { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } }, 'no volume plugin matched: volumes of type "iscsi" are not supported by this node'],
 ];

@@ -15,6 +15,7 @@ import { inlineSource, persistentSource, type CsiSource } from '../csi/source.ts
 import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import { isHugePagesMedium, pageSizeOf } from './huge-pages.ts';
 import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
@@ -51,13 +52,14 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     const dir = diskDir(uidOf(pod), PLUGIN_DIRS.emptyDir, volume.name);
     const made = await mkdir(dir, { recursive: true });
     const { medium = '', sizeLimit } = volume.emptyDir!;
-    if (medium.startsWith('HugePages')) throw new Error(`huge pages are not supported by this node: storage medium "${medium}"`);
-    if (medium !== '' && medium !== 'Memory') throw new Error(`unknown storage medium "${medium}"`);
-    const fresh = made !== undefined || (medium === 'Memory' && !(await mounter.isMountPoint(dir)));
+    const pageSize = isHugePagesMedium(medium) ? pageSizeOf(medium, pod) : undefined;
+    if (medium !== '' && medium !== 'Memory' && !pageSize) throw new Error(`unknown storage medium "${medium}"`);
+    const fresh = made !== undefined || (medium !== '' && !(await mounter.isMountPoint(dir)));
     if (!fresh) return { name: volume.name, hostPath: dir, readOnly: false };
     const { memory } = payload.node().allocatable;
     const sizeBytes = memoryLimit(pod, sizeLimit, memory === undefined ? undefined : Number(parseQuantity(memory).value()));
     if (medium === 'Memory') await mounter.tmpfs(dir, { mode: 0o777, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
+    if (pageSize) await mounter.hugetlbfs(dir, pageSize);
     // Every user of every container of the Pod may write: it is theirs alone.
     await chmod(dir, 0o777);
     await applyFsGroup(pod, dir);

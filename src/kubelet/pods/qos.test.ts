@@ -30,6 +30,14 @@ for (const [name, pod, want] of [
 ] as const) {
   test(`oomScoreAdj: ${name}`, () => assert.equal(oomScoreAdj(pod, pod.spec.containers[0]!, 8 * GIB), want));
 }
+test('oomScoreAdj: a sidecar is never killed before the containers that it serves; what the Pod asks for as a whole is shared out', () => {
+  const asking = (memory: string) => ({ resources: { requests: { memory } } });
+  const pod = makePod().sidecar('s', asking('1Gi')).container('a', asking('4Gi')).container('b', asking('2Gi')).build();
+  const scoreOf = (p: typeof pod, name: string) => oomScoreAdj(p, [...(p.spec.initContainers ?? []), ...p.spec.containers].find((c) => c.name === name)!, 8 * GIB);
+  assert.deepEqual([scoreOf(pod, 'a'), scoreOf(pod, 'b'), scoreOf(pod, 's')], [500, 750, 500]);
+  const whole = makePod().spec({ resources: { requests: { memory: '4Gi' } } }).container('a', asking('2Gi')).container('b').build();
+  assert.deepEqual([scoreOf(whole, 'a'), scoreOf(whole, 'b')], [625, 875]);
+});
 for (const [millis, shares, quota] of [[0, 2, 0], [1, 2, 1000], [100, 102, 10_000], [1000, 1024, 100_000], [1_000_000, 262_144, 100_000_000]] as const) {
   test(`sharesOf and quotaOf: ${millis}m`, () => assert.deepEqual([sharesOf(millis), quotaOf(millis)], [shares, quota]));
 }

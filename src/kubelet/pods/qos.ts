@@ -1,6 +1,7 @@
 import type { Pod } from '#api/gen/core-v1.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { AnyContainer } from '../interfaces.ts';
+import { isRestartableInit } from './containers.ts';
 
 export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
 const COMPUTE = ['cpu', 'memory'] as const;
@@ -35,13 +36,22 @@ export function memoryBytes(list: Readonly<Record<string, string>> | undefined):
   return list?.['memory'] === undefined ? 0 : Number(parseQuantity(list['memory']).value());
 }
 
+/** What the Pod as a whole asks for beyond its containers, shared out among them. */
+function unassignedMemory(pod: Pod): number {
+  const whole = memoryBytes(pod.spec.resources?.requests);
+  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isRestartableInit)];
+  const assigned = containers.reduce((sum, c) => sum + memoryBytes(c.resources?.requests), 0);
+  return whole > assigned ? Math.floor((whole - assigned) / containers.length) : 0;
+}
 /** The kernel's order of killing when memory runs out. `capacityBytes` is the node's memory. */
 export function oomScoreAdj(pod: Pod, container: AnyContainer, capacityBytes: number): number {
   if (pod.spec.priorityClassName === 'system-node-critical') return -997;
   const qos = qosOf(pod);
   if (qos === 'Guaranteed') return -997;
   if (qos === 'BestEffort') return 1000;
-  const score = 1000 - Math.floor((1000 * memoryBytes(container.resources?.requests)) / capacityBytes);
+  const scoreOf = (c: AnyContainer): number => 1000 - Math.floor((1000 * (memoryBytes(c.resources?.requests) + unassignedMemory(pod))) / capacityBytes);
+  // A sidecar outlives the container that is killed last of those it serves (KEP-753).
+  const score = pod.spec.initContainers?.some((c) => c.name === container.name && isRestartableInit(c)) ? Math.min(scoreOf(container), ...pod.spec.containers.map(scoreOf)) : scoreOf(container);
   // Above every Guaranteed Pod, below every BestEffort one.
   return Math.min(Math.max(score, 1000 - 997), 999);
 }

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { enumName, factsBeside, jsonName, type CriFacts } from '#cri/schema.ts';
 
 /** Folders below `src/` with a `facts.json`. */
-const TABLES = ['cri', 'kubelet/csi', 'kubelet/devices', 'kubelet/plugins'] as const;
+const TABLES = ['cri', 'kubelet/csi', 'kubelet/devices', 'kubelet/plugins', 'kubelet/podresources'] as const;
 
 const SCALARS: Readonly<Record<string, string>> = {
   string: 'string', bool: 'boolean', bytes: 'Uint8Array', double: 'number', int32: 'number', int64: 'number', uint32: 'number', uint64: 'number',

@@ -14,6 +14,8 @@ import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { PODS, SERVICE_ACCOUNTS, SERVICES } from '#client/kinds.ts';
 import { pullProgress } from '#cri/pull-progress.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
+import { isCriError } from '#cri/error.ts';
 import type { AuthConfig } from '#cri/types.ts';
 import { newCgroupManager } from './cgroups/cgroup-manager.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
@@ -51,6 +53,7 @@ import { PodWorkers, type PodRejection } from './pods/pod-workers.ts';
 import { UserNamespaces } from './pods/user-namespaces.ts';
 import { PluginWatcher } from './plugins/plugin-watcher.ts';
 import { newProber } from './probes/prober.ts';
+import { PodResourcesServer } from './podresources/pod-resources.ts';
 import { BackOff } from './runtime/back-off.ts';
 import { ContainerStarter } from './runtime/container-starter.ts';
 import { Killer } from './runtime/killer.ts';
@@ -110,6 +113,7 @@ export class Kubelet implements Component {
   readonly #hierarchy = new CgroupHierarchy();
   readonly #cgroups: CgroupManager;
   readonly #containers: ContainerManager;
+  readonly #podResources: PodResourcesServer;
   readonly #metrics = newKubeletMetrics();
   readonly #killer: Killer;
   readonly #pods: Informer<Pod>;
@@ -136,6 +140,7 @@ export class Kubelet implements Component {
     this.#containers = new ContainerManager({
       config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
     });
+    this.#podResources = new PodResourcesServer({ dir: join(config.rootDir, 'pod-resources'), resources: this.#containers, pods: () => this.workers.activePods() });
     this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), devices: () => this.#containers.capacity(), volumesInUse: () => this.#csi.volumes.inUse() });
     this.#pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     this.#services = new Informer(client, SERVICES, clock);
@@ -199,6 +204,7 @@ export class Kubelet implements Component {
     await this.#pods.synced;
     await this.#static?.start();
     await this.#containers.podsKnown();
+    await this.#podResources.start();
     this.#watch = watchRuntime({ runtime, cache: this.cache, clock, relistPeriodMs: config.relistPeriodMs });
     await this.#housekeeping.removeOrphans();
     this.#housekeeping.start();
@@ -207,7 +213,7 @@ export class Kubelet implements Component {
   }
   /** Stops watching and deciding. Containers go on running: the next kubelet takes them up. */
   async stop(): Promise<void> {
-    await Promise.all([this.#logind?.stop(), this.#watch?.stop(), this.#housekeeping.stop(), this.#eviction.stop(), this.#static?.stop()]);
+    await Promise.all([this.#logind?.stop(), this.#podResources.stop(), this.#watch?.stop(), this.#housekeeping.stop(), this.#eviction.stop(), this.#static?.stop()]);
     await this.#pods.stop();
     await this.workers.stop();
     this.#prober.stop();
@@ -322,6 +328,7 @@ export class Kubelet implements Component {
   }
   /** The runtime and the kernel tell what containers can have. */
   async #learnFeatures(): Promise<void> {
+    await checkCgroupDriver(this.#o.runtime);
     const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
     this.#features.appArmor = await appArmorEnabled();
     this.#features.imageVolumes = mountsImages(this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '');
@@ -387,4 +394,12 @@ export class Kubelet implements Component {
 
 function bootTimeMs(clock: Clock): number {
   return clock.now() - uptime() * 1000;
+}
+/** A runtime that manages cgroups through systemd would put containers elsewhere than where their Pod is bounded. One that does not say is taken to agree. */
+async function checkCgroupDriver(runtime: Pick<ContainerRuntime, 'runtimeConfig'>): Promise<void> {
+  const { linux } = await runtime.runtimeConfig({}).catch((err: unknown) => {
+    if (isCriError(err, 'Unimplemented')) return { linux: undefined };
+    throw err;
+  });
+  if (linux?.cgroupDriver === 'SYSTEMD') throw new Error('the container runtime uses the cgroup driver "systemd", Podyard only knows "cgroupfs": set SystemdCgroup = false in the runtime\'s configuration');
 }

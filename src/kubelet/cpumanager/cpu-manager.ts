@@ -114,6 +114,9 @@ export class CpuManager {
     const own = this.#state.of(uid, container);
     return { cpus: formatCpuSet(own ?? this.#state.shared), exclusive: own !== undefined };
   }
+  exclusiveOf(uid: string, container: string): ReadonlySet<number> {
+    return this.#state.of(uid, container) ?? new Set();
+  }
   /** Containers of the Pod have CPUs of their own: a quota would only get in their way. */
   hasExclusive(uid: string): boolean {
     return this.#state.has(uid);

@@ -20,6 +20,8 @@ export type PathHandler = (request: ApiRequest, user: UserInfo) => MaybePromise<
 export interface RequestGate {
   /** Whose credentials came with the request. Not called for calls in the process. */
   authenticated(user: UserInfo): void;
+  /** Runs what comes after authentication: within the request's span, where there is one. */
+  within?<T>(run: () => T): T;
   /** Whom the request acts as. May hold it back, or refuse it. */
   admit(user: UserInfo): MaybePromise<void>;
 }
@@ -43,11 +45,19 @@ export class Pipeline {
   /** Rejects with a StatusError for every refusal. `gate` is for limits and the audit log. */
   async handle(request: ApiRequest, gate?: RequestGate): Promise<ApiResult> {
     const user = request.fixedUser ?? (await this.#authenticate(request, gate));
+    return gate?.within ? gate.within(() => this.#serve(request, user, gate)) : this.#serve(request, user, gate);
+  }
+  #serve(request: ApiRequest, user: UserInfo, gate: RequestGate | undefined): MaybePromise<ApiResult> {
     const admitted = gate?.admit(user);
-    if (isPromise(admitted)) await admitted;
+    return isPromise(admitted) ? admitted.then(() => this.#authorize(request, user)) : this.#authorize(request, user);
+  }
+  #authorize(request: ApiRequest, user: UserInfo): MaybePromise<ApiResult> {
     const decision = this.#services.authorizer.authorize({ ...request.info, user }, request.signal);
-    this.#permit(request, user, isPromise(decision) ? await decision : decision);
-    return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);
+    const go = (result: AuthorizationResult): MaybePromise<ApiResult> => {
+      this.#permit(request, user, result);
+      return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);
+    };
+    return isPromise(decision) ? decision.then(go) : go(decision);
   }
 
   async #authenticate(request: ApiRequest, gate: RequestGate | undefined): Promise<UserInfo> {

@@ -36,6 +36,7 @@ import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
 import type { AdmissionPlugin, ApiCallLike, Authenticator, Authorizer, Impersonator, Loopback, ObjectReader, RequestInfo, RuleResolver, TokenAuthenticator, TokenIssuer, UserInfo } from './interfaces.ts';
+import type { Tracing } from './tracing/tracing.ts';
 import { Pipeline, type PathHandler } from './pipeline.ts';
 import { builtinResources, storedPrefixes } from './registry/builtin.ts';
 import { CacheReader } from './registry/cache-reader.ts';
@@ -98,6 +99,7 @@ export interface ApiServerOptions {
   readonly inFlight?: InFlightLimits | undefined;
   /** Absent: nothing is written down. */
   readonly audit?: Auditor | undefined;
+  readonly tracing?: Tracing | undefined;
   /** Encryption at rest of what lies under a prefix; undefined: as it is. */
   readonly transformer?: ((prefix: string) => ValueTransformer | undefined) | undefined;
   /** How many changes a resource's watch cache keeps. */
@@ -266,7 +268,7 @@ export class ApiServer implements Component {
     const aggregation = o.aggregation && { identity: o.aggregation.identity, resolver: o.aggregation.resolver(this.reader) };
     const requestTimeoutMs = o.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     const handler = new RequestHandler({
-      pipeline, resources: this.resources, clock: o.clock, metrics: this.metrics, audit: o.audit, requestTimeoutMs,
+      pipeline, resources: this.resources, clock: o.clock, metrics: this.metrics, audit: o.audit, tracing: o.tracing, requestTimeoutMs,
       flowControl, bodyTimeoutMs: o.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
     });
     return {

@@ -7,6 +7,7 @@ import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import type { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
+import type { Tracing } from '#apiserver/tracing/tracing.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -54,6 +55,8 @@ export interface Assembly {
   readonly authentication?: AuthenticationFile | undefined;
   /** Undefined: Node and RBAC decide. */
   readonly authorization?: AuthorizationFile | undefined;
+  /** Undefined: no traces. */
+  readonly tracing?: Tracing | undefined;
   /** Undefined: requests are not written down. */
   readonly audit?: AuditLog | undefined;
   store?: Store;
@@ -107,7 +110,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
           serviceNetwork: { cidrs: [config.serviceCIDR] },
         });

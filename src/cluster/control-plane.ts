@@ -16,6 +16,7 @@ import { UNENCRYPTED, type EncryptionAtRest } from '#apiserver/encryption/encryp
 import type { ObjectReader } from '#apiserver/interfaces.ts';
 import type { PathHandler } from '#apiserver/pipeline.ts';
 import { ApiServer, type ApiServerOptions, type SecurityParts, type ServerParts } from '#apiserver/server.ts';
+import type { Tracing } from '#apiserver/tracing/tracing.ts';
 import { WebhookClient, type ServiceResolver } from '#apiserver/webhook/client.ts';
 import type { Clock } from '#base/clock.ts';
 import { clusterOpenApi } from './openapi.ts';
@@ -38,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly authorization?: AuthorizationFile | undefined;
   /** Absent: requests are not written down. */
   readonly audit?: Auditor | undefined;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | undefined;
   /** Default 400 and 200. */
   readonly inFlight?: ApiServerOptions['inFlight'];
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
@@ -102,6 +105,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
   const server = new ApiServer({
     store,
     audit: options.audit,
+    tracing: options.tracing,
     transformer: (prefix) => encryption?.transformer(prefix) ?? UNENCRYPTED,
     clock,
     security,

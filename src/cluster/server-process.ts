@@ -1,4 +1,5 @@
 /** The cluster's own process: everything in the table of components, from start to stop. */
+import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
@@ -7,6 +8,7 @@ import { DEFAULT_ISSUER } from '#apiserver/authentication/authentication.ts';
 import { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
+import { openTracing } from '#apiserver/tracing/tracing.ts';
 import { systemClock } from '#base/clock.ts';
 import { ComponentGroup } from '#base/component-group.ts';
 import { configureLogging, logger } from '#base/logger.ts';
@@ -68,10 +70,11 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });
   const kubeletChoices = await readKubeletChoices(config);
   const credentialProviders = await readCredentialProviders(config.dataDir);
+  const tracing = await openTracing(join(config.dataDir, 'tracing.yaml'), randomUUID());
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, credentialProviders, encryption, authentication, authorization, audit };
+  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, credentialProviders, encryption, authentication, authorization, tracing, audit };
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
   try {
     await group.start(signal);
@@ -87,6 +90,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   } finally {
     await group.stop();
     await audit?.close();
+    await tracing?.close();
     await changes.close();
     await releasePidFile(config);
   }

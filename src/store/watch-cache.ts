@@ -9,6 +9,7 @@ import type { KubeObject } from '#api/object.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
+import { withSpan } from '#base/tracing.ts';
 import { CacheWatch, ExpiredError, eventOf, type CacheEvent, type CacheWatchHost, type Select } from './cache-watch.ts';
 import { CompactedError, RevisionConflictError, type Store, type StoreEntry, type StoreEvent, type StoreWatch } from './contract.ts';
 import { decodeObject, encodeObject, Entry, withRevision, type Encoded } from './entry.ts';
@@ -176,7 +177,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
 
   /** Rejects with `RevisionConflictError` when the key exists; the cache then holds what is in the way. */
   create(key: string, object: T): Promise<Entry<T>> {
-    return this.#put(key, object, encodeObject(object), (value) => this.#store.create(key, value));
+    return withSpan('Create etcd3', { key }, () => this.#put(key, object, encodeObject(object), (value) => this.#store.create(key, value)));
   }
   /** What lies in the store was written with another key than is used now: even an update that changes nothing then writes. */
   async isStale(key: string): Promise<boolean> {
@@ -189,12 +190,12 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     const encoded = encodeObject(object);
     const now = this.#state.get(key);
     if (now?.revision === expected && now.holds(encoded) && !(await this.isStale(key))) return now;
-    return this.#put(key, object, encoded, (value) => this.#store.update(key, value, expected));
+    return withSpan('GuaranteedUpdate etcd3', { key }, () => this.#put(key, object, encoded, (value) => this.#store.update(key, value, expected)));
   }
   /** Deletes the object that must be at `expected`; resolves with its last state at the deletion's revision. Rejects with `RevisionConflictError`. */
   async delete(key: string, expected: number): Promise<Entry<T>> {
     const last = this.#state.get(key);
-    const revision = await this.#guarded(this.#store.delete(key, expected));
+    const revision = await withSpan('Delete etcd3', { key }, () => this.#guarded(this.#store.delete(key, expected)));
     await this.#applied(revision);
     const seq = this.ring.seek(revision - 1);
     const change = seq < this.ring.end ? this.ring.at(seq) : undefined;

@@ -2,9 +2,11 @@
 import type { Clock } from '#base/clock.ts';
 import { badRequest, serviceUnavailable, StatusError, timeout } from '#machinery/status-error.ts';
 import type { Auditor, AuditedRequest, AuditTrail } from '../audit/auditor.ts';
+import { inSpan, type Span } from '#base/tracing.ts';
+import type { TracedRequest, Tracing } from '../tracing/tracing.ts';
 import type { MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
-import type { Pipeline } from '../pipeline.ts';
+import type { Pipeline, RequestGate } from '../pipeline.ts';
 import { Query } from '../query.ts';
 import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 import { parsePath, type ParsedPath } from '../request-info.ts';
@@ -31,6 +33,7 @@ export interface RequestHandlerOptions {
   readonly requestTimeoutMs: number;
   readonly bodyTimeoutMs: number;
   readonly audit?: Auditor | undefined;
+  readonly tracing?: Tracing | undefined;
 }
 
 const LONG_RUNNING_SUBRESOURCES: ReadonlySet<string> = new Set(['attach', 'exec', 'log', 'portforward', 'proxy']);
@@ -57,6 +60,7 @@ interface Serving {
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
   trail: AuditTrail | undefined;
+  span: Span | undefined;
   /** Kept for the audit log alone. */
   result: ApiResult | undefined;
 }
@@ -100,7 +104,7 @@ export class RequestHandler {
     }
     this.#live.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
-    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), trail: undefined, result: undefined };
+    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), trail: undefined, span: undefined, result: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#live.delete(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - started);
@@ -118,7 +122,7 @@ export class RequestHandler {
       // Within the try: a `timeout` that cannot be read is refused like anything else.
       if (!long) this.#setDeadline(serving);
       const request = this.#request(serving, warnings, upgrade);
-      const result = await this.#o.pipeline.handle(request, { authenticated: (user) => this.#beginAudit(serving, user), admit: (user) => this.#admit(serving, user) });
+      const result = await this.#o.pipeline.handle(request, this.#gate(serving));
       if (serving.trail) auditResult(serving, serving.trail, result, long);
       // A watch holds a seat while it starts.
       if (result.kind === 'watch') this.#leave(serving);
@@ -135,6 +139,13 @@ export class RequestHandler {
     }
   }
 
+  #gate(serving: Serving): RequestGate {
+    return {
+      authenticated: (user) => this.#beginAudit(serving, user),
+      admit: (user) => this.#admit(serving, user),
+      ...(this.#o.tracing ? { within: (run) => (serving.span ? inSpan(serving.span, run) : run()) } : {}),
+    };
+  }
   /** Now that it is known who asks: the request takes a seat of its priority level, or waits for one. Streams take none. */
   #admit(serving: Serving, user: UserInfo): MaybePromise<void> {
     if (user !== serving.user) serving.trail?.actsAs(user);
@@ -236,6 +247,7 @@ export class RequestHandler {
     serving.user = user;
     serving.trail = this.#o.audit?.begin(auditedRequest(serving), user);
     serving.trail?.received();
+    serving.span = this.#o.tracing?.request(tracedRequest(serving, user));
   }
   #completeAudit(serving: Serving, outcome: Outcome): void {
     const { trail, error, result } = serving;
@@ -250,9 +262,18 @@ export class RequestHandler {
     const { info } = serving.parsed;
     this.#o.metrics.observe(info, this.#known(info), outcome.code, durationMs / 1000, outcome.bytes);
     if (this.#o.audit) this.#completeAudit(serving, outcome);
+    endSpan(serving, outcome);
   }
 }
 
+function tracedRequest({ response, parsed, exchange, receivedAt }: Serving, user: UserInfo): TracedRequest {
+  return { method: exchange.method, info: parsed.info, user, auditId: response.auditId, userAgent: exchange.header('user-agent'), receivedAt, traceparent: exchange.header('traceparent') };
+}
+function endSpan({ span, fault, error }: Serving, { code, bytes }: Outcome): void {
+  if (!span) return;
+  span.setAttributes({ 'http.response.status_code': code, ...(bytes === undefined ? {} : { 'http.response.body.size': bytes }) });
+  span.end(fault || code >= 500 ? error : undefined);
+}
 function auditedRequest({ response, parsed, exchange, annotations, receivedAt }: Serving): AuditedRequest {
   return { auditId: response.auditId, info: parsed.info, requestUri: exchange.path, sourceIps: [exchange.remoteAddress], userAgent: exchange.header('user-agent'), receivedAt, annotations };
 }

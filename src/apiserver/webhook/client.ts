@@ -9,6 +9,7 @@ import { Agent, request, type RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import type { Clock } from '#base/clock.ts';
+import { activeSpan, withSpan } from '#base/tracing.ts';
 import { readJson } from '#machinery/json.ts';
 
 /** Where to call: `admissionregistration.k8s.io/v1` WebhookClientConfig, and the same shape of CRD conversion. */
@@ -73,6 +74,9 @@ export class WebhookClient {
   /** Posts JSON and returns the JSON of a 200 answer. Throws {@link WebhookCallError}. */
   async post(target: WebhookTarget, call: WebhookCall): Promise<unknown> {
     const where = locate(target, call);
+    return withSpan('HTTP POST', { 'http.request.method': 'POST', 'server.address': hostOf(where.url), 'url.path': where.url.pathname }, () => this.#post(where, target, call));
+  }
+  async #post(where: Place, target: WebhookTarget, call: WebhookCall): Promise<unknown> {
     const body = Buffer.isBuffer(call.body) ? call.body : Buffer.from(JSON.stringify(call.body));
     const fail = (text: string, cause?: unknown, timedOut = false): WebhookCallError => new WebhookCallError(`Post ${JSON.stringify(where.url.href)}: ${text}`, { cause, timedOut });
     const plain = where.url.protocol === 'http:' && target.trust?.http === true;
@@ -90,7 +94,7 @@ export class WebhookClient {
         path: where.url.pathname + where.url.search,
         servername: target.trust?.serverName ?? where.serverName,
         agent: plain ? this.#plainAgent : this.#agent(target, where.serverName),
-        headers: { ...call.headers, host: where.url.host, 'content-type': 'application/json', accept: 'application/json, */*', 'content-length': body.length, 'user-agent': 'kube-apiserver-admission' },
+        headers: { ...call.headers, ...traceHeaders(), host: where.url.host, 'content-type': 'application/json', accept: 'application/json, */*', 'content-length': body.length, 'user-agent': 'kube-apiserver-admission' },
         signal,
       }, body, plain ? plainRequest : request);
       return parseAnswer(answer, call.anyAnswer ?? false);
@@ -128,11 +132,20 @@ export class WebhookClient {
 }
 
 class DeadlineError extends Error {}
+function traceHeaders(): { readonly traceparent?: string } {
+  const span = activeSpan();
+  return span ? { traceparent: span.traceparent } : {};
+}
+interface Place {
+  readonly url: URL;
+  readonly port: number;
+  readonly serverName: string;
+}
 
 function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '');
 }
-function locate(target: WebhookTarget, call: WebhookCall): { readonly url: URL; readonly port: number; readonly serverName: string } {
+function locate(target: WebhookTarget, call: WebhookCall): Place {
   const { service } = target;
   if (service) {
     const serverName = `${service.name}.${service.namespace}.svc`;

@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { after, before, describe, it } from 'node:test';
 import { ExtendedKeyUsage } from '@peculiar/x509';
 import { systemClock } from '#base/clock.ts';
+import { inSpan, type Span } from '#base/tracing.ts';
 import { testAuthority, testLeaf, type TestAuthority } from '../authentication/testing/fakes.ts';
 import { WebhookCallError } from './client.ts';
 import { openKubeconfigWebhook } from './kubeconfig.ts';
@@ -24,6 +25,7 @@ describe('openKubeconfigWebhook', () => {
   let url: string;
   const seen: { auth: string | undefined; subject: string | undefined; path: string }[] = [];
   let status = 200;
+  let traceparent: string | string[] | undefined;
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'podyard-kubeconfig-'));
     const now = Date.now();
@@ -31,6 +33,7 @@ describe('openKubeconfigWebhook', () => {
     const leaf = await testLeaf(ca, { subject: [{ CN: ['hook'] }], from: now - 60_000, to: now + 3_600_000, names: [{ type: 'dns', value: 'hook.example' }] });
     server = createServer({ ...leaf, requestCert: true, ca: ca.cert, rejectUnauthorized: false }, (request, response) => {
       const cert = (request.socket as TLSSocket).getPeerCertificate();
+      traceparent = request.headers['traceparent'];
       seen.push({ auth: request.headers.authorization, subject: cert.subject?.CN as string | undefined, path: request.url! });
       request.resume().on('end', () => response.writeHead(status).end('{"ok":true}'));
     });
@@ -64,6 +67,13 @@ describe('openKubeconfigWebhook', () => {
     assert.deepEqual(seen, [
       { auth: 'Bearer abc', subject: undefined, path: '/exact/path' }, { auth: undefined, subject: 'apiserver', path: '/exact/path' }, { auth: `Basic ${base64('a:b')}`, subject: undefined, path: '/exact/path' },
     ]);
+  });
+  it('sends the trace of the request it serves', async () => {
+    const span: Span = { traceparent: '00-aa-bb-01', setAttributes: () => {}, end: () => {}, child: (name) => (name === 'HTTP POST' ? { ...span, traceparent: '00-aa-cc-01' } : span) };
+    const webhook = await open(trusted());
+    await inSpan(span, () => webhook.post({}, { timeoutMs: 5000, signal }));
+    webhook.close();
+    assert.equal(traceparent, '00-aa-cc-01');
   });
   it('trusts whom the file names, or everybody when it says so, and plain HTTP', async () => {
     const stranger = await open({ ...trusted(), 'tls-server-name': undefined });

@@ -12,6 +12,7 @@ import { matches } from '#apiserver/authorization/match.ts';
 import { parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import { ciphersFor, parseEncryptionConfiguration, type KmsConfiguration } from '#apiserver/encryption/configuration.ts';
 import { IDENTITY } from '#apiserver/encryption/providers.ts';
+import { parseTracingConfiguration } from '#apiserver/tracing/configuration.ts';
 import { openKubeconfigWebhook } from '#apiserver/webhook/kubeconfig.ts';
 import { systemClock } from '#base/clock.ts';
 import { parseRegistries } from '#cluster/runtime/registries.ts';
@@ -70,6 +71,7 @@ test('the example of kubelet.yaml reserves and evicts', () => {
   const { systemReserved, evictionSoftGracePeriodMs } = parseKubeletConfiguration(example('kubelet.yaml'));
   assert.deepEqual([systemReserved, evictionSoftGracePeriodMs], [{ cpu: '250m', memory: '512Mi' }, { 'memory.available': 90_000 }]);
 });
+test('the example of tracing.yaml samples one request in a hundred', () => assert.deepEqual(parseTracingConfiguration(example('tracing.yaml')), { endpoint: 'localhost:4317', samplingRatePerMillion: 10_000 }));
 test('the example of registries.yaml names mirrors and credentials', () => {
   const { mirrors, configs } = parseRegistries(parseYaml(example('registries.yaml')));
   assert.deepEqual([...mirrors.keys()], ['docker.io', 'registry.example.com']);

@@ -81,6 +81,18 @@ describe('jobs', () => {
     assert.equal(job.status?.failed, 1);
     await eventually('the end is told', async () => (await eventsOf('bad')).includes('Warning BackoffLimitExceeded Job has reached the specified backoff limit'));
   });
+  test('podFailurePolicy Ignore sees that a Pod was evicted, and the Job goes on with another', async () => {
+    await start('spared', ['run'], { backoffLimit: 0, podFailurePolicy: { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }, { action: 'FailJob', onExitCodes: { operator: 'NotIn', values: [0] } }] } });
+    const running = () => podsOf('spared').then((pods) => pods.find((p) => p.status?.phase === 'Running' && p.metadata.deletionTimestamp === undefined));
+    const first = await eventually('its Pod runs', running);
+    await cluster.client.of(PODS).createSubresource('default', nameOf(first), 'eviction', { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: nameOf(first) } });
+    await eventually('another Pod runs', async () => {
+      const pod = await running();
+      return pod && uidOf(pod) !== uidOf(first);
+    });
+    const { status } = await jobs().get('default', 'spared');
+    assert.equal(status?.conditions?.some((c) => c.type === 'Failed' || c.type === 'FailureTarget') ?? false, false);
+  });
   test('podFailurePolicy FailJob ends the Job at once, in the words that name Pod and rule', async () => {
     await start('policy', ['exit', '42'], { backoffLimit: 6, parallelism: 1, podFailurePolicy: { rules: [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] }, { action: 'FailJob', onExitCodes: { containerName: 'c', operator: 'In', values: [42] } }] } });
     const job = await failed('policy');

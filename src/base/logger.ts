@@ -3,11 +3,20 @@ import { pino, type Logger as Pino } from 'pino';
 /** A logger: a constant message, then fields. Secrets never go into either. */
 export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
 
-let root: Pino = pino({ level: process.env['PODYARD_LOG'] ?? 'warn', base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+/** Kept back of what cannot be written; the rest is lost. */
+const MAX_KEPT_BYTES = 1 << 20;
+
+/** A disk that is full loses log lines, and nothing else: without a listener the first of them would end the process. */
+function rootLogger(level: string, fd: number): Pino {
+  const destination = pino.destination({ dest: fd, sync: true, maxLength: MAX_KEPT_BYTES });
+  destination.on('error', () => {});
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+let root = rootLogger(process.env['PODYARD_LOG'] ?? 'warn', 2);
 
 /** Sends the logs of the whole process to a file descriptor, at a level (`debug`, `info`, `warn`, `error`, `silent`). Call it first. */
 export function configureLogging(options: { level: string; fd?: number }): void {
-  root = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: options.fd ?? 2, sync: true }));
+  root = rootLogger(options.level, options.fd ?? 2);
 }
 
 /** The logger of one component. */

@@ -16,11 +16,16 @@ export function sayStep(what: string, ms: number): void {
 export function complain(text: string): void {
   process.stderr.write(`${styleText('red', 'podyard:')} ${text}\n`);
 }
-/** A reader that has seen enough (`podyard up | head -1`) does not stop the command halfway: what it would still print is dropped. */
+/** Nobody reads any more, or the file that it goes to is on a disk that is full or broken. */
+const UNWRITABLE = new Set(['EPIPE', 'ENOSPC', 'EDQUOT', 'EIO']);
+/**
+ * A reader that has seen enough (`podyard up | head -1`) does not stop the command halfway, nor does a full disk the cluster: what would still be
+ * printed is dropped.
+ */
 export function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (err: NodeJS.ErrnoException) => {
-      if (err.code !== 'EPIPE') throw err;
+      if (!UNWRITABLE.has(err.code ?? '')) throw err;
     });
   }
 }

@@ -4,6 +4,7 @@ import { pipeReporter, PROGRESS_FD } from '#cluster/progress.ts';
 import { runCluster } from '#cluster/server-process.ts';
 import { parseArguments } from '../arguments.ts';
 import { CLUSTER_FLAGS, clusterChoices } from '../cluster-flags.ts';
+import { endingSignals } from '../signals.ts';
 
 function hasProgressPipe(): boolean {
   try {
@@ -15,15 +16,11 @@ function hasProgressPipe(): boolean {
 
 export async function serve(args: readonly string[]): Promise<number> {
   const choices = clusterChoices(parseArguments(args, CLUSTER_FLAGS));
-  const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort(new Error(`${signal} received`)));
-  // What a machine on a battery that runs low sends, and `podyard down --drain`.
-  const powerDown = new AbortController();
-  process.once('SIGPWR', () => powerDown.abort(new Error('SIGPWR received')));
+  const { stop, powerDown } = endingSignals();
   // The cluster's timers do not keep a process alive.
   const hold = setInterval(() => {}, 2 ** 31 - 1);
   try {
-    await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, abort.signal, powerDown.signal);
+    await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, stop, powerDown);
     return 0;
   } catch (err) {
     process.stderr.write(`podyard: ${(err as Error).stack ?? String(err)}\n`);

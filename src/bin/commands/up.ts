@@ -9,6 +9,7 @@ import { readAdminKubeconfig, waitForNode } from '#cluster/admin.ts';
 import { runCluster } from '#cluster/server-process.ts';
 import { durationOf, parseArguments, type Flags, type Parsed } from '../arguments.ts';
 import { CLUSTER_FLAGS, clusterChoices } from '../cluster-flags.ts';
+import { endingSignals } from '../signals.ts';
 import { complain, confirm, duration, say, sayStep, step } from '../terminal.ts';
 
 export const UP_FLAGS: Flags = {
@@ -108,11 +109,10 @@ async function inBackground(config: ClusterConfig, parsed: Parsed, began: number
 }
 
 async function inForeground(parsed: Parsed): Promise<number> {
-  const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort(new Error(`${signal} received`)));
+  const { stop, powerDown } = endingSignals();
   const hold = setInterval(() => {}, 2 ** 31 - 1);
   try {
-    await runCluster(clusterChoices(parsed), { tell: (m) => (m.type === 'step' ? sayStep(m.name, m.ms) : m.type === 'ready' ? say(`ready after ${duration(m.ms)}; Ctrl+C stops it`) : complain(m.message)), close: () => {} }, abort.signal);
+    await runCluster(clusterChoices(parsed), { tell: (m) => (m.type === 'step' ? sayStep(m.name, m.ms) : m.type === 'ready' ? say(`ready after ${duration(m.ms)}; Ctrl+C stops it`) : complain(m.message)), close: () => {} }, stop, powerDown);
     return 0;
   } catch (err) {
     complain((err as Error).message);

@@ -1,5 +1,6 @@
 /** The command line: chooses a command, runs it, ends with its exit code. */
 import { UsageError, flagHelp, type Flags } from './arguments.ts';
+import { resolveSources } from './resolve-sources.ts';
 import { complain, outliveReaders, say } from './terminal.ts';
 
 interface Command {
@@ -52,4 +53,6 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 outliveReaders();
+// Before the command's own modules are loaded.
+resolveSources();
 process.exitCode = await main(process.argv.slice(2));

@@ -76,7 +76,7 @@ test('hints keep traffic near, as long as every endpoint has one', () => {
   assert.deepEqual(all(hinted('10.244.0.2', 'z2'), hinted('10.244.0.3', 'z2')), ['10.244.0.2', '10.244.0.3']);
 });
 test('headless Services, external names and those of other proxies have no rules', () => {
-  for (const s of [service({ clusterIP: 'None', clusterIPs: ['None'] }), service({ type: 'ExternalName', clusterIPs: undefined, clusterIP: undefined }), service({}, { metadata: { name: 'web', namespace: 'default', labels: { 'service.kubernetes.io/service-proxy-name': 'x' } } })]) {
+  for (const s of [service({ clusterIP: 'None', clusterIPs: ['None'] }), service({ type: 'ExternalName', clusterIPs: undefined, clusterIP: undefined }), service({}, { metadata: { name: 'web', namespace: 'default', labels: { 'service.kubernetes.io/service-proxy-name': 'x' } } }), service({}, { metadata: { name: 'web', namespace: 'default', labels: { 'service.kubernetes.io/headless': '' } } })]) {
     assert.deepEqual([render(s, endpoint('10.244.0.2')).entries, render(s, endpoint('10.244.0.2')).chains.size], [[], 0]);
   }
 });

@@ -30,9 +30,11 @@ const isIPv4 = (ip: string | undefined): ip is string => ip !== undefined && /^\
 export function clusterIPOf(service: Service): string | undefined {
   return (service.spec.clusterIPs ?? [service.spec.clusterIP]).find(isIPv4);
 }
+/** Labels of Services that another proxy serves, or none. */
+const LEFT_ALONE = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
 /** Whether the proxy has anything to do with a Service. */
 export function isProxied(service: Service): boolean {
-  return service.spec.type !== 'ExternalName' && clusterIPOf(service) !== undefined && service.metadata.labels?.['service.kubernetes.io/service-proxy-name'] === undefined;
+  return service.spec.type !== 'ExternalName' && clusterIPOf(service) !== undefined && LEFT_ALONE.every((label) => service.metadata.labels?.[label] === undefined);
 }
 /** Addresses of load balancers whose traffic comes with the balancer's address still on it. */
 function loadBalancerIPs(service: Service): string[] {

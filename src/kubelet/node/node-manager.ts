@@ -96,7 +96,7 @@ export class NodeManager {
     const now = this.#o.clock.now();
     if (before && sameBesidesHeartbeats(before, status) && now - this.#reportedAt < REPORT_EVERY_MS) return;
     const { config, client } = this.#o;
-    this.#node = await client.of(NODES).patch('', config.nodeName, 'application/strategic-merge-patch+json', { status: withReplacedLists(status) }, { subresource: 'status', signal: this.#abort.signal });
+    this.#node = await client.of(NODES).patch('', config.nodeName, 'application/strategic-merge-patch+json', { status: withReplacements(status, this.node?.status?.allocatable ?? {}) }, { subresource: 'status', signal: this.#abort.signal });
     this.#reportedAt = now;
     this.#tellTransitions(before, status);
   }
@@ -191,7 +191,9 @@ function sameBesidesHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
   ]);
   return plain(a) === plain(b);
 }
-/** Addresses merge by type in a strategic merge patch: several of one type need the list as a whole. What is empty now must be taken out. */
-function withReplacedLists(status: NodeStatus): Record<string, unknown> {
-  return { ...status, volumesInUse: status.volumesInUse ?? null, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
+/** Addresses merge by type in a strategic merge patch: several of one type need the list as a whole. What is empty now must be taken out, as must resources that are gone. */
+function withReplacements(status: NodeStatus, allocatableBefore: Readonly<Record<string, string>>): Record<string, unknown> {
+  const gone = Object.keys(allocatableBefore).filter((name) => status.allocatable?.[name] === undefined);
+  const allocatable = { ...status.allocatable, ...Object.fromEntries(gone.map((name) => [name, null])) };
+  return { ...status, allocatable, volumesInUse: status.volumesInUse ?? null, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
 }

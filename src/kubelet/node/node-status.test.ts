@@ -70,6 +70,19 @@ test('NodeManager registers the node, renews its lease, and writes its status on
   assert.notEqual(node().metadata.resourceVersion, version);
   await k.until('the event', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'Starting'));
 });
+test('NodeManager: what an administrator advertises becomes allocatable, and stops to be when it is taken back', async () => {
+  await using k = await runKubelet();
+  const node = () => k.api.get<Node>(NODES, NODE)!;
+  const { capacity } = node().status!;
+  const advertise = (more: Record<string, string>) => k.api.put(NODES, { ...node(), status: { ...node().status, capacity: { ...capacity, ...more } } });
+  advertise({ 'example.com/dongle': '4' });
+  await k.until('it to be allocatable', () => node().status!.allocatable!['example.com/dongle'] === '4', 15_000);
+  advertise({});
+  await k.until('it to be gone', () => node().status!.allocatable!['example.com/dongle'] === undefined, 15_000);
+  const version = node().metadata.resourceVersion;
+  await k.clock.advance(30_000);
+  assert.equal(node().metadata.resourceVersion, version, 'the node is at rest again');
+});
 test('NodeManager: a runtime that is down makes the node not ready; it comes back', async () => {
   await using k = await runKubelet();
   const ready = () => k.api.get<Node>(NODES, NODE)!.status!.conditions!.find((c) => c.type === 'Ready')!;

@@ -67,6 +67,34 @@ test('a client that floods cannot starve another one', async () => {
   flow.stop();
 });
 
+test('a client that long used less than its share has no credit by that over one that comes new', async () => {
+  const { flow, clock, enter } = world(10, CLIENTS);
+  const seats = [...flow.levels].find((l) => l.name === 'shared')!.current;
+  const running: { to: Flow; request: FlowRequest }[] = [];
+  const order: string[] = [];
+  const go = (name: string): void => {
+    const { to, turn } = enter(user(name, 'clients'));
+    void turn.then((request) => { running.push({ to, request }); order.push(name); });
+  };
+  // One seat for bob, all others for alice, for a long time.
+  go('bob');
+  for (let i = 1; i < seats; i++) go('alice');
+  await flushMicrotasks();
+  await clock.advance(10_000);
+  order.length = 0;
+  for (let i = 0; i < 8; i++) go('bob');
+  go('carol');
+  await flushMicrotasks();
+  const alices = running.filter(({ request }) => request.user.name === 'alice');
+  for (const { to, request } of alices) {
+    flow.leave(to, request);
+    await flushMicrotasks();
+  }
+  assert.ok(order.indexOf('carol') <= 2, `carol waits for ${order.indexOf('carol')} of bob's: ${order.join(' ')}`);
+  assert.ok(order.includes('carol'));
+  flow.stop();
+});
+
 test('requests beyond seats and queues are refused with 429, the reason and when to come back', async () => {
   const { flow, enter, clock } = world(2, [level('shared', queued(1000, { queues: 1, handSize: 1, queueLengthLimit: 1 })), schema('clients', 'shared', 500, 'clients')]);
   const limit = [...flow.levels].find((l) => l.name === 'shared')!.current;

@@ -68,7 +68,7 @@ test('a client that floods cannot starve another one', async () => {
 });
 
 test('a client that long used less than its share has no credit by that over one that comes new', async () => {
-  const { flow, clock, enter } = world(10, CLIENTS);
+  const { flow, clock, enter } = world(10, [level('shared', queued(1000, { queues: 64, handSize: 1, queueLengthLimit: 10 })), CLIENTS[1]!]);
   const seats = [...flow.levels].find((l) => l.name === 'shared')!.current;
   const running: { to: Flow; request: FlowRequest }[] = [];
   const order: string[] = [];

@@ -1,6 +1,7 @@
 /** Logs: every line once, across rotation; the options that choose a part. */
 import assert from 'node:assert/strict';
-import { readdir, watch } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { waitForPod, waitForReady } from '../harness/conditions.ts';
 import { onCluster } from '../harness/suite.ts';
 
@@ -10,11 +11,17 @@ const pod = (name: string, command: string, more: object = {}, ofContainer: obje
 
 /** Resolves with the names in the folder once one of them matches. */
 async function seenIn(dir: string, name: RegExp): Promise<string[]> {
-  const limit = AbortSignal.timeout(60_000);
-  const events = watch(dir, { signal: limit });
-  for (let names = await readdir(dir); ; names = await readdir(dir)) {
-    if (names.some((n) => name.test(n))) return names;
-    await events[Symbol.asyncIterator]().next();
+  let changed = Promise.withResolvers<void>();
+  const watcher = watch(dir, () => changed.resolve());
+  try {
+    for (;;) {
+      changed = Promise.withResolvers();
+      const names = await readdir(dir);
+      if (names.some((n) => name.test(n))) return names;
+      await changed.promise;
+    }
+  } finally {
+    watcher.close();
   }
 }
 

@@ -68,11 +68,12 @@ async function verify(client: Client, book: ReadonlyMap<string, Known>, round: n
   }
 }
 
-/** The containers of the steady Pods: each sleeps for a time of its own. */
-const STEADY = /^sleep 77770[0-9]$/;
+/** The containers of the steady Pods: each sleeps for a time of its own, that no other cluster of the machine has. */
+const TIME = String(randomInt(10_000_000, 100_000_000));
+const STEADY = new RegExp(`^sleep ${TIME}[0-9]$`);
 
 test('50 kills: no acknowledged write is lost, none is half there, containers keep their PIDs, Pods made meanwhile come to run', { timeout: 900_000 }, async (c, t) => {
-  for (let i = 0; i < 3; i++) await c.kubectl(['run', `steady-${i}`, '--image=busybox:1.37', '--', 'sleep', `77770${i}`]);
+  for (let i = 0; i < 3; i++) await c.kubectl(['run', `steady-${i}`, '--image=busybox:1.37', '--', 'sleep', `${TIME}${i}`]);
   const before = await Promise.all([0, 1, 2].map((i) => waitForReady(c, `steady-${i}`)));
   const pids = await hostProcesses(STEADY);
   assert.equal(pids.size, 3);

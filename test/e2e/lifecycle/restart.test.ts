@@ -1,5 +1,6 @@
 /** `down` and `up` again, and Podyard killed: the containers run on, and are taken up. */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { waitForPhase, waitForPod, waitForPodGone, waitForReady } from '../harness/conditions.ts';
 import { hostProcesses } from '../harness/process.ts';
@@ -9,8 +10,10 @@ const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
 
 const told = (pod: Pod): unknown => [pod.metadata.uid, pod.status?.podIP, pod.status?.startTime, pod.status?.containerStatuses?.map((s) => [s.containerID, s.restartCount, s.state?.running?.startedAt])];
 
+/** For a time that no other cluster of the machine has. */
+const STEADY = `sleep ${randomInt(100_000_000, 1_000_000_000)}`;
 /** The process id, as the host sees it, of a Pod's container; undefined when it does not run. */
-const steadyPid = async (): Promise<number | undefined> => (await hostProcesses(/^sleep 88881$/)).get('sleep 88881');
+const steadyPid = async (): Promise<number | undefined> => (await hostProcesses(new RegExp(`^${STEADY}$`))).get(STEADY);
 
 test('status, a second up, and what they say', async (c) => {
   const { stdout } = await c.podyard(['status']);
@@ -20,7 +23,7 @@ test('status, a second up, and what they say', async (c) => {
 });
 
 test('down keeps the containers, up takes them up again: same processes, no restart, logs and exec go on', async (c) => {
-  await c.kubectl('run steady --image=busybox:1.37 -- sleep 88881');
+  await c.kubectl(`run steady --image=busybox:1.37 -- ${STEADY}`);
   await c.kubectl(['run', 'chatty', '--image=busybox:1.37', '--', 'sh', '-c', 'i=0; while true; do echo tick $i; i=$((i+1)); sleep 0.2; done']);
   await c.kubectl(['run', 'ending', '--image=busybox:1.37', '--restart=Never', '--', 'sh', '-c', 'until [ -e /end ]; do sleep 0.1; done; exit 3']);
   const before = [await waitForReady(c, 'steady'), await waitForReady(c, 'chatty')];

@@ -16,7 +16,7 @@ interface Suite {
 const SUITES: Readonly<Record<string, Suite>> = {
   unit: { patterns: ['src/**/*.test.ts', 'tools/**/*.test.ts'], flags: ['--test-isolation=none', '--test-timeout=60000'] },
   integration: { patterns: ['test/integration/**/*.test.ts'], flags: ['--test-concurrency=1', '--test-timeout=300000'] },
-  e2e: { patterns: ['test/e2e/**/*.test.ts'], flags: ['--test-concurrency=1', '--test-timeout=600000'] },
+  e2e: { patterns: ['test/e2e/**/*.test.ts'], flags: ['--test-concurrency=2', '--test-timeout=600000'] },
 };
 
 function node(args: readonly string[]): boolean {

@@ -43,8 +43,15 @@ const CASES: readonly [string, Credential | undefined, Credential[], boolean][] 
 for (const [name, credential, of, want] of CASES) test(`PullRecords, an image ${name}`, async () => assert.equal(await must(await pulledWith(credential), of), want));
 
 test('PullRecords: another name of the same image is asked for by itself', async () => {
-  assert.equal(await must(await pulledWith(undefined), [], 'r.example.com/other/app:1'), true);
+  const other = 'r.example.com/other/app:1';
+  assert.equal(await must(await pulledWith(undefined, records('AlwaysVerify')), [], other), true);
   assert.equal(await must(await pulledWith(undefined), [], 'r.example.com/team/app:2'), false);
+});
+test('PullRecords: a name that the owner gave to an image is everybody\'s, also when it was pulled by another name; the content alone is not', async () => {
+  const r = await pulledWith(secret('a', 'p'));
+  assert.equal(await must(r, [], 'r.example.com/other/app:1'), false);
+  assert.equal(await must(r, [], 'a'.repeat(64)), true);
+  assert.equal(await must(r, [], `sha256:${'a'.repeat(64)}`), true);
 });
 test('PullRecords: what a later kubelet reads is the same, in upstream\'s form', async () => {
   await pulledWith(secret('a', 'p'));

@@ -60,8 +60,10 @@ export class PullRecords {
     await (this.#ready ??= this.#read());
     if (this.#o.policy === 'NeverVerify') return false;
     const record = this.#pulled.get(imageRef);
-    if (!this.#verifies(image, record !== undefined || this.#pulling.has(image))) return false;
     const access = record?.credentialMapping[nameOf(image)];
+    // The same content may be here by two names. One that nobody here pulled was put there by the owner; by its content alone no name is meant.
+    const pulledHere = access !== undefined || this.#pulling.has(image) || (record !== undefined && isImageID(image));
+    if (!this.#verifies(image, pulledHere)) return false;
     if (!access) return true;
     if (access.nodePodsAccessible) return false;
     for (const credential of await credentials()) {
@@ -140,6 +142,7 @@ export class PullRecords {
   }
 }
 
+const isImageID = (image: string): boolean => /^(sha256:)?[0-9a-f]{64}$/.test(image);
 /** Without tag and digest. */
 function nameOf(image: string): string {
   const reference = parseImageReference(image);

@@ -65,7 +65,8 @@ export async function startWatch(cluster: TestCluster, args: readonly string[]):
 /** What `kubectl get pods` shows in the column STATUS, once it is one of those wanted; asks again at every change of the Pod. */
 export async function waitForStatusColumn(cluster: TestCluster, name: string, wanted: RegExp, options: WaitOptions = {}): Promise<string> {
   const limit = options.timeoutMs ?? LIMIT_MS;
-  await using watch = await cluster.startKubectl(['get', 'pod', name, '--watch', '--no-headers', '-n', options.namespace ?? 'default'], { timeoutMs: limit });
+  // By a list: of one Pod by its name, kubectl drops the first event of the watch, and with it what changed since it got the Pod.
+  await using watch = await cluster.startKubectl(['get', 'pods', '--field-selector', `metadata.name=${name}`, '--watch', '--no-headers', '-n', options.namespace ?? 'default'], { timeoutMs: limit });
   const line = new RegExp(`^${name}\\s+\\S+\\s+(${wanted.source})\\s`, 'm');
   return (await watch.seen(line))[1]!;
 }

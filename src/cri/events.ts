@@ -118,8 +118,11 @@ const CRI_TYPES = {
 const fromCri: Source = async ({ runtime, signal }, emit) => {
   const stream = runtime.getContainerEvents({}, { signal })[Symbol.asyncIterator]();
   const first = stream.next();
-  // The stream sends nothing before its first event. A call sent after it on the same connection and answered means it is open.
-  await Promise.race([first, runtime.version({}, { signal })]);
+  // The stream sends nothing before its first event. A call sent after it on the same connection and answered means that it is open; as the runtime
+  // works on both at once, a refusal may come just behind the first answer, and is there before the second.
+  const answered = runtime.version({}, { signal }).then(() => runtime.version({}, { signal }));
+  answered.catch(() => {}); // it may lose the race, and end with the signal
+  await Promise.race([first, answered]);
   let failed: unknown;
   await Promise.race([first.catch((error: unknown) => (failed = error)), new Promise((resolve) => setImmediate(resolve))]);
   if (failed) throw failed as Error;

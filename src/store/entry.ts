@@ -1,9 +1,9 @@
 import type { KubeObject } from '#api/object.ts';
+import { readJson } from '#machinery/json.ts';
 import { KeptBytes, type Kept } from './kept-bytes.ts';
 
 /** Bytes of entries: they can be made again of the object, which costs about as much as copying them ten times. */
 const kept = new KeptBytes(32 * 1024 * 1024);
-import { readJson } from '#machinery/json.ts';
 
 /**
  * One revision of an object as everybody in the process shares it: never changed, replaced as a whole.

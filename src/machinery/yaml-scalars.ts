@@ -64,9 +64,9 @@ function finite(number: string, text: string): Scalar {
   return Number.isFinite(value) ? value : text;
 }
 
-/** True when a plain scalar with this text would be read as something else than the same string. */
+/** True when a plain scalar with this text would be read as something else than the same string: `<<` is the key of a merge. */
 export function needsQuotes(text: string): boolean {
-  return resolvePlain(text) !== text || isTimestamp(text) || BASE60.test(text);
+  return text === '<<' || resolvePlain(text) !== text || isTimestamp(text) || BASE60.test(text);
 }
 /** Numbers in base 60, which other readers of YAML 1.1 still know. */
 const BASE60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;

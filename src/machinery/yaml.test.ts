@@ -86,6 +86,8 @@ test('dumpYaml lays out lists and maps as kubectl does', () => {
   ].join('\n'));
   assert.equal(dumpYaml([{ a: 1 }, 2]), '- a: 1\n- 2\n');
   assert.equal(dumpYaml('a'), 'a\n');
+  // Plain, it would be the key of a merge.
+  assert.equal(dumpYaml({ '<<': '<<' }), '"<<": "<<"\n');
 });
 
 test('dumpYaml folds past 80 columns', () => {
@@ -95,7 +97,7 @@ test('dumpYaml folds past 80 columns', () => {
 });
 
 test('parseYaml reads back what dumpYaml prints', () => {
-  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.constantFrom('yes', '1', 'a: b', '- x', '\n', ' \n', 'a\n\n', '#', "'", '"', '\\'), fc.array(fc.constantFrom('word', 'it\'s', 'a:', '#b', '"q"', '\n', ' ', ''), { maxLength: 60 }).map((words) => words.join(' ')));
+  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.constantFrom('yes', '1', '<<', 'a: b', '- x', '\n', ' \n', 'a\n\n', '#', "'", '"', '\\'), fc.array(fc.constantFrom('word', 'it\'s', 'a:', '#b', '"q"', '\n', ' ', ''), { maxLength: 60 }).map((words) => words.join(' ')));
   const { value } = fc.letrec((tie) => ({ value: fc.oneof({ depthSize: 'small' }, text, fc.integer(), fc.boolean(), fc.constant(null), fc.array(tie('value')), fc.dictionary(text, tie('value'), { noNullPrototype: true })) }));
   fc.assert(fc.property(fc.dictionary(text, value), (object) => assert.deepEqual(parseYaml(dumpYaml(object)), JSON.parse(JSON.stringify(object)))), { numRuns: 300 });
 });

@@ -20,7 +20,9 @@ test('UserNamespaces give each Pod a block of its own, the same after a restart,
     return await given.of(makePod('p', uid).build());
   };
   const first = new UserNamespaces(config);
-  const all = await Promise.all(['a', 'b', 'c'].map((uid) => of(first, uid)));
+  const uids = ['a', 'b', 'c'];
+  await Promise.all(uids.map((uid) => mkdir(dirOf(uid), { recursive: true })));
+  const all = await Promise.all(uids.map((uid) => first.of(makePod('p', uid).build())));
   assert.deepEqual(all, [1, 2, 3].map((n) => ({ mode: 'POD', uids: [block(n)], gids: [block(n)] })));
   await assert.rejects(of(first, 'd'), { message: 'could not find an empty slot to allocate a user namespace' });
   assert.deepEqual(JSON.parse(await readFile(join(dirOf('b'), 'userns'), 'utf8')), { uidMappings: [block(2)], gidMappings: [block(2)] });

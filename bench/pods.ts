@@ -63,9 +63,10 @@ async function deleteAll(cluster: BenchCluster): Promise<number> {
   return took;
 }
 
-async function rawStart(cri: CriClient): Promise<string> {
+/** Starts a Pod by the runtime's own calls. What it leaves behind is below the cluster's folders, and goes with them. */
+async function rawStart(cri: CriClient, { config: { cgroupRoot, dataDir } }: BenchCluster): Promise<string> {
   const name = `raw-${randomUUID().slice(0, 8)}`;
-  const config = { metadata: { name, namespace: 'bench', uid: randomUUID(), attempt: 0 }, hostname: name, logDirectory: `/tmp/${name}`, linux: { cgroupParent: `/podyard-bench/${name}`, securityContext: { namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } } } as const;
+  const config = { metadata: { name, namespace: 'bench', uid: randomUUID(), attempt: 0 }, hostname: name, logDirectory: `${dataDir}/bench-logs/${name}`, linux: { cgroupParent: `${cgroupRoot}/bench/${name}`, securityContext: { namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } } } as const;
   const { podSandboxId } = await cri.runPodSandbox({ config });
   const container = { metadata: { name: 'c', attempt: 0 }, image: { image: IMAGE }, command: ['sleep', '3600'], logPath: 'c.log', linux: { securityContext: { namespaceOptions: { network: 'POD', pid: 'CONTAINER', ipc: 'POD' } } } } as const;
   const { containerId } = await cri.createContainer({ podSandboxId, config: container, sandboxConfig: config });
@@ -82,12 +83,12 @@ async function rawStop(cri: CriClient, ids: readonly string[]): Promise<void> {
   }));
 }
 /** What the runtime alone needs for `n` Pods with the kubelet's parallelism. */
-async function rawBurst(cri: CriClient, n: number): Promise<number> {
+async function rawBurst(cri: CriClient, cluster: BenchCluster, n: number): Promise<number> {
   const began = performance.now();
   let left = n;
   const ids: string[] = [];
   await Promise.all(Array.from({ length: PARALLEL }, async () => {
-    while (left-- > 0) ids.push(await rawStart(cri));
+    while (left-- > 0) ids.push(await rawStart(cri, cluster));
   }));
   const took = performance.now() - began;
   await rawStop(cri, ids);
@@ -112,7 +113,7 @@ async function single(cluster: BenchCluster, cri: CriClient): Promise<{ ours: nu
     ours.push(seen! - answered);
     await deleteAll(cluster);
     const began = performance.now();
-    const id = await rawStart(cri);
+    const id = await rawStart(cri, cluster);
     raw.push(performance.now() - began);
     await rawStop(cri, [id]);
   }
@@ -125,7 +126,7 @@ export async function benchPods(cluster: BenchCluster): Promise<void> {
   const one = await single(cluster, cri);
   rows.push({ what: 'one Pod: answer of the create → Running', ours: millis(one.ours), target: `≤ 1.3 × the runtime's ${millis(one.raw)}: ${(one.ours / one.raw).toFixed(2)} ×`, baseline: `${BASELINE.onePodSeconds} s` });
   for (const n of [30, 100] as const) {
-    const raw = await rawBurst(cri, n);
+    const raw = await rawBurst(cri, cluster, n);
     const { lastMs, deleteMs } = await burst(cluster, n);
     rows.push({ what: `${n} Pods at once: last one Running`, ours: seconds(lastMs), target: `≤ 1.3 × the runtime's ${seconds(raw)}: ${(lastMs / raw).toFixed(2)} ×`, baseline: `${n === 30 ? BASELINE.pods30LastSeconds : BASELINE.pods100LastSeconds} s` });
     if (n === 100) rows.push({ what: 'deleting those 100', ours: seconds(deleteMs), target: '≤ 10 s', baseline: `${BASELINE.delete100Seconds} s` });

@@ -64,3 +64,4 @@ export const CSI_DRIVERS = kind<storage.CSIDriver>('storage.k8s.io', 'v1', 'csid
 export const CSI_NODES = kind<storage.CSINode>('storage.k8s.io', 'v1', 'csinodes');
 export const STORAGE_CLASSES = kind<storage.StorageClass>('storage.k8s.io', 'v1', 'storageclasses');
 export const VOLUME_ATTACHMENTS = kind<storage.VolumeAttachment>('storage.k8s.io', 'v1', 'volumeattachments');
+export const VOLUME_ATTRIBUTES_CLASSES = kind<storage.VolumeAttributesClass>('storage.k8s.io', 'v1', 'volumeattributesclasses');

@@ -44,6 +44,7 @@ import { newTaintEvictionController } from '#controllers/taint-eviction/taint-ev
 import { newTokenCleaner } from '#controllers/token-cleaner/token-cleaner.ts';
 import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
 import { newValidatingAdmissionPolicyStatus } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
+import { newVolumeAttributesClassProtectionController } from '#controllers/volumeattributesclass-protection/volumeattributesclass-protection.ts';
 import type { UserInfo } from '#apiserver/interfaces.ts';
 import type { ResourceRegistry } from '#apiserver/registry/resource-registry.ts';
 import { componentUser, serviceAccountUser } from './in-process-transport.ts';
@@ -99,6 +100,7 @@ const CONTROLLERS: readonly Row[] = [
   ['expand-controller', (c) => newPersistentVolumeExpander(c)],
   ['pvc-protection-controller', (c) => newPvcProtectionController(c)],
   ['pv-protection-controller', (c) => newPvProtectionController(c)],
+  ['volumeattributesclass-protection-controller', (c) => newVolumeAttributesClassProtectionController(c)],
   ['ephemeral-volume-controller', (c) => newEphemeralVolumeController(c)],
   ['certificate-controller', (c, o) => newCsrApprovingController(c, o.signer)],
   ['certificate-controller', (c, o) => newCsrSigningController(c, o.signer)],

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import type { PersistentVolumeClaimSpec, PersistentVolumeSpec, Pod, Volume } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
-import { EVENTS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES } from '#client/kinds.ts';
+import { EVENTS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES, VOLUME_ATTRIBUTES_CLASSES } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually, isGone } from './eventually.ts';
 
@@ -53,6 +53,24 @@ describe('persistent volumes', () => {
     await eventually('the claim goes', () => isGone(claims().get('default', 'data')));
     await eventually('the volume goes', () => isGone(volumes().get('', nameOf(pv))));
     await assert.rejects(stat(path), { code: 'ENOENT' });
+  });
+  test('a VolumeAttributesClass goes when no volume and no claim names it any more', async () => {
+    const classes = cluster.client.of(VOLUME_ATTRIBUTES_CLASSES);
+    const make = async (name: string) => {
+      const { metadata } = await classes.create({ metadata: { name }, driverName: 'csi.example.com', parameters: { iops: '100' } });
+      assert.deepEqual(metadata.finalizers, ['kubernetes.io/vac-protection']);
+    };
+    const goes = (name: string) => eventually(`${name} goes`, () => isGone(classes.get('', name)));
+    for (const name of ['unused', 'of-claim', 'of-volume']) await make(name);
+    await claim('gold', { storageClassName: 'none', volumeAttributesClassName: 'of-claim' });
+    await volume('gold', { hostPath: undefined, csi: { driver: 'csi.example.com', volumeHandle: 'gold' }, volumeAttributesClassName: 'of-volume' });
+    for (const name of ['of-claim', 'of-volume', 'unused']) await classes.delete('', name);
+    await goes('unused');
+    assert.deepEqual((await classes.list()).items.map(nameOf), ['of-claim', 'of-volume']);
+    await claims().delete('default', 'gold');
+    await goes('of-claim');
+    await volumes().delete('', 'gold');
+    await goes('of-volume');
   });
   test('a claim of the default class grows', async () => {
     await claim('small');

@@ -85,8 +85,24 @@ test('custom resources come with their own schema', () => {
   assert.deepEqual(schema['x-kubernetes-group-version-kind'], [{ group: 'stable.example.com', version: 'v1', kind: 'CronTab' }]);
   assert.deepEqual(Object.keys(schema['properties'] as object).toSorted(), ['apiVersion', 'kind', 'metadata', 'spec']);
   assert.equal(at(doc, 'paths', '/apis/stable.example.com/v1/namespaces/{namespace}/crontabs', 'post', 'operationId'), 'createStableExampleComV1NamespacedCronTab');
+  assert.match(String(at(schema, 'properties', 'apiVersion', 'description')), /^APIVersion defines the versioned schema/);
+  assert.match(String(at(schema, 'properties', 'metadata', 'description')), /^Standard object's metadata/);
+  assert.deepEqual(at(schema, 'properties', 'metadata', 'allOf'), [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }]);
+  assert.equal(at(doc, 'components', 'schemas', 'com.example.stable.v1.CronTabList', 'description'), 'CronTabList is a list of CronTab');
   const whole = buildOpenApiV2({ version: VERSION, custom: [CUSTOM] });
   assert.ok(at(whole, 'definitions', 'com.example.stable.v1.CronTabList'));
+});
+
+test('custom resources list type and metadata of the objects within them, but in v2 where those keep all that is unknown', () => {
+  const template = (open: boolean) => ({ type: 'object', 'x-kubernetes-embedded-resource': true, properties: { spec: { type: 'object' } }, ...(open ? { 'x-kubernetes-preserve-unknown-fields': true } : {}) });
+  const custom = [{ ...CUSTOM, schema: { type: 'object', properties: { closed: { type: 'array', items: template(false) }, open: template(true) } } }];
+  const v3 = at(buildOpenApiV3('apis/stable.example.com/v1', { version: VERSION, custom }), 'components', 'schemas', 'com.example.stable.v1.CronTab', 'properties');
+  const old = at(buildOpenApiV2({ version: VERSION, custom }), 'definitions', 'com.example.stable.v1.CronTab', 'properties');
+  const names = (schema: unknown) => Object.keys(at(schema, 'properties') as object).toSorted();
+  const all = ['apiVersion', 'kind', 'metadata', 'spec'];
+  assert.deepEqual([at(v3, 'closed', 'items'), at(v3, 'open'), at(old, 'closed', 'items'), at(old, 'open')].map(names), [all, all, all, ['spec']]);
+  assert.deepEqual(at(v3, 'open', 'required'), ['kind', 'apiVersion']);
+  assert.match(String(at(v3, 'open', 'properties', 'kind', 'description')), /^kind is a string value representing the type of this object/);
 });
 
 test('encodeOpenApiV2 writes the document that kubectl 1.20 reads', () => {

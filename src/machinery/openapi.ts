@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
-import { DefinitionSet, metaType, type Describe, type Dialect, type GroupVersionKind, type Json } from './openapi/definitions.ts';
+import { addCustomKind, customName } from './openapi/custom-kind.ts';
+import { DefinitionSet, metaType, type Describe, type Dialect, type Json } from './openapi/definitions.ts';
 import { groupVersionPath, resourcePaths, tagOf, type Operation, type Parameter, type PathItem, type Payload } from './openapi/operations.ts';
 
 export { encodeOpenApiV2, OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_ANSWER } from './openapi/v2-protobuf.ts';
@@ -32,11 +33,6 @@ const PATCH_MEDIA_TYPES = ['application/json-patch+json', 'application/merge-pat
 const CODE_TEXTS: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 401: 'Unauthorized' };
 const SECURITY = { BearerToken: { description: 'Bearer Token authentication', in: 'header', name: 'authorization', type: 'apiKey' } } as const;
 
-/** `stable.example.com`, `v1`, `CronTab` → `com.example.stable.v1.CronTab` */
-function customName({ group, version, kind }: GroupVersionKind): string {
-  return [...group.split('.').toReversed(), version, kind].join('.');
-}
-
 class DocumentBuilder {
   readonly definitions: DefinitionSet;
   readonly paths: Record<string, Json> = {};
@@ -54,15 +50,8 @@ class DocumentBuilder {
   addCustom({ resource, schema }: CustomKind): void {
     const { group, version, kind, listKind } = resource;
     const gvk = { group, version, kind };
-    const name = customName(gvk);
-    this.#custom.add(name).add(customName({ ...gvk, kind: listKind }));
-    const properties = { ...(schema['properties'] as Json | undefined), apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: this.definitions.struct(metaType('ObjectMeta')) };
-    const { 'x-kubernetes-preserve-unknown-fields': open, ...rest } = schema;
-    // Old clients take an object that keeps everything for one of which nothing is said.
-    const own = this.definitions.add(name, { ...(this.#dialect === 'v2' ? rest : schema), ...(open === true && !rest['properties'] ? {} : { properties }), type: 'object', 'x-kubernetes-group-version-kind': [gvk] });
-    this.definitions.add(customName({ ...gvk, kind: listKind }), {
-      properties: { apiVersion: { type: 'string' }, items: { items: own, type: 'array' }, kind: { type: 'string' }, metadata: this.definitions.struct(metaType('ListMeta')) }, required: ['items'], type: 'object', 'x-kubernetes-group-version-kind': [{ group, version, kind: listKind }],
-    });
+    this.#custom.add(customName(gvk)).add(customName({ ...gvk, kind: listKind }));
+    addCustomKind(this.definitions, this.#dialect, gvk, listKind, resource.plural, schema);
     this.addResource(resource);
   }
   /** Discovery's own paths of a group's version. */

@@ -18,6 +18,20 @@ export type Dialect = 'v2' | 'v3';
 /** Texts for `kubectl explain`: of a type, or of one of its fields. Undefined where there is none. */
 export type Describe = (type: StructType, field?: string) => string | undefined;
 
+const CONVENTIONS = 'https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md';
+/** What every kind has, in the words of the API reference. */
+const TYPE_META: Readonly<Record<string, string>> = {
+  apiVersion: `APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: ${CONVENTIONS}#resources`,
+  kind: `Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: ${CONVENTIONS}#types-kinds`,
+};
+/** The same of an object within another. */
+const EMBEDDED_META: Readonly<Record<string, string>> = {
+  apiVersion: `apiVersion defines the versioned schema of this representation of an object. More info: ${CONVENTIONS}#resources`,
+  kind: `kind is a string value representing the type of this object. In CamelCase. More info: ${CONVENTIONS}#types-kinds`,
+};
+const METADATA = `Standard object's metadata. More info: ${CONVENTIONS}#metadata`;
+const LIST_METADATA = `Standard list metadata. More info: ${CONVENTIONS}#types-kinds`;
+
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const EXTENSIONS = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1';
 /** Names of the schemas that are no structs of the graph. */
@@ -94,16 +108,27 @@ export class DefinitionSet {
   }
 
   #property(owner: StructType, field: Field): Json {
-    const description = this.#describe(owner, field.name);
-    const schema = this.#schemaOf(field.type);
-    const extras = {
+    const description = this.#describe(owner, field.name) ?? (kindsOf(owner).length ? TYPE_META[field.name] : undefined);
+    return this.#with(this.#schemaOf(field.type), {
       ...(description === undefined ? {} : { description }),
       ...(this.#dialect === 'v3' && field.default !== undefined ? { default: field.default } : {}),
       ...fieldExtensions(field),
-    };
-    // In v3 nothing may stand beside a reference.
+    });
+  }
+  /** In v3 nothing may stand beside a reference. */
+  #with(schema: Json, extras: Json): Json {
     if (this.#dialect === 'v3' && '$ref' in schema && Object.keys(extras).length) return { ...extras, allOf: [schema] };
     return { ...schema, ...extras };
+  }
+
+  /** `apiVersion`, `kind` and `metadata` of a custom resource, of an object within one, or of a list. */
+  objectProperties(of: 'kind' | 'embedded' | 'list'): Record<'apiVersion' | 'kind' | 'metadata', Json> {
+    const texts = of === 'embedded' ? EMBEDDED_META : TYPE_META;
+    const meta = this.struct(metaType(of === 'list' ? 'ListMeta' : 'ObjectMeta'));
+    return {
+      apiVersion: { description: texts['apiVersion'], type: 'string' }, kind: { description: texts['kind'], type: 'string' },
+      metadata: this.#with(meta, { description: of === 'list' ? LIST_METADATA : METADATA }),
+    };
   }
 
   #schemaOf(ref: TypeRef): Json {

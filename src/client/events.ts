@@ -13,10 +13,11 @@ import { EVENTS } from './kinds.ts';
 export type EventType = 'Normal' | 'Warning';
 
 const log = logger('events');
-/** Similar events (same object and reason, other messages) within the window before they are combined. */
-const MAX_SIMILAR = 10;
+/** Similar events (same object and reason, other messages) within the window that stand for themselves; further ones are combined. */
+const MAX_SIMILAR = 9;
+const COMBINED = '(combined from similar events): ';
 const SIMILAR_WINDOW_MS = 600_000;
-/** Events of one source about one object: this many at once, then one every five minutes. */
+/** Events of one source and type about one object: this many at once, then one every five minutes. */
 const BURST = 25;
 const REFILL_MS = 300_000;
 const MAX_TRACKED = 4096;
@@ -53,7 +54,6 @@ export class EventRecorder {
   readonly #sent = new RecentMap<Event>();
   #queued = 0;
   #tail: Promise<void> = Promise.resolve();
-  #sequence = 0;
 
   constructor(client: Client, options: EventRecorderOptions) {
     this.#events = client.of(EVENTS);
@@ -66,8 +66,8 @@ export class EventRecorder {
   /** The same for something that is only known by reference, such as a node that is yet to register. */
   eventFor(ref: ObjectReference, type: EventType, reason: string, message: string): void {
     const now = this.#options.clock.now();
-    if (!this.#admit(ref, now)) return;
     const text = this.#combine(ref, type, reason, message.slice(0, 1024), now);
+    if (!this.#admit(ref, type, now)) return;
     if (this.#queued >= MAX_QUEUED) return void log.warn({ reason, object: ref.name }, 'event dropped: too many are waiting');
     this.#queued++;
     this.#tail = this.#tail.then(() => this.#send(ref, type, reason, text, now)).finally(() => this.#queued--);
@@ -77,8 +77,8 @@ export class EventRecorder {
     return this.#tail;
   }
 
-  #admit(ref: ObjectReference, now: number): boolean {
-    const key = `${ref.kind}/${ref.namespace}/${ref.name}/${ref.uid}`;
+  #admit(ref: ObjectReference, type: EventType, now: number): boolean {
+    const key = `${ref.kind}/${ref.namespace}/${ref.name}/${ref.uid}/${type}`;
     const bucket = this.#tokens.get(key) ?? { left: BURST, at: now };
     const left = Math.min(BURST, bucket.left + (now - bucket.at) / REFILL_MS);
     this.#tokens.set(key, { left: left >= 1 ? left - 1 : left, at: now });
@@ -91,10 +91,10 @@ export class EventRecorder {
     fresh.last = now;
     if (fresh.messages.size < MAX_SIMILAR || fresh.messages.has(message)) fresh.messages.add(message);
     this.#similar.set(key, fresh);
-    return fresh.messages.has(message) ? message : `(combined from similar events): ${message}`;
+    return fresh.messages.has(message) ? message : `${COMBINED}${message}`;
   }
   async #send(ref: ObjectReference, type: EventType, reason: string, message: string, now: number): Promise<void> {
-    const combined = message.startsWith('(combined from similar events)');
+    const combined = message.startsWith(COMBINED);
     const key = `${ref.kind}/${ref.namespace}/${ref.name}/${ref.uid}/${ref.fieldPath}/${type}/${reason}/${combined ? '' : message}`;
     try {
       const before = this.#sent.get(key);
@@ -118,12 +118,10 @@ export class EventRecorder {
   #newEvent(ref: ObjectReference, type: EventType, reason: string, message: string, now: number): Event {
     const { component, host } = this.#options;
     const namespace = ref.namespace || 'default';
-    // Nanoseconds in the name, as upstream: the sequence stands for the part the clock does not have.
-    const nanos = BigInt(Math.floor(now)) * 1_000_000n + BigInt(this.#sequence++ % 1_000_000);
     return {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { name: `${ref.name ?? ''}.${nanos.toString(16)}`, namespace },
+      metadata: { name: eventName(ref.name ?? '', now), namespace },
       involvedObject: ref,
       reason,
       message,
@@ -132,12 +130,19 @@ export class EventRecorder {
       firstTimestamp: rfc3339(now),
       lastTimestamp: rfc3339(now),
       source: { component, ...(host ? { host } : {}) },
-      reportingComponent: component,
-      reportingInstance: host ?? '',
+      // Combined events tell their source only, as client-go makes them.
+      reportingComponent: message.startsWith(COMBINED) ? '' : component,
+      reportingInstance: message.startsWith(COMBINED) ? '' : (host ?? ''),
     };
   }
 }
 
+let sequence = 0;
+/** The name of a new event. Nanoseconds are in it, as upstream: a sequence stands for the part the clock does not have. */
+export function eventName(objectName: string, now: number): string {
+  const nanos = BigInt(Math.floor(now)) * 1_000_000n + BigInt(sequence++ % 1_000_000);
+  return `${objectName}.${nanos.toString(16)}`;
+}
 /** A reference to an object as events carry it. */
 export function referenceTo(obj: KubeObject, fieldPath?: string): ObjectReference {
   const { name, namespace, uid, resourceVersion } = obj.metadata;

@@ -1,12 +1,13 @@
 /** Gives each Pod a node. Upstream's counterpart: kube-scheduler. See README.md for the flow. */
+import { hostname } from 'node:os';
 import type { Binding, Pod } from '#api/gen/core-v1.ts';
 import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Client, ResourceClient } from '#client/client.ts';
-import { EventRecorder } from '#client/events.ts';
 import { PODS } from '#client/kinds.ts';
+import { SeriesRecorder } from '#client/series-events.ts';
 import { SchedulerCache } from './cache/cache.ts';
 import { addEventHandlers, POD_DELETED } from './event-handlers.ts';
 import { CycleState } from './framework/cycle-state.ts';
@@ -45,7 +46,7 @@ export class Scheduler implements Component {
   readonly cache = new SchedulerCache();
   readonly #o: Required<SchedulerOptions>;
   readonly #pods: ResourceClient<Pod>;
-  readonly #recorder: EventRecorder;
+  readonly #recorder: SeriesRecorder;
   readonly #statuses: PodStatusWriter;
   readonly #nominator = new Nominator();
   readonly #framework: Framework;
@@ -63,7 +64,7 @@ export class Scheduler implements Component {
     this.#o = { client, clock, schedulerName, random };
     this.#pods = client.of(PODS);
     this.#informers = newInformers(client, clock);
-    this.#recorder = new EventRecorder(client, { component: schedulerName, clock });
+    this.#recorder = new SeriesRecorder(client, { component: schedulerName, hostname: hostname(), clock });
     this.#statuses = new PodStatusWriter(client, clock);
     this.#handle = {
       client, clock, random, recorder: this.#recorder, listers: listersOf(this.#informers), nominator: this.#nominator,
@@ -98,6 +99,7 @@ export class Scheduler implements Component {
     this.queue.close();
     await Promise.all(Object.values(this.#informers).map((i) => i.stop()));
     await Promise.all(this.#background);
+    this.#recorder.close();
     await this.#recorder.flush();
   }
 
@@ -126,7 +128,7 @@ export class Scheduler implements Component {
   #scheduleOne(queued: QueuedPod): void {
     const { info } = queued;
     const { pod } = info;
-    if (pod.metadata.deletionTimestamp) return this.#recorder.event(pod, 'Warning', 'FailedScheduling', `skip schedule deleting pod: ${namespaceOf(pod)}/${nameOf(pod)}`);
+    if (pod.metadata.deletionTimestamp) return this.#tellFailure(pod, `skip schedule deleting pod: ${namespaceOf(pod)}/${nameOf(pod)}`);
     if (this.cache.isAssumed(info.uid)) return;
     const state = new CycleState();
     try {
@@ -167,7 +169,7 @@ export class Scheduler implements Component {
         target: { kind: 'Node', name: nodeName },
       };
       await this.#pods.createSubresource(namespaceOf(pod), nameOf(pod), 'binding', binding, { signal });
-      this.#recorder.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespaceOf(pod)}/${nameOf(pod)} to ${nodeName}`);
+      this.#recorder.event(pod, { type: 'Normal', reason: 'Scheduled', action: 'Binding', note: `Successfully assigned ${namespaceOf(pod)}/${nameOf(pod)} to ${nodeName}` });
     } catch (err) {
       if (!signal.aborted) this.#bindingFailed(queued, state, assumed, nodeName, errorStatus('DefaultBinder', new Error(`running Bind plugin "DefaultBinder": ${(err as Error).message}`, { cause: err })));
     }
@@ -198,8 +200,7 @@ export class Scheduler implements Component {
     if (!now || uidOf(now) !== queued.info.uid || now.spec.nodeName) return;
     this.queue.putBack(queued, now, plugins);
     if (nominatedNodeName !== undefined) this.#nominator.set(queued.info, nominatedNodeName);
-    const note = message.length > EVENT_NOTE_LIMIT ? `${message.slice(0, EVENT_NOTE_LIMIT - 4)} ...` : message;
-    this.#recorder.event(now, 'Warning', 'FailedScheduling', note);
+    this.#tellFailure(now, message);
     this.#inBackground(async (signal) => {
       try {
         await this.#statuses.patch(now, { condition: { type: 'PodScheduled', status: 'False', reason, message }, nominatedNodeName }, signal);
@@ -209,6 +210,10 @@ export class Scheduler implements Component {
     });
   }
 
+  #tellFailure(pod: Pod, message: string): void {
+    const note = message.length > EVENT_NOTE_LIMIT ? `${message.slice(0, EVENT_NOTE_LIMIT - 4)} ...` : message;
+    this.#recorder.event(pod, { type: 'Warning', reason: 'FailedScheduling', action: 'Scheduling', note });
+  }
   #inBackground(work: (signal: AbortSignal) => Promise<void>): void {
     const done = work(this.#abort.signal).catch((err: unknown) => {
       if (!this.#abort.signal.aborted) log.error({ err }, 'background work failed');

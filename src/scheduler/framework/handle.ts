@@ -6,8 +6,8 @@ import type { CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttach
 import type { KubeObject } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Client } from '#client/client.ts';
-import type { EventRecorder } from '#client/events.ts';
 import type { Informer } from '#client/informer.ts';
+import type { SeriesRecorder } from '#client/series-events.ts';
 import type { Snapshot } from '../cache/snapshot.ts';
 import type { Nominator } from '../queue/nominator.ts';
 import type { PodStatusChange } from '../pod-status.ts';
@@ -40,7 +40,7 @@ export interface Listers {
 export interface FrameworkHandle {
   readonly client: Client;
   readonly clock: Clock;
-  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly recorder: Pick<SeriesRecorder, 'event'>;
   readonly listers: Listers;
   readonly nominator: Nominator;
   /** At least 0, less than 1. */

@@ -56,7 +56,7 @@ export function newDefaultPreemption(handle: FrameworkHandle): Plugin {
         if (isReason(err, 'NotFound')) return;
         throw err;
       }
-      handle.recorder.event(victim, 'Normal', 'Preempted', `Preempted by pod ${info.uid} on node ${node.name}`);
+      handle.recorder.event(victim, { type: 'Normal', reason: 'Preempted', action: 'Preempting', note: `Preempted by pod ${info.uid} on node ${node.name}`, related: info.pod });
     }));
   }
   function prepare(info: PodInfo, candidate: Candidate): void {

@@ -58,7 +58,7 @@ export class PluginHarness {
     for (const pod of pods) this.cache.setPod(pod);
     this.handle = {
       client: new Client(this.api, 'kube-scheduler'), clock: this.clock, nominator: this.nominator, listers: listersOf({ nodes, pods, ...objects }), random: () => 0,
-      recorder: { event: (obj, type, reason, message) => void this.events.push(`${obj.metadata.name}: ${type} ${reason}: ${message}`) },
+      recorder: { event: (obj, { type, reason, note }) => void this.events.push(`${obj.metadata.name}: ${type} ${reason}: ${note}`) },
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.framework.filters(state, info)(node),
       addPod: (state, info, added, node) => this.framework.addPod(state, info, added, node),

@@ -1,5 +1,6 @@
 /** A scheduler on a fake API server, for tests of the whole. */
-import type { Event, Node, Pod, PodCondition } from '#api/gen/core-v1.ts';
+import type { Event } from '#api/gen/events-v1.ts';
+import type { Node, Pod, PodCondition } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
 import { EVENTS, NODES, PODS } from '#client/kinds.ts';
@@ -34,7 +35,7 @@ export class RunningScheduler implements AsyncDisposable {
   }
   /** `reason: message` of the events about a Pod. */
   events(name: string): string[] {
-    return this.api.list<Event>(EVENTS).filter((e) => e.involvedObject.name === name).map((e) => `${e.reason}: ${e.message}`);
+    return this.api.list<Event>(EVENTS).filter((e) => e.regarding?.name === name).map((e) => `${e.reason}: ${e.note}`);
   }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.scheduler.stop();

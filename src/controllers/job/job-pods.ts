@@ -8,9 +8,11 @@ import type { EventRecorder } from '#client/events.ts';
 import { JOBS } from '#client/kinds.ts';
 import { controllerOf } from '../workload/controller-ref.ts';
 import { Expectations } from '../workload/expectations.ts';
+import type { Finalizers } from './finalizers.ts';
 import { isGone, isNamespaceTerminating, PodControl } from '../workload/pod-control.ts';
 import { slowStart } from '../workload/slow-start.ts';
 import type { Plan } from './plan.ts';
+import { hasFinalizer } from './pods.ts';
 import type { JobState } from './state.ts';
 import { indexNamePrefix, indexTemplate, trackedTemplate } from './template.ts';
 
@@ -25,8 +27,10 @@ export interface Changed {
 export class JobPods {
   readonly expectations: Expectations;
   readonly #control: PodControl;
+  readonly #finalizers: Finalizers;
 
-  constructor(client: Client, recorder: EventRecorder, clock: Clock) {
+  constructor(client: Client, recorder: EventRecorder, clock: Clock, finalizers: Finalizers) {
+    this.#finalizers = finalizers;
     this.expectations = new Expectations(clock);
     this.#control = new PodControl(client, recorder, JOBS);
   }
@@ -48,17 +52,25 @@ export class JobPods {
       case 'wait':
         return { created: 0, deleted: [], afterMs: plan.ms };
       case 'delete':
-        return { created: 0, ...(await this.delete(state.job, plan.pods, signal)) };
+        return { created: 0, ...(await this.#delete(state.job, plan.pods, (pod) => this.#withdraw(state.job, pod, signal))) };
       case 'create':
         return { deleted: [], ...(await this.#create(state, plan.indexes, signal)) };
     }
   }
-  /** The Pods that are deleted now, and the first failure. */
+  /** Ends Pods of a Job that is over. The Pods that are deleted now, and the first failure. */
   async delete(job: Job, pods: readonly Pod[], signal: AbortSignal): Promise<{ deleted: Pod[]; error?: unknown }> {
+    return await this.#delete(job, pods, (pod) => this.#control.delete(job, pod, signal));
+  }
+  /** A Pod that the Job does not want any more counts neither as succeeded nor as failed. */
+  async #withdraw(job: Job, pod: Pod, signal: AbortSignal): Promise<void> {
+    if (hasFinalizer(pod)) await this.#finalizers.remove(pod, signal);
+    await this.#control.delete(job, pod, signal);
+  }
+  async #delete(job: Job, pods: readonly Pod[], remove: (pod: Pod) => Promise<void>): Promise<{ deleted: Pod[]; error?: unknown }> {
     const uid = uidOf(job);
     // Creations that are yet to be seen must stay expected.
     if (pods.length && this.expectations.waitMs(uid) === 0) this.expectations.expect(uid, 0, pods.map(uidOf));
-    const results = await Promise.allSettled(pods.map((pod) => this.#control.delete(job, pod, signal).catch((err: unknown) => {
+    const results = await Promise.allSettled(pods.map((pod) => remove(pod).catch((err: unknown) => {
       this.expectations.deleted(uid, uidOf(pod));
       if (!isGone(err)) throw err;
     })));

@@ -47,8 +47,8 @@ export function newJobController(context: ControllerContext): Component {
   const pods = informers.informer(PODS);
   const podsBy = byController(pods);
   const recorder = recorderOf(context, 'job-controller');
-  const jobPods = new JobPods(client, recorder, clock);
   const finalizers = new Finalizers(client);
+  const jobPods = new JobPods(client, recorder, clock, finalizers);
   /** By UID of the Job. */
   const backoffs = new Map<string, BackoffRecord>();
   /** Resource version of the last status written, by UID: an older Job has counts that no longer hold. */
@@ -122,7 +122,8 @@ export function newJobController(context: ControllerContext): Component {
     if (after === before) return;
     status.conditions = draftOf(after);
     // Time spent suspended does not count towards the deadline.
-    if (!suspended) status.startTime = rfc3339(now);
+    if (suspended) delete status.startTime;
+    else status.startTime = rfc3339(now);
     recorder.event(job, 'Normal', suspended ? 'Suspended' : 'Resumed', next.message ?? '');
   }
 

@@ -53,10 +53,10 @@ function failsIndex(job: Job, pod: Pod): boolean {
   const { action, counts } = judgeFailure(job.spec.podFailurePolicy, pod);
   return action === 'FailIndex' || (counts && indexFailures(pod) >= (job.spec.backoffLimitPerIndex ?? 0));
 }
-function failedIndexes({ job, pods }: Observation): Indexes | undefined {
+function failedIndexes({ job, pods, released }: Observation): Indexes | undefined {
   if (!hasBackoffLimitPerIndex(job)) return undefined;
   const before = parseIndexes(job.status?.failedIndexes, job.spec.completions ?? 0);
-  return withIndexes(before, pods.filter((p) => hasValidIndex(p, job) && failsIndex(job, p)).map(completionIndex));
+  return withIndexes(before, pods.filter((p) => hasFinalizer(p) && !released.has(uidOf(p)) && hasValidIndex(p, job) && failsIndex(job, p)).map(completionIndex));
 }
 function keptPods(o: Observation, active: readonly Pod[], succeeded: Indexes, failed: Indexes | undefined): Map<number, Pod> {
   const kept = new Map<number, Pod>();

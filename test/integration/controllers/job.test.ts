@@ -126,7 +126,16 @@ describe('jobs', () => {
       assert.equal(reasonOf(await jobs().get('default', 'paused'), 'Suspended'), 'False JobResumed: Job resumed');
       await jobs().patch('default', 'paused', 'application/merge-patch+json', { spec: { suspend: true } });
       await eventually('it has none again', async () => (await podsOf('paused')).length === 0 && (await has('Suspended')('paused')));
+      const { status } = await jobs().get('default', 'paused');
+      assert.deepEqual([status?.startTime, status?.failed], [undefined, undefined], 'what was taken away did not fail');
     }
+  });
+  test('a Job with less parallelism does not count the Pods that it deletes', async () => {
+    await start('fewer', ['sleep'], { parallelism: 2, completions: 2 });
+    await eventually('both run', async () => (await jobs().get('default', 'fewer')).status?.ready === 2);
+    await jobs().patch('default', 'fewer', 'application/merge-patch+json', { spec: { parallelism: 1 } });
+    await eventually('one is gone', async () => (await podsOf('fewer')).length === 1 && (await jobs().get('default', 'fewer')).status?.terminating === 0);
+    assert.equal((await jobs().get('default', 'fewer')).status?.failed, undefined);
   });
   test('activeDeadlineSeconds ends what runs', async () => {
     await start('late', ['sleep'], { activeDeadlineSeconds: 1 });

@@ -18,6 +18,15 @@ test('jobs gets the selector of its own uid', () => {
     'batch.kubernetes.io/controller-uid': '0000-1', 'batch.kubernetes.io/job-name': 'pi', 'controller-uid': '0000-1', 'job-name': 'pi',
   });
 });
+test('jobs without labels of its own takes those of its template, the generated ones too', () => {
+  const generated = { 'batch.kubernetes.io/controller-uid': '0000-1', 'batch.kubernetes.io/job-name': 'pi', 'controller-uid': '0000-1', 'job-name': 'pi' };
+  const labelled = { metadata: { labels: { app: 'pi' } }, spec: template.spec };
+  const labels = (obj: object) => (tryCreate(jobs, obj).object['metadata'] as { labels?: object }).labels;
+  assert.deepEqual(labels(job()), generated);
+  assert.deepEqual(labels(job({ template: labelled })), { app: 'pi', ...generated });
+  const own = job({ template: labelled });
+  assert.deepEqual(labels({ ...own, metadata: { ...own.metadata, labels: { app: 'pi' } } }), { app: 'pi' });
+});
 test('jobs needs a restart policy that ends', () => {
   assert.deepEqual(tryCreate(jobs, job({ template: { spec: { containers: template.spec.containers } } })).errors, [
     'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"',

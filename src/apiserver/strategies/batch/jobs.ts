@@ -126,7 +126,8 @@ function defaultJob(job: Draft<Job>): void {
   spec.parallelism ??= 1;
   spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : UNLIMITED;
   const labels = spec.template?.metadata?.labels;
-  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels };
+  // The very same labels, so that those which are generated for the template become the Job's, too.
+  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
   spec.completionMode ??= 'NonIndexed';
   spec.suspend ??= false;
   spec.podReplacementPolicy ??= spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed';
@@ -136,7 +137,9 @@ function defaultJob(job: Draft<Job>): void {
 export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
   default: defaultJob,
   prepareForCreate(job) {
+    const inherits = job.metadata.labels === undefined || job.metadata.labels === job.spec.template?.metadata?.labels;
     generateSelector(job);
+    if (inherits) job.metadata.labels = { ...job.spec.template?.metadata?.labels };
     job.status = emptyStatus('batch', 'v1', 'Job');
     job.metadata.generation = 1;
   },

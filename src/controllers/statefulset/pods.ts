@@ -67,11 +67,11 @@ export class StatefulPods {
   async #createClaim(set: StatefulSet, pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<void> {
     try {
       await this.#client.of(PERSISTENT_VOLUME_CLAIMS).create(claim, { signal });
-      this.#recorder.event(set, 'Normal', 'SuccessfulCreate', `create Claim ${nameOf(claim)} Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)} success`);
+      this.#recorder.event(set, 'Normal', 'SuccessfulCreate', `Create Claim ${nameOf(claim)} Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)} success`);
     } catch (err) {
       if (isReason(err, 'AlreadyExists')) return;
       const why = StatusError.from(err).message;
-      if (!signal.aborted && !isNamespaceTerminating(err)) this.#recorder.event(set, 'Warning', 'FailedCreate', `create Claim ${nameOf(claim)} for Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)} failed error: ${why}`);
+      if (!signal.aborted && !isNamespaceTerminating(err)) this.#recorder.event(set, 'Warning', 'FailedCreate', `Create Claim ${nameOf(claim)} for Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)} failed error: ${why}`);
       throw isNamespaceTerminating(err) ? err : new Error(`failed to create PVC ${nameOf(claim)}: ${why}`, { cause: err });
     }
   }
@@ -97,7 +97,7 @@ export class StatefulPods {
   }
   #tell(set: StatefulSet, verb: 'create' | 'update' | 'delete', pod: Pod, err?: unknown): void {
     const reason = `${verb[0]!.toUpperCase()}${verb.slice(1)}`;
-    const what = `${verb} Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)}`;
+    const what = `${reason} Pod ${nameOf(pod)} in StatefulSet ${nameOf(set)}`;
     if (err === undefined) this.#recorder.event(set, 'Normal', `Successful${reason}`, `${what} successful`);
     else this.#recorder.event(set, 'Warning', `Failed${reason}`, `${what} failed error: ${err instanceof Error ? err.message : String(err)}`);
   }

@@ -95,7 +95,7 @@ export function newStatefulSetController(context: ControllerContext): Component 
     const revisions = history.toSorted(compareRevisions);
     const { current, update, collisionCount } = await findRevisions(set, revisions, signal);
     const now = clock.now();
-    const work = new StatefulSync({ set, pods: owned, current, update, collisionCount, control, recorder, now, signal });
+    const work = new StatefulSync({ set, pods: owned, current, update, collisionCount, control, now, signal });
     // The status is told even when the work fails: what is there is there.
     const [done] = await Promise.allSettled([work.run()]);
     await writeStatus(set, work.status(), signal);

@@ -1,10 +1,8 @@
 /** One reconcile of one StatefulSet: which Pods are there, which must be made, which must go, and in what order. */
 import type { ControllerRevision, StatefulSet, StatefulSetStatus } from '#api/gen/apps-v1.ts';
 import type { Pod } from '#api/gen/core-v1.ts';
-import { nameOf, namespaceOf } from '#api/object.ts';
-import type { EventRecorder } from '#client/events.ts';
+import { nameOf } from '#api/object.ts';
 import { templateOf } from '../history/revisions.ts';
-import { scaledValue } from '../workload/int-or-percent.ts';
 import { isPodAvailable, isPodReady } from '../workload/pods.ts';
 import { slowStart } from '../workload/slow-start.ts';
 import { hasIdentity, hasStorage, newPod, ordinalOf, revisionOf, startOrdinal } from './identity.ts';
@@ -18,7 +16,6 @@ export interface SyncOptions {
   readonly update: ControllerRevision;
   readonly collisionCount: number;
   readonly control: StatefulPods;
-  readonly recorder: EventRecorder;
   readonly now: number;
   readonly signal: AbortSignal;
 }
@@ -37,8 +34,8 @@ export class StatefulSync {
   /** Pods outside the range of ordinals, highest first. */
   readonly #condemned: readonly Pod[];
   readonly #ordered: boolean;
-  /** The one that a scale-down may delete although it is not ready: nothing before it will ever be, otherwise. */
-  readonly #firstUnhealthy: Pod | undefined;
+  /** The one that a scale-down may delete although it is not available: nothing before it will ever be, otherwise. */
+  readonly #firstUnavailable: Pod | undefined;
 
   constructor(options: SyncOptions) {
     this.#o = options;
@@ -52,7 +49,7 @@ export class StatefulSync {
     });
     this.#condemned = pods.filter((p) => ordinalOf(p) >= 0 && (ordinalOf(p) < start || ordinalOf(p) >= start + count)).toSorted((a, b) => ordinalOf(b) - ordinalOf(a));
     this.#ordered = set.spec.podManagementPolicy !== 'Parallel';
-    this.#firstUnhealthy = [...this.#slots.map((s) => s.pod), ...this.#condemned].filter((p) => !this.#isHealthy(p)).toSorted((a, b) => ordinalOf(a) - ordinalOf(b))[0];
+    this.#firstUnavailable = this.#slots.find((s) => !this.#isUp(s))?.pod ?? this.#condemned.findLast((p) => isTerminating(p) || !this.#isAvailable(p));
   }
 
   /** What the status is before anything is done. */
@@ -108,41 +105,24 @@ export class StatefulSync {
   }
   /** Its successor is made once it is really gone. */
   async #replaceEnded(pod: Pod): Promise<true> {
-    const { set, control, recorder, signal } = this.#o;
-    if (isTerminating(pod)) return true;
-    const where = `StatefulSet ${namespaceOf(set)}/${nameOf(set)}`;
-    if (pod.status?.phase === 'Failed') recorder.event(set, 'Warning', 'RecreatingFailedPod', `${where} is recreating failed Pod ${nameOf(pod)}`);
-    else recorder.event(set, 'Normal', 'RecreatingTerminatedPod', `${where} is recreating terminated Pod ${nameOf(pod)}`);
-    await control.delete(set, pod, signal);
+    const { set, control, signal } = this.#o;
+    if (!isTerminating(pod)) await control.delete(set, pod, signal);
     return true;
   }
   async #condemn(pod: Pod): Promise<boolean> {
     const { set, control, signal } = this.#o;
     if (isTerminating(pod)) return this.#ordered;
-    if (this.#ordered && !this.#isAvailable(pod) && pod !== this.#firstUnhealthy) return true;
+    if (this.#ordered && !this.#isAvailable(pod) && pod !== this.#firstUnavailable) return true;
     await control.delete(set, pod, signal);
     return this.#ordered;
   }
 
-  /**
-   * Deletes Pods of other revisions, highest ordinal first, down to the partition. Those that are down already cost nothing more,
-   * but a revision that does not get its Pods up must not take all of them.
-   */
+  /** Deletes the Pod with the highest ordinal that is of another revision, down to the partition, once those above it are up. */
   async #roll(): Promise<void> {
     const { set, control, update, signal } = this.#o;
-    const { partition = 0, maxUnavailable } = set.spec.updateStrategy?.rollingUpdate ?? {};
-    const most = Math.max(1, scaledValue(maxUnavailable ?? 1, set.spec.replicas ?? 0, 'down'));
-    let unavailable = this.#slots.filter((s) => !this.#isUp(s)).length;
-    let updating = 0;
-    for (const slot of this.#slots.slice(partition).toReversed()) {
-      const up = this.#isUp(slot);
-      if (slot.exists && revisionOf(slot.pod) !== nameOf(update) && !isTerminating(slot.pod)) {
-        if (updating >= most || (up && unavailable >= most)) return;
-        await control.delete(set, slot.pod, signal);
-        if (up) unavailable++;
-        updating++;
-      } else if (!up) updating++;
-      if (updating >= most) return;
+    for (const slot of this.#slots.slice(set.spec.updateStrategy?.rollingUpdate?.partition ?? 0).toReversed()) {
+      if (slot.exists && revisionOf(slot.pod) !== nameOf(update) && !isTerminating(slot.pod)) return await control.delete(set, slot.pod, signal);
+      if (!this.#isUp(slot)) return;
     }
   }
 
@@ -161,9 +141,6 @@ export class StatefulSync {
   #isAvailable(pod: Pod): boolean {
     return isRunningAndReady(pod) && isPodAvailable(pod, this.#o.set.spec.minReadySeconds ?? 0, this.#o.now);
   }
-  #isHealthy(pod: Pod): boolean {
-    return isRunningAndReady(pod) && !isTerminating(pod);
-  }
   #isUp({ pod, exists }: Slot): boolean {
     return exists && this.#isAvailable(pod) && !isTerminating(pod);
   }
@@ -171,6 +148,7 @@ export class StatefulSync {
 
 /** A rolling update that has reached every Pod makes its revision the current one. */
 export function completed(set: StatefulSet, status: StatefulSetStatus): StatefulSetStatus {
-  const done = set.spec.updateStrategy?.type === 'RollingUpdate' && status.updatedReplicas === status.replicas && status.readyReplicas === status.replicas;
+  const { replicas = 0, updateStrategy } = set.spec;
+  const done = updateStrategy?.type === 'RollingUpdate' && [status.updatedReplicas, status.readyReplicas, status.replicas].every((n) => n === replicas);
   return done ? { ...status, currentReplicas: status.updatedReplicas, currentRevision: status.updateRevision } : status;
 }

@@ -50,7 +50,7 @@ describe('StatefulSets', () => {
     assert.deepEqual(up.status, {
       observedGeneration: 1, replicas: 3, readyReplicas: 3, availableReplicas: 3, currentReplicas: 3, updatedReplicas: 3, currentRevision: nameOf(revision!), updateRevision: nameOf(revision!), collisionCount: 0,
     });
-    assert.deepEqual(await someEventsOf(cluster.client, set, 3), [0, 1, 2].map((i) => `SuccessfulCreate: create Pod web-${i} in StatefulSet web successful`));
+    assert.deepEqual(await someEventsOf(cluster.client, set, 3), [0, 1, 2].map((i) => `SuccessfulCreate: Create Pod web-${i} in StatefulSet web successful`));
   });
   test('scale down from the end, one at a time', async () => {
     await create('down');
@@ -88,17 +88,20 @@ describe('StatefulSets', () => {
     const { items } = await cluster.client.of(CONTROLLER_REVISIONS).list({ namespace: 'sts', labelSelector: 'app=roll' });
     assert.deepEqual(items.map((r) => r.revision).toSorted(), [2, 3]);
   });
-  test('Parallel: all at once; maxUnavailable: several at a time', async () => {
-    await create('par', { podManagementPolicy: 'Parallel', replicas: 4, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 2 } } });
+  test('Parallel: all at once, but one at a time in a rolling update', async () => {
+    const made = await create('par', { podManagementPolicy: 'Parallel', replicas: 4, updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 2 } } });
+    assert.deepEqual(made.spec.updateStrategy, { type: 'RollingUpdate', rollingUpdate: { partition: 0 } });
     await eventually('all come without being ready', async () => (await names('par')) === 'par-0 par-1 par-2 par-3');
     await bringUp('par');
     await patch('par', { template: withImage(template('par'), 'b:1') });
     const count = async () => (await pods('par')).filter((p) => p.spec.containers[0]!.image === 'b:1').length;
-    await eventually('two are replaced', async () => (await count()) === 2);
-    await until('par', 'both wait', (s) => s.status?.readyReplicas === 2 && s.status.observedGeneration === s.metadata.generation);
-    assert.equal(await count(), 2);
-    await bringUp('par');
-    await eventually('the other two are', async () => (await count()) === 4);
+    await eventually('one is replaced', async () => (await count()) === 1);
+    await until('par', 'it waits', (s) => s.status?.readyReplicas === 3 && s.status.observedGeneration === s.metadata.generation);
+    assert.equal(await count(), 1);
+    await eventually('the others are, one by one', async () => {
+      await bringUp('par');
+      return (await count()) === 4;
+    });
   });
   test('OnDelete leaves Pods alone; ordinals start where they are told to', async () => {
     await create('manual', { replicas: 2, ordinals: { start: 5 }, updateStrategy: { type: 'OnDelete' } });
@@ -119,7 +122,7 @@ describe('StatefulSets', () => {
     assert.equal(made[0]!.metadata.ownerReferences, undefined);
     const [pod] = await pods('disk');
     assert.deepEqual(pod!.spec.volumes!.find((v) => v.name === 'data'), { name: 'data', persistentVolumeClaim: { claimName: 'data-disk-0' } });
-    await eventually('it is told', async () => (await eventsOf(cluster.client, set)).includes('SuccessfulCreate: create Claim data-disk-0 Pod disk-0 in StatefulSet disk success'));
+    await eventually('it is told', async () => (await eventsOf(cluster.client, set)).includes('SuccessfulCreate: Create Claim data-disk-0 Pod disk-0 in StatefulSet disk success'));
     await patch('disk', { replicas: 0 });
     await eventually('the Pods go', async () => (await names('disk')) === '');
     assert.equal((await claims('disk')).length, 2);
@@ -148,6 +151,6 @@ describe('StatefulSets', () => {
     const [pod] = await pods('fail');
     await cluster.client.of(PODS).patch('sts', 'fail-0', 'application/merge-patch+json', { status: { phase: 'Failed' } }, { subresource: 'status' });
     await eventually('another is there', async () => (await pods('fail')).some((p) => uidOf(p) !== uidOf(pod!)));
-    await eventually('it is told', async () => (await eventsOf(cluster.client, set)).includes('RecreatingFailedPod: StatefulSet sts/fail is recreating failed Pod fail-0'));
+    await eventually('it is told', async () => (await eventsOf(cluster.client, set)).includes('SuccessfulDelete: Delete Pod fail-0 in StatefulSet fail successful'));
   });
 });

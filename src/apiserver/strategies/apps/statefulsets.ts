@@ -91,7 +91,6 @@ function defaultSpec(spec: Draft<StatefulSetSpec>): void {
   if (strategy.type === 'RollingUpdate') {
     const update = (strategy.rollingUpdate ??= {});
     update.partition ??= 0;
-    update.maxUnavailable ??= 1;
   }
   const retention = (spec.persistentVolumeClaimRetentionPolicy ??= {});
   retention.whenDeleted ||= 'Retain';
@@ -100,12 +99,20 @@ function defaultSpec(spec: Draft<StatefulSetSpec>): void {
   spec.revisionHistoryLimit ??= 10;
 }
 
+/** The field is off by default in this release (feature gate MaxUnavailableStatefulSet): new uses of it are left out. */
+function dropMaxUnavailable({ spec }: Draft<StatefulSet>, old: StatefulSet | undefined): void {
+  const update = spec?.updateStrategy?.rollingUpdate;
+  if (update && old?.spec.updateStrategy?.rollingUpdate?.maxUnavailable === undefined) delete update.maxUnavailable;
+}
+
 export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefulsets', {
   default: ({ spec }) => spec && defaultSpec(spec),
   prepareForCreate(set) {
+    dropMaxUnavailable(set, undefined);
     set.status = emptyStatus('apps', 'v1', 'StatefulSet');
     set.metadata.generation = 1;
   },
+  prepareForUpdate: dropMaxUnavailable,
   // Pods take the set's name and a number: a subdomain would make no host name.
   validateName: nameIsDNSLabel,
   ...warningOfTemplate(SPEC.child('template'), ({ spec }: StatefulSet) => spec?.template, { validate, validateUpdate }),

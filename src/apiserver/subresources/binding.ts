@@ -86,8 +86,7 @@ function bind(pod: Draft<coreV1.Pod>, binding: coreV1.Binding, now: number): voi
   if (binding.metadata.labels) pod.metadata.labels = { ...pod.metadata.labels, ...binding.metadata.labels };
   const status = (pod.status ??= {});
   const conditions = (status.conditions ??= []);
-  const condition = { type: 'PodScheduled', status: 'True', lastProbeTime: null as unknown as string, lastTransitionTime: rfc3339(now), observedGeneration: pod.metadata.generation } as (typeof conditions)[number];
-  if (condition.observedGeneration === undefined) delete condition.observedGeneration;
+  const condition = { type: 'PodScheduled', status: 'True', lastProbeTime: null as unknown as string, lastTransitionTime: rfc3339(now) };
   const at = conditions.findIndex((c) => c.type === 'PodScheduled');
   if (at < 0) conditions.push(condition);
   else if (conditions[at]!.status !== 'True') conditions[at] = condition;

@@ -61,8 +61,7 @@ async function markDisrupted(ctx: RequestContext, { uid, resourceVersion }: NonN
     if ((uid && uid !== pod.metadata.uid) || (resourceVersion && resourceVersion !== pod.metadata.resourceVersion)) return undefined;
     const next = draftOf(pod);
     const conditions = ((next.status ??= {}).conditions ??= []);
-    const { generation } = pod.metadata;
-    const told = { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting', ...(generation === undefined ? {} : { observedGeneration: generation }) };
+    const told = { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting' };
     const before = conditions.find((c) => c.type === told.type);
     if (!before) conditions.push({ ...told, lastTransitionTime: rfc3339(ctx.services.clock.now()) });
     else Object.assign(before, told, before.status === told.status ? {} : { lastTransitionTime: rfc3339(ctx.services.clock.now()) });

@@ -74,7 +74,7 @@ export function newDisruptionController(context: ControllerContext): Component {
     const left = pod && staleInMs(pod, clock.now());
     if (!pod || left === undefined) return undefined;
     if (left > 0) return { afterMs: left };
-    const condition = { type: 'DisruptionTarget', status: 'False', reason: null, message: null, lastTransitionTime: rfc3339(clock.now()) };
+    const condition = { type: 'DisruptionTarget', status: 'False', reason: null, message: null, observedGeneration: pod.metadata.generation, lastTransitionTime: rfc3339(clock.now()) };
     const patch = { metadata: { uid: uidOf(pod), resourceVersion: pod.metadata.resourceVersion }, status: { conditions: [condition] } };
     await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', patch, { subresource: 'status', signal }).catch((err: unknown) => {
       if (!isReason(err, 'NotFound')) throw err;

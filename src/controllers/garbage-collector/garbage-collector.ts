@@ -75,6 +75,8 @@ export function newGarbageCollector(context: ControllerContext): Component {
     const dangling: OwnerReference[] = [];
     for (const owner of owners) {
       const found = await findOwner(node, owner, signal);
+      // What the reference means cannot be told: the object stays.
+      if (found === 'invalid') return undefined;
       if (!found) dangling.push(owner);
       else if (graph.get(owner.uid)?.deletingDependents) waiting.push(owner);
       else solid.push(owner);
@@ -90,22 +92,23 @@ export function newGarbageCollector(context: ControllerContext): Component {
     await remove(node, foreground ? 'Foreground' : undefined, signal);
     return undefined;
   }
-  /** Whether the owner of a reference exists. A namespaced owner is looked for in the dependent's namespace only. */
-  async function findOwner(node: GraphNode, owner: OwnerReference, signal: AbortSignal): Promise<boolean> {
+  /** Whether the owner of a reference exists. A namespaced owner is looked for in the dependent's namespace only; an object without one cannot have such an owner. */
+  async function findOwner(node: GraphNode, owner: OwnerReference, signal: AbortSignal): Promise<boolean | 'invalid'> {
     const known = graph.get(owner.uid);
     if (known?.object) {
-      const matches = known.namespace === '' || known.namespace === node.namespace;
-      if (!matches) {
+      const near = known.namespace === '' || known.namespace === node.namespace;
+      if (!near) {
         recorder.event(node.object!, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef [${owner.apiVersion}/${owner.kind}, namespace: ${node.namespace}, name: ${owner.name}, uid: ${owner.uid}] does not exist in namespace "${node.namespace}"`);
       }
-      return matches;
+      if (!near && node.namespace === '') return 'invalid';
+      return near && known.name === owner.name && known.resource?.kind === owner.kind && known.resource.group === splitApiVersion(owner.apiVersion).group;
     }
     if (absent.has(owner.uid)) return false;
     const { group, version } = splitApiVersion(owner.apiVersion);
     const resource = resources.list().find((r) => r.group === group && r.kind === owner.kind && (r.version === version || group === r.group));
     // An owner of a kind that is not served cannot be proved absent: better wait than delete what may be owned.
     if (!resource) throw new Error(`no resource of kind "${owner.kind}" in "${owner.apiVersion}" is served`);
-    if (resource.namespaced && node.namespace === '') return missing(owner.uid);
+    if (resource.namespaced && node.namespace === '') return 'invalid';
     try {
       const live = await client.dynamic(resource, resource.kind).get(node.namespace, owner.name, signal);
       return uidOf(live) === owner.uid || missing(owner.uid);

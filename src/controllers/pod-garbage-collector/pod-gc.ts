@@ -1,8 +1,8 @@
 /**
  * Removes Pods that nobody else will: too many that have ended, those of nodes that are gone, and terminating ones that were never
- * scheduled. Upstream's counterpart: pod-garbage-collector-controller.
+ * scheduled or whose node is out of service. Upstream's counterpart: pod-garbage-collector-controller.
  */
-import type { Pod } from '#api/gen/core-v1.ts';
+import type { Node, Pod } from '#api/gen/core-v1.ts';
 import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -15,8 +15,21 @@ const TERMINATED_THRESHOLD = 12_500;
 /** A node that was just deleted may be on its way back. */
 const QUARANTINE_MS = 40_000;
 const TERMINATED_SWEEP = '*terminated*';
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
 
 const ended = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+const isEvicted = (pod: Pod): boolean => pod.status?.phase === 'Failed' && pod.status.reason === 'Evicted';
+/** Nothing on the node runs any more: somebody has said so. */
+function isOutOfService({ spec, status }: Node): boolean {
+  return status?.conditions?.find((c) => c.type === 'Ready')?.status !== 'True' && (spec?.taints?.some((t) => t.key === OUT_OF_SERVICE) ?? false);
+}
+/** Evicted Pods go first, then the oldest. */
+function byEvictionAndAge(a: Pod, b: Pod): number {
+  if (isEvicted(a) !== isEvicted(b)) return isEvicted(a) ? -1 : 1;
+  const [left, right] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? ''];
+  return (left === right ? nameOf(a) < nameOf(b) : left < right) ? -1 : 1;
+}
 
 export function newPodGarbageCollector(context: ControllerContext): Component {
   const { client, clock, informers } = context;
@@ -24,11 +37,14 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
   const nodes = informers.informer(NODES);
   const orphanedSince = new Map<string, number>();
 
-  async function remove(pod: Pod, message: string, signal: AbortSignal): Promise<void> {
+  /** With a message the Pod is told that it was disrupted. */
+  async function remove(pod: Pod, message: string | undefined, signal: AbortSignal): Promise<void> {
+    const observedGeneration = pod.metadata.generation;
+    const told = message !== undefined && { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'DeletionByPodGC', message, observedGeneration, lastTransitionTime: rfc3339(clock.now()) }] };
     try {
       if (!ended(pod)) {
-        const condition = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByPodGC', message, lastTransitionTime: rfc3339(clock.now()) };
-        await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: { phase: 'Failed', conditions: [condition] } }, { subresource: 'status', signal });
+        const patch = { metadata: { uid: uidOf(pod) }, status: { phase: 'Failed', observedGeneration, ...told } };
+        await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', patch, { subresource: 'status', signal });
       }
       await client.of(PODS).delete(namespaceOf(pod), nameOf(pod), { gracePeriodSeconds: 0, preconditions: { uid: uidOf(pod) } }, signal);
     } catch (err) {
@@ -39,8 +55,7 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
     const over = pods.list().filter(ended);
     const excess = over.length - TERMINATED_THRESHOLD;
     if (excess <= 0) return undefined;
-    const oldest = over.toSorted((a, b) => Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? ''));
-    for (const pod of oldest.slice(0, excess)) await remove(pod, '', signal);
+    for (const pod of over.toSorted(byEvictionAndAge).slice(0, excess)) await remove(pod, undefined, signal);
     return undefined;
   }
 
@@ -51,10 +66,11 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
       source(context, queue, PODS, (pod) => {
         if (ended(pod) && pods.size > TERMINATED_THRESHOLD) queue.add(TERMINATED_SWEEP);
         const { nodeName } = pod.spec;
-        return (nodeName ? !nodes.get('', nodeName) : pod.metadata.deletionTimestamp) ? [`${namespaceOf(pod)}/${nameOf(pod)}`] : [];
+        const node = nodeName ? nodes.get('', nodeName) : undefined;
+        return (pod.metadata.deletionTimestamp === undefined ? nodeName && !node : !node || isOutOfService(node)) ? [`${namespaceOf(pod)}/${nameOf(pod)}`] : [];
       }),
       source(context, queue, NODES, function* (node) {
-        if (nodes.get('', nameOf(node))) return;
+        if (nodes.get('', nameOf(node)) && !isOutOfService(node)) return;
         for (const pod of pods.list()) if (pod.spec.nodeName === nameOf(node)) yield `${namespaceOf(pod)}/${nameOf(pod)}`;
       }),
     ],
@@ -62,9 +78,10 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
       if (key === TERMINATED_SWEEP) return await sweepTerminated(signal);
       const pod = pods.getByKey(key);
       const { nodeName } = pod?.spec ?? {};
-      if (!pod || (nodeName && nodes.get('', nodeName))) return void orphanedSince.delete(key);
-      if (!nodeName) {
-        if (pod.metadata.deletionTimestamp) await remove(pod, 'PodGC: unscheduled pod is terminating', signal);
+      const node = nodeName ? nodes.get('', nodeName) : undefined;
+      if (!pod || node || !nodeName) {
+        orphanedSince.delete(key);
+        if (pod?.metadata.deletionTimestamp !== undefined && (!node || isOutOfService(node))) await remove(pod, undefined, signal);
         return undefined;
       }
       const since = orphanedSince.get(key) ?? clock.now();

@@ -23,7 +23,7 @@ export function newTaintEvictionController(context: ControllerContext): Componen
 
   async function evict(pod: Pod, signal: AbortSignal): Promise<void> {
     recorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${keyOf(pod)}`);
-    const condition = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint', lastTransitionTime: rfc3339(clock.now()) };
+    const condition = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint', observedGeneration: pod.metadata.generation, lastTransitionTime: rfc3339(clock.now()) };
     try {
       await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: { conditions: [condition] } }, { subresource: 'status', signal });
       await client.of(PODS).delete(namespaceOf(pod), nameOf(pod), { preconditions: { uid: uidOf(pod) } }, signal);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ConfigMap } from '#api/gen/core-v1.ts';
-import { CONFIG_MAPS, NAMESPACES } from '#client/kinds.ts';
+import type { PriorityClass } from '#api/gen/scheduling-v1.ts';
+import { CONFIG_MAPS, EVENTS, kind, NAMESPACES } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually, isGone } from './eventually.ts';
 
@@ -70,5 +71,20 @@ describe('garbage collector', () => {
     await maps().create({ metadata: { name: 'dependent-4', namespace: 'elsewhere', ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner-4', uid: owner.metadata.uid! }] } });
     await eventually('the dependent goes', () => isGone(maps().get('elsewhere', 'dependent-4')));
     assert.equal((await maps().get('default', 'owner-4')).metadata.deletionTimestamp, undefined);
+  });
+  test('an owner of another name is no owner, whatever its UID', async () => {
+    const owner = await make('owner-5');
+    await make('dependent-5', { metadata: { ...owner.metadata, name: 'somebody' } });
+    await eventually('the dependent goes', () => isGone(maps().get('default', 'dependent-5')));
+  });
+  test('an object without a namespace that refers to an owner in one stays, and says why', async () => {
+    const owner = await make('owner-6');
+    const classes = cluster.client.of(kind<PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses'));
+    await classes.create({ metadata: { name: 'dependent-6', ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner-6', uid: owner.metadata.uid! }] }, value: 1 });
+    await eventually('it is told', async () => (await cluster.client.of(EVENTS).list({ namespace: 'default' })).items.some((e) => e.involvedObject.name === 'dependent-6' && e.reason === 'OwnerRefInvalidNamespace'));
+    // Whatever is deleted after it would have been judged after it.
+    await make('last', { metadata: { name: 'nobody', uid: '21111111-2222-3333-4444-555555555555' } });
+    await eventually('the last goes', () => isGone(maps().get('default', 'last')));
+    assert.equal((await classes.get('', 'dependent-6')).metadata.deletionTimestamp, undefined);
   });
 });

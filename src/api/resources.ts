@@ -1,6 +1,6 @@
 /**
- * The table of resources that release 1.36 serves in its stable groups: the one place that names them.
- * Discovery, routing, RBAC's view of the API, kubectl's mapper and the garbage collector all read it.
+ * The table of resources that release 1.36 serves in its stable groups, and of those that it serves on demand: the one place that
+ * names them. Discovery, routing, RBAC's view of the API, kubectl's mapper and the garbage collector all read it.
  */
 
 export const ALL_VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
@@ -33,6 +33,8 @@ export interface ResourceInfo {
   readonly subresources: readonly Subresource[];
   /** Stored with another group's resource: events of `events.k8s.io` are the core ones. `group/plural`. */
   readonly storedAs?: string;
+  /** The version of the same kind, field for field, that is stored instead of this one. */
+  readonly sameAs?: string;
 }
 
 interface Row {
@@ -86,7 +88,7 @@ const POD_SUBRESOURCES: readonly Subresource[] = [
   status('Pod'),
 ];
 
-/** Every resource, in discovery's order of groups. */
+/** Every resource that is served by default, in discovery's order of groups. */
 export const RESOURCES: readonly ResourceInfo[] = [
   ...group('', 'v1', {
     bindings: ['Binding', { verbs: CREATE_ONLY }],
@@ -184,7 +186,24 @@ export const RESOURCES: readonly ResourceInfo[] = [
   }),
 ];
 
-const index = new Map(RESOURCES.map((r) => [`${r.group}/${r.version}/${r.plural}`, r]));
+/** Older versions of kinds of the table above that have not changed since. */
+function sameKinds(name: string, version: string, sameAs: string, ...plurals: readonly string[]): ResourceInfo[] {
+  return RESOURCES.filter((r) => r.group === name && r.version === sameAs && plurals.includes(r.plural)).map((r) => ({ ...r, version, sameAs }));
+}
+/** Versions that are off by default, as upstream has them, and served when `--runtime-config` asks for them. */
+export const OPTIONAL_RESOURCES: readonly ResourceInfo[] = [
+  ...group('certificates.k8s.io', 'v1beta1', {
+    clustertrustbundles: ['ClusterTrustBundle', CLUSTER],
+    podcertificaterequests: ['PodCertificateRequest', { sub: [status('PodCertificateRequest')] }],
+  }),
+  ...sameKinds('networking.k8s.io', 'v1beta1', 'v1', 'ipaddresses', 'servicecidrs'),
+  ...sameKinds('storage.k8s.io', 'v1beta1', 'v1', 'volumeattributesclasses'),
+  ...sameKinds('admissionregistration.k8s.io', 'v1beta1', 'v1', 'mutatingadmissionpolicies', 'mutatingadmissionpolicybindings', 'validatingadmissionpolicies', 'validatingadmissionpolicybindings'),
+  ...sameKinds('resource.k8s.io', 'v1beta2', 'v1', 'deviceclasses', 'resourceclaims', 'resourceclaimtemplates', 'resourceslices'),
+];
+export const ALL_RESOURCES: readonly ResourceInfo[] = [...RESOURCES, ...OPTIONAL_RESOURCES];
+
+const index = new Map(ALL_RESOURCES.map((r) => [`${r.group}/${r.version}/${r.plural}`, r]));
 /** The resource served at a group, version and plural; undefined when the table has none. */
 export function findResource(groupName: string, version: string, plural: string): ResourceInfo | undefined {
   return index.get(`${groupName}/${version}/${plural}`);

@@ -66,7 +66,8 @@ export class RequestContext {
     this.request.auditAnnotations.set(key, value);
   }
   strategyContext(subresource: string): StrategyContext {
-    return { user: this.user, now: this.services.clock.now(), subresource, warn: (message) => this.warn(message) };
+    const { clock, resources } = this.services;
+    return { user: this.user, now: clock.now(), subresource, serves: (...id) => resources.find(...id) !== undefined, warn: (message) => this.warn(message) };
   }
   /** The same request for an object of another namespace: deletecollection over all of them. */
   inNamespace(namespace: string): RequestContext {

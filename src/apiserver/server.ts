@@ -31,7 +31,7 @@ import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
 import { ServerMetrics } from './http/metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
-import { customKinds, openApiSource } from './http/openapi-source.ts';
+import { builtinKinds, customKinds, openApiSource } from './http/openapi-source.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
@@ -43,6 +43,7 @@ import { CacheReader } from './registry/cache-reader.ts';
 import { EventExpiry } from './registry/event-expiry.ts';
 import { ListMemo } from './registry/list-memo.ts';
 import type { ObjectStorage } from './registry/object-cache.ts';
+import { servedResources, type RuntimeConfig } from './registry/runtime-config.ts';
 import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
 import { ServiceNetwork, type ServiceNetworkOptions } from './services/service-network.ts';
 import type { ComponentHealth } from './subresources/component-statuses.ts';
@@ -95,6 +96,8 @@ export interface ApiServerOptions {
   readonly components?: readonly ComponentHealth[] | undefined;
   /** Checks of `/readyz` and `/healthz` besides the server's own. */
   readonly healthChecks?: readonly HealthCheck[] | undefined;
+  /** Versions to serve beside those that are on by default. */
+  readonly runtimeConfig?: RuntimeConfig | undefined;
   /** How many requests are served at a time; API Priority and Fairness shares them out. */
   readonly inFlight?: InFlightLimits | undefined;
   /** Absent: nothing is written down. */
@@ -199,7 +202,7 @@ export class ApiServer implements Component {
     await Promise.all([...this.#caches.values()].map((cache) => cache.start(signal)));
     const { clock, random = Math.random, serviceNetwork } = this.#options;
     const services = serviceNetwork && new ServiceNetwork(serviceNetwork, { reader: this.reader, loopback: this.#loopback, clock, random });
-    this.resources.add(...builtinResources((prefix) => this.storageOf(prefix), services ? { services: services.claims } : {}));
+    this.resources.add(...builtinResources(servedResources(this.#options.runtimeConfig), (prefix) => this.storageOf(prefix), services ? { services: services.claims } : {}));
     this.#running = this.#assemble();
     this.#running.eventExpiry.start();
     this.#running.flowControl.start();
@@ -284,7 +287,7 @@ export class ApiServer implements Component {
   }
   #openApi(): OpenApiPaths {
     const { openapi, version = DEFAULT_VERSION } = this.#options;
-    const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]!, custom: () => customKinds(this.resources) });
+    const own = openapi?.(this.resources) ?? openApiSource({ version: version.gitVersion.split('+', 1)[0]!, builtin: () => builtinKinds(this.resources), custom: () => customKinds(this.resources) });
     return new OpenApiPaths(this.resources, withDelegates(own, this.resources));
   }
 

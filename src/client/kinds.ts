@@ -3,6 +3,7 @@ import type * as apps from '#api/gen/apps-v1.ts';
 import type * as autoscaling from '#api/gen/autoscaling-v2.ts';
 import type * as batch from '#api/gen/batch-v1.ts';
 import type * as certificates from '#api/gen/certificates-v1.ts';
+import type * as certificatesBeta from '#api/gen/certificates-v1beta1.ts';
 import type * as coordination from '#api/gen/coordination-v1.ts';
 import type * as core from '#api/gen/core-v1.ts';
 import type * as discovery from '#api/gen/discovery-v1.ts';
@@ -48,6 +49,8 @@ export const HORIZONTAL_POD_AUTOSCALERS = kind<autoscaling.HorizontalPodAutoscal
 export const CRON_JOBS = kind<batch.CronJob>('batch', 'v1', 'cronjobs');
 export const JOBS = kind<batch.Job>('batch', 'v1', 'jobs');
 export const CERTIFICATE_SIGNING_REQUESTS = kind<certificates.CertificateSigningRequest>('certificates.k8s.io', 'v1', 'certificatesigningrequests');
+export const CLUSTER_TRUST_BUNDLES = kind<certificatesBeta.ClusterTrustBundle>('certificates.k8s.io', 'v1beta1', 'clustertrustbundles');
+export const POD_CERTIFICATE_REQUESTS = kind<certificatesBeta.PodCertificateRequest>('certificates.k8s.io', 'v1beta1', 'podcertificaterequests');
 export const LEASES = kind<coordination.Lease>('coordination.k8s.io', 'v1', 'leases');
 export const ENDPOINT_SLICES = kind<discovery.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices');
 export const INGRESSES = kind<networking.Ingress>('networking.k8s.io', 'v1', 'ingresses');

@@ -7,6 +7,7 @@ import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import type { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
+import { parseRuntimeConfig } from '#apiserver/registry/runtime-config.ts';
 import type { Tracing } from '#apiserver/tracing/tracing.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
@@ -112,7 +113,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
-          serviceNetwork: { cidrs: [config.serviceCIDR] },
+          serviceNetwork: { cidrs: [config.serviceCIDR] }, runtimeConfig: parseRuntimeConfig(config.runtimeConfig ?? ''),
         });
         return a.server;
       },

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
 import { writeSecretFile } from './pki.ts';
 
 export interface ClusterConfig {
@@ -29,6 +30,8 @@ export interface ClusterConfig {
   readonly nftTable: string;
   /** Another CRI runtime's socket, instead of a containerd of our own. */
   readonly containerRuntimeEndpoint?: string | undefined;
+  /** Versions of the API that are served beside those that are on by default: `certificates.k8s.io/v1beta1=true`. */
+  readonly runtimeConfig?: string | undefined;
   /** Log level of the process. */
   readonly logLevel: string;
 }
@@ -44,6 +47,7 @@ export interface ClusterChoices {
   readonly clusterCIDR?: string | undefined;
   readonly serviceCIDR?: string | undefined;
   readonly containerRuntimeEndpoint?: string | undefined;
+  readonly runtimeConfig?: string | undefined;
   readonly logLevel?: string | undefined;
 }
 
@@ -78,6 +82,7 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
   const serviceCIDR = choices.serviceCIDR ?? '10.96.0.0/16';
   const { maxRequestsInFlight = 400, maxMutatingRequestsInFlight = 200 } = choices;
   if (maxRequestsInFlight + maxMutatingRequestsInFlight === 0) throw new Error('--max-requests-inflight and --max-mutating-requests-inflight: one of them must be above 0');
+  servedResources(parseRuntimeConfig(choices.runtimeConfig ?? ''));
   for (const [flag, cidr] of [['--cluster-cidr', clusterCIDR], ['--service-cidr', serviceCIDR]] as const) {
     const bits = Number(/^\d{1,3}(?:\.\d{1,3}){3}\/(\d{1,2})$/.exec(cidr)?.[1] ?? NaN);
     if (!(bits >= 8 && bits <= 24)) throw new Error(`${flag} "${cidr}": must be an IPv4 range with a prefix of 8 to 24 bits, such as 10.244.0.0/16`);
@@ -96,6 +101,7 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
     serviceCIDR,
     dnsIP: addressIn(serviceCIDR, 10),
     containerRuntimeEndpoint: choices.containerRuntimeEndpoint,
+    runtimeConfig: choices.runtimeConfig,
     logLevel: choices.logLevel ?? 'info',
   };
 }

@@ -41,6 +41,8 @@ export interface ControlPlaneOptions {
   readonly audit?: Auditor | undefined;
   /** Absent: no traces. */
   readonly tracing?: Tracing | undefined;
+  /** Versions to serve beside those that are on by default: `{ 'certificates.k8s.io/v1beta1': 'true' }`. */
+  readonly runtimeConfig?: ApiServerOptions['runtimeConfig'];
   /** Default 400 and 200. */
   readonly inFlight?: ApiServerOptions['inFlight'];
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
@@ -125,6 +127,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     openapi: clusterOpenApi,
     conversionWebhooks: (reader) => new WebhookClient({ resolver: serviceResolver(reader), clock }),
     nodeProxy: options.nodeProxy,
+    runtimeConfig: options.runtimeConfig,
     inFlight: options.inFlight,
     aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},

@@ -1,7 +1,9 @@
 /** The table of controllers: what runs in a kube-controller-manager. A new controller is a row here. */
+import type { ResourceInfo } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
+import { CLUSTER_TRUST_BUNDLES, POD_CERTIFICATE_REQUESTS } from '#client/kinds.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { newAttachDetachController } from '#controllers/attachdetach/attachdetach.ts';
 import { newBootstrapSigner } from '#controllers/bootstrap-signer/bootstrap-signer.ts';
@@ -22,6 +24,7 @@ import { newEphemeralVolumeController } from '#controllers/ephemeral-volume/ephe
 import { newGarbageCollector } from '#controllers/garbage-collector/garbage-collector.ts';
 import { newHorizontalPodAutoscaler } from '#controllers/horizontal-pod-autoscaler/horizontal-pod-autoscaler.ts';
 import { newJobController } from '#controllers/job/job.ts';
+import { newServingTrustBundlePublisher } from '#controllers/kube-apiserver-serving-clustertrustbundle-publisher/kube-apiserver-serving-clustertrustbundle-publisher.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
@@ -30,6 +33,7 @@ import { newLocalPathResizer } from '#controllers/persistentvolume-binder/local-
 import { newPersistentVolumeBinder } from '#controllers/persistentvolume-binder/persistentvolume-binder.ts';
 import { newPersistentVolumeExpander } from '#controllers/persistentvolume-expander/persistentvolume-expander.ts';
 import { newPodGarbageCollector } from '#controllers/pod-garbage-collector/pod-gc.ts';
+import { newPodCertificateRequestCleaner } from '#controllers/podcertificaterequest-cleaner/podcertificaterequest-cleaner.ts';
 import { newPvProtectionController } from '#controllers/pv-protection/pv-protection.ts';
 import { newPvcProtectionController } from '#controllers/pvc-protection/pvc-protection.ts';
 import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
@@ -66,8 +70,8 @@ export interface ControllerManagerOptions {
   readonly nodeStorage: NodeStorage;
 }
 const MANAGER = 'system:kube-controller-manager';
-/** Name of the service account in kube-system that the controller acts as (upstream's), or the manager's own user; and how it is made. */
-type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component];
+/** Name of the service account in kube-system that the controller acts as (upstream's), or the manager's own user; how it is made; and the resource that it is of no use without. */
+type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component, needs?: ResourceInfo];
 
 const CONTROLLERS: readonly Row[] = [
   ['service-account-controller', (c) => newServiceAccountController(c)],
@@ -110,6 +114,8 @@ const CONTROLLERS: readonly Row[] = [
   ['token-cleaner', (c) => newTokenCleaner(c)],
   ['validatingadmissionpolicy-status-controller', (c, o) => newValidatingAdmissionPolicyStatus(c, policyTypeChecker(o.resources))],
   ['replication-controller', (c) => newReplicationController(c)],
+  ['podcertificaterequestcleaner', (c) => newPodCertificateRequestCleaner(c), POD_CERTIFICATE_REQUESTS],
+  ['kube-apiserver-serving-clustertrustbundle-publisher', (c, o) => newServingTrustBundlePublisher(c, o.rootCa), CLUSTER_TRUST_BUNDLES],
 ];
 
 /** All controllers as one component, over shared informers. */
@@ -117,7 +123,8 @@ export function newControllerManager(options: ControllerManagerOptions): Compone
   const { clientAs, clock } = options;
   const resources = servedResources(options.resources);
   const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
-  const components = CONTROLLERS.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), account.replace('system:', '')), informers, clock, resources }, options));
+  const rows = CONTROLLERS.filter(([, , needs]) => !needs || options.resources.find(needs.group, needs.version, needs.plural));
+  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), account.replace('system:', '')), informers, clock, resources }, options));
   return {
     name: 'kube-controller-manager',
     async start(signal) {

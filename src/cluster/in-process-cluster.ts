@@ -11,6 +11,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nameOf } from '#api/object.ts';
+import { parseRuntimeConfig } from '#apiserver/registry/runtime-config.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -42,6 +43,8 @@ export interface InProcessOptions {
   readonly containers?: FakeRuntimeOptions['container'];
   /** Also listen for HTTPS, on a free port of 127.0.0.1. Default false. */
   readonly http?: boolean;
+  /** Versions to serve beside those that are on by default, as `--runtime-config` takes them: `certificates.k8s.io/v1beta1=true`. */
+  readonly runtimeConfig?: string;
 }
 export interface InProcessCluster extends AsyncDisposable {
   /** Acts as the administrator. */
@@ -79,7 +82,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
   const dir = await mkdtemp(join(tmpdir(), 'podyard-cluster-'));
   const pki = await ensureClusterPki({ dir: join(dir, 'pki'), clock });
   const store = openMemoryStore();
-  const server = newApiServer({ store, clock, pki, ...(options.http ? { http: { host: '127.0.0.1', port: 0 } } : {}) });
+  const server = newApiServer({ store, clock, pki, runtimeConfig: parseRuntimeConfig(options.runtimeConfig ?? ''), ...(options.http ? { http: { host: '127.0.0.1', port: 0 } } : {}) });
   const admin = inProcessTransport(server, componentUser('kubernetes-admin', 'system:masters'), 'admin');
   const clientAs = (name: string) => new Client(inProcessTransport(server, componentUser(name), name.replace('system:', '')), name.replace('system:', ''));
   const runtimes = new Map<string, FakeRuntime>();

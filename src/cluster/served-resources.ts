@@ -1,4 +1,4 @@
-/** The resources that controllers see: what the API server serves now, custom resources in one version each. */
+/** The resources that controllers see: what the API server serves now, in one version each of those that are the same objects. */
 import type { ResourceInfo } from '#api/resources.ts';
 import { compareVersions } from '#apiserver/http/discovery.ts';
 import type { ResourceRegistry } from '#apiserver/registry/resource-registry.ts';
@@ -23,7 +23,7 @@ function listOf(registry: ResourceRegistry): readonly ResourceInfo[] {
   const custom = new Map<string, ResourceInfo>();
   for (const { info, openApiSchema } of registry.all()) {
     if (!openApiSchema) {
-      builtin.push(info);
+      if (info.sameAs === undefined) builtin.push(info);
       continue;
     }
     const id = `${info.group}/${info.plural}`;

@@ -19,6 +19,8 @@ import { isCriError } from '#cri/error.ts';
 import type { AuthConfig } from '#cri/types.ts';
 import { newCgroupManager } from './cgroups/cgroup-manager.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
+import { PodCertificates } from './certificates/pod-certificates.ts';
+import { TrustBundles } from './certificates/trust-bundles.ts';
 import type { KubeletConfig } from './config.ts';
 import { Csi } from './csi/csi.ts';
 import { ContainerManager } from './container-manager.ts';
@@ -40,7 +42,7 @@ import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
 import { PullRecords } from './images/pull-records.ts';
 import { hasLogind, appArmorEnabled } from './node/host-facts.ts';
-import { newKubeletMetrics } from './metrics.ts';
+import { newKubeletMetrics, reportCertificates } from './metrics.ts';
 import { nodeAllocatable, readMaxPids } from './node/node-allocatable.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
@@ -109,6 +111,8 @@ export class Kubelet implements Component {
   readonly #tokens: TokenSource;
   readonly #csi: Csi;
   readonly #plugins: PluginWatcher;
+  readonly #trustBundles: TrustBundles;
+  readonly #podCertificates: PodCertificates;
   readonly #volumes: VolumeManager;
   readonly #hierarchy = new CgroupHierarchy();
   readonly #cgroups: CgroupManager;
@@ -149,10 +153,13 @@ export class Kubelet implements Component {
     const { node } = this;
     this.#csi = new Csi({ config, client, clock, node: { node: () => node.node, onChange: (fn) => node.onChange(fn), report: () => node.report() }, requestToken: this.#tokens });
     this.#plugins = new PluginWatcher({ dir: join(config.rootDir, 'plugins_registry'), clock, handlers: { CSIPlugin: this.#csi.drivers } });
+    this.#trustBundles = new TrustBundles(client, clock);
+    this.#podCertificates = new PodCertificates({ nodeName: config.nodeName, client, clock, recorder, random: Math.random, node: () => this.node.node, podOf: (uid) => this.workers.podOf(uid) });
+    reportCertificates(this.#metrics, () => this.#podCertificates.states());
     this.#volumes = newVolumeManager({
       csi: this.#csi.volumes,
       config, client, clock, recorder, mounter: options.mounter ?? hostMounter,
-      payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal) },
+      payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal), trustBundles: this.#trustBundles, podCertificates: this.#podCertificates },
     });
     this.#prober = newProber({ runtime, cache, recorder, clock, nodeIPs: config.nodeIPs });
     this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined });
@@ -219,7 +226,7 @@ export class Kubelet implements Component {
     this.#prober.stop();
     await this.#services.stop();
     await this.#statuses.stop();
-    await this.#volumes.stop();
+    await Promise.all([this.#volumes.stop(), this.#trustBundles.stop(), this.#podCertificates.stop()]);
     await this.#plugins.stop();
     await this.#csi.stop();
     await Promise.all([this.node.stop(), this.#containers.stop()]);

@@ -32,3 +32,15 @@ export function newKubeletMetrics(): KubeletMetrics {
     devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
   };
 }
+
+/** Counts the certificates of Pods at each look. */
+export function reportCertificates({ registry }: KubeletMetrics, states: () => readonly { readonly signer: string; readonly state: string }[]): void {
+  const gauge = new Gauge({
+    name: 'kubelet_podcertificate_states', help: 'Gauge vector reporting the number of pod certificate projected volume sources, faceted by signer_name and state.', labelNames: ['signer_name', 'state'], registers: [],
+    collect() {
+      this.reset();
+      for (const { signer, state } of states()) this.inc({ signer_name: signer, state });
+    },
+  });
+  registry.registerMetric(gauge);
+}

@@ -73,6 +73,10 @@ export function duplicate(path: FieldPath, value: unknown): FieldError {
 export function invalidValue(path: FieldPath, value: unknown, detail: string): FieldError {
   return make('FieldValueInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
 }
+/** The same without a value: one that is too long or too secret to be shown. */
+export function invalidField(path: FieldPath, detail: string): FieldError {
+  return make('FieldValueInvalid', path, withDetail('Invalid value', detail));
+}
 export function typeInvalid(path: FieldPath, value: unknown, detail: string): FieldError {
   return make('FieldValueTypeInvalid', path, withDetail(`Invalid value: ${showValue(value)}`, detail));
 }

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { splitApiVersion } from '#api/object.ts';
-import { RESOURCES } from '#api/resources.ts';
+import { ALL_RESOURCES } from '#api/resources.ts';
 import { structByKind, type StructType } from '#api/schema.ts';
 import { decodeInto } from './decode.ts';
 import { normalise } from './normalise.ts';
@@ -42,7 +42,7 @@ const { known: fixtures, others } = skip ? { known: [], others: [] } : readFixtu
 test('golden fixtures: every kind that is served is among them', { skip }, () => {
   const found = new Set(fixtures.map(({ json }) => `${json['apiVersion'] as string}/${json['kind'] as string}`));
   const elsewhere = new Set(['apiregistration.k8s.io/v1/APIService']); // Debian has no package with its fixtures
-  const missing = RESOURCES.map((r) => `${r.group === '' ? '' : `${r.group}/`}${r.version}/${r.kind}`).filter((id) => !found.has(id) && !elsewhere.has(id));
+  const missing = ALL_RESOURCES.map((r) => `${r.group === '' ? '' : `${r.group}/`}${r.version}/${r.kind}`).filter((id) => !found.has(id) && !elsewhere.has(id));
   assert.deepEqual(missing, []);
 });
 

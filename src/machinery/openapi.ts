@@ -22,6 +22,8 @@ export interface CustomKind {
 export interface OpenApiOptions {
   /** `v1.36.0` */
   readonly version: string;
+  /** The built-in resources that are served. Default: those that are by default. */
+  readonly resources?: readonly ResourceInfo[];
   readonly custom?: readonly CustomKind[];
   readonly describe?: Describe;
 }
@@ -120,9 +122,10 @@ function addDiscoveryOf(builder: DocumentBuilder, group: string, version: string
 /** The v2 document, `GET /openapi/v2`. Building it takes tens of milliseconds: keep it until the custom resources change. */
 export function buildOpenApiV2(options: OpenApiOptions): Json {
   const builder = new DocumentBuilder('v2', options.describe);
-  for (const resource of RESOURCES) builder.addResource(resource);
+  const builtin = options.resources ?? RESOURCES;
+  for (const resource of builtin) builder.addResource(resource);
   for (const custom of options.custom ?? []) builder.addCustom(custom);
-  const versions = [...RESOURCES, ...(options.custom ?? []).map((c) => c.resource)];
+  const versions = [...builtin, ...(options.custom ?? []).map((c) => c.resource)];
   for (const { group, version } of versions) addDiscoveryOf(builder, group, version);
   for (const group of new Set(versions.map((r) => r.group))) if (group !== '') builder.addDiscovery(`/apis/${group}/`, 'get information of a group', `get${tagOf(group, '').replace(/_$/, '').replace(/^./, (c) => c.toUpperCase())}APIGroup`, 'APIGroup');
   builder.addDiscovery('/api/', 'get available API versions', 'getCoreAPIVersions', 'APIVersions');
@@ -134,15 +137,15 @@ export function buildOpenApiV2(options: OpenApiOptions): Json {
 }
 
 /** Keys of the v3 documents: `api/v1`, `apis/apps/v1`. */
-export function openApiV3Keys(options: Pick<OpenApiOptions, 'custom'>): string[] {
-  const resources = [...RESOURCES, ...(options.custom ?? []).map((c) => c.resource)];
+export function openApiV3Keys(options: Pick<OpenApiOptions, 'resources' | 'custom'>): string[] {
+  const resources = [...(options.resources ?? RESOURCES), ...(options.custom ?? []).map((c) => c.resource)];
   return [...new Set(resources.map((r) => groupVersionPath(r.group, r.version).slice(1)))].toSorted();
 }
 
 /** The v3 document of a group's version, `GET /openapi/v3/apis/apps/v1`; undefined where nothing is served. */
 export function buildOpenApiV3(key: string, options: OpenApiOptions): Json | undefined {
   const isHere = (r: ResourceInfo): boolean => groupVersionPath(r.group, r.version) === `/${key}`;
-  const resources = RESOURCES.filter(isHere);
+  const resources = (options.resources ?? RESOURCES).filter(isHere);
   const custom = (options.custom ?? []).filter((c) => isHere(c.resource));
   const first = resources[0] ?? custom[0]?.resource;
   if (first === undefined) return undefined;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { RESOURCES } from '#api/resources.ts';
+import { ALL_RESOURCES } from '#api/resources.ts';
 import { structByFactsName, structByKind, type StructType } from '#api/schema.ts';
 import { normalise } from './normalise.ts';
 import { decodeEnvelope, decodeMessage, decodeObject, decodeWatchEvent, encodeMessage, encodeObject, encodeWatchFrame, FrameSplitter, hasProtobuf, isProtobuf, ProtobufError } from './protobuf.ts';
@@ -136,11 +136,11 @@ test('watch frames carry an event whose object has its envelope', () => {
 });
 
 test('every served kind has protobuf, and Tables have none', () => {
-  const without = RESOURCES.filter((r) => { const type = structByKind(r.group, r.version, r.kind); return !type || !hasProtobuf(type); });
+  const without = ALL_RESOURCES.filter((r) => { const type = structByKind(r.group, r.version, r.kind); return !type || !hasProtobuf(type); });
   assert.deepEqual(without.map((r) => r.kind), []);
   for (const name of ['Status', 'DeleteOptions', 'List', 'PartialObjectMetadata', 'PartialObjectMetadataList']) assert.ok(hasProtobuf(kind('meta.k8s.io', 'v1', name)), name);
   assert.equal(hasProtobuf(kind('meta.k8s.io', 'v1', 'Table')), false);
-  for (const r of RESOURCES) for (const k of [r.kind, r.listKind]) {
+  for (const r of ALL_RESOURCES) for (const k of [r.kind, r.listKind]) {
     const type = structByKind(r.group, r.version, k);
     if (type) assert.doesNotThrow(() => encodeMessage(type, {}), k);
   }

@@ -10,6 +10,7 @@ import type { WebhookClient } from '../webhook/client.ts';
 import { CertificateApproval } from './certificate-approval.ts';
 import { CertificateSigning } from './certificate-signing.ts';
 import { CertificateSubjectRestriction } from './certificate-subject-restriction.ts';
+import { ClusterTrustBundleAttest } from './cluster-trust-bundle-attest.ts';
 import { DefaultIngressClass } from './default-ingress-class.ts';
 import { DefaultStorageClass } from './default-storage-class.ts';
 import { DefaultTolerationSeconds } from './default-toleration-seconds.ts';
@@ -22,6 +23,7 @@ import { applierOf, normaliserOf } from './mutations.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
+import { PodCertificateSigning } from './pod-certificate-signing.ts';
 import { PodSecurity, type PodSecurityOptions } from './pod-security.ts';
 import { PodTopologyLabels } from './pod-topology-labels.ts';
 import type { ResourceResolver } from './policy/params.ts';
@@ -86,6 +88,8 @@ export const ADMISSION_TABLE: readonly Row[] = [
   ['RuntimeClass', (o) => new RuntimeClass(o)],
   ['CertificateApproval', (o) => new CertificateApproval(o)],
   ['CertificateSigning', (o) => new CertificateSigning(o)],
+  ['PodCertificateSigning', (o) => new PodCertificateSigning(o)],
+  ['ClusterTrustBundleAttest', (o) => new ClusterTrustBundleAttest(o)],
   ['CertificateSubjectRestriction', () => new CertificateSubjectRestriction()],
   ['DefaultIngressClass', (o) => new DefaultIngressClass(o)],
   ['PodTopologyLabels', (o) => new PodTopologyLabels(o)],

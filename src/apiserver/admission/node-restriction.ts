@@ -1,11 +1,13 @@
 /** NodeRestriction: what the Node authorizer cannot see because it is in the object. Source: the Kubernetes page "Admission Control", NodeRestriction. */
 import { isDeepStrictEqual } from 'node:util';
 import type * as authenticationV1 from '#api/gen/authentication-v1.ts';
+import type * as certificatesV1beta1 from '#api/gen/certificates-v1beta1.ts';
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import type * as resourceV1 from '#api/gen/resource-v1.ts';
 import type * as storageV1 from '#api/gen/storage-v1.ts';
-import { resourceOf } from '#api/resources.ts';
-import { notFound } from '#machinery/status-error.ts';
+import type { KubeObject } from '#api/object.ts';
+import { resourceOf, type ResourceInfo } from '#api/resources.ts';
+import { badRequest, notFound, StatusError } from '#machinery/status-error.ts';
 import { nodeOf } from '../authentication/users.ts';
 import type { AdmissionAttributes, AdmissionPlugin, Authorizer, ObjectReader } from '../interfaces.ts';
 import { configMapNamesOf, secretNamesOf } from './pod-visitors.ts';
@@ -13,6 +15,7 @@ import { oneOf, quote, refusal } from './refusal.ts';
 
 const PODS = resourceOf('', 'v1', 'pods');
 const NODES = resourceOf('', 'v1', 'nodes');
+const ACCOUNTS = resourceOf('', 'v1', 'serviceaccounts');
 const CLAIMS = resourceOf('', 'v1', 'persistentvolumeclaims');
 const VOLUMES = resourceOf('', 'v1', 'persistentvolumes');
 const DRIVERS = resourceOf('storage.k8s.io', 'v1', 'csidrivers');
@@ -69,6 +72,8 @@ export class NodeRestriction implements AdmissionPlugin {
         return sameName(node, a, 'can only access CSINode with the same name as the requesting node');
       case 'resource.k8s.io/resourceslices':
         return ownSlice(node, a);
+      case 'certificates.k8s.io/podcertificaterequests':
+        return this.#certificateRequest(node, a);
       default:
         return undefined;
     }
@@ -123,6 +128,30 @@ export class NodeRestriction implements AdmissionPlugin {
     if (audiences.length > 1) throw refusal(a, 'node may only request 0 or 1 audiences');
     const audience = audiences[0] ?? '';
     return this.#audiencesOf(pod).has(audience) ? undefined : this.#mayAsk(a, audience, signal);
+  }
+  /** Of a Pod of the node's own, with the names and uids that all of them have now. */
+  #certificateRequest(node: string, a: AdmissionAttributes): void {
+    if (a.operation !== 'CREATE') throw refusal(a, `unexpected operation ${a.operation}`);
+    if (a.subresource !== '') throw refusal(a, `unexpected subresource ${a.subresource}`);
+    const { spec } = a.object as certificatesV1beta1.PodCertificateRequest;
+    const pod = `${a.namespace}/${spec.podName}`;
+    if (spec.nodeName !== node) throw refusal(a, `PodCertificateRequest.Spec.NodeName=${quote(spec.nodeName)}, which is not the requesting node ${quote(node)}`);
+    const find = <T extends KubeObject>(resource: ResourceInfo, namespace: string, name: string, what: string, shown: string): T => {
+      const object = this.#reader.get<T>(resource, namespace, name);
+      if (object) return object;
+      const { status } = notFound({ group: '', resource: resource.plural }, name);
+      throw new StatusError({ ...status, message: `while retrieving ${what} ${quote(shown)} named in the PodCertificateRequest: ${status.message ?? ''}` });
+    };
+    const object = find(NODES, '', spec.nodeName, 'node', spec.nodeName);
+    if (object.metadata.uid !== spec.nodeUID) throw badRequest(`PodCertificateRequest for pod ${quote(pod)} names node UID ${quote(spec.nodeUID)}, inconsistent with the running node (${quote(object.metadata.uid ?? '')})`);
+    const found = find<coreV1.Pod>(PODS, a.namespace, spec.podName, 'pod', pod);
+    if (found.metadata.uid !== spec.podUID) throw badRequest(`PodCertificateRequest for pod ${quote(pod)} contains pod UID (${quote(spec.podUID)}) which differs from running pod ${quote(found.metadata.uid ?? '')}`);
+    if (found.spec.nodeName !== spec.nodeName) throw refusal(a, `pod ${quote(pod)} is not running on node ${quote(spec.nodeName)} named in the PodCertificateRequest`);
+    if (found.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined) throw refusal(a, `pod ${quote(pod)} is a mirror pod`);
+    const account = found.spec.serviceAccountName ?? '';
+    if (spec.serviceAccountName !== account) throw refusal(a, `PodCertificateRequest for pod ${quote(pod)} contains serviceAccountName (${quote(spec.serviceAccountName)}) that differs from running pod (${quote(account)})`);
+    const { metadata } = find(ACCOUNTS, a.namespace, account, 'service account', `${a.namespace}/${account}`);
+    if (metadata.uid !== spec.serviceAccountUID) throw badRequest(`PodCertificateRequest for pod ${quote(pod)} names service account UID ${quote(spec.serviceAccountUID)}, which differs from the running service account (${quote(metadata.uid ?? '')})`);
   }
   /** Audiences that the Pod's volumes have tokens for (KEP-4412). */
   #audiencesOf(pod: coreV1.Pod): ReadonlySet<string> {

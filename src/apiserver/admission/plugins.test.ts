@@ -9,6 +9,7 @@ import type { AdmissionPlugin, Authorizer } from '../interfaces.ts';
 import { ADMISSION_TABLE } from './admission.ts';
 import { CertificateApproval } from './certificate-approval.ts';
 import { CertificateSigning } from './certificate-signing.ts';
+import { ClusterTrustBundleAttest } from './cluster-trust-bundle-attest.ts';
 import { DefaultIngressClass } from './default-ingress-class.ts';
 import { DefaultStorageClass } from './default-storage-class.ts';
 import { DefaultTolerationSeconds } from './default-toleration-seconds.ts';
@@ -16,6 +17,7 @@ import { LimitRanger } from './limit-ranger.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
+import { PodCertificateSigning } from './pod-certificate-signing.ts';
 import { PodTopologyLabels } from './pod-topology-labels.ts';
 import { Priority } from './priority.ts';
 import { RuntimeClass } from './runtime-class.ts';
@@ -232,6 +234,31 @@ describe('small plugins', () => {
   });
 });
 
+describe('signers of beta kinds', () => {
+  const asked: string[] = [];
+  const authorizer = (allowed: string): Authorizer => ({ authorize: (a) => (asked.push(`${a.verb} ${a.name}`), { decision: a.name === allowed ? 'allow' : 'noOpinion', reason: '' }) });
+  it('ClusterTrustBundleAttest asks who may vouch for a signer', async () => {
+    const bundle = (signerName?: string, metadata: object = {}, trustBundle = 'x') => object('certificates.k8s.io/v1beta1', 'ClusterTrustBundle', { name: 'b', ...metadata }, { spec: { trustBundle, ...(signerName ? { signerName } : {}) } });
+    const mine = bundle('example.com/x');
+    const plugin = new ClusterTrustBundleAttest({ authorizer: authorizer('no') });
+    const refused = 'clustertrustbundles.certificates.k8s.io "b" is forbidden: user not permitted to attest for signerName "example.com/x"';
+    assert.equal(await message(plugin, attributes(mine)), refused);
+    assert.deepEqual(asked.splice(0), ['attest example.com/x', 'attest example.com/*']);
+    assert.equal(await message(plugin, attributes(bundle())), '', 'a bundle without a signer is anybody\'s who may write it');
+    assert.equal(await message(plugin, attributes(bundle('example.com/x', { ownerReferences: [{ uid: 'u' }] }), { oldObject: mine })), '', 'the garbage collector');
+    assert.equal(await message(plugin, attributes(bundle('example.com/x', {}, 'y'), { oldObject: mine })), refused);
+    assert.equal(await message(plugin, attributes(bundle('example.com/x', { labels: { a: 'b' } }), { oldObject: mine })), refused);
+    assert.equal(await message(new ClusterTrustBundleAttest({ authorizer: authorizer('example.com/x') }), attributes(mine)), '');
+  });
+  it('PodCertificateSigning asks who may answer for a signer', async () => {
+    const request = (status?: object) => object('certificates.k8s.io/v1beta1', 'PodCertificateRequest', { name: 'r', namespace: 'default' }, { spec: { signerName: 'example.com/x' }, ...(status ? { status } : {}) });
+    const answer = attributes(request({ certificateChain: 'x' }), { oldObject: request(), subresource: 'status' });
+    assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('no') }), answer), 'PodCertificateRequest.certificates.k8s.io "r" is invalid: spec.signerName: Forbidden: User "jane" is not permitted to "sign" for signer "example.com/x"');
+    assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('example.com/*') }), answer), '');
+    assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('no') }), attributes(request({}), { oldObject: request(), subresource: 'status' })), '');
+  });
+});
+
 describe('NodeRestriction', () => {
   const node = (labels = {}, more: object = {}) => object('v1', 'Node', { name: 'n1', uid: 'u1', labels }, { spec: {}, ...more });
   const bound = object('v1', 'Pod', { name: 'mine', namespace: 'default', uid: 'p1' }, { spec: { nodeName: 'n1', containers: [], volumes: [{ name: 't', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }] } });
@@ -257,6 +284,27 @@ describe('NodeRestriction', () => {
     assert.equal(await message(plugin, attributes(node({ 'node-restriction.kubernetes.io/a': '', 'node-role.kubernetes.io/control-plane': '' }), { user })), 'nodes "n1" is forbidden: node "n1" is not allowed to set the following labels: node-restriction.kubernetes.io/a, node-role.kubernetes.io/control-plane');
     assert.equal(await message(plugin, attributes(node({ 'foo.k8s.io/x': '' }), { oldObject: node(), user })), 'nodes "n1" is forbidden: is not allowed to modify labels: foo.k8s.io/x');
     assert.equal(await message(plugin, attributes(node({}, { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] } }), { oldObject: node(), user })), 'nodes "n1" is forbidden: node "n1" is not allowed to modify taints');
+  });
+  it('lets nodes ask for certificates of their own Pods alone', async () => {
+    const account = object('v1', 'ServiceAccount', { name: 'sa', namespace: 'default', uid: 's1' });
+    const serving = object('v1', 'Pod', { name: 'serving', namespace: 'default', uid: 'p3' }, { spec: { nodeName: 'n1', serviceAccountName: 'sa', containers: [] } });
+    const mirror = object('v1', 'Pod', { name: 'mirror', namespace: 'default', uid: 'p4', annotations: { 'kubernetes.io/config.mirror': 'x' } }, { spec: { nodeName: 'n1', serviceAccountName: 'sa', containers: [] } });
+    const certificates = new NodeRestriction({ reader: new FakeReader(node(), account, serving, mirror, bound, other), authorizer: { authorize: () => ({ decision: 'noOpinion', reason: '' }) } });
+    const good = { nodeName: 'n1', nodeUID: 'u1', podName: 'serving', podUID: 'p3', serviceAccountName: 'sa', serviceAccountUID: 's1' };
+    const ask = (spec: object) => message(certificates, attributes(object('certificates.k8s.io/v1beta1', 'PodCertificateRequest', { name: 'r', namespace: 'default' }, { spec: { ...good, ...spec } }), { user }));
+    const refused = 'podcertificaterequests.certificates.k8s.io "r" is forbidden: ';
+    const table: readonly (readonly [spec: object, message: string])[] = [
+      [{}, ''],
+      [{ nodeName: 'n2' }, `${refused}PodCertificateRequest.Spec.NodeName="n2", which is not the requesting node "n1"`],
+      [{ nodeUID: 'x' }, 'PodCertificateRequest for pod "default/serving" names node UID "x", inconsistent with the running node ("u1")'],
+      [{ podName: 'nobody' }, 'while retrieving pod "default/nobody" named in the PodCertificateRequest: pods "nobody" not found'],
+      [{ podUID: 'x' }, 'PodCertificateRequest for pod "default/serving" contains pod UID ("x") which differs from running pod "p3"'],
+      [{ podName: 'other', podUID: 'p2' }, `${refused}pod "default/other" is not running on node "n1" named in the PodCertificateRequest`],
+      [{ podName: 'mirror', podUID: 'p4' }, `${refused}pod "default/mirror" is a mirror pod`],
+      [{ serviceAccountName: 'x' }, `${refused}PodCertificateRequest for pod "default/serving" contains serviceAccountName ("x") that differs from running pod ("sa")`],
+      [{ serviceAccountUID: 'x' }, 'PodCertificateRequest for pod "default/serving" names service account UID "x", which differs from the running service account ("s1")'],
+    ];
+    for (const [spec, expected] of table) assert.equal(await ask(spec), expected);
   });
   it('gives tokens for its own Pods alone', async () => {
     const token = (boundObjectRef: object | undefined, audiences?: string[]) => attributes({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: { name: 'default', namespace: 'default' }, spec: { boundObjectRef, audiences } }, { resource: resourceOf('', 'v1', 'serviceaccounts'), subresource: 'token', user });

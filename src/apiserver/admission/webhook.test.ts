@@ -120,7 +120,7 @@ describe('admission webhooks', () => {
     const [v1, v2] = [resourceOf('autoscaling', 'v1', 'horizontalpodautoscalers'), resourceOf('autoscaling', 'v2', 'horizontalpodautoscalers')];
     const storage = {} as ObjectStorage;
     const resources = new DynamicResourceRegistry();
-    const served = builtinResources(() => storage);
+    const served = builtinResources([v1, v2], () => storage);
     for (const info of [v1, v2]) resources.add(served.find((r) => r.info === info)!);
     const hpa = { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', metadata: { name: 'h', namespace: 'default' }, spec: { scaleTargetRef: { kind: 'Deployment', name: 'd', apiVersion: 'apps/v1' }, minReplicas: 1, maxReplicas: 3, metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } } }] } };
     handler = (review) => {

@@ -151,6 +151,17 @@ describe('the Node authorizer', () => {
     assert.equal(answer('update', 'leases', { apiGroup: 'coordination.k8s.io', namespace: 'kube-node-lease', name: 'n1' }).decision, 'allow');
     assert.equal(answer('list', 'services', { namespace: '' }).decision, 'allow');
   });
+  it('lets a node follow the certificate requests of its own Pods', () => {
+    const request = (name: string, nodeName: string): KubeObject => ({ apiVersion: 'certificates.k8s.io/v1beta1', kind: 'PodCertificateRequest', metadata: { name, namespace: 'default' }, spec: { nodeName } }) as unknown as KubeObject;
+    reader.put(request('mine', 'n1'));
+    reader.put(request('theirs', 'n2'));
+    const of = (verb: string, more: Partial<AuthorizationAttributes>) => answer(verb, 'podcertificaterequests', { apiGroup: 'certificates.k8s.io', ...more });
+    assert.deepEqual([of('get', { name: 'mine' }), of('create', {}), of('watch', { fieldSelector: 'spec.nodeName=n1' })].map((r) => r.decision), ['allow', 'allow', 'allow']);
+    assert.equal(of('get', { name: 'theirs' }).decision, 'noOpinion');
+    assert.equal(of('list', {}).reason, 'can only list/watch podcertificaterequests with nodeName field selector');
+    assert.equal(of('delete', { name: 'mine' }).reason, 'nodes may not delete podcertificaterequests');
+    assert.equal(of('get', { name: 'mine', subresource: 'status' }).reason, 'nodes may not access the status subresource of PodCertificateRequests');
+  });
   it('forgets a Pod\'s needs when it goes, unless another has them', () => {
     reader.put(pod('second', 'n1', { imagePullSecrets: [{ name: 'pull' }] }));
     reader.remove(web);

@@ -30,5 +30,6 @@ export const NODE_RULES: readonly rbacV1.PolicyRule[] = [
   rule('resource.k8s.io', 'resourceclaims', ['get']),
   rule('resource.k8s.io', 'resourceslices', ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']),
   rule('certificates.k8s.io', 'clustertrustbundles', READ),
+  rule('certificates.k8s.io', 'podcertificaterequests', ['create', ...READ]),
   rule('', 'serviceaccounts', ['get']),
 ];

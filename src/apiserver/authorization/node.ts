@@ -2,6 +2,7 @@
  * The Node authorizer: a kubelet may read what its own Pods need and write what is its own.
  * Source: the Kubernetes page "Using Node Authorization"; KEP-4601 (selectors).
  */
+import type * as certificatesV1beta1 from '#api/gen/certificates-v1beta1.ts';
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import type * as resourceV1 from '#api/gen/resource-v1.ts';
 import type * as storageV1 from '#api/gen/storage-v1.ts';
@@ -15,6 +16,7 @@ import { rulesAllow } from './rules.ts';
 
 const PODS = resourceOf('', 'v1', 'pods');
 const ATTACHMENTS = resourceOf('storage.k8s.io', 'v1', 'volumeattachments');
+const CERTIFICATE_REQUESTS = resourceOf('certificates.k8s.io', 'v1beta1', 'podcertificaterequests');
 const SLICES = resourceOf('resource.k8s.io', 'v1', 'resourceslices');
 const OWN_VERBS = ['get', 'create', 'update', 'patch', 'delete'];
 
@@ -53,6 +55,7 @@ export class NodeAuthorizer implements Authorizer, RuleResolver {
       'coordination.k8s.io/leases': lease,
       'storage.k8s.io/csinodes': csiNode,
       'resource.k8s.io/resourceslices': (node, a) => this.#slice(node, a),
+      'certificates.k8s.io/podcertificaterequests': (node, a) => this.#certificateRequest(node, a),
       '/nodes': ownNode,
       '/pods': (node, a) => this.#pod(node, a),
     };
@@ -95,6 +98,20 @@ export class NodeAuthorizer implements Authorizer, RuleResolver {
     if (a.verb !== 'create' || a.name === '') return no('can only create tokens for individual service accounts');
     if (a.subresource !== 'token') return no('can only create token subresource of serviceaccount');
     return related(node, a, needed);
+  }
+  #certificateRequest(node: string, a: AuthorizationAttributes): AuthorizationResult {
+    if (a.subresource !== '') return no('nodes may not access the status subresource of PodCertificateRequests');
+    switch (a.verb) {
+      case 'create':
+        return ALLOW; // NodeRestriction looks at the object
+      case 'get':
+        return related(node, a, () => this.#reader.get<certificatesV1beta1.PodCertificateRequest>(CERTIFICATE_REQUESTS, a.namespace, a.name)?.spec.nodeName === node);
+      case 'list':
+      case 'watch':
+        return selects(a, 'spec.nodeName', node) ? ALLOW : no('can only list/watch podcertificaterequests with nodeName field selector');
+      default:
+        return no(`nodes may not ${a.verb} podcertificaterequests`);
+    }
   }
   #slice(node: string, a: AuthorizationAttributes): AuthorizationResult {
     if (a.subresource !== '') return no('cannot authorize ResourceSlice subresources');

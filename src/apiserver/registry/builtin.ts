@@ -1,7 +1,9 @@
 /** The resources that are always there: every row of the resource table with its type, strategy, place in the store and handlers. */
-import type { KubeObject } from '#api/object.ts';
-import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
+import { apiVersionOf, type KubeObject } from '#api/object.ts';
+import { ALL_RESOURCES, type ResourceInfo } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
+import { structSchema } from '#machinery/apply/struct-schema.ts';
+import type { JsonObject } from '#machinery/patch/json.ts';
 import { resourcePrefix } from '#store/keys.ts';
 import { strategyFor } from '../strategies/index.ts';
 import { fromCoreEvent, toCoreEvent } from '../strategies/events/conversion.ts';
@@ -28,25 +30,46 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
   },
 };
 
+/** Between versions that differ in nothing but their name. */
+function renaming({ group, version, kind, sameAs }: ResourceInfo): Conversion | undefined {
+  if (sameAs === undefined) return undefined;
+  const named = (to: string) => (object: KubeObject): KubeObject => ({ ...object, apiVersion: apiVersionOf(group, to) });
+  return { toStorage: named(sameAs), fromStorage: named(version), storageType: structByKind(group, sameAs, kind)! };
+}
+
+/** The versions of a kind that differ in nothing but their name: what was written in one of them is owned in all. */
+function ownedVersions(info: ResourceInfo): ResourceCodec['apply']['versions'] {
+  const { group, version, plural } = info;
+  const stored = info.sameAs ?? version;
+  const same = ALL_RESOURCES.filter((r) => r.group === group && r.plural === plural && r.version !== version && (r.sameAs ?? r.version) === stored);
+  if (same.length === 0 || (info.sameAs === undefined && same.every((r) => r.sameAs === undefined))) return undefined;
+  const renamed = (apiVersion: string) => (object: JsonObject): JsonObject => ({ ...object, apiVersion });
+  const versions = new Map(same.map((r) => {
+    const apiVersion = apiVersionOf(group, r.version);
+    return [apiVersion, { schema: structSchema(structByKind(group, r.version, r.kind)!), convert: renamed(apiVersion), revert: renamed(apiVersionOf(group, version)) }] as const;
+  }));
+  return (apiVersion) => versions.get(apiVersion);
+}
+
 function codecOf(info: ResourceInfo): ResourceCodec {
   const type = info.kind === 'APIService' ? apiServiceType() : structByKind(info.group, info.version, info.kind);
   if (!type) throw new Error(`kind "${info.group}/${info.version}, ${info.kind}" is not in the table of facts`);
-  const codec = structCodec(type);
-  const conversion = CONVERSIONS[`${info.group}/${info.version}/${info.plural}`];
+  const codec = structCodec(type, ownedVersions(info));
+  const conversion = CONVERSIONS[`${info.group}/${info.version}/${info.plural}`] ?? renaming(info);
   return conversion ? convertingCodec(codec, conversion) : codec;
 }
 
 export function isStored(info: ResourceInfo): boolean {
   return virtualHandler(info) === undefined;
 }
-/** The prefixes of everything that the table stores. */
+/** The prefixes of everything that the table stores, whether it is served or not. */
 export function storedPrefixes(): readonly string[] {
-  return [...new Set(RESOURCES.filter(isStored).map(resourcePrefix))];
+  return [...new Set(ALL_RESOURCES.filter(isStored).map(resourcePrefix))];
 }
 
-/** `storageOf` gives the cache of a prefix, `claims` those of a kind of the core group, by its plural. */
-export function builtinResources(storageOf: (prefix: string) => ObjectStorage, claims: Readonly<Record<string, Claims>> = {}): readonly ServedResource[] {
-  return RESOURCES.map((info) => ({
+/** `served` are the rows of the table to serve, `storageOf` gives the cache of a prefix, `claims` those of a kind of the core group, by its plural. */
+export function builtinResources(served: readonly ResourceInfo[], storageOf: (prefix: string) => ObjectStorage, claims: Readonly<Record<string, Claims>> = {}): readonly ServedResource[] {
+  return served.map((info) => ({
     info,
     strategy: strategyFor(info),
     codec: codecOf(info),

@@ -24,6 +24,8 @@ export interface StrategyContext {
   readonly now: number;
   /** '' for the main resource, else the subresource that is written: `status`, `resize`, … */
   readonly subresource: string;
+  /** Whether a resource is served: fields that are of no use without it are dropped, as upstream drops those of disabled features. */
+  serves(group: string, version: string, plural: string): boolean;
   /** Adds a `Warning` header to the answer. */
   warn(message: string): void;
 }

@@ -6,12 +6,13 @@ import { structSchema, zeroObject } from '#machinery/apply/struct-schema.ts';
 import { decodeInto, normalise, strictMessages } from '#machinery/decode.ts';
 import type { ResourceCodec } from './resource-registry.ts';
 
-export function structCodec(type: StructType): ResourceCodec {
+/** `versions`: the other versions of the kind, for field ownership. */
+export function structCodec(type: StructType, versions?: ResourceCodec['apply']['versions']): ResourceCodec {
   let apply: ResourceCodec['apply'] | undefined;
   return {
     structType: type,
     get apply() {
-      return (apply ??= { schema: structSchema(type), zero: zeroObject(type) });
+      return (apply ??= { schema: structSchema(type), zero: zeroObject(type), ...(versions ? { versions } : {}) });
     },
     decode(value, text) {
       const { object, unknown, errors } = decodeInto(type, value);

@@ -47,7 +47,7 @@ export function keepForeignFields(draft: Draft<KubeObject>, old: KubeObject, inf
 
 /** Kinds whose status endpoint leaves labels, annotations and finalizers as they are; elsewhere it writes them, as upstream's does. */
 const STATUS_WITHOUT_METADATA: ReadonlySet<string> = new Set([
-  'admissionregistration.k8s.io/validatingadmissionpolicies', 'apiregistration.k8s.io/apiservices', 'flowcontrol.apiserver.k8s.io/flowschemas',
+  'admissionregistration.k8s.io/validatingadmissionpolicies', 'apiregistration.k8s.io/apiservices', 'certificates.k8s.io/podcertificaterequests', 'flowcontrol.apiserver.k8s.io/flowschemas',
   'flowcontrol.apiserver.k8s.io/prioritylevelconfigurations', 'networking.k8s.io/servicecidrs', 'resource.k8s.io/resourceclaims', 'storage.k8s.io/volumeattachments',
 ]);
 /** Metadata that a write to the kind's status has no effect on, by field. */

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
+import { ALL_RESOURCES, RESOURCES, resourceOf, type ResourceInfo } from '#api/resources.ts';
 import { structByKind, type StructType } from '#api/schema.ts';
 import { normalise } from '#machinery/decode.ts';
 import { hasOwnStrategy, strategyFor } from './index.ts';
 import { rowOf, tryCreate, tryUpdate } from './trial.ts';
 
 /** Kinds that clients create and the server keeps: reviews, bindings and the component statuses are neither. */
-const stored = RESOURCES.filter(({ verbs }) => verbs.includes('create') && verbs.includes('list'));
+const stored = ALL_RESOURCES.filter(({ verbs, sameAs }) => sameAs === undefined && verbs.includes('create') && verbs.includes('list'));
 const nameOf = ({ group, version, plural }: ResourceInfo) => `${plural}.${version}.${group || 'core'}`;
 
 /** The text of every test of a folder, by its title. */
@@ -76,4 +76,14 @@ test('objects without values get through every strategy', () => {
 test('other kinds get the two columns that all have', () => {
   const statuses = RESOURCES.find(({ plural }) => plural === 'componentstatuses')!;
   assert.deepEqual(strategyFor(statuses).columns.map(({ name }) => name), ['Name', 'Created At']);
+});
+test('another version of the same kind has the strategy of the one that is stored, and fields for all of it', () => {
+  const fieldsOf = ({ group, version, kind }: ResourceInfo) => JSON.stringify(normalise(structByKind(group, version, kind)!, { metadata: { name: 'a' }, ...hollow(structByKind(group, version, kind)!, 9) }), (key, value: unknown) => (key === 'apiVersion' ? undefined : value));
+  const versions = ALL_RESOURCES.filter(({ sameAs }) => sameAs !== undefined);
+  assert.ok(versions.length > 10, String(versions.length));
+  for (const info of versions) {
+    const stored = resourceOf(info.group, info.sameAs!, info.plural);
+    assert.deepEqual(strategyFor(info), { ...strategyFor(stored), resource: info });
+    assert.equal(fieldsOf(info), fieldsOf(stored), nameOf(info));
+  }
 });

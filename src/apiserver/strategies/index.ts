@@ -1,7 +1,7 @@
 /**
  * Every kind's strategy. Adding a kind is one file under `strategies/<group>/` and one name in {@link STRATEGIES}.
  */
-import type { ResourceInfo } from '#api/resources.ts';
+import { resourceOf, type ResourceInfo } from '#api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
 import { mutatingadmissionpolicies } from './admissionregistration/mutatingadmissionpolicies.ts';
 import { mutatingadmissionpolicybindings } from './admissionregistration/mutatingadmissionpolicybindings.ts';
@@ -20,6 +20,8 @@ import { horizontalpodautoscalers, horizontalpodautoscalersV1 } from './autoscal
 import { cronjobs } from './batch/cronjobs.ts';
 import { jobs } from './batch/jobs.ts';
 import { certificatesigningrequests } from './certificates/certificatesigningrequests.ts';
+import { clustertrustbundles } from './certificates/clustertrustbundles.ts';
+import { podcertificaterequests } from './certificates/podcertificaterequests.ts';
 import { leases } from './coordination/leases.ts';
 import { configmaps } from './core/configmaps.ts';
 import { endpoints } from './core/endpoints.ts';
@@ -74,7 +76,7 @@ const STRATEGIES: readonly Strategy[] = [
   controllerrevisions, daemonsets, deployments, replicasets, statefulsets,
   horizontalpodautoscalers, horizontalpodautoscalersV1,
   cronjobs, jobs,
-  certificatesigningrequests,
+  certificatesigningrequests, clustertrustbundles, podcertificaterequests,
   leases,
   endpointslices,
   events,
@@ -93,7 +95,10 @@ const byResource = new Map(STRATEGIES.map((s) => [idOf(s.resource), s]));
 
 /** The strategy of a resource; for resources without one of their own (custom ones among them), what all kinds have in common. */
 export function strategyFor(resource: ResourceInfo): Strategy {
-  return byResource.get(idOf(resource)) ?? genericStrategy(resource);
+  const own = byResource.get(idOf(resource));
+  if (own) return own;
+  const { group, plural, sameAs } = resource;
+  return sameAs === undefined ? genericStrategy(resource) : { ...strategyFor(resourceOf(group, sameAs, plural)), resource };
 }
 /** Whether a resource has a strategy of its own. */
 export function hasOwnStrategy(resource: ResourceInfo): boolean {

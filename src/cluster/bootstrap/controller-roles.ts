@@ -54,6 +54,9 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   'job-controller': [
     allow('get list patch update watch', 'batch', 'jobs'), allow('update', 'batch', 'jobs/status'), allow('update', 'batch', 'jobs/finalizers'), allow('create delete list patch watch', CORE, 'pods'), EVENTS,
   ],
+  'kube-apiserver-serving-clustertrustbundle-publisher': [
+    allow('attest', 'certificates.k8s.io', 'signers', 'kubernetes.io/kube-apiserver-serving'), allow('create delete list update watch', 'certificates.k8s.io', 'clustertrustbundles'), EVENTS,
+  ],
   'legacy-service-account-token-cleaner': [allow('get', CORE, 'configmaps', 'kube-apiserver-legacy-service-account-token-tracking'), allow('delete patch', CORE, 'secrets')],
   'local-path-provisioner': [
     allow('create delete get list patch watch', CORE, 'persistentvolumes'), allow('get list update watch', CORE, 'persistentvolumeclaims'), allow('update', CORE, 'persistentvolumeclaims/status'),

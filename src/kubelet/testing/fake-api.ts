@@ -45,11 +45,11 @@ export class FakeApi implements Transport {
     const { resource, verb } = call;
     if (verb === 'list') return { metadata: { resourceVersion: String(this.#revision) }, items: this.list(resource).filter(selector(call)) };
     if (call.subresource === 'token') return { ...(call.body as object), status: { token: `token-${++this.#uids}`, expirationTimestamp: new Date(Date.parse('2026-01-02T04:04:05Z')).toISOString() } };
-    const key = verb === 'create' || verb === 'update' ? keyOf(call.body as KubeObject) : [call.namespace, call.name].filter(Boolean).join('/');
+    const key = verb === 'create' && !(call.body as KubeObject).metadata.name ? '' : verb === 'create' || verb === 'update' ? keyOf(call.body as KubeObject) : [call.namespace, call.name].filter(Boolean).join('/');
     const found = this.get(resource, key);
     if (verb === 'create') {
       if (found) throw alreadyExists({ group: resource.group, resource: resource.plural }, found.metadata.name!);
-      return this.put(resource, call.body as KubeObject);
+      return this.put(resource, this.#named(call.body as KubeObject));
     }
     if (!found) throw notFound({ group: resource.group, resource: resource.plural }, String(call.name ?? key));
     if (verb === 'get') return found;
@@ -86,6 +86,10 @@ export class FakeApi implements Transport {
     }
   }
 
+  #named(obj: KubeObject): KubeObject {
+    const { name, generateName } = obj.metadata;
+    return name || !generateName ? obj : { ...obj, metadata: { ...obj.metadata, name: `${generateName}${++this.#uids}` } };
+  }
   #of(plural: string): Map<string, KubeObject> {
     let all = this.#objects.get(plural);
     if (!all) this.#objects.set(plural, (all = new Map()));

@@ -1,7 +1,10 @@
 /** What configMap, secret, downwardAPI and projected volumes consist of. Source: API reference of those volume sources. */
-import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, ServiceAccountTokenProjection, VolumeProjection } from '#api/gen/core-v1.ts';
+import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Secret, ServiceAccountTokenProjection, VolumeProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
+import { uidOf } from '#api/object.ts';
 import { isReason } from '#machinery/status-error.ts';
+import type { PodCertificates } from '../certificates/pod-certificates.ts';
+import type { TrustBundles } from '../certificates/trust-bundles.ts';
 import { fieldValue, resourceValue, type NodeFacts } from '../env/field-ref.ts';
 import type { NodeObjects } from '../objects.ts';
 import type { FileContent } from './atomic-writer.ts';
@@ -11,7 +14,11 @@ export interface PayloadContext {
   node(): NodeFacts;
   podIPs(pod: Pod): readonly string[];
   requestToken(pod: Pod, projection: ServiceAccountTokenProjection, signal: AbortSignal): Promise<TokenRequest>;
+  readonly trustBundles: Pick<TrustBundles, 'anchors' | 'forget' | 'onChange'>;
+  readonly podCertificates: Pick<PodCertificates, 'bundle' | 'forget' | 'onChange'>;
 }
+/** A source with its place in the volume. */
+export type IndexedSource = readonly [index: number, source: VolumeProjection];
 /** Files, and when one of them must be made anew (a token nears its end). */
 export interface VolumePayload {
   readonly files: Map<string, FileContent>;
@@ -73,23 +80,23 @@ export function downwardPayload(ctx: PayloadContext, pod: Pod, items: readonly D
   return out;
 }
 
-export async function projectedPayload(ctx: PayloadContext, pod: Pod, sources: readonly VolumeProjection[], mode: number, now: number, signal: AbortSignal): Promise<VolumePayload> {
+export async function projectedPayload(ctx: PayloadContext, pod: Pod, volume: string, sources: readonly IndexedSource[], mode: number, now: number, signal: AbortSignal): Promise<VolumePayload> {
   const files = new Map<string, FileContent>();
   let refreshAt: number | undefined;
   const failures: string[] = [];
   const add = (more: Map<string, FileContent>) => { for (const [k, v] of more) files.set(k, v); };
-  for (const source of sources) {
+  for (const [index, source] of sources) {
     try {
       if (source.configMap) add(await keyedPayload(ctx, pod, 'configMaps', { ...source.configMap, name: source.configMap.name ?? '', mode }, signal));
       if (source.secret) add(await keyedPayload(ctx, pod, 'secrets', { ...source.secret, name: source.secret.name ?? '', mode }, signal));
       if (source.downwardAPI) add(downwardPayload(ctx, pod, source.downwardAPI.items ?? [], mode));
-      if (source.clusterTrustBundle && !source.clusterTrustBundle.optional) throw new Error('ClusterTrustBundle projection is not supported by this node');
-      if (source.podCertificate) throw new Error('podCertificate projection is not supported by this node');
+      if (source.clusterTrustBundle) files.set(source.clusterTrustBundle.path, ownFile(pod, await ctx.trustBundles.anchors(uidOf(pod), source.clusterTrustBundle, signal), mode));
+      if (source.podCertificate) add(certificateFiles(ctx, pod, volume, index, source.podCertificate, mode));
       if (source.serviceAccountToken) {
         const request = await ctx.requestToken(pod, source.serviceAccountToken, signal);
         const at = tokenRefreshAt(request, now);
         refreshAt = Math.min(refreshAt ?? at, at);
-        files.set(source.serviceAccountToken.path, tokenFile(pod, request.status?.token ?? '', mode));
+        files.set(source.serviceAccountToken.path, ownFile(pod, request.status?.token ?? '', mode));
       }
     } catch (err) {
       if (signal.aborted) throw err;
@@ -99,6 +106,11 @@ export async function projectedPayload(ctx: PayloadContext, pod: Pod, sources: r
   if (failures.length) throw new Error(failures.length === 1 ? failures[0] : `[${failures.join(', ')}]`);
   return { files, refreshAt };
 }
+function certificateFiles(ctx: PayloadContext, pod: Pod, volume: string, index: number, source: PodCertificateProjection, mode: number): Map<string, FileContent> {
+  const { key, chain } = ctx.podCertificates.bundle(pod, volume, index);
+  const contents = [[source.credentialBundlePath, key + chain], [source.keyPath, key], [source.certificateChainPath, chain]] as const;
+  return new Map(contents.flatMap(([path, text]) => (path ? [[path, ownFile(pod, text, mode)] as const] : [])));
+}
 /** A token is replaced at four fifths of its life, or after a day. */
 function tokenRefreshAt(request: TokenRequest, now: number): number {
   const end = Date.parse(request.status?.expirationTimestamp ?? '');
@@ -106,8 +118,8 @@ function tokenRefreshAt(request: TokenRequest, now: number): number {
   return Math.min(end - life * 0.2, now + 24 * 3_600_000);
 }
 /** Readable by the one user that all containers run as, else by those of the group, else by root's. */
-function tokenFile(pod: Pod, token: string, mode: number): FileContent {
-  const data = Buffer.from(token);
+function ownFile(pod: Pod, text: string, mode: number): FileContent {
+  const data = Buffer.from(text);
   if (pod.spec.securityContext?.fsGroup !== undefined) return { data, mode: 0o600 };
   const users = new Set([...pod.spec.containers, ...(pod.spec.initContainers ?? [])].map((c) => c.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser));
   const [only] = users;

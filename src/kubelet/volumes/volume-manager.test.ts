@@ -34,7 +34,13 @@ beforeEach(async () => {
   const node = () => ({ nodeName: 'n', nodeIPs: ['192.0.2.1'], allocatable: { cpu: '4', memory: '8Gi' } });
   volumes = newVolumeManager({
     config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {}, expand: () => Promise.resolve() }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
-    payload: { objects, node, podIPs: () => [], requestToken: (_pod, p) => {
+    payload: {
+      trustBundles: { anchors: (_uid, { name }) => (name === 'no' ? Promise.reject(new Error(`no anchors of "${name}"`)) : Promise.resolve(`anchors of ${name}`)), forget: () => {}, onChange: () => {} },
+      podCertificates: { bundle: (_pod, volume, index) => {
+        if (index === 0) throw new Error(`not issued yet: ${volume} ${index}`);
+        return { key: `key ${volume} ${index}\n`, chain: 'chain\n' };
+      }, forget: () => {}, onChange: () => {} },
+      objects, node, podIPs: () => [], requestToken: (_pod, p) => {
       tokens.push(p.path);
       const expirationSeconds = p.expirationSeconds ?? 3600;
       return Promise.resolve({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: {}, spec: { audiences: [], expirationSeconds }, status: { token: `token-${tokens.length}`, expirationTimestamp: new Date(clock.now() + expirationSeconds * 1000).toISOString() } });
@@ -76,7 +82,8 @@ const MISSING: readonly [string, Omit<Volume, 'name'>, string][] = [
   ['a Secret that is not there', { secret: { secretName: 'no' } }, 'secret "no" not found'],
   ['a key that is not there', { configMap: { name: 'cm', items: [{ key: 'no', path: 'x' }] } }, 'configmap references non-existent config key: no'],
   ['huge pages that nobody asks for', { emptyDir: { medium: 'HugePages' } }, 'medium HugePages: hugePages storage requested, but there is no resource request for huge pages'],
-  ['a trust bundle', { projected: { sources: [{ clusterTrustBundle: { path: 'ca' } }] } }, 'ClusterTrustBundle projection is not supported by this node'],
+  ['a trust bundle', { projected: { sources: [{ clusterTrustBundle: { path: 'ca', name: 'no' } }] } }, 'no anchors of "no"'],
+  ['certificates that nobody issued', { projected: { sources: [{ podCertificate: { signerName: 's', keyType: 'x' } }] } }, 'not issued yet: v 0'],
   ['a source of another kind', { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } }, 'no volume plugin matched: volumes of type "iscsi" are not supported by this node'],
 ];
 for (const [name, source, message] of MISSING) {
@@ -175,4 +182,19 @@ test('tearDown leaves nothing, and forgets the objects that nobody needs any mor
   configMap({ a: '2' });
   await flushMicrotasks();
   assert.deepEqual(changed, []);
+});
+test('projected trust anchors and certificates: each in its file, for the one user of the Pod alone', async () => {
+  const pod = makePod().container('c', { securityContext: { runAsUser: 1000 } }).volume('v', { projected: { sources: [
+    { serviceAccountToken: { path: 'token' } },
+    { podCertificate: { signerName: 's', keyType: 'x', credentialBundlePath: 'both', keyPath: 'key', certificateChainPath: 'chain' } },
+    { clusterTrustBundle: { path: 'ca/anchors', name: 'a' } },
+    { podCertificate: { signerName: 's', keyType: 'x', keyPath: 'second' } },
+  ] } }).build();
+  const path = await pathOf(pod);
+  const read = (name: string) => readFile(join(path, name), 'utf8');
+  assert.deepEqual(await Promise.all(['both', 'key', 'chain', 'ca/anchors', 'second', 'token'].map(read)), ['key v 1\nchain\n', 'key v 1\n', 'chain\n', 'anchors of a', 'key v 3\n', 'token-1']);
+  for (const name of ['key', 'both', 'chain', 'ca/anchors']) {
+    const { mode, uid } = await stat(join(path, name));
+    assert.deepEqual([mode & 0o777, uid], [0o600, 1000], name);
+  }
 });

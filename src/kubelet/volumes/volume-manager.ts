@@ -20,7 +20,7 @@ import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
 import { boundClaim, isReadOnlyVolume, pathOf, type BoundClaim } from './persistent.ts';
-import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type PayloadContext, type VolumePayload } from './payload.ts';
+import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type IndexedSource, type PayloadContext, type VolumePayload } from './payload.ts';
 import { prepareSubPath } from './sub-path.ts';
 import { UnreadyVolume, VolumeError } from './volume-error.ts';
 
@@ -81,16 +81,17 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
   /** Projected volumes ask for tokens: not at each sync, but when one nears its end or its sources changed. */
   async function projected(pod: Pod, volume: Volume, signal: AbortSignal): Promise<VolumePayload> {
     const { sources = [], defaultMode: mode } = volume.projected!;
-    const fresh = (from: typeof sources) => projectedPayload(payload, pod, from, defaultMode(mode), clock.now(), signal);
+    const all: readonly IndexedSource[] = [...sources.entries()];
+    const fresh = (from: readonly IndexedSource[]) => projectedPayload(payload, pod, volume.name, from, defaultMode(mode), clock.now(), signal);
     const key = `${uidOf(pod)}/${volume.name}`;
-    const isToken = (s: (typeof sources)[number]) => Boolean(s.serviceAccountToken);
+    const isToken = ([, s]: IndexedSource) => Boolean(s.serviceAccountToken);
     let held = tokens.get(key);
-    if (sources.some(isToken) && (!held || clock.now() >= held.refreshAt)) {
-      const made = await fresh(sources.filter(isToken));
+    if (all.some(isToken) && (!held || clock.now() >= held.refreshAt)) {
+      const made = await fresh(all.filter(isToken));
       held = { refreshAt: made.refreshAt ?? Infinity, payload: made, generation: '' };
       tokens.set(key, held);
     }
-    const rest = await fresh(sources.filter((s) => !isToken(s)));
+    const rest = await fresh(all.filter((s) => !isToken(s)));
     return { files: new Map([...rest.files, ...(held?.payload.files ?? [])]), refreshAt: held?.refreshAt };
   }
   /** The earliest time that anybody asked for. */
@@ -192,6 +193,8 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       for (const key of tokens.keys()) if (key.startsWith(`${uid}/`)) tokens.delete(key);
       payload.objects.configMaps.unregister(uid);
       payload.objects.secrets.unregister(uid);
+      payload.trustBundles.forget(uid);
+      payload.podCertificates.forget(uid);
       await mounter.unmountAll(join(podDir(config, uid), 'volume-subpaths'));
       // Before anything is removed: what a driver does not take back must not be lost.
       await csi.tearDown(uid);
@@ -205,6 +208,8 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       listener = fn;
       payload.objects.configMaps.onChange(fn);
       payload.objects.secrets.onChange(fn);
+      payload.trustBundles.onChange(fn);
+      payload.podCertificates.onChange(fn);
       csi.onChange(fn);
     },
     async stop() {

@@ -4,7 +4,7 @@
  * Source: the API reference, "OpenAPI"; extensions as kube-openapi defines them.
  */
 import { splitApiVersion } from '#api/object.ts';
-import { RESOURCES } from '#api/resources.ts';
+import { ALL_RESOURCES } from '#api/resources.ts';
 import { structByFactsName, structByKind, type Field, type StructType, type TypeRef } from '#api/schema.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -176,12 +176,12 @@ function tableOfKinds(): ReadonlyMap<string, readonly GroupVersionKind[]> {
     if (!list.some((k) => k.group === group && k.version === version)) list.push({ group, version, kind });
     out.set(type.name, list);
   };
-  for (const { group, version, kind, listKind, verbs, subresources } of RESOURCES) {
+  for (const { group, version, kind, listKind, verbs, subresources } of ALL_RESOURCES) {
     add(group, version, kind);
     if (verbs.includes('list')) add(group, version, listKind);
     for (const sub of subresources) if (!sub.kind.endsWith('Options')) add(sub.group ?? group, sub.version ?? version, sub.kind);
   }
-  for (const kind of EVERYWHERE) for (const apiVersion of new Set(RESOURCES.map((r) => `${r.group}/${r.version}`))) {
+  for (const kind of EVERYWHERE) for (const apiVersion of new Set(ALL_RESOURCES.map((r) => `${r.group}/${r.version}`))) {
     const { group, version } = splitApiVersion(apiVersion);
     add(group, version, kind);
   }

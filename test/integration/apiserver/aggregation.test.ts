@@ -167,7 +167,7 @@ test('groups and versions come in the order of their priorities', async () => {
     return [names[names.indexOf(name) - 1], names[names.indexOf(name) + 1]];
   };
   assert.deepEqual((await namesOf()).slice(0, 3), ['apiregistration.k8s.io', 'apps', 'events.k8s.io']);
-  assert.deepEqual(await around('wardle.example.com'), ['resource.k8s.io', undefined]);
+  assert.deepEqual(await around('wardle.example.com'), ['flowcontrol.apiserver.k8s.io', undefined]);
   assert.equal((await http.call('PATCH', `${SERVICES}/v1.wardle.example.com`, { body: { spec: { groupPriorityMinimum: 17790 } }, headers: MERGE })).code, 200);
   await until('its new place', async () => ((await around('wardle.example.com'))[0] === 'apps' ? true : undefined));
   const spec = { group: 'wardle.example.com', version: 'v2', groupPriorityMinimum: 10, versionPriority: 10, insecureSkipTLSVerify: true, service: { namespace: 'default', name: 'nobody' } };

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { createPrivateKey, generateKeyPairSync, webcrypto, type X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { nameOf, namespaceOf, splitApiVersion, type KubeObject } from '#api/object.ts';
-import { RESOURCES, type ResourceInfo } from '#api/resources.ts';
+import { ALL_RESOURCES, type ResourceInfo } from '#api/resources.ts';
 import { deepFreeze } from '#base/draft.ts';
 import type { AuthenticationRequest, ObjectChange, ObjectReader } from '../../interfaces.ts';
 
@@ -12,7 +12,7 @@ const idOf = (r: Pick<ResourceInfo, 'group' | 'plural'>): string => `${r.group}/
 /** The resource of an object by its apiVersion and kind. */
 export function resourceOfObject(object: KubeObject): ResourceInfo {
   const { group, version } = splitApiVersion(object.apiVersion ?? '');
-  const found = RESOURCES.find((r) => r.group === group && r.version === version && r.kind === object.kind);
+  const found = ALL_RESOURCES.find((r) => r.group === group && r.version === version && r.kind === object.kind);
   if (!found) throw new Error(`no resource for ${object.apiVersion} ${object.kind}`);
   return found;
 }

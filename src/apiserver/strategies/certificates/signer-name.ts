@@ -1,27 +1,32 @@
-import { invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { isDNS1123Subdomain } from '#machinery/names.ts';
-import { fromMessages } from '../field-checks.ts';
+import { invalidValue, required, tooLong, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { DNS_LABEL_MAX_LENGTH, DNS_SUBDOMAIN_MAX_LENGTH, isDNS1123Label, isDNS1123Subdomain } from '#machinery/names.ts';
 
 /** Longest domain, path and the slash between them. */
-const MAX_LENGTH = 571;
-const PATH_SEGMENT = /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
-const MAX_SEGMENT = 63;
+const MAX_LENGTH = DNS_SUBDOMAIN_MAX_LENGTH * 2 + DNS_LABEL_MAX_LENGTH + 2;
 
-/** `example.com/my-signer`: a domain with a path of one or more segments. Source: the API reference, CertificateSigningRequest `spec.signerName`. */
+/** The first label of `text` that `check` complains of. */
+function labelErrors(text: string, check: (label: string) => readonly string[], path: FieldPath): FieldError[] {
+  for (const label of text.split('.')) {
+    const messages = check(label);
+    if (messages.length > 0) return messages.map((message) => invalidValue(path, text, `validating label ${JSON.stringify(label)}: ${message}`));
+  }
+  return [];
+}
+/** `example.com/my-signer`: a domain and one path segment. Source: the API reference, CertificateSigningRequest `spec.signerName`. */
 export function validateSignerName(name: string, path: FieldPath): FieldError[] {
   if (name === '') return [required(path)];
-  const slash = name.indexOf('/');
-  const segments = name.split('/');
-  if (segments.length !== 2) return [invalidValue(path, name, `must be a fully qualified domain and path of the form 'example.com/signer-name'`)];
-  const domain = name.slice(0, slash);
-  const errors = fromMessages(path, domain, isDNS1123Subdomain(domain));
-  if (domain.split('.').length < 2) errors.push(invalidValue(path, domain, 'should be a domain with at least two segments separated by dots'));
-  for (const label of segments[1]!.split('.')) {
-    if (!PATH_SEGMENT.test(label) || label.length > MAX_SEGMENT) {
-      errors.push(...fromMessages(path, segments[1]!, isDNS1123Subdomain(segments[1]!.toLowerCase())));
-      break;
-    }
-  }
-  if (name.length > MAX_LENGTH) errors.push({ type: 'FieldValueTooLong', field: path.toString(), body: `Too long: may not be more than ${MAX_LENGTH} bytes` });
-  return errors;
+  const [domain = '', tail = '', ...more] = name.split('/');
+  if (more.length > 0 || !name.includes('/')) return [invalidValue(path, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")];
+  return [
+    ...(domain.length > DNS_SUBDOMAIN_MAX_LENGTH ? [tooLong(path, DNS_SUBDOMAIN_MAX_LENGTH)] : []),
+    ...labelErrors(domain, isDNS1123Label, path),
+    ...(domain.includes('.') ? [] : [invalidValue(path, domain, 'should be a domain with at least two segments separated by dots')]),
+    ...labelErrors(tail, isDNS1123Subdomain, path),
+    ...(name.length > MAX_LENGTH ? [tooLong(path, MAX_LENGTH)] : []),
+  ];
+}
+/** Whether the signer's domain is Kubernetes' own. */
+export function isKubernetesSigner(name: string): boolean {
+  const domain = name.split('/', 1)[0]!;
+  return domain === 'kubernetes.io' || domain.endsWith('.kubernetes.io');
 }

@@ -2,6 +2,7 @@ import type { Pod } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { draftOf } from '#base/draft.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
+import type { StrategyContext } from '../../registry/strategy.ts';
 import { defineStrategy } from '../define.ts';
 import { each } from '../field-checks.ts';
 import { validatePodAnnotations, validateProfilesMatch } from './pod/annotations.ts';
@@ -9,6 +10,7 @@ import { POD_COLUMNS, podRow } from './pod/columns.ts';
 import { validateImageBlanks } from './pod/containers.ts';
 import { defaultPod } from './pod/defaults.ts';
 import { applyLabelKeys } from './pod/label-keys.ts';
+import { dropUnservedProjections } from './pod/projected-volume.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { validatePodSpec } from './pod/spec.ts';
 import { validatePodStatusUpdate } from './pod/status.ts';
@@ -45,10 +47,11 @@ function validateCreate(pod: Pod): FieldError[] {
 }
 
 const GATED = 'Scheduling is blocked due to non-empty scheduling gates';
-function prepareForCreate(pod: Draft<Pod>): void {
+function prepareForCreate(pod: Draft<Pod>, ctx: StrategyContext): void {
   pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   // Gang scheduling is off by default in this release: its field is dropped, as upstream drops fields of disabled features.
   delete pod.spec.schedulingGroup;
+  dropUnservedProjections(pod.spec, ctx);
   applyLabelKeys(pod);
   if (pod.spec.schedulingGates?.length) {
     pod.status.conditions = [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated', message: GATED }];

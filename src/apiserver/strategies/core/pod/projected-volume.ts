@@ -1,9 +1,12 @@
 /** Volumes made of files: secret, configMap, downwardAPI and projected. */
-import type { ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, PodCertificateProjection, ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection } from '#api/gen/core-v1.ts';
+import type { ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, PodCertificateProjection, PodSpec, ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection } from '#api/gen/core-v1.ts';
+import type { Draft } from '#base/draft.ts';
 import { forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
-import { validateSignerName } from '../../certificates/signer-name.ts';
+import { trustBundleNameProblems } from '../../certificates/clustertrustbundles.ts';
+import { isKubernetesSigner, validateSignerName } from '../../certificates/signer-name.ts';
+import { validateUserAnnotations } from '../../certificates/user-annotations.ts';
+import type { StrategyContext } from '../../../registry/strategy.ts';
 import { each } from '../../field-checks.ts';
 import { validateFileMode, validateLocalPath } from '../volume-paths.ts';
 import { validateFieldRef, validateResourceFieldRef, VOLUME_FIELDS } from './downward-api.ts';
@@ -40,11 +43,10 @@ function validateToken(token: ServiceAccountTokenProjection, path: FieldPath, vo
   return errors;
 }
 
-/** `<signer with colons>:<name>`, or a plain name without a signer. */
-function trustBundleNameErrors(name: string): string[] {
+/** A Pod names a bundle alone: what stands before the last colon is its signer. */
+function trustBundleNameErrors(name: string): readonly string[] {
   const colon = name.lastIndexOf(':');
-  const plain = colon < 0 ? name : name.slice(colon + 1);
-  return isDNS1123Subdomain(plain);
+  return trustBundleNameProblems(name, colon < 0 ? '' : name.slice(0, colon).replaceAll(':', '/'));
 }
 function validateTrustBundle(bundle: ClusterTrustBundleProjection, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
@@ -67,12 +69,12 @@ const MIN_CERTIFICATE_SECONDS = 3600;
 const MAX_CERTIFICATE_SECONDS = 91 * 86400;
 function validateCertificate(certificate: PodCertificateProjection, path: FieldPath): FieldError[] {
   const { signerName = '', keyType = '', maxExpirationSeconds: seconds } = certificate;
-  const errors = validateSignerName(signerName, path.child('signerName'));
+  const errors = [...validateSignerName(signerName, path.child('signerName')), ...validateUserAnnotations(certificate.userAnnotations, path.child('userAnnotations'))];
   if (!KEY_TYPES.includes(keyType)) errors.push(notSupported(path.child('keyType'), keyType, KEY_TYPES));
   if (seconds !== undefined) {
     const at = path.child('maxExpirationSeconds');
     if (seconds < MIN_CERTIFICATE_SECONDS) errors.push(invalidValue(at, seconds, 'if provided, maxExpirationSeconds must be >= 3600'));
-    const limit = signerName.startsWith('kubernetes.io/') ? 86400 : MAX_CERTIFICATE_SECONDS;
+    const limit = isKubernetesSigner(signerName) ? 86400 : MAX_CERTIFICATE_SECONDS;
     if (seconds > limit) errors.push(invalidValue(at, seconds, `if provided, maxExpirationSeconds must be <= ${limit}`));
   }
   const paths = (['credentialBundlePath', 'keyPath', 'certificateChainPath'] as const).filter((key) => certificate[key]);
@@ -115,4 +117,14 @@ export function validateProjected(volume: ProjectedVolumeSource, path: FieldPath
     if (SOURCES.filter((kind) => source[kind]).length > 1) errors.push(forbiddenField(at, 'may not specify more than 1 volume type per source'));
   }
   return errors;
+}
+
+/** What a projection needs to be served. */
+const NEEDS = { clusterTrustBundle: 'clustertrustbundles', podCertificate: 'podcertificaterequests' } as const;
+/** Sources of kinds that are not served are dropped from a new Pod, as upstream drops those of disabled features. */
+export function dropUnservedProjections(spec: Draft<PodSpec>, { serves }: Pick<StrategyContext, 'serves'>): void {
+  const sources = (spec.volumes ?? []).flatMap((volume) => volume.projected?.sources ?? []);
+  for (const [source, plural] of Object.entries(NEEDS) as [keyof typeof NEEDS, string][]) {
+    if (!serves('certificates.k8s.io', 'v1beta1', plural)) for (const projection of sources) delete projection[source];
+  }
 }

@@ -2,6 +2,7 @@
  * A local view of a resource: lists, then watches, and tells its handlers what changed. Over the in-process transport the
  * objects are the API server's own: an informer costs one map entry per object. Upstream's counterpart: client-go's shared informers.
  */
+import { setImmediate } from 'node:timers/promises';
 import { keyOf, namespaceOf, type KubeObject } from '#api/object.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
@@ -24,6 +25,8 @@ export interface InformerOptions {
 }
 
 const log = logger('informer');
+/** As client-go's reflectors: a list of everything at once would hold up all else in the process. */
+const PAGE = 500;
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 10_000;
 
@@ -32,6 +35,7 @@ export class Informer<T extends KubeObject> {
   readonly #name: string;
   readonly #options: InformerOptions;
   readonly #clock: Clock;
+  readonly #transform: (obj: T) => T;
   readonly #objects = new Map<string, T>();
   readonly #handlers = new Set<InformerHandler<T>>();
   readonly #indexes = new Map<string, Index<T>>();
@@ -40,11 +44,13 @@ export class Informer<T extends KubeObject> {
   #loop: Promise<void> = Promise.resolve();
   #hasSynced = false;
 
-  constructor(client: Client, kind: KindRef<T>, clock: Clock, options: InformerOptions = {}) {
+  /** `transform` makes what is kept and told of what was read, for those who need little of much; it leaves names and the resourceVersion as they are. */
+  constructor(client: Client, kind: KindRef<T>, clock: Clock, options: InformerOptions = {}, transform: (obj: T) => T = (obj) => obj) {
     this.#client = client.of(kind);
     this.#name = `${kind.plural}.${kind.group}`;
     this.#clock = clock;
     this.#options = options;
+    this.#transform = transform;
   }
   /** Starts listing and watching; idempotent. */
   start(): void {
@@ -119,15 +125,32 @@ export class Informer<T extends KubeObject> {
     }
   }
   async #relist(signal: AbortSignal): Promise<string> {
-    const list = await this.#client.list({ ...this.#options, signal });
     const seen = new Set<string>();
-    for (const obj of list.items) {
-      seen.add(keyOf(obj));
-      this.#set(obj);
-    }
+    const take = (items: readonly T[]): void => {
+      for (const obj of items) {
+        seen.add(keyOf(obj));
+        this.#set(obj);
+      }
+    };
+    const resourceVersion = await this.#listAll(take, signal);
     for (const [key, obj] of this.#objects) if (!seen.has(key)) this.#remove(key, obj);
     this.#hasSynced = true;
     this.#synced.resolve();
+    return resourceVersion;
+  }
+  /** Gives the list in pages, and whole where so much is written meanwhile that its revision is forgotten. Resolves with its resourceVersion. */
+  async #listAll(take: (items: readonly T[]) => void, signal: AbortSignal): Promise<string> {
+    const options = { ...this.#options, signal };
+    let list = await this.#client.list({ ...options, limit: PAGE });
+    for (take(list.items); list.metadata.continue; take(list.items)) {
+      await setImmediate();
+      try {
+        list = await this.#client.list({ ...options, limit: PAGE, continue: list.metadata.continue });
+      } catch (err) {
+        if (!isReason(err, 'Expired')) throw err;
+        list = await this.#client.list(options);
+      }
+    }
     return list.metadata.resourceVersion ?? '0';
   }
   /** Takes one event in; returns the resourceVersion to resume from. */
@@ -136,10 +159,11 @@ export class Informer<T extends KubeObject> {
     else if (event.type !== 'BOOKMARK') this.#set(event.object);
     return event.object.metadata.resourceVersion;
   }
-  #set(obj: T): void {
-    const key = keyOf(obj);
+  #set(read: T): void {
+    const key = keyOf(read);
     const old = this.#objects.get(key);
-    if (old && old.metadata.resourceVersion === obj.metadata.resourceVersion) return;
+    if (old && old.metadata.resourceVersion === read.metadata.resourceVersion) return;
+    const obj = this.#transform(read);
     this.#objects.set(key, obj);
     for (const index of this.#indexes.values()) index.replace(key, old, obj);
     for (const h of this.#handlers) this.#tell(() => (old ? h.onUpdate?.(old, obj) : h.onAdd?.(obj)));

@@ -75,7 +75,27 @@ export interface StoreWatch extends AsyncIterable<readonly StoreEvent[]> {
   requestProgress(revision: number): number | undefined;
 }
 
+/** What of a stored value can be told without reading it. */
+export interface StoredHead {
+  readonly key: string;
+  /** Revision of the write that made the value. */
+  readonly revision: number;
+  /** Bytes of the value. */
+  readonly size: number;
+  /** The value begins as a JSON object does: it is not encrypted. */
+  readonly plain: boolean;
+}
+/** Of a store whose values are in this process's memory, or mapped into it: they need not be held a second time. */
+export interface ValuesAtHand {
+  /** What lies under `prefix`, in byte order of keys, at the newest revision. */
+  heads(prefix: string): { readonly heads: readonly StoredHead[]; readonly revision: number };
+  /** The value written at `revision`: while it is the newest of its key, and then as long as the write that replaced it is in the history. Throws when it is gone. */
+  value(revision: number): Buffer;
+}
+
 export interface Store {
+  /** Absent: values come from elsewhere, by {@link list} and {@link watch} alone. */
+  readonly atHand?: ValuesAtHand | undefined;
   /** The revision of the newest acknowledged write that this process knows of. */
   readonly revision: number;
   /** The revision of the newest acknowledged write of anyone. A backend with one writing process answers at once. */

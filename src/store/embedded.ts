@@ -11,7 +11,7 @@ import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb'
 import { closeOnExec } from './close-on-exec.ts';
 import type { Store } from './contract.ts';
 import { lockDirectory } from './data-lock.ts';
-import { LocalStore, type Row, type RowHead, type RowStorage } from './local-store.ts';
+import { headOf, LocalStore, type Row, type RowHead, type RowStorage } from './local-store.ts';
 
 export interface EmbeddedStoreOptions {
   /** The data directory; made with mode 0700 when it is not there. */
@@ -155,12 +155,8 @@ function encodeRow(row: Row): Buffer {
   return bytes;
 }
 function decodeHead(revision: number, bytes: Buffer): RowHead {
-  return {
-    key: bytes.toString('latin1', KEY_AT, KEY_AT + bytes.readUInt32LE(9)),
-    revision,
-    previous: bytes.readDoubleLE(1),
-    deleted: bytes.readUInt8(0) === 1,
-  };
+  const deleted = bytes.readUInt8(0) === 1;
+  return headOf(bytes.toString('latin1', KEY_AT, KEY_AT + bytes.readUInt32LE(9)), revision, bytes.readDoubleLE(1), deleted ? undefined : valueOf(bytes));
 }
 function valueOf(bytes: Buffer): Buffer {
   return bytes.subarray(KEY_AT + bytes.readUInt32LE(9));

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { KubeObject } from '#api/object.ts';
-import { decodeObject, encodeObject, Entry, withRevision } from './entry.ts';
+import { encodeObject, locateVersion } from './encoded.ts';
+import { decodeObject, Entry, withRevision } from './entry.ts';
 
 const NAMES = ['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'labels', 'annotations', '__proto__'];
 const metadata = fc.dictionary(fc.constantFrom(...NAMES), fc.oneof(fc.string({ unit: 'grapheme' }), fc.constant(undefined)), { noNullPrototype: true });
@@ -22,6 +23,11 @@ test('an entry made of an encoded object has the bytes that its object has as JS
       const again = new Entry('/k', decodeObject('/k', encoded.bytes, revision), revision);
       assert.deepEqual(again.json, entry.json, 'and after a restart');
       assert.ok(again.holds(encodeObject(again.object)));
+      assert.deepEqual(locateVersion(encoded.bytes), encoded);
+      const stored = new Entry('/k', undefined, revision, undefined, { value: () => encoded.bytes }, encoded.bytes.length);
+      assert.ok(stored.holds(encoded));
+      assert.deepEqual(stored.passingLine, entry.line, 'and from the store, without being decoded');
+      assert.deepEqual(stored.object, again.object);
     }),
   );
 });
@@ -44,4 +50,29 @@ test('an entry does not hold an object that differs', () => {
 
 test('decodeObject refuses what is no object with metadata, and names the key', () => {
   for (const text of ['', '{', 'null', '[]', '"x"', '{}', '{"metadata":null}', '{"metadata":1}']) assert.throws(() => decodeObject('/registry/x', Buffer.from(text), 3), /"\/registry\/x" at revision 3 is not/);
+});
+
+test('an entry whose value the store has at hand needs it no more once it is replaced', () => {
+  const { bytes } = encodeObject({ metadata: { name: 'a' } });
+  let reads = 0;
+  const source = {
+    value: () => {
+      reads++;
+      return bytes;
+    },
+  };
+  const entry = new Entry('/k', undefined, 7, undefined, source, bytes.length);
+  assert.equal(entry.object, entry.object, 'decoded once');
+  assert.equal(reads, 1);
+  entry.release();
+  const last = new Entry('/k', undefined, 7, undefined, source, bytes.length);
+  last.release();
+  assert.equal(reads, 2);
+  for (const { object } of [entry, last]) assert.deepEqual(object, { metadata: { name: 'a', resourceVersion: '7' } });
+  assert.equal(entry.json.toString(), last.json.toString());
+  assert.equal(reads, 2);
+});
+
+test('locateVersion refuses what encodeObject did not make', () => {
+  for (const text of ['', '[]', '{}', '{"a":1}', '{"metadata":[]}', '{"metadata":{ "name":"a"}}', '{"metadata":{"name":"a"', '{ "metadata":{}}', '{"a"']) assert.equal(locateVersion(Buffer.from(text)), undefined, text);
 });

@@ -1,119 +1,109 @@
 import type { KubeObject } from '#api/object.ts';
 import { readJson } from '#machinery/json.ts';
-import { KeptBytes, type Kept } from './kept-bytes.ts';
+import { BEFORE_VERSION, exactBuffer, locateVersion, spliceVersion, type Encoded } from './encoded.ts';
+import { KeptBytes, type Keeper, type Kept } from './kept-bytes.ts';
 
-/** Bytes of entries: they can be made again of the object, which costs about as much as copying them ten times. */
-const kept = new KeptBytes(32 * 1024 * 1024);
+/** JSON of entries: it can be made again. */
+const keptBytes = new KeptBytes(32 * 1024 * 1024);
+/** Objects of entries whose values the store has at hand, counted by their values: they take about twice that. Enough for all objects of most clusters. */
+const keptObjects = new KeptBytes(32 * 1024 * 1024);
+/**
+ * What was written and not asked for again since. Little, so that a burst of writes leaves young garbage alone: what grows old before it dies is what makes
+ * the heap large.
+ */
+const keptFresh = new KeptBytes(256 * 1024);
+
+/** Where an entry's value lies, while it is the newest of its key. */
+export interface ValueSource {
+  value(revision: number): Buffer;
+}
 
 /**
- * One revision of an object as everybody in the process shares it: never changed, replaced as a whole.
+ * One revision of an object as everybody in the process shares it: never changed, replaced as a whole. With a source, the object and its
+ * bytes may go and come again, so `object` may then be another one, but always an equal one.
  */
-export class Entry<T extends KubeObject = KubeObject> {
+export class Entry<T extends KubeObject = KubeObject> implements Keeper {
   readonly key: string;
-  /** Has `metadata.resourceVersion` set. Deeply readonly. */
-  readonly object: T;
   /** The object's resourceVersion as a number. */
   readonly revision: number;
   /** Bytes of its value in the store; 0 for what was not read from there. */
   readonly size: number;
-  /** {@link line}, while it is kept. */
-  #line: Kept<Buffer> | undefined;
+  #source: ValueSource | undefined;
+  #object: T | undefined;
+  #line: Buffer | undefined;
   /** The bytes in the store and where the resourceVersion belongs in them, until {@link line} is made of them. */
-  #encoded: Kept<Encoded> | undefined;
+  #encoded: Encoded | undefined;
+  #keptObject: Kept | undefined;
+  /** Of {@link #line} or {@link #encoded}. */
+  #keptBytes: Kept | undefined;
 
-  constructor(key: string, object: T, revision: number, encoded?: Encoded, size = encoded?.bytes.length ?? 0) {
+  /** `object` may be undefined when there is a `source`. */
+  constructor(key: string, object: T | undefined, revision: number, encoded?: Encoded, source?: ValueSource, size = encoded?.bytes.length ?? 0) {
     this.key = key;
-    this.object = object;
     this.revision = revision;
     this.size = size;
-    this.#encoded = encoded && kept.keep(encoded, encoded.bytes.length);
+    this.#source = source;
+    this.#object = object;
+    if (object && source) this.#keptObject = keptFresh.keep(this, size);
+    if (encoded) {
+      this.#encoded = encoded;
+      this.#keptBytes = keptFresh.keep(this, encoded.bytes.length);
+    }
+  }
+
+  /** Has `metadata.resourceVersion` set. Deeply readonly. */
+  get object(): T {
+    if (this.#object) return this.#object;
+    const object = (this.#object = decodeObject<T>(this.key, this.#source!.value(this.revision), this.revision));
+    this.#keptObject = keptObjects.keep(this, this.size);
+    return object;
   }
 
   /** The object's JSON with its resourceVersion and a line end: the body of an answer. Kept for the next who asks. Do not change the bytes. */
   get line(): Buffer {
-    let line = this.#line?.value;
-    if (!line) {
-      const encoded = this.#encoded?.value;
-      line = encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
-      this.#line = kept.keep(line, line.length);
-      this.#encoded?.drop();
-      this.#encoded = undefined;
-    }
+    if (this.#line) return this.#line;
+    const line = this.passingLine;
+    const chain = this.#encoded ? keptFresh : keptBytes;
+    this.#dropBytes();
+    this.#line = line;
+    this.#keptBytes = chain.keep(this, line.length);
     return line;
   }
-  /** {@link line} where it is there already. */
-  get keptLine(): Buffer | undefined {
-    return this.#line?.value;
+  /** {@link line}, but not kept where it was not there already. */
+  get passingLine(): Buffer {
+    if (this.#line) return this.#line;
+    const encoded = this.#encoded ?? (this.#source && locateVersion(this.#source.value(this.revision)));
+    return encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
   }
   /** {@link line} without its end. */
   get json(): Buffer {
     return this.line.subarray(0, -1);
   }
 
-  /** Lets go of the bytes: the entry was replaced, and few will ask for it again. */
+  /** The entry was replaced: few will ask for it again, and the source will not have it much longer. */
   release(): void {
-    this.#line?.drop();
-    this.#encoded?.drop();
+    this.#dropBytes();
+    if (!this.#source) return;
+    this.#object = this.object;
+    this.#source = undefined;
+    this.#keptObject?.drop();
+    this.#keptObject = undefined;
+  }
+  #dropBytes(): void {
+    this.#keptBytes?.drop();
+    this.#keptBytes = this.#line = this.#encoded = undefined;
+  }
+  /** {@link KeptBytes}: there is too much. */
+  evicted(kept: Kept): void {
+    if (kept === this.#keptObject) this.#keptObject = this.#object = undefined;
+    else this.#keptBytes = this.#line = this.#encoded = undefined;
   }
 
   /** Whether a write of these bytes would change nothing but the resourceVersion. */
   holds(encoded: Encoded): boolean {
-    const own = this.#encoded?.value;
-    return own ? own.bytes.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
+    const own = this.#encoded?.bytes ?? this.#source?.value(this.revision);
+    return own ? own.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
   }
-}
-
-/** An object's JSON without `metadata.resourceVersion`: what the store keeps. */
-export interface Encoded {
-  readonly bytes: Buffer;
-  /** Offset at which `"resourceVersion":"…"` belongs. */
-  readonly at: number;
-  /** Commas that the insertion needs around it. */
-  readonly before: boolean;
-  readonly after: boolean;
-}
-
-/** Where Go's encoder writes the resourceVersion: after these fields of the metadata. */
-const BEFORE_VERSION: ReadonlySet<string> = new Set(['name', 'generateName', 'namespace', 'selfLink', 'uid']);
-
-/** Serialises an object once, so that its resourceVersion can be put in later by copying bytes. */
-export function encodeObject(object: KubeObject): Encoded {
-  const [head, tail] = split(object, (key) => key !== 'metadata');
-  const { resourceVersion: _, ...metadata } = object.metadata;
-  const [early, late] = split(metadata, (key) => BEFORE_VERSION.has(key));
-  const start = `{${head}${head === '' ? '' : ','}"metadata":{${early}`;
-  const text = `${start}${early !== '' && late !== '' ? ',' : ''}${late}}${tail === '' ? '' : ','}${tail}}`;
-  return { bytes: exactBuffer(text), at: Buffer.byteLength(start), before: early !== '', after: late !== '' };
-}
-
-/**
- * The members of a JSON object, without braces, in two parts: those of the leading keys that `early` accepts, and the
- * rest save the key `metadata`.
- */
-function split(object: object, early: (key: string) => boolean): [string, string] {
-  const members = Object.entries(object).filter(([, value]) => value !== undefined);
-  let cut = members.findIndex(([key]) => !early(key));
-  if (cut < 0) cut = members.length;
-  const text = (part: [string, unknown][]): string => JSON.stringify(Object.fromEntries(part)).slice(1, -1);
-  return [text(members.slice(0, cut)), text(members.slice(cut).filter(([key]) => key !== 'metadata'))];
-}
-
-const LINE_END = 0x0a;
-function spliceVersion({ bytes, at, before, after }: Encoded, revision: number): Buffer {
-  const text = `${before ? ',' : ''}"resourceVersion":"${revision}"${before || !after ? '' : ','}`;
-  const out = Buffer.allocUnsafeSlow(bytes.length + text.length + 1);
-  bytes.copy(out, 0, 0, at);
-  out.write(text, at, 'latin1');
-  bytes.copy(out, at + text.length, at);
-  out[out.length - 1] = LINE_END;
-  return out;
-}
-
-/** The text as UTF-8 in memory of its own: a slice of Node's pool would keep the whole slab alive. */
-function exactBuffer(text: string): Buffer {
-  const out = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
-  out.write(text);
-  return out;
 }
 
 /** The object with another resourceVersion, sharing everything but the metadata's first level. */

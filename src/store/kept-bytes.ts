@@ -1,39 +1,41 @@
-/** Bytes that are worth keeping for a while, so many of them: the oldest go first. */
+/** What is worth keeping for a while because it can be made again, so many bytes of it: the oldest goes first. */
 
-/** What is kept; {@link value} is undefined once it had to go. */
-export interface Kept<T> {
-  readonly value: T | undefined;
-  /** Nobody needs it any more. Idempotent. */
-  drop(): void;
+/** Who keeps something. */
+export interface Keeper {
+  /** What the token stands for must go. */
+  evicted(kept: Kept): void;
 }
 
-class Link<T> implements Kept<T> {
-  value: T | undefined;
-  next: Link<unknown> | undefined;
+/** Stands for one thing that is kept. */
+export class Kept {
   readonly bytes: number;
-  readonly #owner: KeptBytes;
+  readonly #chain: KeptBytes;
+  readonly #keeper: Keeper;
+  /** Neighbours, which are the chain's to set. */
+  older: Kept | undefined;
+  newer: Kept | undefined;
 
-  constructor(value: T, bytes: number, owner: KeptBytes) {
-    this.value = value;
+  constructor(chain: KeptBytes, keeper: Keeper, bytes: number) {
+    this.#chain = chain;
+    this.#keeper = keeper;
     this.bytes = bytes;
-    this.#owner = owner;
   }
+  /** It is of no use any more. To be called once, and not after it was evicted. */
   drop(): void {
-    if (this.value === undefined) return;
-    this.value = undefined;
-    this.#owner.dropped(this.bytes);
+    this.#chain.remove(this);
+  }
+  evict(): void {
+    this.#chain.remove(this);
+    this.#keeper.evicted(this);
   }
 }
 
-/**
- * A chain from the oldest to the newest. It knows what is kept and not who asked for it, so an owner that is forgotten costs its bytes
- * until they are the oldest.
- */
+/** A chain from the oldest to the newest. A keeper that is forgotten without a {@link Kept.drop} stays until it is the oldest. */
 export class KeptBytes {
   readonly #maxBytes: number;
   #bytes = 0;
-  #oldest: Link<unknown> | undefined;
-  #newest: Link<unknown> | undefined;
+  #oldest: Kept | undefined;
+  #newest: Kept | undefined;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -41,21 +43,25 @@ export class KeptBytes {
   get bytes(): number {
     return this.#bytes;
   }
-  keep<T extends object>(value: T, bytes: number): Kept<T> {
-    const link = new Link(value, bytes, this);
-    if (this.#newest) this.#newest.next = link;
-    else this.#oldest = link;
-    this.#newest = link;
+  /** The newest is always kept. */
+  keep(keeper: Keeper, bytes: number): Kept {
+    const kept = new Kept(this, keeper, bytes);
+    kept.older = this.#newest;
+    if (this.#newest) this.#newest.newer = kept;
+    else this.#oldest = kept;
+    this.#newest = kept;
     this.#bytes += bytes;
-    // Links at the old end that were dropped go too: the chain is never longer than what it keeps and what lies between.
-    while (this.#oldest && this.#oldest !== link && (this.#bytes > this.#maxBytes || this.#oldest.value === undefined)) {
-      this.#oldest.drop();
-      this.#oldest = this.#oldest.next;
-    }
-    return link;
+    while (this.#bytes > this.#maxBytes && this.#oldest && this.#oldest !== kept) this.#oldest.evict();
+    return kept;
   }
-  /** A link: its value is gone. */
-  dropped(bytes: number): void {
-    this.#bytes -= bytes;
+  /** {@link Kept}: takes it out of the chain. */
+  remove(kept: Kept): void {
+    const { older, newer } = kept;
+    if (older) older.newer = newer;
+    else this.#oldest = newer;
+    if (newer) newer.older = older;
+    else this.#newest = older;
+    kept.older = kept.newer = undefined;
+    this.#bytes -= kept.bytes;
   }
 }

@@ -5,7 +5,7 @@
  * allocated in order), committed as one transaction, and published: index, watchers, promises, in one synchronous step.
  * So what can be read is always durable, and a failed commit leaves nothing behind.
  */
-import { CompactedError, RevisionConflictError, StoreClosedError, type ListOptions, type ListResult, type Store, type StoreEntry, type StoreEvent } from './contract.ts';
+import { CompactedError, RevisionConflictError, StoreClosedError, type ListOptions, type ListResult, type Store, type StoredHead, type StoreEntry, type StoreEvent, type ValuesAtHand } from './contract.ts';
 import { LocalWatch } from './local-watch.ts';
 import { SortedMap } from './sorted-map.ts';
 
@@ -19,11 +19,14 @@ export interface Row {
   readonly previous: number;
 }
 /** What of a row stays in memory. */
-export interface RowHead {
-  readonly key: string;
-  readonly revision: number;
+export interface RowHead extends StoredHead {
   readonly previous: number;
   readonly deleted: boolean;
+}
+const OPEN_BRACE = 0x7b;
+/** `value`: undefined when the row is a deletion. */
+export function headOf(key: string, revision: number, previous: number, value: Buffer | undefined): RowHead {
+  return { key, revision, size: value?.length ?? 0, plain: value?.[0] === OPEN_BRACE, previous, deleted: value === undefined };
 }
 /** The place where rows lie. */
 export interface RowStorage {
@@ -69,6 +72,7 @@ interface Plan {
 }
 
 export class LocalStore implements Store {
+  readonly atHand: ValuesAtHand = { heads: (prefix) => this.#heads(prefix), value: (revision) => this.#storage.value(revision) };
   readonly #storage: RowStorage;
   readonly #historyLimit: number;
   #index: SortedMap<RowHead>;
@@ -128,6 +132,13 @@ export class LocalStore implements Store {
       return true;
     });
     return { entries, revision: this.#revision, more };
+  }
+
+  #heads(prefix: string): { heads: readonly StoredHead[]; revision: number } {
+    this.#assertOpen();
+    const heads: StoredHead[] = [];
+    this.#index.scan(prefix, (head) => head.key.startsWith(prefix) && heads.push(head) > 0);
+    return { heads, revision: this.#revision };
   }
 
   async create(key: string, value: Buffer): Promise<StoreEntry> {
@@ -236,7 +247,7 @@ export class LocalStore implements Store {
 
   #publish(rows: readonly Row[]): void {
     for (const row of rows) {
-      const head = { key: row.key, revision: row.revision, previous: row.previous, deleted: row.value === undefined };
+      const head = headOf(row.key, row.revision, row.previous, row.value);
       this.#history.push(head);
       if (head.deleted) this.#index.delete(row.key);
       else this.#index.set(head);
@@ -248,7 +259,7 @@ export class LocalStore implements Store {
     for (const watch of this.#parked) watch.offer(rows, eventAt, this.#revision);
   }
 
-  #event(row: Omit<RowHead, 'deleted'>, value: Buffer | undefined): StoreEvent {
+  #event(row: Pick<RowHead, 'key' | 'revision' | 'previous'>, value: Buffer | undefined): StoreEvent {
     const previous = row.previous === 0 ? undefined : { key: row.key, value: this.#storage.value(row.previous), modRevision: row.previous };
     if (value === undefined) return { type: 'delete', key: row.key, revision: row.revision, previous: previous! };
     return { type: 'put', entry: { key: row.key, value, modRevision: row.revision }, ...(previous ? { previous } : {}) };

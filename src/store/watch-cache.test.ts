@@ -179,8 +179,12 @@ describe('WatchCache: writes and reads', () => {
     await other.stop();
   });
 
-  test('start fails for a value that is not JSON, and names its key', async () => {
+  test('a value that is not JSON is refused with its key: at the start, or by whoever reads it', async () => {
     await store.create(keyOf('bad'), bytes('{'));
+    const other = await opened();
+    assert.throws(() => other.get(keyOf('bad'))!.object, /"\/registry\/things\/default\/bad" at revision \d+ is not JSON/);
+    await other.stop();
+    await store.update(keyOf('bad'), bytes('<'), store.revision);
     await assert.rejects(opened(), /"\/registry\/things\/default\/bad" at revision \d+ is not JSON/);
     cache = new WatchCache<Thing>({ store, prefix: P });
   });

@@ -11,8 +11,9 @@ import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import { withSpan } from '#base/tracing.ts';
 import { CacheWatch, ExpiredError, eventOf, type CacheEvent, type CacheWatchHost, type Select } from './cache-watch.ts';
-import { CompactedError, RevisionConflictError, type Store, type StoreEntry, type StoreEvent, type StoreWatch } from './contract.ts';
-import { decodeObject, encodeObject, Entry, withRevision, type Encoded } from './entry.ts';
+import { CompactedError, RevisionConflictError, type Store, type StoredHead, type StoreEntry, type StoreEvent, type StoreWatch } from './contract.ts';
+import { encodeObject, type Encoded } from './encoded.ts';
+import { decodeObject, Entry, withRevision } from './entry.ts';
 import { Change, EventRing } from './event-ring.ts';
 import { listEntries, type CacheList, type CacheListOptions } from './list-entries.ts';
 import { SortedMap } from './sorted-map.ts';
@@ -21,6 +22,8 @@ import { SortedMap } from './sorted-map.ts';
 export interface ValueTransformer {
   toStore(value: Buffer, key: string): Buffer;
   fromStore(value: Buffer, key: string): Buffer;
+  /** Values that are not encrypted are read as they are. */
+  readonly readsPlain?: boolean;
   /** Whether the value is what {@link toStore} would write today: the same key. Absent: always. */
   isCurrent?(value: Buffer, key: string): boolean;
   /** Fetches what {@link fromStore} needs for these values. Undefined when nothing is missing. Never rejects: fromStore throws then. */
@@ -280,9 +283,9 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
    * has compacted what was to come next, with the revision to watch from at the next try.
    */
   async #follow(from: number | undefined, ready: () => void): Promise<number | undefined> {
-    let { entries, revision: listed } = await this.#store.list(this.prefix);
+    let { entries, revision: listed } = await this.#list();
     const start = Math.min(from ?? Math.max(0, listed - START_HISTORY), listed);
-    await this.#prepare(entries);
+    await this.#prepare(entries.map((e) => ('value' in e ? e : undefined)));
     const feed = this.#store.watch(this.prefix, start, this.#abort.signal);
     const history = new Map<string, Entry<T>>();
     let filled = false;
@@ -316,16 +319,28 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     }
   }
 
+  /** What the store has now: heads of what can be read when it is wanted, and values of the rest. */
+  async #list(): Promise<{ entries: readonly (StoredHead | StoreEntry)[]; revision: number }> {
+    const { atHand } = this.#store;
+    if (!atHand) return await this.#store.list(this.prefix);
+    const { heads, revision } = atHand.heads(this.prefix);
+    const plain = this.#readsPlain;
+    return { entries: heads.map((head) => (plain && head.plain ? head : { key: head.key, modRevision: head.revision, value: atHand.value(head.revision) })), revision };
+  }
+  get #readsPlain(): boolean {
+    return this.#transformer ? (this.#transformer.readsPlain ?? false) : true;
+  }
   /** What this process wrote needs no reading. */
   #prepare(entries: readonly (StoreEntry | undefined)[]): Promise<void> | undefined {
     return this.#transformer?.prepare?.(entries.flatMap((e) => (e && !this.#own.has(e.value) ? [e.value] : [])));
   }
-  #replace(entries: readonly StoreEntry[], revision: number, floor: number): void {
+  #replace(entries: readonly (StoredHead | StoreEntry)[], revision: number, floor: number): void {
     const old = this.#state;
     this.#state = SortedMap.fromSorted(
       entries.map((e) => {
         const known = old.get(e.key);
-        return known?.revision === e.modRevision ? known : this.#decode(e);
+        if (known?.revision === ('value' in e ? e.modRevision : e.revision)) return known;
+        return 'value' in e ? this.#decode(e) : new Entry<T>(e.key, undefined, e.revision, undefined, this.#store.atHand, e.size);
       }),
     );
     this.#bytes = 0;
@@ -384,9 +399,9 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   }
   #decode(stored: StoreEntry): Entry<T> {
     const own = this.#own.get(stored.value);
-    if (own) return (own.entry = new Entry(stored.key, withRevision(own.object, stored.modRevision), stored.modRevision, own.encoded));
+    if (own) return (own.entry = new Entry(stored.key, withRevision(own.object, stored.modRevision), stored.modRevision, own.encoded, stored.value === own.encoded.bytes ? this.#store.atHand : undefined));
     const value = this.#transformer ? this.#transformer.fromStore(stored.value, stored.key) : stored.value;
-    return new Entry(stored.key, decodeObject<T>(stored.key, value, stored.modRevision), stored.modRevision, undefined, value.length);
+    return new Entry(stored.key, decodeObject<T>(stored.key, value, stored.modRevision), stored.modRevision, undefined, undefined, value.length);
   }
 
   #advance(revision: number): void {

@@ -87,7 +87,11 @@ export class EncryptionAtRest {
 
   /** What the watch cache of a prefix uses; follows the configuration. */
   transformer(prefix: string): ValueTransformer {
+    const readsPlain = (): boolean => this.#ciphersOf(prefix).includes(IDENTITY);
     return {
+      get readsPlain() {
+        return readsPlain();
+      },
       toStore: (value, key) => this.#ciphersOf(prefix)[0]!.encrypt(value, key),
       fromStore: (value, key) => decrypt(this.#ciphersOf(prefix), value, key),
       isCurrent: (value) => {
@@ -159,6 +163,7 @@ export class EncryptionAtRest {
 
 /** For a server without a configuration: refuses what one with a configuration has written, instead of reading it as JSON. */
 export const UNENCRYPTED: ValueTransformer = {
+  readsPlain: true,
   toStore: (value) => value,
   fromStore: (value, key) => {
     if (IDENTITY.reads(value)) return value;

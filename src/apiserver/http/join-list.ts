@@ -27,7 +27,7 @@ export async function joinLongList(head: object, entries: readonly CacheEntry[],
     if (from > 0) await setImmediate();
     signal.throwIfAborted();
     const to = Math.min(from + ENTRIES_A_TURN, entries.length);
-    const lines = entries.slice(from, to).map((e) => e.keptLine ?? Buffer.from(`${JSON.stringify(e.object)}\n`));
+    const lines = entries.slice(from, to).map((e) => e.passingLine);
     parts.push(joinLines(from === 0 ? startOf(head) : Buffer.from(','), lines, prefix, to === entries.length ? END : NOTHING));
   }
   return Buffer.concat(parts);

@@ -19,7 +19,12 @@ const WAIT_FOR_REVISION_MS = 3_000;
 export type Select = (entry: Entry<KubeObject>) => boolean;
 /** A selection on entries of the cache; undefined selects everything. */
 export function selectOf(served: ServedResource, selection: Selection): Select | undefined {
-  return selection.empty ? undefined : (entry) => selection.matches(served.codec.peek ? served.codec.peek(entry).object : served.codec.fromStorage(entry).object);
+  if (selection.empty) return undefined;
+  const matches: Select = (entry) => selection.matches(served.codec.peek ? served.codec.peek(entry).object : served.codec.fromStorage(entry).object);
+  if (selection.name === undefined) return matches;
+  // The key tells the name, and no object needs to be decoded for it.
+  const end = `/${selection.name}`;
+  return (entry) => entry.key.endsWith(end) && matches(entry);
 }
 
 export async function listObjects(ctx: RequestContext): Promise<ListResult> {

@@ -3,15 +3,15 @@
  * Source: concepts/architecture/garbage-collection; upstream's counterpart: garbage-collector-controller.
  */
 import type { OwnerReference } from '#api/gen/meta-v1.ts';
-import { splitApiVersion, uidOf, type KubeObject } from '#api/object.ts';
+import { apiVersionOf, splitApiVersion, uidOf, type KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import { recorderOf, type ControllerContext } from '../controller.ts';
-import type { Informer } from '#client/informer.ts';
+import { Informer } from '#client/informer.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { isReason } from '#machinery/status-error.ts';
-import { OwnerGraph, ownersOf, type GraphNode } from './graph.ts';
+import { OwnerGraph, ownersOf, ownershipOf, type GraphNode } from './graph.ts';
 
 const log = logger('garbage-collector-controller');
 const FOREGROUND = 'foregroundDeletion';
@@ -22,10 +22,10 @@ const IGNORED = new Set(['/events', 'events.k8s.io/events']);
 const MAX_ABSENT = 10_000;
 
 export function newGarbageCollector(context: ControllerContext): Component {
-  const { client, informers, clock, resources } = context;
+  const { client, clock, resources } = context;
   const graph = new OwnerGraph();
   const absent = new Set<string>();
-  const watched = new Map<string, { resource: ResourceInfo; informer: Informer<KubeObject>; remove: () => void }>();
+  const watched = new Map<string, { informer: Informer<KubeObject>; remove: () => void }>();
   const recorder = recorderOf(context, 'garbage-collector-controller');
   let unsubscribe: () => void = () => {};
 
@@ -98,7 +98,7 @@ export function newGarbageCollector(context: ControllerContext): Component {
     if (known?.object) {
       const near = known.namespace === '' || known.namespace === node.namespace;
       if (!near) {
-        recorder.event(node.object!, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef [${owner.apiVersion}/${owner.kind}, namespace: ${node.namespace}, name: ${owner.name}, uid: ${owner.uid}] does not exist in namespace "${node.namespace}"`);
+        recorder.event({ apiVersion: apiVersionOf(node.resource!.group, node.resource!.version), kind: node.resource!.kind, ...node.object! }, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef [${owner.apiVersion}/${owner.kind}, namespace: ${node.namespace}, name: ${owner.name}, uid: ${owner.uid}] does not exist in namespace "${node.namespace}"`);
       }
       if (!near && node.namespace === '') return 'invalid';
       return near && known.name === owner.name && known.resource?.kind === owner.kind && known.resource.group === splitApiVersion(owner.apiVersion).group;
@@ -134,7 +134,7 @@ export function newGarbageCollector(context: ControllerContext): Component {
     if (!ownersOf(object).some((o) => o.blockOwnerDeletion)) return;
     const patch = { metadata: { resourceVersion: object!.metadata.resourceVersion, ownerReferences } };
     const patched = await client.dynamic(resource!, resource!.kind).patch(node.namespace, node.name, 'application/merge-patch+json', patch, { signal });
-    seen(resource!, patched);
+    seen(resource!, ownershipOf(patched));
     for (const o of ownersOf(patched)) queue.add(o.uid);
   }
   async function remove(node: GraphNode, propagation: 'Foreground' | undefined, signal: AbortSignal): Promise<void> {
@@ -178,14 +178,15 @@ export function newGarbageCollector(context: ControllerContext): Component {
     for (const [key, w] of watched) {
       if (wanted.has(key)) continue;
       w.remove();
-      informers.release(w.resource);
+      void w.informer.stop();
       watched.delete(key);
     }
     for (const [key, resource] of wanted) {
       if (watched.has(key)) continue;
-      const informer = informers.informer<KubeObject>(resource);
+      const informer = new Informer<KubeObject>(client, resource, clock, {}, ownershipOf);
       const remove = informer.addHandler({ onAdd: (o) => seen(resource, o), onUpdate: (_, o) => seen(resource, o), onDelete: gone });
-      watched.set(key, { resource, informer, remove });
+      informer.start();
+      watched.set(key, { informer, remove });
     }
     return Array.from(watched.values(), (w) => w.informer);
   }
@@ -201,6 +202,7 @@ export function newGarbageCollector(context: ControllerContext): Component {
     async stop() {
       unsubscribe();
       for (const w of watched.values()) w.remove();
+      await Promise.all(Array.from(watched.values(), (w) => w.informer.stop()));
       await reconciler.stop();
     },
   };

@@ -76,6 +76,16 @@ export class OwnerGraph {
   }
 }
 
+/** All that this needs of an object; the rest of it would be held for nothing. */
+export function ownershipOf({ metadata }: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
+  return {
+    metadata: {
+      name, namespace, uid, resourceVersion,
+      ...(ownerReferences ? { ownerReferences } : {}), ...(finalizers ? { finalizers } : {}), ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    },
+  };
+}
 export function ownersOf(object: KubeObject | undefined): readonly OwnerReference[] {
   return object?.metadata.ownerReferences ?? [];
 }

@@ -38,17 +38,3 @@ export function podFullName(pod: Pod): string {
 export function isHostNetwork(pod: Pod): boolean {
   return pod.spec.hostNetwork === true;
 }
-/** Restart policy that holds for one container (KEP-5307: a container may have its own). */
-export function restartPolicyOf(pod: Pod, container: AnyContainer): 'Always' | 'OnFailure' | 'Never' {
-  return (container.restartPolicy as 'Always' | 'OnFailure' | 'Never' | undefined) ?? pod.spec.restartPolicy ?? 'Always';
-}
-/** Whether a container that ended with this code is to run again. */
-export function shouldRestart(pod: Pod, container: AnyContainer, exitCode: number): boolean {
-  for (const rule of (container as Container).restartPolicyRules ?? []) {
-    const codes = rule.exitCodes;
-    const listed = codes?.values?.includes(exitCode) ?? false;
-    if (codes && rule.action === 'Restart' && (codes.operator === 'In' ? listed : !listed)) return true;
-  }
-  const policy = restartPolicyOf(pod, container);
-  return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
-}

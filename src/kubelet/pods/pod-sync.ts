@@ -15,7 +15,7 @@ import { StartError, type AnyContainer, type CgroupManager, type PodEnd, type Pr
 import { checkHostname, podResolver } from '../network/dns.ts';
 import type { ContainerStarter } from '../runtime/container-starter.ts';
 import type { Killer } from '../runtime/killer.ts';
-import { computePodActions, type ContainerToKill, type PodActions } from '../runtime/pod-actions.ts';
+import { computePodActions, runsToReset, type ContainerToKill, type PodActions } from '../runtime/pod-actions.ts';
 import { finishing } from '../runtime/finishing.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { sandboxConfig } from '../runtime/sandbox-config.ts';
@@ -102,6 +102,14 @@ export class PodSync {
     const ready = volumes.setUp(pod, signal);
     ready.catch(() => {});
     prober.addPod(pod);
+    const reset = runsToReset(pod, cache.get(uid));
+    if (reset.length > 0) {
+      // Told before it is done: what is missing afterwards was removed, not lost.
+      await this.publishStatus(record);
+      await killer.reset(pod, reset, signal);
+      await ready;
+      return { afterMs: 0 };
+    }
     const computed = computePodActions(pod, cache.get(uid), {
       isStarted: (name, id) => prober.isStarted(uid, name, id),
       mustKill: (name, id) => prober.mustKill(uid, name, id),

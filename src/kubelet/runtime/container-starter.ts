@@ -1,4 +1,6 @@
 /** Starts one container of a Pod: image, configuration, create, start, postStart. Records upstream's events. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { referenceTo, type EventRecorder, type EventType } from '#client/events.ts';
@@ -10,6 +12,7 @@ import type { KubeletConfig } from '../config.ts';
 import type { ContainerManager } from '../container-manager.ts';
 import { StartError, type AnyContainer, type EnvironmentMaker, type HookRunner, type ImageManager, type PulledImage, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { containerFieldPath, podFullName } from '../pods/containers.ts';
+import { podLogDir } from '../pods/paths.ts';
 import type { BackOff } from './back-off.ts';
 import { containerConfig, type ContainerInputs } from './container-config.ts';
 import { finishing } from './finishing.ts';
@@ -130,7 +133,7 @@ export class ContainerStarter {
     const { pod, container, sandboxId, sandbox, current } = request;
     const { runtime, config, volumes } = this.#o;
     const runs = (current?.containers ?? []).filter((c) => c.name === container.name);
-    let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : (knownRestarts(pod, container.name) ?? -1) + 1;
+    let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : Math.max(nextRun(pod, container.name), await nextLog(config, pod, container.name));
     try {
       verifyRunAsNonRoot(pod, container, image);
       const granted = await this.#o.grants.runOptions(pod, container, signal);
@@ -171,11 +174,16 @@ export class ContainerStarter {
   }
 }
 
-/** Restarts that the API knows of, when the runtime has nothing of the container any more. */
-function knownRestarts(pod: Pod, name: string): number | undefined {
+/** Number of the next run by what the API knows, when the runtime has nothing of the container any more: a run that was lost is counted when that is told. */
+function nextRun(pod: Pod, name: string): number {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
   const status = [...containerStatuses, ...initContainerStatuses].find((s) => s.name === name);
-  return status && (status.state?.running || status.state?.terminated || status.lastState?.terminated || status.restartCount > 0) ? status.restartCount : undefined;
+  return status ? status.restartCount + (status.state?.running || status.state?.terminated ? 1 : 0) : 0;
+}
+/** Number of the next run by the logs of those before it: a new run never writes into the log of another. */
+async function nextLog(config: KubeletConfig, pod: Pod, name: string): Promise<number> {
+  const files = await readdir(join(podLogDir(config, pod), name)).catch(() => []);
+  return Math.max(-1, ...files.flatMap((f) => /^(\d+)\.log/.exec(f)?.[1] ?? []).map(Number)) + 1;
 }
 function targetId(container: AnyContainer, request: StartRequest): string | undefined {
   const name = 'targetContainerName' in container ? container.targetContainerName : undefined;

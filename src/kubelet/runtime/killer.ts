@@ -95,6 +95,13 @@ export class Killer {
     for (const s of pod?.sandboxes ?? []) await this.#removeSandbox(s.id, signal);
     for (const c of cache.get(uid)?.containers ?? []) await this.#removeContainer(c.id, signal);
   }
+  /** Stops and removes runs one after the other, without grace; their logs stay until the Pod goes. */
+  async reset(pod: Pod, runs: readonly RuntimeContainer[], signal: AbortSignal): Promise<void> {
+    for (const run of runs) {
+      if (run.state !== 'CONTAINER_EXITED') await this.killContainer(pod, run, { message: 'killing', graceOverride: 0 }, signal);
+      await this.#removeContainer(run.id, signal);
+    }
+  }
   async #removeSandbox(id: string, signal: AbortSignal): Promise<void> {
     const { cache, runtime } = this.#o;
     await this.#stopSandbox(id, signal);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { makeRuntimePod } from '../testing/make-runtime-pod.ts';
-import { computePodActions, type ProbeView } from './pod-actions.ts';
+import { computePodActions, runsToReset, type ProbeView } from './pod-actions.ts';
 import type { RuntimePod } from './runtime-cache.ts';
 
 const STARTED: ProbeView = { isStarted: () => true, mustKill: () => undefined };
@@ -98,4 +98,12 @@ test('computePodActions: the message of a kill says whether a restart follows', 
   const message = (pod: Pod, name: string) => computePodActions(pod, makeRuntimePod(pod).sandbox().running(name).build(), failing('liveness')).containersToKill[0]?.message;
   assert.equal(message(one, 'c'), 'Container c failed liveness probe, will be restarted');
   assert.equal(message(makePod().restartPolicy('Never').container('c').build(), 'c'), 'Container c failed liveness probe');
+});
+test('runsToReset: every run, main containers before init containers, those that ask for it last; nothing once they run again', () => {
+  const rules = { restartPolicy: 'Never', restartPolicyRules: [{ action: 'RestartAllContainers' as const, exitCodes: { operator: 'NotIn' as const, values: [0] } }] };
+  const pod = makePod().init('i').sidecar('s').container('a', rules).container('b').build();
+  const ids = (build: (of: ReturnType<typeof makeRuntimePod>) => ReturnType<typeof makeRuntimePod>) => runsToReset(pod, build(makeRuntimePod(pod).sandbox()).build()).map((r) => r.id);
+  assert.deepEqual(ids((r) => r.exited('i').running('s').exited('a', 3).exited('b', 1).running('b')), ['b-1', 'b-0', 'i-0', 's-0', 'a-0']);
+  assert.deepEqual(ids((r) => r.exited('i').running('s').exited('a', 0).running('b')), []);
+  assert.deepEqual(ids((r) => r.exited('i').running('s').exited('a', 3).running('a').running('b')), []);
 });

@@ -3,7 +3,8 @@
  * Upstream's counterpart: kuberuntime's computePodActions.
  */
 import type { Container, Pod } from '#api/gen/core-v1.ts';
-import { containerHash, isHostNetwork, isRestartableInit, restartPolicyOf, shouldRestart } from '../pods/containers.ts';
+import { restartPolicyOf, restartsAll, shouldRestart } from '#machinery/container-restart.ts';
+import { containerHash, isHostNetwork, isRestartableInit } from '../pods/containers.ts';
 import type { AnyContainer } from '../interfaces.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime-cache.ts';
 
@@ -39,6 +40,19 @@ export function currentContainers(runtime: RuntimePod | undefined, sandboxId: st
   const out = new Map<string, RuntimeContainer>();
   for (const c of runtime?.containers ?? []) if (c.sandboxId === sandboxId && !out.has(c.name)) out.set(c.name, c);
   return out;
+}
+
+/**
+ * The runs to stop and remove, in this order, when the end of a container restarts the whole Pod in its sandbox (KEP-5532); empty when none does.
+ * Those that ask for it go last: as long as one is there, what is left of the work can be told.
+ */
+export function runsToReset(pod: Pod, runtime: RuntimePod | undefined): RuntimeContainer[] {
+  const { containers = [] } = runtime ?? {};
+  const asks = (c: Container, run: RuntimeContainer | undefined): boolean => run?.state === 'CONTAINER_EXITED' && restartsAll(c, run.exitCode);
+  const groups = [pod.spec.containers, pod.spec.initContainers ?? []];
+  if (!groups.flat().some((c) => asks(c, containers.find((r) => r.name === c.name)))) return [];
+  const runs = groups.flat().flatMap((c) => containers.filter((r) => r.name === c.name).map((run) => ({ run, source: asks(c, run) })));
+  return [...runs.filter((r) => !r.source), ...runs.filter((r) => r.source)].map((r) => r.run);
 }
 
 export function computePodActions(pod: Pod, runtime: RuntimePod | undefined, probes: ProbeView): PodActions {

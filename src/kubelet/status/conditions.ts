@@ -3,6 +3,7 @@ import type { ContainerStatus, Pod, PodCondition } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { isHostNetwork, isRestartableInit } from '../pods/containers.ts';
 import type { StatusInputs } from './pod-status.ts';
+import { restartingAllCondition } from './restarting-all.ts';
 
 export function podConditions(inputs: StatusInputs, phase: string, init: readonly ContainerStatus[], main: readonly ContainerStatus[], initialised: boolean): PodCondition[] {
   const { pod, runtime } = inputs;
@@ -15,7 +16,9 @@ export function podConditions(inputs: StatusInputs, phase: string, init: readonl
     ? { status: 'False', reason: 'ReadinessGatesNotReady', message: gates.join(', ') }
     : containersReady;
   const pendingInit = (pod.spec.initContainers ?? []).filter((c, i) => !(isRestartableInit(c) ? init[i]!.started : init[i]!.ready)).map((c) => c.name);
-  const initializedStatus = initialised || (ended && phase === 'Succeeded')
+  // A restart of all containers runs init containers anew; a Pod that was initialised stays so.
+  const was = pod.status?.conditions?.some((c) => c.type === 'Initialized' && c.status === 'True');
+  const initializedStatus = initialised || was || (ended && phase === 'Succeeded')
     ? { status: 'True', ...(phase === 'Succeeded' ? { reason: 'PodCompleted' } : {}) }
     : { status: 'False', reason: 'ContainersNotInitialized', message: `containers with incomplete status: [${pendingInit.join(' ')}]` };
   const wanted: Omit<PodCondition, 'lastTransitionTime'>[] = [
@@ -24,6 +27,7 @@ export function podConditions(inputs: StatusInputs, phase: string, init: readonl
     { type: 'Ready', ...ready },
     { type: 'ContainersReady', ...containersReady },
     { type: 'PodScheduled', status: 'True' },
+    ...restartingAllCondition(pod, runtime, phase),
     ...(inputs.resize?.conditions ?? []),
     ...(inputs.ended?.condition ? [inputs.ended.condition] : keptDisruption(pod)),
   ];

@@ -1,6 +1,8 @@
 /** A Pod's phase, from its containers' statuses. Source: concepts/workloads/pods/pod-lifecycle#pod-phase; upstream's counterpart: getPhase. */
-import type { ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
-import { isRestartableInit, shouldRestart } from '../pods/containers.ts';
+import type { Container, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
+import { shouldRestart } from '#machinery/container-restart.ts';
+import { isRestartableInit } from '../pods/containers.ts';
+import { RESTARTING_ALL } from './restarting-all.ts';
 
 export type Phase = NonNullable<PodStatus['phase']>;
 
@@ -13,6 +15,9 @@ export function isInitialised(pod: Pod, init: readonly ContainerStatus[]): boole
   return (pod.spec.initContainers ?? []).every((c, i) => (isRestartableInit(c) ? init[i]!.started === true : init[i]!.state?.terminated?.exitCode === 0));
 }
 
+function startsAgain(pod: Pod, container: Container, { exitCode, reason }: { readonly exitCode: number; readonly reason?: string | undefined }): boolean {
+  return reason === RESTARTING_ALL || shouldRestart(pod, container, exitCode);
+}
 interface InitCounts {
   pending: number;
   pendingSidecars: number;
@@ -31,10 +36,7 @@ function countInit(pod: Pod, init: readonly ContainerStatus[]): InitCounts {
     }
     const end = state?.terminated ?? (state?.waiting ? lastState?.terminated : undefined);
     if (!end) out.pending++;
-    else if (end.exitCode !== 0) {
-      if (!shouldRestart(pod, c, end.exitCode)) out.failed = true;
-      else out.pending++;
-    }
+    else if (end.exitCode !== 0 && !startsAgain(pod, c, end)) out.failed = true;
   }
   return out;
 }
@@ -55,7 +57,7 @@ export function phaseOf(pod: Pod, init: readonly ContainerStatus[], main: readon
     else if (!end) return 'Pending';
     else {
       ends.push(end.exitCode);
-      restarts ||= shouldRestart(pod, c, end.exitCode);
+      restarts ||= startsAgain(pod, c, end);
     }
   }
   if (running > 0) return 'Running';

@@ -85,6 +85,24 @@ for (const { name, pod, runtime, more, want } of STATES) {
   });
 }
 
+test('podStatus: while all containers are restarted that is told; what was removed for it waits, and is counted once', () => {
+  const rule = { action: 'RestartAllContainers' as const, exitCodes: { operator: 'In' as const, values: [42] } };
+  const pod = makePod().restartPolicy('Never').init('i').container('a', { restartPolicy: 'Never', restartPolicyRules: [rule] }).container('b').build();
+  const restarting = (status: ReturnType<typeof statusOf>) => conditions(status)['AllContainersRestarting'];
+  const running = statusOf(pod, makeRuntimePod(pod).sandbox().exited('i').running('a').running('b').build());
+  const ended = statusOf({ ...pod, status: running }, makeRuntimePod(pod).sandbox().exited('i').exited('a', 42).running('b').build());
+  assert.deepEqual([restarting(running), restarting(ended), ended.phase], ['False', 'True RestartAllContainersStarted', 'Running']);
+  const removed = statusOf({ ...pod, status: ended }, makeRuntimePod(pod).sandbox().build());
+  assert.deepEqual([restarting(removed), removed.phase, conditions(removed)['Initialized']], ['False', 'Running', 'True']);
+  const reason = 'RestartingAllContainers';
+  const message = 'The container is removed because RestartAllContainers in place';
+  for (const s of [...removed.initContainerStatuses!, ...removed.containerStatuses!]) {
+    assert.deepEqual([s.state, s.lastState, s.restartCount, s.ready], [{ waiting: { reason, message } }, { terminated: { reason, message, exitCode: 137 } }, 1, false]);
+  }
+  const later = statusOf({ ...pod, status: removed }, makeRuntimePod(pod).sandbox().build());
+  assert.deepEqual(later.containerStatuses!.map((s) => [s.restartCount, s.lastState!.terminated!.reason]), [[1, reason], [1, reason]]);
+  assert.equal(restarting(statusOf(one)), undefined);
+});
 test('podStatus: conditions keep their time while their status stays', () => {
   const first = statusOf(one);
   const later = statusOf({ ...one, status: first }, makeRuntimePod(one).sandbox().running('c').build(), { now: NOW + 60_000 });

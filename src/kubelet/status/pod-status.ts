@@ -4,13 +4,15 @@
  */
 import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
+import { shouldRestart } from '#machinery/container-restart.ts';
 import type { AnyContainer, PodEnd } from '../interfaces.ts';
-import { isHostNetwork, isRestartableInit, shouldRestart } from '../pods/containers.ts';
+import { isHostNetwork, isRestartableInit } from '../pods/containers.ts';
 import { qosOf } from '../pods/qos.ts';
 import type { ResizeView } from '../pods/resize.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podConditions } from './conditions.ts';
 import { isInitialised, isOver, phaseOf } from './phase.ts';
+import { removedToRestart } from './restarting-all.ts';
 
 export interface StatusInputs {
   readonly pod: Pod;
@@ -118,6 +120,7 @@ function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: 
     started: running ? started : false,
     ...allocated(inputs, container, last),
     ...volumeMounts(container),
+    ...(last || inputs.terminating ? {} : removedToRestart(pod, known)),
     ...(last?.user?.linux ? { user: { linux: { uid: last.user.linux.uid, gid: last.user.linux.gid, supplementalGroups: last.user.linux.supplementalGroups } } } : {}),
   };
 }

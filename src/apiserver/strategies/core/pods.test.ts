@@ -210,6 +210,17 @@ test('pods resizes cpu and memory within its QoS class', () => {
   const other = tryUpdate(pods, running, (p) => (specOf(p).containers[0]!['resources'] = { requests: { cpu: '100m', 'ephemeral-storage': '1Gi' } }), 'resize');
   assert.deepEqual(other.errors, ['spec: Forbidden: only cpu and memory resources are mutable']);
 });
+test('pods lets an ended container run again where its policy or its rules say so, and any where a rule restarts them all', () => {
+  const verdict = (own: Spec, exitCode: number, others: Spec[] = []) => {
+    const object = tryCreate(pods, pod({ containers: [{ ...container(), ...own }, ...others], restartPolicy: 'Never' })).object;
+    const status = (state: object) => ({ ...object, status: { containerStatuses: [{ name: 'app', state }] } }) as never;
+    return pods.validateStatusUpdate!(status({ running: {} }), status({ terminated: { exitCode } }), {} as never).length === 0;
+  };
+  const rules = (action: 'Restart' | 'RestartAllContainers') => ({ restartPolicy: 'Never', restartPolicyRules: [{ action, exitCodes: { operator: 'In', values: [42] } }] });
+  assert.deepEqual([verdict({}, 1), verdict({ restartPolicy: 'OnFailure' }, 1), verdict({ restartPolicy: 'OnFailure' }, 0), verdict({ restartPolicy: 'Never' }, 1)], [false, true, false, false]);
+  assert.deepEqual([verdict(rules('Restart'), 42), verdict(rules('Restart'), 1)], [true, false]);
+  assert.equal(verdict({}, 0, [{ ...container({ name: 'source' }), ...rules('RestartAllContainers') }]), true);
+});
 test('pods keeps ended containers ended and its QoS class', () => {
   const never = pod({ containers: [container()], restartPolicy: 'Never' });
   const { validateStatusUpdate } = pods;

@@ -1,12 +1,12 @@
 /** What a write to a Pod's status may say. */
-import type { ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
+import type { Container, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
 import { getOwn } from '#base/own.ts';
+import { mayRestartAll, shouldRestart } from '#machinery/container-restart.ts';
 import { duplicate, fieldPath, forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain, isQualifiedName, isValidGroupID, isValidUserID } from '#machinery/names.ts';
 import { each, fromMessages, immutable } from '../../field-checks.ts';
 import { familyOf, ipErrors } from '../../ip-checks.ts';
 import { validatePodAnnotationsUpdate } from './annotations.ts';
-import { isSidecar } from './quantities.ts';
 
 const STATUS = fieldPath('status');
 const SYSTEM_CONDITIONS = ['PodScheduled', 'Ready', 'Initialized'];
@@ -23,16 +23,16 @@ function validateTransitions(now: readonly ContainerStatus[], old: readonly Cont
   });
 }
 function validateAllTransitions(pod: Pod, old: Pod): FieldError[] {
-  const { restartPolicy, initContainers = [], containers = [] } = old.spec;
-  const failed = (status: ContainerStatus) => status.state?.terminated?.exitCode !== 0 && restartPolicy === 'OnFailure';
-  // A container's own policy or rules may start it again where the Pod's would not.
-  const ownPolicy = (status: ContainerStatus) => [...containers, ...initContainers].find((c) => c.name === status.name)?.restartPolicy !== undefined;
-  const always = restartPolicy === 'Always';
+  const { initContainers = [], containers = [] } = old.spec;
+  const restarts = (from: readonly Container[]) => ({ name, state }: ContainerStatus) => {
+    const container = from.find((c) => c.name === name);
+    return mayRestartAll(old) || (container !== undefined && shouldRestart(old, container, state!.terminated!.exitCode));
+  };
   const check = (list: 'containerStatuses' | 'initContainerStatuses' | 'ephemeralContainerStatuses', restarts: (status: ContainerStatus) => boolean) =>
     validateTransitions(pod.status?.[list] ?? [], old.status?.[list] ?? [], STATUS.child(list), restarts);
   return [
-    ...check('containerStatuses', (status) => always || failed(status) || ownPolicy(status)),
-    ...check('initContainerStatuses', (status) => always || failed(status) || initContainers.some((c) => c.name === status.name && isSidecar(c)) || ownPolicy(status)),
+    ...check('containerStatuses', restarts(containers)),
+    ...check('initContainerStatuses', restarts(initContainers)),
     ...check('ephemeralContainerStatuses', () => false),
   ];
 }

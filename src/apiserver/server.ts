@@ -27,6 +27,7 @@ import { ConfigController } from './flowcontrol/config-controller.ts';
 import { DEBUG_PREFIX, flowControlDumps } from './flowcontrol/debug.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
 import type { HealthCheck } from './http/health.ts';
+import { PostStartHooks } from './post-start-hooks.ts';
 import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
 import { ServerMetrics } from './http/metrics.ts';
@@ -94,6 +95,8 @@ export interface ApiServerOptions {
   /** Host and port under which Pods reach the API server. Default: where it listens. */
   readonly serverAddress?: string | undefined;
   readonly components?: readonly ComponentHealth[] | undefined;
+  /** The server is not healthy before `bootstrapped()`. Default: nobody makes objects of the cluster. */
+  readonly awaitsBootstrap?: boolean | undefined;
   /** Checks of `/readyz` and `/healthz` besides the server's own. */
   readonly healthChecks?: readonly HealthCheck[] | undefined;
   /** Versions to serve beside those that are on by default. */
@@ -160,12 +163,14 @@ export class ApiServer implements Component {
   readonly #reader: CacheReader;
   readonly #loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
   readonly #closing = new AbortController();
+  readonly #hooks: PostStartHooks;
   #extensions: Extensions | undefined;
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    this.#hooks = new PostStartHooks(['storage', ...(options.serviceNetwork ? ['services'] as const : []), 'extensions', ...(options.aggregation ? ['aggregation'] as const : []), ...(options.awaitsBootstrap ? ['bootstrap'] as const : [])]);
     for (const prefix of storedPrefixes()) this.#caches.set(prefix, this.#makeCache(prefix));
     this.#reader = new CacheReader((prefix) => this.storageOf(prefix));
     this.reader = this.#reader;
@@ -207,16 +212,25 @@ export class ApiServer implements Component {
     this.#running.eventExpiry.start();
     this.#running.flowControl.start();
     this.#running.flowConfig.start();
+    this.#hooks.done('storage');
     await services?.start(signal);
+    this.#hooks.done('services');
     this.#extensions = this.#makeExtensions();
     await this.#extensions.start();
+    this.#hooks.done('extensions');
     await this.#running.http?.start();
     this.#running.aggregator?.start();
+    this.#hooks.done('aggregation');
     log.info({ port: this.#running.http?.port }, 'The API server is ready');
   }
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /** The cluster's own objects are there: the last part of the start (`awaitsBootstrap`). */
+  bootstrapped(): void {
+    this.#hooks.done('bootstrap');
   }
 
   /** A call of the process itself, as `caller`. */
@@ -327,11 +341,18 @@ export class ApiServer implements Component {
 
   #health(): Parameters<typeof pathHandler>[0]['health'] {
     const ping: HealthCheck = { name: 'ping', check: () => true };
+    // Lines are written before the call that logs them returns: a log that hangs hangs this answer, too.
+    const logging: HealthCheck = { name: 'log', check: () => true };
     const store: HealthCheck = { name: 'etcd', check: () => [...this.#caches.values()].every((cache) => cache.failure === undefined) };
     const shutdown: HealthCheck = { name: 'shutdown', check: () => this.#stopping === undefined };
     const informers: HealthCheck = { name: 'informer-sync', check: () => this.#running !== undefined };
-    const more = this.#options.healthChecks ?? [];
-    return { livez: () => [ping, store, ...more], healthz: () => [ping, store, ...more], readyz: () => [ping, store, informers, ...more, shutdown] };
+    const more = [...this.#hooks.checks, ...(this.#options.aggregation ? [this.#autoRegistered()] : []), ...(this.#options.healthChecks ?? [])];
+    const alive = [ping, logging, store, ...more];
+    return { livez: () => alive, healthz: () => alive, readyz: () => [ping, logging, store, informers, ...more, shutdown] };
+  }
+  /** Every group's version that was there at the start has its APIService. */
+  #autoRegistered(): HealthCheck {
+    return { name: 'autoregister-completion', check: () => this.#running?.aggregator?.registered === true };
   }
 
   async #stop(): Promise<void> {

@@ -126,6 +126,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
           await bootstrapObjects(transport, {}, signal);
           await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
           await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);
+          a.server!.bootstrapped();
         });
       },
     },

@@ -132,6 +132,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,
+    awaitsBootstrap: true,
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });

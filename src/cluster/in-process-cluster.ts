@@ -92,6 +92,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
     async start(signal) {
       await bootstrapObjects(admin, {}, signal);
       await ensureKubernetesService(admin, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
+      server.bootstrapped();
     },
     stop: () => Promise.resolve(),
   };

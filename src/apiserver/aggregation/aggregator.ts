@@ -85,6 +85,10 @@ export class Aggregator {
     for (const service of reader.list<APIService>(API_SERVICES)) if (service.spec.service) this.#runner.ask(service.metadata.name!);
     this.#autoRegister.start();
   }
+  /** What was served at the start has its APIServices. */
+  get registered(): boolean {
+    return this.#autoRegister.complete;
+  }
   async stop(): Promise<void> {
     for (const end of this.#unsubscribe) end();
     this.#stop.abort();

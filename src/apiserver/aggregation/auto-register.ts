@@ -25,6 +25,7 @@ export class AutoRegister {
   readonly #runner: KeyedRunner;
   readonly #stop = new AbortController();
   #unsubscribe: (() => void)[] = [];
+  #complete = false;
 
   constructor(options: AutoRegisterOptions) {
     this.#o = options;
@@ -39,6 +40,10 @@ export class AutoRegister {
       }),
     ];
     ask();
+  }
+  /** What was served at the start has its APIServices. */
+  get complete(): boolean {
+    return this.#complete;
   }
   async stop(): Promise<void> {
     for (const end of this.#unsubscribe) end();
@@ -57,6 +62,7 @@ export class AutoRegister {
     ];
     const outcomes = await Promise.allSettled(changes);
     const failed = outcomes.find((o) => o.status === 'rejected');
+    this.#complete ||= !failed;
     if (!failed || this.#stop.signal.aborted) return undefined;
     log.warn({ err: failed.reason as unknown }, 'An APIService of a local group could not be kept');
     return RETRY_MS;

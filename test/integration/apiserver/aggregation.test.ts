@@ -80,6 +80,7 @@ const conditionOf = async (reason: string) =>
 test('groups of the server itself have local APIServices, which come back when deleted', async () => {
   const find = async (name: string) => (await http.get(`${SERVICES}/${name}`)).json<APIService>();
   await until('all', async () => ((await http.get(SERVICES)).json<APIServiceList>().items.length > 20 ? true : undefined));
+  await until('the health check', async () => ((await http.get('/readyz/autoregister-completion')).text === 'ok' ? true : undefined));
   const apps = await find('v1.apps');
   assert.deepEqual([apps.spec, apps.metadata.labels], [{ group: 'apps', version: 'v1', groupPriorityMinimum: 17800, versionPriority: 15 }, { 'kube-aggregator.kubernetes.io/automanaged': 'onstart' }]);
   assert.deepEqual(apps.status?.conditions?.map(({ type, status, reason, message }) => [type, status, reason, message]), [['Available', 'True', 'Local', 'Local APIServices are always available']]);

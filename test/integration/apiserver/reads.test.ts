@@ -190,6 +190,26 @@ test('discovery comes in its old form and aggregated, with an ETag', async () =>
   assert.equal(old.json<{ apiVersion: string }>().apiVersion, 'apidiscovery.k8s.io/v2beta1');
 });
 
+test('the server is ready when every part of its start is done, the cluster\'s own objects too', async () => {
+  const own = await startServer({ awaitsBootstrap: true, aggregation: (pki) => ({ identity: pki.frontProxyClient, resolver: () => ({ resolve: () => ({ host: '127.0.0.1', port: 1 }) }) }) });
+  const requests = new Requests(own);
+  try {
+    // APIServices of what is served come by and by.
+    const path = '/readyz?verbose&exclude=autoregister-completion';
+    const before = await requests.get(path);
+    assert.equal(before.code, 500);
+    assert.deepEqual(before.text.split('\n').filter((line) => line.startsWith('[-]poststarthook/')).length, 6, before.text);
+    assert.match(before.text, /^\[-\]poststarthook\/rbac\/bootstrap-roles failed: reason withheld$/m);
+    own.server.bootstrapped();
+    const ready = await requests.get(path);
+    assert.equal(ready.code, 200, ready.text);
+    for (const hook of ['rbac/bootstrap-roles', 'generic-apiserver-start-informers', 'crd-informer-synced', 'apiservice-registration-controller']) assert.ok(ready.text.includes(`[+]poststarthook/${hook} ok\n`), hook);
+  } finally {
+    requests.close();
+    await own.close();
+  }
+});
+
 test('version, health, metrics and OpenAPI are served', async () => {
   assert.equal((await http.get('/version')).json<{ minor: string }>().minor, '36');
   assert.equal((await http.get('/healthz')).text, 'ok');

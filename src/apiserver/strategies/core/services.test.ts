@@ -26,6 +26,10 @@ test('services refuses what has no ports, names or sense', () => {
   const external = tryCreate(services, { metadata: { name: 'a' }, spec: { type: 'ExternalName', clusterIP: '10.0.0.1' } });
   assert.deepEqual(external.errors, ['spec.clusterIPs: Forbidden: may not be set for ExternalName services', 'spec.externalName: Required value']);
 });
+test('services takes names that start with a digit (KEP-5311)', () => {
+  assert.deepEqual(services.validateName!('1kubernetes', false), []);
+  assert.match(services.validateName!('a_b', false).join(), /RFC 1123 label/);
+});
 test('services keeps its cluster IP for good', () => {
   const moved = tryUpdate(services, web, (s) => ((s['spec'] as { clusterIP: string }).clusterIP = '10.96.0.8'));
   assert.deepEqual(moved.errors, ['spec.clusterIPs[0]: Invalid value: ["10.96.0.8"]: may not change once set']);

@@ -1,6 +1,6 @@
 import type { Service, ServiceSpec } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
-import { nameIsDNS1035Label } from '#machinery/names.ts';
+import { nameIsDNSLabel } from '#machinery/names.ts';
 import { fieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { AGE, age, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
@@ -72,7 +72,7 @@ export const services = defineStrategy<Service>('', 'v1', 'services', {
     assignFamilies(service.spec, CLUSTER_FAMILIES);
     if (service.spec.type !== 'LoadBalancer' && old.spec.type === 'LoadBalancer') service.status = { loadBalancer: {} };
   },
-  validateName: nameIsDNS1035Label,
+  validateName: nameIsDNSLabel,
   validate: validateService,
   validateUpdate: (service, old) => [...validateServiceChanges(service, old), ...validateService(service)],
   validateStatusUpdate: (service) => validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === 'LoadBalancer', fieldPath('status', 'loadBalancer')),

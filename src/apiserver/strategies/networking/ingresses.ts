@@ -1,7 +1,7 @@
 import type { HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressSpec, IngressTLS } from '#api/gen/networking-v1.ts';
 import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isValidIP } from '#machinery/ip.ts';
-import { isDNS1035Label, isDNS1123Subdomain, isValidPortName, isValidPortNum, isWildcardDNS1123Subdomain } from '#machinery/names.ts';
+import { isDNS1123Label, isDNS1123Subdomain, isValidPortName, isValidPortNum, isWildcardDNS1123Subdomain } from '#machinery/names.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
 import { ipErrors } from '../ip-checks.ts';
@@ -20,7 +20,7 @@ function validateHost(host: string, path: FieldPath): FieldError[] {
 }
 function validateServiceBackend({ name, port }: NonNullable<IngressBackend['service']>, path: FieldPath): FieldError[] {
   const at = path.child('service', 'name');
-  const errors = name ? fromMessages(at, name, isDNS1035Label(name)) : [required(at)];
+  const errors = name ? fromMessages(at, name, isDNS1123Label(name)) : [required(at)];
   if (port?.name && port.number) errors.push(invalidValue(path, '', 'cannot set both port name & port number'));
   else if (port?.name) errors.push(...fromMessages(path.child('service', 'port', 'name'), port.name, isValidPortName(port.name)));
   else if (port?.number) errors.push(...fromMessages(path.child('service', 'port', 'number'), port.number, isValidPortNum(port.number)));

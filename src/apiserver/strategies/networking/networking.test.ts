@@ -28,6 +28,7 @@ test('networkpolicies checks peers and ports', () => {
   assert.equal(rowOf(networkpolicies, { metadata: { name: 'a' }, spec: { podSelector: { matchLabels: { a: 'b' } } } })['Pod-Selector'], 'a=b');
 });
 test('ingresses needs rules with backends', () => {
+  assert.deepEqual(tryCreate(ingresses, ingress({ defaultBackend: { service: { name: '1web', port: { number: 80 } } } })).errors, []);
   assert.deepEqual(tryCreate(ingresses, ingress({})).errors, ['spec: Invalid value: null: either `defaultBackend` or `rules` must be specified']);
   assert.deepEqual(tryCreate(ingresses, withPath({ path: '/', pathType: 'Prefix' })).errors, []);
   assert.deepEqual(tryCreate(ingresses, withPath({ path: '/' })).errors, ['spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified']);

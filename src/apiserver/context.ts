@@ -6,6 +6,7 @@ import type { Authorizer, ObjectReader, RuleResolver, TokenAuthenticator, TokenI
 import type { ComponentHealth } from './subresources/component-statuses.ts';
 import type { NodeProxy } from './subresources/node-proxy.ts';
 import type { ApiRequest } from './request.ts';
+import type { KeptRevisions } from './registry/kept-revisions.ts';
 import type { ListMemo } from './registry/list-memo.ts';
 import type { ResourceRegistry, ServedResource } from './registry/resource-registry.ts';
 import type { StrategyContext } from './registry/strategy.ts';
@@ -30,6 +31,7 @@ export interface Services {
   readonly tokenIssuer?: TokenIssuer | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
   readonly lists: ListMemo;
+  readonly kept: KeptRevisions;
   /** Seconds a watch lasts at least when the client names none. */
   readonly minRequestTimeoutSeconds: number;
 }

@@ -27,6 +27,7 @@ import { ConfigController } from './flowcontrol/config-controller.ts';
 import { DEBUG_PREFIX, flowControlDumps } from './flowcontrol/debug.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
 import type { HealthCheck } from './http/health.ts';
+import { KeptRevisions } from './registry/kept-revisions.ts';
 import { PostStartHooks } from './post-start-hooks.ts';
 import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
@@ -164,12 +165,14 @@ export class ApiServer implements Component {
   readonly #loopback: Loopback = { call: (call, signal) => this.call(call, LOOPBACK_CALLER, signal) };
   readonly #closing = new AbortController();
   readonly #hooks: PostStartHooks;
+  readonly #kept: KeptRevisions;
   #extensions: Extensions | undefined;
   #running: Running | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    this.#kept = new KeptRevisions(options.clock, () => options.store.revision);
     this.#hooks = new PostStartHooks(['storage', ...(options.serviceNetwork ? ['services'] as const : []), 'extensions', ...(options.aggregation ? ['aggregation'] as const : []), ...(options.awaitsBootstrap ? ['bootstrap'] as const : [])]);
     for (const prefix of storedPrefixes()) this.#caches.set(prefix, this.#makeCache(prefix));
     this.#reader = new CacheReader((prefix) => this.storageOf(prefix));
@@ -210,6 +213,7 @@ export class ApiServer implements Component {
     this.resources.add(...builtinResources(servedResources(this.#options.runtimeConfig), (prefix) => this.storageOf(prefix), services ? { services: services.claims } : {}));
     this.#running = this.#assemble();
     this.#running.eventExpiry.start();
+    this.#kept.start();
     this.#running.flowControl.start();
     this.#running.flowConfig.start();
     this.#hooks.done('storage');
@@ -335,6 +339,7 @@ export class ApiServer implements Component {
       tokenIssuer: security.tokenIssuer,
       nodeProxy: o.nodeProxy,
       lists: new ListMemo(),
+      kept: this.#kept,
       minRequestTimeoutSeconds: o.minRequestTimeoutSeconds ?? MIN_REQUEST_TIMEOUT_SECONDS,
     };
   }
@@ -360,6 +365,7 @@ export class ApiServer implements Component {
     await running?.aggregator?.stop();
     await this.#extensions?.stop();
     this.#closing.abort();
+    this.#kept.stop();
     await running?.flowConfig.stop();
     running?.flowControl.stop();
     running?.inProcess.shutDown();

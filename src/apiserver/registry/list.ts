@@ -41,6 +41,7 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   const exact = token ? (token.revision > 0 ? token.revision : undefined) : await settleRevision(ctx, options);
   if (!token && selection.name !== undefined && (ctx.namespace !== '' || !served.info.namespaced) && exact === undefined) return single(ctx, selection);
   try {
+    if (exact !== undefined && exact < ctx.services.kept.oldest) throw new ExpiredError(ctx.services.kept.oldest, storage.revision);
     const page = !token && exact === undefined && options.limit === 0
       ? newest(ctx, prefix, options, selection)
       : storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { PartialObjectMetadataList, Table } from '#api/gen/meta-v1.ts';
 import type { KubeList } from '#api/object.ts';
+import { FakeClock } from '#base/fake-clock.ts';
 import { decodeEnvelope, decodeObject } from '#machinery/protobuf.ts';
 import { startServer, type Fixture } from './fixture.ts';
 import { openWatch, Requests } from './requests.ts';
@@ -63,6 +64,28 @@ test('list comes in pages of one state, and tells when that state is gone', asyn
   const bad = await http.get(`${CMS}?continue=abc`);
   assert.equal(bad.code, 400);
   assert.match(bad.status.message!, /^invalid continue token: continue key is not valid: /);
+});
+
+test('the state of a first page is kept for five to ten minutes, however little changes', async () => {
+  const clock = new FakeClock(Date.now());
+  const own = await startServer({ clock });
+  const requests = new Requests(own);
+  try {
+    for (const name of ['a', 'b', 'c']) await requests.post(CMS, cm(name));
+    const first = (await requests.get(`${CMS}?limit=1`)).json<KubeList>();
+    const next = () => requests.get(`${CMS}?limit=1&continue=${first.metadata.continue}`);
+    await requests.post(CMS, cm('later'));
+    await clock.advance(5 * 60_000);
+    assert.equal((await next()).code, 200);
+    await clock.advance(5 * 60_000);
+    const expired = await next();
+    assert.equal(expired.code, 410);
+    const rest = (await requests.get(`${CMS}?continue=${expired.status.metadata.continue}`)).json<KubeList>();
+    assert.deepEqual(names(rest), ['b', 'c', 'later']);
+  } finally {
+    requests.close();
+    await own.close();
+  }
 });
 
 test('list takes resourceVersion and resourceVersionMatch as the API concepts page says', async () => {

@@ -1,61 +1,42 @@
 /** The endpoints that answer with a document: health, Pods, statistics, metrics, logs, `/run`. */
-import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Pod, PodList } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { isLogOptionsError, parseLogOptions } from '../logs/log-options.ts';
 import type { KubeletHost } from './interfaces.ts';
+import { jsonAnswer, messageOf, textAnswer, type KubeletAnswer, type KubeletRequest } from './request.ts';
 import type { ContainerRef, Route, StreamingRoute } from './routes.ts';
 
-export interface EndpointRequest {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly query: URLSearchParams;
-  /** Aborts when the client goes away or the server stops. */
-  readonly signal: AbortSignal;
-}
 export interface EndpointOptions {
   readonly host: KubeletHost;
   readonly clock: Clock;
 }
 type DocumentRoute = Exclude<Route, StreamingRoute>;
 
-export function sendText(res: ServerResponse, status: number, text: string, headers: Readonly<Record<string, string>> = {}): void {
-  res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff', 'Content-Length': Buffer.byteLength(text), ...headers });
-  res.end(text);
-}
-function sendJson(res: ServerResponse, value: unknown): void {
-  const body = Buffer.from(JSON.stringify(value));
-  res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
-}
-export function messageOf(err: unknown): string {
-  return err instanceof Error ? err.message : String(err);
-}
-
-export async function serveDocument(route: DocumentRoute, request: EndpointRequest, options: EndpointOptions): Promise<void> {
-  const { req, res, query, signal } = request;
+export async function serveDocument(route: DocumentRoute, request: KubeletRequest, options: EndpointOptions): Promise<KubeletAnswer> {
+  const { url: { searchParams: query }, signal } = request;
+  const { host } = options;
   const method = route.kind === 'run' ? 'POST' : 'GET';
-  if (req.method !== method) return sendText(res, 405, 'Method Not Allowed', { Allow: method });
+  if (request.method !== method) return textAnswer(405, 'Method Not Allowed', { Allow: method });
   switch (route.kind) {
     case 'healthz':
-      return serveHealth(route.check, request, options.host);
+      return serveHealth(route.check, query, host);
     case 'pods':
-      return sendJson(res, podList(options.host.pods()));
+      return jsonAnswer(podList(host.pods()));
     case 'runningpods':
-      return sendJson(res, podList(await options.host.runningPods(signal)));
+      return jsonAnswer(podList(await host.runningPods(signal)));
     case 'summary':
-      return sendJson(res, await options.host.statsSummary(query.get('only_cpu_and_memory') === 'true', signal));
+      return jsonAnswer(await host.statsSummary(query.get('only_cpu_and_memory') === 'true', signal));
     case 'configz':
-      return sendJson(res, { kubeletconfig: options.host.configuration() });
+      return jsonAnswer({ kubeletconfig: host.configuration() });
     case 'metrics':
-      return sendText(res, 200, await options.host.metrics(route.metrics, signal), { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
+      return textAnswer(200, await host.metrics(route.metrics, signal), { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
     case 'nodeLogs':
       // As upstream's kubelet without enableSystemLogHandler.
-      return sendText(res, 405, 'logs endpoint is disabled.\n');
+      return textAnswer(405, 'logs endpoint is disabled.\n');
     case 'logs':
-      return serveLogs(route, request, options);
+      return await serveLogs(route, request, options);
     case 'run':
-      return serveRun(route, request, options.host);
+      return await serveRun(route, request, host);
   }
 }
 
@@ -63,18 +44,18 @@ function podList(items: readonly Pod[]): PodList {
   return { kind: 'PodList', apiVersion: 'v1', metadata: {}, items };
 }
 
-function serveHealth(check: string, { res, query }: EndpointRequest, host: KubeletHost): void {
+function serveHealth(check: string, query: URLSearchParams, host: KubeletHost): KubeletAnswer {
   const checks: Readonly<Record<string, () => string | undefined>> = { ping: () => undefined, log: () => undefined, syncloop: () => host.syncLoopProblem() };
   if (check !== '') {
-    if (!Object.hasOwn(checks, check)) return sendText(res, 404, '404 page not found\n');
+    if (!Object.hasOwn(checks, check)) return textAnswer(404, '404 page not found\n');
     const problem = checks[check]!();
-    return problem === undefined ? sendText(res, 200, 'ok') : sendText(res, 500, `internal server error: ${problem}\n`);
+    return problem === undefined ? textAnswer(200, 'ok') : textAnswer(500, `internal server error: ${problem}\n`);
   }
   const excluded = new Set(query.getAll('exclude'));
   const results = Object.entries(checks).filter(([name]) => !excluded.has(name)).map(([name, run]) => ({ name, healthy: run() === undefined }));
   const lines = results.map((r) => (r.healthy ? `[+]${r.name} ok\n` : `[-]${r.name} failed: reason withheld\n`)).join('');
-  if (results.some((r) => !r.healthy)) return sendText(res, 500, `${lines}healthz check failed\n`);
-  return query.has('verbose') ? sendText(res, 200, `${lines}healthz check passed\n`) : sendText(res, 200, 'ok');
+  if (results.some((r) => !r.healthy)) return textAnswer(500, `${lines}healthz check failed\n`);
+  return query.has('verbose') ? textAnswer(200, `${lines}healthz check passed\n`) : textAnswer(200, 'ok');
 }
 
 function hasContainer(pod: Pod, name: string): boolean {
@@ -82,38 +63,43 @@ function hasContainer(pod: Pod, name: string): boolean {
   return [...containers, ...initContainers, ...ephemeralContainers].some((c) => c.name === name);
 }
 
-async function serveLogs(ref: ContainerRef, { res, query, signal }: EndpointRequest, { host, clock }: EndpointOptions): Promise<void> {
-  const options = parseLogOptions(query, clock.now());
-  if (isLogOptionsError(options)) return sendText(res, options.code, JSON.stringify({ message: options.message }).replace('":"', '": "'));
+async function serveLogs(ref: ContainerRef, { url, signal }: KubeletRequest, { host, clock }: EndpointOptions): Promise<KubeletAnswer> {
+  const options = parseLogOptions(url.searchParams, clock.now());
+  if (isLogOptionsError(options)) return textAnswer(options.code, JSON.stringify({ message: options.message }).replace('":"', '": "'));
   const pod = host.podByName(ref.namespace, ref.pod);
-  if (!pod) return sendText(res, 404, `pod ${JSON.stringify(ref.pod)} does not exist`);
-  if (!hasContainer(pod, ref.container)) return sendText(res, 404, `container ${JSON.stringify(ref.container)} not found in pod ${JSON.stringify(ref.pod)}`);
+  if (!pod) return textAnswer(404, `pod ${JSON.stringify(ref.pod)} does not exist`);
+  if (!hasContainer(pod, ref.container)) return textAnswer(404, `container ${JSON.stringify(ref.container)} not found in pod ${JSON.stringify(ref.pod)}`);
+  const pieces = host.logs(pod, ref.container, options, signal)[Symbol.asyncIterator]();
   try {
-    for await (const piece of host.logs(pod, ref.container, options, signal)) {
-      if (!res.headersSent) res.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' });
-      if (!res.write(piece)) await once(res, 'drain', { signal });
-    }
+    // What is refused is refused before the first piece.
+    const body = startingWith(await pieces.next(), pieces);
+    return { status: 200, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body };
   } catch (err) {
-    if (signal.aborted) return;
-    // With part of the log sent, only a broken connection can tell that something is missing.
-    if (res.headersSent) return void res.destroy();
-    return sendText(res, 400, messageOf(err));
+    if (signal.aborted) throw err;
+    return textAnswer(400, messageOf(err));
   }
-  if (!res.headersSent) res.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' });
-  res.end();
+}
+function startingWith(first: IteratorResult<Buffer>, rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
+  let held: IteratorResult<Buffer> | undefined = first;
+  const next = (): Promise<IteratorResult<Buffer>> => {
+    const result = held ? Promise.resolve(held) : rest.next();
+    held = undefined;
+    return result;
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: async (value) => (await rest.return?.(value)) ?? { done: true, value: undefined } }) };
 }
 
-async function serveRun(ref: ContainerRef, { res, query, signal }: EndpointRequest, host: KubeletHost): Promise<void> {
+async function serveRun(ref: ContainerRef, { url, signal }: KubeletRequest, host: KubeletHost): Promise<KubeletAnswer> {
   const pod = host.podByName(ref.namespace, ref.pod);
-  if (!pod || (ref.uid !== undefined && pod.metadata.uid !== ref.uid)) return sendText(res, 404, 'pod does not exist');
+  if (!pod || (ref.uid !== undefined && pod.metadata.uid !== ref.uid)) return textAnswer(404, 'pod does not exist');
   // `/run` has one parameter for the whole command, cut at each space.
   let output: Buffer | undefined;
   try {
-    output = await host.run(pod, ref.container, (query.get('cmd') ?? '').split(' '), signal);
+    output = await host.run(pod, ref.container, (url.searchParams.get('cmd') ?? '').split(' '), signal);
   } catch (err) {
-    if (!signal.aborted) sendText(res, 500, messageOf(err));
-    return;
+    if (signal.aborted) throw err;
+    return textAnswer(500, messageOf(err));
   }
-  if (output === undefined) return sendText(res, 500, `container not found (${JSON.stringify(ref.container)})`);
-  res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': output.length }).end(output);
+  if (output === undefined) return textAnswer(500, `container not found (${JSON.stringify(ref.container)})`);
+  return { status: 200, headers: { 'Content-Type': 'application/json' }, body: output };
 }

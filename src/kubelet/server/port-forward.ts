@@ -6,7 +6,7 @@ import { dialUpgrade, isSpdyUpgrade, refuseUpgrade, UpgradeRefusedError } from '
 import { joinSockets, proxyUpgrade } from '#machinery/httpstream/upgrade-proxy.ts';
 import { acceptWebSocket } from '#machinery/httpstream/websocket.ts';
 import { WebSocketTunnel } from '#machinery/httpstream/websocket-tunnel.ts';
-import { messageOf } from './endpoints.ts';
+import { messageOf } from './request.ts';
 import type { StreamingOptions, StreamingRequest } from './streaming.ts';
 
 /** `urlFor` asks the runtime for its URL; what it throws is the caller's to answer. Resolves when the session is over. */

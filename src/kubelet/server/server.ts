@@ -1,4 +1,5 @@
 /** The kubelet's own HTTPS server (port 10250): what the API server, monitoring and node tools ask of a node. */
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,11 +8,11 @@ import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import { refuseUpgrade } from '#machinery/httpstream/upgrade.ts';
-import { refusalFor } from './auth.ts';
-import { messageOf, sendText, serveDocument } from './endpoints.ts';
+import { userOf } from './authentication.ts';
+import type { Refusal } from './authorization.ts';
+import { handleRequest, handleUpgrade, type HandlerOptions } from './handler.ts';
 import type { KubeletAuth, KubeletHost } from './interfaces.ts';
-import { routeOf, type Route, type StreamingRoute } from './routes.ts';
-import { serveStreaming } from './streaming.ts';
+import { textAnswer, type KubeletAnswer, type KubeletRequest, type KubeletUpgrade, type LocalKubelet } from './request.ts';
 
 const log = logger('kubelet-server');
 const MAX_HEADER_BYTES = 1 << 20;
@@ -34,10 +35,10 @@ export interface KubeletServerOptions {
   readonly clock?: Clock | undefined;
 }
 
-export class KubeletServer implements Component {
+export class KubeletServer implements Component, LocalKubelet {
   readonly name = 'kubelet-server';
   readonly #options: KubeletServerOptions;
-  readonly #clock: Clock;
+  readonly #handling: HandlerOptions;
   readonly #server: Server;
   readonly #stopping = new AbortController();
   /** Connections that were upgraded and belong to the HTTP server no more. */
@@ -45,7 +46,7 @@ export class KubeletServer implements Component {
 
   constructor(options: KubeletServerOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#handling = { auth: options.auth, host: options.host, clock: options.clock ?? systemClock };
     // Any client may connect; who has no certificate of our authority needs a token.
     this.#server = createServer(
       { ...options.certificate, ca: options.clientCa, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2', maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: IDLE_TIMEOUT_MS },
@@ -88,52 +89,54 @@ export class KubeletServer implements Component {
     await closed;
   }
 
+  /** Serves requests: neither starting nor stopped. */
+  get running(): boolean {
+    return this.#server.listening && !this.#stopping.signal.aborted;
+  }
+  /** Answers a request of this process, whose user is known. Authorised as any other. Rejects when its signal aborts or the server stops. */
+  handle(request: KubeletRequest): Promise<KubeletAnswer> {
+    return handleRequest(this.#stoppable(request), this.#handling);
+  }
+  /** The same for a request that takes its connection over: `socket` is the client's own. Resolves when it is served; never rejects. */
+  async upgrade(request: KubeletUpgrade, socket: Duplex, head: Buffer): Promise<void> {
+    this.#upgraded.add(socket);
+    socket.once('close', () => this.#upgraded.delete(socket));
+    await handleUpgrade(this.#stoppable(request), socket, head, this.#handling);
+  }
+  #stoppable<R extends KubeletRequest>(request: R): R {
+    return { ...request, signal: AbortSignal.any([request.signal, this.#stopping.signal]) };
+  }
+
   async #onRequest(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const url = urlOf(req);
     const gone = new AbortController();
     res.once('close', () => gone.abort(new Error('client closed the connection')));
     res.on('error', () => {});
     const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
     try {
-      const refusal = url ? await refusalFor(req, url.pathname, this.#options.auth, signal) : { status: 400, text: '400 Bad Request' };
-      if (refusal) return sendText(res, refusal.status, refusal.text);
-      const route = routeOf(url!.pathname);
-      if (!route) return sendText(res, 404, '404 page not found\n');
-      if (isStreaming(route)) return sendText(res, 500, 'Upgrade request required\n');
-      await serveDocument(route, { req, res, query: url!.searchParams, signal }, { host: this.#options.host, clock: this.#clock });
-    } catch (err) {
-      if (signal.aborted || res.destroyed) return;
-      log.warn({ err: messageOf(err), path: url?.pathname }, 'request failed');
-      if (res.headersSent) res.destroy();
-      else sendText(res, 500, messageOf(err));
+      const request = await this.#requestOf(req, signal);
+      await writeAnswer(res, 'status' in request ? request : await handleRequest(request, this.#handling), signal);
+    } catch {
+      // With part of the answer sent, only a broken connection can tell that something is missing.
+      res.destroy();
     }
   }
-
   async #onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    this.#upgraded.add(socket);
-    socket.once('close', () => this.#upgraded.delete(socket));
-    // Until the session has taken the socket over, its failure concerns nobody.
     socket.on('error', () => {});
-    const url = urlOf(req);
-    const { signal } = this.#stopping;
-    try {
-      const refusal = url ? await refusalFor(req, url.pathname, this.#options.auth, signal) : { status: 400, text: '400 Bad Request' };
-      if (refusal) return refuseUpgrade(socket, refusal.status, refusal.text);
-      const route = routeOf(url!.pathname);
-      if (!route || !isStreaming(route)) return refuseUpgrade(socket, route ? 400 : 404, route ? 'Upgrade is not supported on this path\n' : '404 page not found\n');
-      if (req.method !== 'GET' && req.method !== 'POST') return refuseUpgrade(socket, 405, '405: Method Not Allowed', [['Allow', 'GET, POST']]);
-      await serveStreaming(route, { req, socket, head, query: url!.searchParams, signal }, { host: this.#options.host, clock: this.#clock });
-    } catch (err) {
-      log.warn({ err: messageOf(err), path: url?.pathname }, 'streaming request failed');
-      socket.destroy();
-    }
+    const request = await this.#requestOf(req, this.#stopping.signal);
+    if ('status' in request) refuseUpgrade(socket, request.status, request.text);
+    else await this.upgrade({ ...request, headers: req.headers, rawHeaders: req.rawHeaders }, socket, head);
+  }
+  async #requestOf(req: IncomingMessage, signal: AbortSignal): Promise<KubeletRequest | Refusal> {
+    if (!URL.canParse(req.url ?? '', 'https://kubelet')) return { status: 400, text: '400 Bad Request' };
+    const user = await userOf(req, this.#options.auth, signal);
+    return user ? { user, method: req.method ?? '', url: new URL(req.url ?? '', 'https://kubelet'), signal } : { status: 401, text: 'Unauthorized' };
   }
 }
 
-function isStreaming(route: Route): route is StreamingRoute {
-  return route.kind === 'exec' || route.kind === 'attach' || route.kind === 'portForward';
-}
-
-function urlOf(req: IncomingMessage): URL | undefined {
-  return URL.canParse(req.url ?? '', 'https://kubelet') ? new URL(req.url ?? '', 'https://kubelet') : undefined;
+async function writeAnswer(res: ServerResponse, answer: KubeletAnswer | Refusal, signal: AbortSignal): Promise<void> {
+  const { status, headers, body } = 'text' in answer ? textAnswer(answer.status, answer.text) : answer;
+  if (Buffer.isBuffer(body)) return void res.writeHead(status, { ...headers, 'Content-Length': body.length }).end(body);
+  res.writeHead(status, headers);
+  for await (const piece of body) if (!res.write(piece)) await once(res, 'drain', { signal });
+  res.end();
 }

@@ -2,25 +2,24 @@
  * exec, attach and port-forward: the client's session is joined to the container runtime's streaming server. SPDY port forwarding, bare or in a
  * WebSocket, goes through as bytes; the rest is translated, as runtimes understand neither the newer WebSocket protocols nor half-closed ones.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { dialRemoteCommand, type RemoteCommand } from '#machinery/httpstream/remotecommand-client.ts';
 import { acceptRemoteCommand, failedStatus, remoteCommandStreamsOf, type RemoteCommandSession, type RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
-import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade } from '#machinery/httpstream/upgrade.ts';
+import { isSpdyUpgrade, isWebSocketUpgrade, refuseUpgrade, type UpgradeRequest } from '#machinery/httpstream/upgrade.ts';
 import type { KubeletHost } from './interfaces.ts';
-import { messageOf } from './endpoints.ts';
+import { messageOf } from './request.ts';
 import { servePortForward } from './port-forward.ts';
 import type { CommandRoute, PortForwardRoute, StreamingRoute } from './routes.ts';
 
 export interface StreamingRequest {
-  readonly req: IncomingMessage;
+  readonly req: UpgradeRequest;
   readonly socket: Duplex;
   readonly head: Buffer;
   readonly query: URLSearchParams;
-  /** Aborts when the server stops. */
+  /** Aborts when the client has gone or the server stops. */
   readonly signal: AbortSignal;
 }
 export interface StreamingOptions {

@@ -2,17 +2,17 @@
  * Port forwarding over the channels of a WebSocket: for the n-th port of the request, channel 2n carries data and 2n + 1 the error text.
  * Both start with the port as a little-endian 16 bit number.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Clock } from '#base/clock.ts';
 import type { PortForwardSession, PortForwardStream } from './portforward.ts';
+import type { UpgradeRequest } from './upgrade.ts';
 import { acceptWebSocket } from './websocket.ts';
 import { channelForm, V4_BASE64_CHANNEL, V4_CHANNEL, WebSocketChannels } from './websocket-channels.ts';
 
 const CHANNEL_PROTOCOLS = ['', V4_CHANNEL, V4_BASE64_CHANNEL] as const;
 
-export function acceptChannelPortForward(req: IncomingMessage, socket: Duplex, head: Buffer, ports: readonly number[], clock: Clock): PortForwardSession | undefined {
+export function acceptChannelPortForward(req: UpgradeRequest, socket: Duplex, head: Buffer, ports: readonly number[], clock: Clock): PortForwardSession | undefined {
   const session = acceptWebSocket(req, socket, head, { protocols: CHANNEL_PROTOCOLS, clock });
   if (!session) return undefined;
   const channels = new WebSocketChannels(session.ws, { count: 2 * ports.length, side: 'server', ...channelForm(session.protocol) });

@@ -1,9 +1,9 @@
 /** Port forwarding over SPDY/3.1: an error and a data stream per connection, paired by the header `requestid`. */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '#base/clock.ts';
 import type { PortForwardSession, PortForwardStream } from './portforward.ts';
 import { acceptSpdy, SpdyConnection, type SpdyStream } from './spdy.ts';
+import type { UpgradeRequest } from './upgrade.ts';
 import { acceptWebSocket } from './websocket.ts';
 import { TUNNEL_PREFIX, WebSocketTunnel } from './websocket-tunnel.ts';
 
@@ -19,13 +19,13 @@ interface Half {
   readonly timer: Timer;
 }
 
-export function acceptSpdyPortForward(req: IncomingMessage, socket: Duplex, head: Buffer, clock: Clock): PortForwardSession | undefined {
+export function acceptSpdyPortForward(req: UpgradeRequest, socket: Duplex, head: Buffer, clock: Clock): PortForwardSession | undefined {
   const pairs = new StreamPairs(clock);
   const session = acceptSpdy(req, socket, head, { protocols: [PORT_FORWARD_PROTOCOL], clock, onStream: (s) => pairs.add(s) });
   return session && pairs.session(session.connection);
 }
 
-export function acceptTunnelPortForward(req: IncomingMessage, socket: Duplex, head: Buffer, clock: Clock): PortForwardSession | undefined {
+export function acceptTunnelPortForward(req: UpgradeRequest, socket: Duplex, head: Buffer, clock: Clock): PortForwardSession | undefined {
   const session = acceptWebSocket(req, socket, head, { protocols: [PORT_FORWARD_TUNNEL_PROTOCOL], clock });
   if (!session) return undefined;
   const pairs = new StreamPairs(clock);

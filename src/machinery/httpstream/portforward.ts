@@ -3,12 +3,11 @@
  * SPDY/3.1 tunnelled in a WebSocket (`SPDY/3.1+portforward.k8s.io`, KEP-4006), or the channels of a WebSocket (`v4.channel.k8s.io`,
  * ports named by the query). Source: the API reference of pods/portforward.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { acceptChannelPortForward } from './portforward-channels.ts';
 import { acceptSpdyPortForward, acceptTunnelPortForward, PORT_FORWARD_TUNNEL_PROTOCOL } from './portforward-spdy.ts';
-import { headerValues, isWebSocketUpgrade } from './upgrade.ts';
+import { headerValues, isWebSocketUpgrade, type UpgradeRequest } from './upgrade.ts';
 
 export { PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL } from './portforward-spdy.ts';
 
@@ -36,7 +35,7 @@ export interface AcceptPortForwardOptions {
 }
 
 /** Answers a request for port forwarding. Undefined when it was refused; the client has then been told. */
-export function acceptPortForward(req: IncomingMessage, socket: Duplex, head: Buffer, options: AcceptPortForwardOptions): PortForwardSession | undefined {
+export function acceptPortForward(req: UpgradeRequest, socket: Duplex, head: Buffer, options: AcceptPortForwardOptions): PortForwardSession | undefined {
   const clock = options.clock ?? systemClock;
   if (!isWebSocketUpgrade(req.headers)) return acceptSpdyPortForward(req, socket, head, clock);
   if (isTunnelRequest(req)) return acceptTunnelPortForward(req, socket, head, clock);
@@ -44,7 +43,7 @@ export function acceptPortForward(req: IncomingMessage, socket: Duplex, head: Bu
 }
 
 /** True for a WebSocket that carries SPDY. */
-export function isTunnelRequest(req: IncomingMessage): boolean {
+export function isTunnelRequest(req: UpgradeRequest): boolean {
   return isWebSocketUpgrade(req.headers) && headerValues(req.headers, 'sec-websocket-protocol').includes(PORT_FORWARD_TUNNEL_PROTOCOL);
 }
 

@@ -1,11 +1,11 @@
 /** The server's end of a remote command over SPDY/3.1: one stream each, told apart by the header `streamtype`. */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import type { RemoteCommandSession, RemoteCommandStreams } from './remotecommand.ts';
 import { encodeStatus, endAndFlush, TerminalSizes } from './remotecommand-streams.ts';
 import { acceptSpdy, type SpdySession, type SpdyStream } from './spdy.ts';
+import type { UpgradeRequest } from './upgrade.ts';
 import { V1_CHANNEL, V4_CHANNEL } from './websocket-channels.ts';
 
 /** What a server speaks over SPDY. Version 2 made stdin's end reliable, 3 added sizes, 4 the JSON status. */
@@ -18,7 +18,7 @@ const ACTIVE_TYPES = ['error', 'stdin', 'stdout', 'stderr', 'resize'] as const;
 type StreamType = (typeof ACTIVE_TYPES)[number];
 
 export async function acceptSpdyCommand(
-  req: IncomingMessage, socket: Duplex, head: Buffer, options: RemoteCommandStreams & { readonly clock: Clock },
+  req: UpgradeRequest, socket: Duplex, head: Buffer, options: RemoteCommandStreams & { readonly clock: Clock },
 ): Promise<RemoteCommandSession | undefined> {
   const streams = new Map<StreamType, SpdyStream>();
   const complete = Promise.withResolvers<void>();

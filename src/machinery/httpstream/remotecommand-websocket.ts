@@ -1,10 +1,10 @@
 /** The server's end of a remote command over a WebSocket: channel 0 stdin, 1 stdout, 2 stderr, 3 status, 4 terminal sizes. */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import type { RemoteCommandSession, RemoteCommandStreams } from './remotecommand.ts';
 import { encodeStatus, endAndFlush, TerminalSizes } from './remotecommand-streams.ts';
+import type { UpgradeRequest } from './upgrade.ts';
 import { acceptWebSocket } from './websocket.ts';
 import { channelForm, V1_BASE64_CHANNEL, V1_CHANNEL, V4_BASE64_CHANNEL, V4_CHANNEL, V5_CHANNEL, WebSocketChannels } from './websocket-channels.ts';
 
@@ -17,7 +17,7 @@ export const ERROR_CHANNEL = 3;
 export const RESIZE_CHANNEL = 4;
 
 export function acceptWebSocketCommand(
-  req: IncomingMessage, socket: Duplex, head: Buffer, options: RemoteCommandStreams & { readonly clock: Clock },
+  req: UpgradeRequest, socket: Duplex, head: Buffer, options: RemoteCommandStreams & { readonly clock: Clock },
 ): RemoteCommandSession | undefined {
   const session = acceptWebSocket(req, socket, head, { protocols: WEBSOCKET_COMMAND_PROTOCOLS, clock: options.clock });
   if (!session) return undefined;

@@ -3,14 +3,13 @@
  * Server side: {@link acceptRemoteCommand}. Client side: `remotecommand-client.ts`.
  * Source: the API reference of pods/exec and pods/attach, the Kubernetes API concepts page on streaming, KEP-4006.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Status } from '#api/gen/meta-v1.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import { internalError, StatusError } from '../status-error.ts';
 import { acceptSpdyCommand } from './remotecommand-spdy.ts';
 import { acceptWebSocketCommand } from './remotecommand-websocket.ts';
-import { isWebSocketUpgrade } from './upgrade.ts';
+import { isWebSocketUpgrade, type UpgradeRequest } from './upgrade.ts';
 
 /** Which streams the command has. With a terminal, stderr is part of stdout. */
 export interface RemoteCommandStreams {
@@ -48,7 +47,7 @@ export interface AcceptRemoteCommandOptions extends RemoteCommandStreams {
  * Answers a request for an upgrade to SPDY/3.1 or WebSocket and waits for the streams that the command needs. Undefined when the request was
  * refused or the client did not create its streams; the client has then been told.
  */
-export async function acceptRemoteCommand(req: IncomingMessage, socket: Duplex, head: Buffer, options: AcceptRemoteCommandOptions): Promise<RemoteCommandSession | undefined> {
+export async function acceptRemoteCommand(req: UpgradeRequest, socket: Duplex, head: Buffer, options: AcceptRemoteCommandOptions): Promise<RemoteCommandSession | undefined> {
   const wanted = { ...options, stderr: options.stderr && !options.tty, clock: options.clock ?? systemClock };
   return isWebSocketUpgrade(req.headers) ? acceptWebSocketCommand(req, socket, head, wanted) : acceptSpdyCommand(req, socket, head, wanted);
 }

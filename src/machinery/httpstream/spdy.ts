@@ -2,12 +2,11 @@
  * SPDY/3.1 over an HTTP upgrade, as kubectl and the container runtimes speak it: `Upgrade: SPDY/3.1`, and the protocol that runs inside
  * negotiated by `X-Stream-Protocol-Version`.
  */
-import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#base/clock.ts';
 import { SpdyConnection, type SpdyConnectionOptions } from './spdy-connection.ts';
-import { dialUpgrade, headerValues, isSpdyUpgrade, refuseUpgrade, writeResponseHead, type DialOptions } from './upgrade.ts';
+import { dialUpgrade, headerValues, isSpdyUpgrade, refuseUpgrade, writeResponseHead, type DialOptions, type UpgradeRequest } from './upgrade.ts';
 
 export { SpdyConnection } from './spdy-connection.ts';
 export { SpdyStream } from './spdy-stream.ts';
@@ -29,7 +28,7 @@ export interface AcceptSpdyOptions extends Omit<SpdyConnectionOptions, 'side'> {
 const goList = (values: readonly string[]): string => `[${values.join(' ')}]`;
 
 /** Answers a request for SPDY/3.1. Undefined when it was refused; the response is then written and the socket ended. */
-export function acceptSpdy(req: IncomingMessage, socket: Duplex, head: Buffer, options: AcceptSpdyOptions): SpdySession | undefined {
+export function acceptSpdy(req: UpgradeRequest, socket: Duplex, head: Buffer, options: AcceptSpdyOptions): SpdySession | undefined {
   if (!isSpdyUpgrade(req.headers)) {
     refuseUpgrade(socket, 400, 'unable to upgrade: missing upgrade headers in request\n');
     return undefined;

@@ -10,6 +10,15 @@ import { connect as tlsConnect, type ConnectionOptions as TlsOptions } from 'nod
 
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
+/** What a request for an upgrade says; Node's `IncomingMessage` is one. */
+export interface UpgradeRequest {
+  readonly method?: string | undefined;
+  /** By lower-case name. */
+  readonly headers: IncomingHttpHeaders;
+  /** Names as they were written and values, alternating. */
+  readonly rawHeaders: readonly string[];
+}
+
 /** The comma-separated values of a header that may be given several times. */
 export function headerValues(headers: IncomingHttpHeaders, name: string): string[] {
   const raw = headers[name];

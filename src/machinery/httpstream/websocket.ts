@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { WebSocket, WebSocketServer, type ClientOptions } from 'ws';
 import { systemClock, type Clock, type Timer } from '#base/clock.ts';
-import { headerValues, isWebSocketUpgrade, refuseUpgrade, UpgradeRefusedError } from './upgrade.ts';
+import { headerValues, isWebSocketUpgrade, refuseUpgrade, UpgradeRefusedError, type UpgradeRequest } from './upgrade.ts';
 
 /** Go's WebSocket servers take messages up to this size. */
 export const MAX_MESSAGE_BYTES = 32 << 20;
@@ -29,7 +29,7 @@ export interface AcceptWebSocketOptions {
 }
 
 /** Answers a request for a WebSocket. Undefined when it was refused; the response is then written and the socket ended. */
-export function acceptWebSocket(req: IncomingMessage, socket: Duplex, head: Buffer, options: AcceptWebSocketOptions): WebSocketSession | undefined {
+export function acceptWebSocket(req: UpgradeRequest, socket: Duplex, head: Buffer, options: AcceptWebSocketOptions): WebSocketSession | undefined {
   if (!isWebSocketUpgrade(req.headers)) {
     refuseUpgrade(socket, 400, 'unable to upgrade: missing upgrade headers in request\n');
     return undefined;

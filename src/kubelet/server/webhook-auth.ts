@@ -4,7 +4,7 @@ import type { SubjectAccessReview } from '#api/gen/authorization-v1.ts';
 import { resourceOf } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Transport } from '#client/transport.ts';
-import type { KubeletAuth, UserInfo } from '#kubelet/server/interfaces.ts';
+import type { KubeletAuth, UserInfo } from './interfaces.ts';
 
 const TOKEN_REVIEWS = resourceOf('authentication.k8s.io', 'v1', 'tokenreviews');
 const ACCESS_REVIEWS = resourceOf('authorization.k8s.io', 'v1', 'subjectaccessreviews');

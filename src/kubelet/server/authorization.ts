@@ -1,8 +1,7 @@
-/** Who asks, and may they: the kubelet's authentication and authorisation (the reference page "Kubelet authentication/authorization", KEP-2862). */
-import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
+/** May they: the kubelet's authorisation (the reference page "Kubelet authentication/authorization", KEP-2862). */
 import { logger } from '#base/logger.ts';
-import type { KubeletAuth, NodeAttributes, UserInfo } from './interfaces.ts';
+import type { KubeletAuth, NodeAttributes } from './interfaces.ts';
+import type { KubeletRequest } from './request.ts';
 
 const log = logger('kubelet-server');
 
@@ -11,14 +10,11 @@ export interface Refusal {
   readonly status: number;
   readonly text: string;
 }
-const UNAUTHORIZED: Refusal = { status: 401, text: 'Unauthorized' };
-const AUTHENTICATED_GROUP = 'system:authenticated';
 
 /** Undefined when the request may go on. */
-export async function refusalFor(req: IncomingMessage, path: string, auth: KubeletAuth, signal: AbortSignal): Promise<Refusal | undefined> {
-  const user = await userOf(req, auth, signal).catch(() => undefined);
-  if (!user) return UNAUTHORIZED;
-  const verb = verbOf(req.method ?? '');
+export async function refusalFor({ user, method, url, signal }: KubeletRequest, auth: Pick<KubeletAuth, 'authorize'>): Promise<Refusal | undefined> {
+  const verb = verbOf(method);
+  const path = url.pathname;
   const subresources = subresourcesOf(path);
   for (const subresource of subresources) {
     const attributes: NodeAttributes = { user, verb, subresource, path };
@@ -30,23 +26,6 @@ export async function refusalFor(req: IncomingMessage, path: string, auth: Kubel
     }
   }
   return { status: 403, text: `Forbidden (user=${user.name}, verb=${verb}, resource=nodes, subresource(s)=[${subresources.join(' ')}])\n` };
-}
-
-async function userOf(req: IncomingMessage, auth: KubeletAuth, signal: AbortSignal): Promise<UserInfo | undefined> {
-  const certified = certificateUser(req);
-  if (certified) return certified;
-  const [, token] = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '') ?? [];
-  return token === undefined ? undefined : auth.authenticateToken(token, signal);
-}
-
-/** The user of a client certificate that the cluster's CA has signed: common name and organisations. */
-function certificateUser(req: IncomingMessage): UserInfo | undefined {
-  const { socket } = req;
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  const subject = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] } | undefined;
-  if (!subject?.CN) return undefined;
-  const organizations = subject.O === undefined ? [] : Array.isArray(subject.O) ? subject.O : [subject.O];
-  return { name: subject.CN, groups: [...organizations, AUTHENTICATED_GROUP] };
 }
 
 function verbOf(method: string): string {

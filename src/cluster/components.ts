@@ -17,6 +17,7 @@ import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import type { KubeletConfig } from '#kubelet/config.ts';
 import type { Kubelet } from '#kubelet/kubelet.ts';
+import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
 import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
@@ -68,6 +69,7 @@ export interface Assembly {
   runtime?: NodeRuntime;
   network?: NodeNetwork;
   kubelet?: Kubelet;
+  kubeletServer?: KubeletServer;
 }
 
 /** A component that only opens something at its start. */
@@ -110,7 +112,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'apiserver', needs: ['store', 'certificates', 'configuration-files'],
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
-        const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key }));
+        const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key, local: (node) => (node.metadata.name === config.nodeName && a.kubeletServer?.running ? a.kubeletServer : undefined) }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
           serviceNetwork: { cidrs: [config.serviceCIDR] }, runtimeConfig: parseRuntimeConfig(config.runtimeConfig ?? ''),
@@ -159,7 +161,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'kubelet server', needs: ['kubelet'],
-      create: () => newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!, a.pki!.ca.cert),
+      create: () => (a.kubeletServer = newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!, a.pki!.ca.cert)),
     },
   ];
 }

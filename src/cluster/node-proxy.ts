@@ -1,4 +1,7 @@
-/** How the API server reaches kubelets, Pods and Services: HTTPS with its own client certificate, upgrades passed through. */
+/**
+ * How the API server reaches kubelets, Pods and Services: HTTPS with its own client certificate, upgrades passed through. A kubelet of the
+ * same process is reached without (`local-kubelet.ts`).
+ */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
 import { posix } from 'node:path';
@@ -6,10 +9,12 @@ import type { Node } from '#api/gen/core-v1.ts';
 import type { ApiRequest, ApiResult } from '#apiserver/request.ts';
 import type { AddressTarget, KubeletTarget, NodeProxy, ProxyAnswer } from '#apiserver/subresources/node-proxy.ts';
 import { goError } from '#apiserver/webhook/client.ts';
+import type { LocalKubelet } from '#kubelet/server/request.ts';
 import type { LinkOrigin } from '#machinery/httpstream/link-rewriter.ts';
 import { refuseUpgrade } from '#machinery/httpstream/upgrade.ts';
 import { proxyRequest, proxyUpgrade, type ProxiedResponse, type ProxyTarget } from '#machinery/httpstream/upgrade-proxy.ts';
 import { serviceUnavailable, StatusError } from '#machinery/status-error.ts';
+import { askLocally, upgradeLocally } from './local-kubelet.ts';
 import { throughProxy } from './proxied-page.ts';
 
 export interface NodeProxyOptions {
@@ -17,6 +22,8 @@ export interface NodeProxyOptions {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
+  /** The kubelet of a node that runs in this process; undefined for any other. */
+  readonly local?: ((node: Node) => LocalKubelet | undefined) | undefined;
 }
 /** Headers that would let a Pod act as the one who asks. */
 const CREDENTIALS = { authorization: undefined, cookie: undefined };
@@ -52,10 +59,16 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
     // As upstream's proxy: what a Pod serves over TLS is not checked, its address is all that is known of it.
     return { url, headers: CREDENTIALS, ...(target.scheme === 'https' ? { tls: { rejectUnauthorized: false } } : { agent: plain }) };
   }
-  async function send(target: ProxyTarget, request: ApiRequest | undefined, signal: AbortSignal): Promise<ProxiedResponse> {
-    const headers = request?.auth.headerNames().flatMap((name) => request.auth.headerValues(name).flatMap((value) => [name, value])) ?? [];
+  const localTo = (target: AddressTarget | KubeletTarget): LocalKubelet | undefined => ('node' in target ? options.local?.(target.node) : undefined);
+  async function send(target: ProxyTarget, request: ApiRequest | undefined, signal: AbortSignal, local: LocalKubelet | undefined): Promise<ProxyAnswer> {
     const body = request?.bodyStream?.();
-    return await proxyRequest(target, { method: request?.method ?? 'GET', rawHeaders: headers, ...(body ? { body: body as never } : {}) }, signal);
+    if (local) {
+      body?.resume();
+      return await askLocally(local, target, request?.method ?? 'GET', signal);
+    }
+    const headers = request?.auth.headerNames().flatMap((name) => request.auth.headerValues(name).flatMap((value) => [name, value])) ?? [];
+    const response = await proxyRequest(target, { method: request?.method ?? 'GET', rawHeaders: headers, ...(body ? { body: body as never } : {}) }, signal);
+    return { status: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
   }
   const headersOf = (response: ProxiedResponse): Record<string, string | string[]> => {
     const out: Record<string, string | string[]> = {};
@@ -66,10 +79,11 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
     }
     return out;
   };
-  async function upgradeTo(target: ProxyTarget, request: ApiRequest): Promise<ApiResult> {
+  async function upgradeTo(target: ProxyTarget, request: ApiRequest, local: LocalKubelet | undefined): Promise<ApiResult> {
     const { upgrade, signal } = request;
     if (!upgrade) throw new Error('the request asks for no upgrade');
-    await proxyUpgrade(target, { method: upgrade.method, rawHeaders: upgrade.rawHeaders }, upgrade.socket, upgrade.head, {
+    if (local) await upgradeLocally(local, target, request);
+    else await proxyUpgrade(target, { method: upgrade.method, rawHeaders: upgrade.rawHeaders }, upgrade.socket, upgrade.head, {
       signal,
       onError: (socket, err) => refuseUpgrade(socket, 500, `${JSON.stringify(transportError(`error dialing backend: ${goError(err)}`, err).status)}\n`, [['Content-Type', 'application/json']]),
     });
@@ -79,21 +93,20 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
   return {
     async get(target, signal): Promise<ProxyAnswer> {
       const to = targetOf(target);
-      const response = await send(to, undefined, signal).catch((err: unknown) => {
+      return await send(to, undefined, signal, localTo(target)).catch((err: unknown) => {
         throw signal.aborted ? err : transportError(`Get ${JSON.stringify(to.url.href)}: ${goError(err)}`, err);
       });
-      return { status: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
     },
-    upgrade: (target, request) => upgradeTo(targetOf(target), request),
+    upgrade: (target, request) => upgradeTo(targetOf(target), request, localTo(target)),
     async forward(target, request): Promise<ApiResult> {
       const direct = targetOf(target);
-      if (request.upgrade) return await upgradeTo(direct, request);
+      if (request.upgrade) return await upgradeTo(direct, request, localTo(target));
       const origin = originOf(direct, request);
       const to = { ...direct, headers: { ...direct.headers, 'x-forwarded-uri': posix.join(encodeURI(origin.prefix), direct.url.pathname) } };
-      const response = await send(to, request, request.signal).catch((err: unknown) => {
+      const { status, headers, body } = await send(to, request, request.signal, localTo(target)).catch((err: unknown) => {
         throw request.signal.aborted ? err : serviceUnavailable(`error trying to reach service: ${goError(err)}`);
       });
-      return throughProxy({ kind: 'raw', code: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> }, request.method, origin);
+      return throughProxy({ kind: 'raw', code: status, headers, body }, request.method, origin);
     },
     close() {
       kubelets.destroy();

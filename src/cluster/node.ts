@@ -82,7 +82,7 @@ export function newKubelet(config: ClusterConfig, clock: Clock, transport: Trans
   });
 }
 /** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
-export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): Component {
+export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): KubeletServer {
   return new KubeletServer({ port: config.kubeletPort, certificate: nodePki.serving, clientCa, auth: webhookKubeletAuth(transport, config.nodeName, clock), host: kubelet.host(), clock });
 }
 export function newNetwork(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): NodeNetwork {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { connect, type AddressInfo } from 'node:net';
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { Readable, type Duplex } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
@@ -12,7 +13,7 @@ import { dialRemoteCommand } from './remotecommand-client.ts';
 import { acceptRemoteCommand, exitCodeOf, exitStatus } from './remotecommand.ts';
 import { testAuthority } from './testing/certificates.ts';
 import { headerValues, UpgradeRefusedError } from './upgrade.ts';
-import { proxyRequest, proxyUpgrade, type ProxyTarget } from './upgrade-proxy.ts';
+import { joinSockets, proxyRequest, proxyUpgrade, type ProxyTarget } from './upgrade-proxy.ts';
 
 const authority = testAuthority();
 const serverCertificate = authority.issue('server', 'node-1');
@@ -172,4 +173,53 @@ test('proxyRequest does not send a half body as a whole one', async (t) => {
   client.write('half');
   upstream.once('request', () => client.destroy());
   assert.equal(await outcome.promise, 'aborted');
+});
+
+/** Two ends of one TCP connection. */
+async function pair(t: TestContext): Promise<[Socket, Socket]> {
+  const accepted = Promise.withResolvers<Socket>();
+  const server = createTcpServer({ allowHalfOpen: true }, accepted.resolve).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const dialled = connect({ port: (server.address() as AddressInfo).port, allowHalfOpen: true });
+  return [dialled, await accepted.promise];
+}
+test('joinSockets carries both directions whole past a slow reader, and keeps nothing of what it has carried', async (t) => {
+  const [client, a] = await pair(t);
+  const [b, server] = await pair(t);
+  const carried: Buffer[] = [];
+  a.on('data', (chunk: Buffer) => carried.push(chunk));
+  const joined = joinSockets(a, b);
+  const up = randomBytes(8 << 20);
+  const down = randomBytes(1 << 20);
+  client.end(up);
+  server.end(down);
+  // Not by the stream's own iterator, which would destroy the other direction at the end of this one.
+  const received = async (from: Socket): Promise<Buffer> => {
+    const parts: Buffer[] = [];
+    from.on('data', (part: Buffer) => {
+      parts.push(part);
+      from.pause();
+      setImmediate(() => from.resume());
+    });
+    await once(from, 'end');
+    return Buffer.concat(parts);
+  };
+  const [gotDown, gotUp] = await Promise.all([received(client), received(server)]);
+  await joined;
+  assert.ok(gotUp.equals(up));
+  assert.ok(gotDown.equals(down));
+  // Parts of larger buffers are left to the garbage collector.
+  const kept = carried.filter((chunk) => chunk.length > 0 && chunk.length === chunk.buffer.byteLength);
+  assert.ok(carried.some((chunk) => chunk.length === 0));
+  assert.equal(kept.length, 0);
+});
+test('joinSockets ends a side whose other side has gone, though nobody takes what it still sends', async (t) => {
+  const [client, a] = await pair(t);
+  const [b, server] = await pair(t);
+  const joined = joinSockets(a, b);
+  const closed = new Promise((resolve) => client.on('error', () => {}).on('close', resolve).resume());
+  client.write(Buffer.alloc(4 << 20));
+  server.once('data', () => server.destroy());
+  await Promise.all([joined, closed]);
 });

@@ -47,7 +47,7 @@ function endToEnd(raw: readonly string[]): (readonly [string, string])[] {
   return pairs.filter(([name]) => !name.startsWith(':') && !HOP_BY_HOP.has(name.toLowerCase()) && !named.has(name.toLowerCase()));
 }
 /** The headers for the target. Values that came one by one stay so: old servers do not split lists. */
-function headersFor(target: ProxyTarget, request: ProxiedRequest): Record<string, string | string[]> {
+function headersFor(target: Pick<ProxyTarget, 'url' | 'headers'>, request: ProxiedRequest): Record<string, string | string[]> {
   const out: Record<string, string | string[]> = {};
   const set = (name: string, value: string | string[]): void => void Object.defineProperty(out, name, { value, enumerable: true, configurable: true, writable: true });
   for (const [rawName, value] of endToEnd(request.rawHeaders)) {
@@ -89,6 +89,12 @@ export function proxyRequest(target: ProxyTarget, request: ProxiedRequest, signa
   });
 }
 
+/** The headers of a request for an upgrade as the target shall see them. */
+export function upgradeHeadersFor(target: Pick<ProxyTarget, 'url' | 'headers'>, request: ProxiedRequest): Record<string, string | string[]> & { readonly upgrade: string } {
+  const protocols = [...pairsOf(request.rawHeaders)].filter(([name]) => name.toLowerCase() === 'upgrade').map(([, value]) => value);
+  return { ...headersFor(target, request), connection: 'Upgrade', upgrade: protocols.join(', ') };
+}
+
 export interface ProxyUpgradeOptions extends JoinOptions {
   /** Answers on the client's socket and ends it. Default: 502 with the reason. */
   readonly onError?: ((socket: Duplex, err: unknown) => void) | undefined;
@@ -103,8 +109,7 @@ function answerBadGateway(socket: Duplex, err: unknown): void {
  */
 export async function proxyUpgrade(target: ProxyTarget, request: ProxiedRequest, client: Duplex, head: Buffer, options: ProxyUpgradeOptions = {}): Promise<void> {
   const { signal, onError = answerBadGateway } = options;
-  const protocols = [...pairsOf(request.rawHeaders)].filter(([name]) => name.toLowerCase() === 'upgrade').map(([, value]) => value);
-  const headers = { ...headersFor(target, request), connection: 'Upgrade', upgrade: protocols.join(', ') };
+  const headers = upgradeHeadersFor(target, request);
   const refused = Promise.withResolvers<undefined>();
   const gone = new AbortController();
   const onGone = (): void => gone.abort(new Error('client closed the connection'));
@@ -179,7 +184,26 @@ export function joinSockets(a: Duplex, b: Duplex, options: JoinOptions = {}): Pr
     linger?.cancel();
     signal?.removeEventListener('abort', stop);
   });
-  a.pipe(b);
-  b.pipe(a);
+  pass(a, b);
+  pass(b, a);
   return done;
+}
+
+/**
+ * Writes what comes from one stream to the other, with back-pressure, and ends it. What a socket has read is given back as soon as it is
+ * written: V8 would collect the whole heap for every 64 MB of such buffers, which costs several times what carrying them does.
+ */
+function pass(from: Duplex, to: Duplex): void {
+  const written = from instanceof Socket ? giveBack : (): void => {};
+  from.on('data', (chunk: Buffer) => {
+    // Of what nobody takes any more the end is still to be seen.
+    if (to.writable && !to.write(chunk, () => written(chunk))) from.pause();
+  });
+  from.once('end', () => to.end());
+  to.on('drain', () => from.resume());
+  to.once('close', () => from.resume());
+}
+/** Small reads share memory: only what fills its own is given back. */
+function giveBack({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

@@ -35,9 +35,6 @@ export class WebSocketTunnel extends Duplex {
     if (this.#ws.readyState !== WebSocket.OPEN) done();
     else this.#ws.send(chunk, { binary: true }, () => done());
   }
-  override _writev(chunks: { chunk: Buffer }[], done: (err?: Error | null) => void): void {
-    this._write(Buffer.concat(chunks.map((c) => c.chunk)), 'binary', done);
-  }
   override _final(done: (err?: Error | null) => void): void {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.close(1000);
     done();

@@ -2,7 +2,7 @@
 import type * as rbacV1 from '#api/gen/rbac-v1.ts';
 
 const READ = ['get', 'list', 'watch'];
-const rule = (apiGroup: string, resources: string, verbs: readonly string[]): rbacV1.PolicyRule => ({ apiGroups: [apiGroup], resources: resources.split(' '), verbs });
+const rule = (apiGroups: string, resources: string, verbs: readonly string[]): rbacV1.PolicyRule => ({ apiGroups: apiGroups.split(' ').map((group) => (group === 'core' ? '' : group)), resources: resources.split(' '), verbs });
 
 export const NODE_RULES: readonly rbacV1.PolicyRule[] = [
   rule('authentication.k8s.io', 'tokenreviews', ['create']),
@@ -11,7 +11,7 @@ export const NODE_RULES: readonly rbacV1.PolicyRule[] = [
   rule('', 'nodes', ['create', ...READ]),
   rule('', 'nodes/status', ['patch', 'update']),
   rule('', 'nodes', ['patch', 'update']),
-  rule('', 'events', ['create', 'patch', 'update']),
+  rule('core events.k8s.io', 'events', ['create', 'patch', 'update']),
   rule('', 'pods', READ),
   rule('', 'pods', ['create', 'delete']),
   rule('', 'pods/status', ['patch', 'update']),
@@ -28,7 +28,7 @@ export const NODE_RULES: readonly rbacV1.PolicyRule[] = [
   rule('storage.k8s.io', 'csinodes', ['create', 'delete', 'get', 'patch', 'update']),
   rule('node.k8s.io', 'runtimeclasses', READ),
   rule('resource.k8s.io', 'resourceclaims', ['get']),
-  rule('resource.k8s.io', 'resourceslices', ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']),
+  rule('resource.k8s.io', 'resourceslices', ['deletecollection']),
   rule('certificates.k8s.io', 'clustertrustbundles', READ),
   rule('certificates.k8s.io', 'podcertificaterequests', ['create', ...READ]),
   rule('', 'serviceaccounts', ['get']),

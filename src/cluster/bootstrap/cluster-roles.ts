@@ -1,7 +1,7 @@
 /** The cluster roles that every cluster has. Source: the Kubernetes page "Using RBAC Authorization", default roles; release 1.36. */
 import type * as rbacV1 from '#api/gen/rbac-v1.ts';
 import { NODE_RULES } from '#apiserver/authorization/node-rules.ts';
-import { aggregatedRole, allow, allowPaths, clusterRole, CORE, EVENTS, READ, READ_WRITE, WRITE } from './rbac-notation.ts';
+import { aggregatedRole, allow, allowPaths, clusterRole, CORE, EVENT_GROUPS, EVENTS, READ, READ_WRITE, WRITE } from './rbac-notation.ts';
 
 const TO_ADMIN = 'rbac.authorization.k8s.io/aggregate-to-admin';
 const TO_EDIT = 'rbac.authorization.k8s.io/aggregate-to-edit';
@@ -29,8 +29,9 @@ const USER_FACING: readonly rbacV1.ClusterRole[] = [
     allow('impersonate', CORE, 'serviceaccounts'),
     allow(WRITE, CORE, 'pods pods/attach pods/exec pods/portforward pods/proxy'),
     allow('create', CORE, 'pods/eviction'),
-    allow(WRITE, CORE, 'configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy'),
+    allow(WRITE, CORE, 'configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy'),
     allow('create', CORE, 'serviceaccounts/token'),
+    allow(WRITE, EVENT_GROUPS, 'events'),
     allow(WRITE, 'apps', APPS_WRITABLE),
     allow(WRITE, 'autoscaling', 'horizontalpodautoscalers'),
     allow(WRITE, 'batch', 'cronjobs jobs'),
@@ -42,8 +43,9 @@ const USER_FACING: readonly rbacV1.ClusterRole[] = [
   ], { [TO_EDIT]: 'true' }),
   clusterRole('system:aggregate-to-view', [
     allow(READ, CORE, 'configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers replicationcontrollers/scale serviceaccounts services services/status'),
-    allow(READ, CORE, 'bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status'),
+    allow(READ, CORE, 'bindings limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status'),
     allow(READ, CORE, 'namespaces'),
+    allow(READ, EVENT_GROUPS, 'events'),
     allow(READ, 'discovery.k8s.io', 'endpointslices'),
     allow(READ, 'apps', APPS_READABLE),
     allow(READ, 'autoscaling', 'horizontalpodautoscalers horizontalpodautoscalers/status'),
@@ -64,9 +66,8 @@ const DISCOVERY: readonly rbacV1.ClusterRole[] = [
     allow('create', 'authentication.k8s.io', 'selfsubjectreviews'),
   ]),
   clusterRole('system:service-account-issuer-discovery', [allowPaths('get', '/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/')]),
-  clusterRole('system:monitoring', [allowPaths('get', '/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*'), allowPaths('get', '/flagz'), allowPaths('get', '/statusz')]),
+  clusterRole('system:monitoring', [allowPaths('get', '/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz'), allow('get', CORE, 'nodes/metrics')]),
   clusterRole('system:auth-delegator', [allow('create', 'authentication.k8s.io', 'tokenreviews'), allow('create', 'authorization.k8s.io', 'subjectaccessreviews')]),
-  clusterRole('system:cluster-trust-bundle-discovery', [allow(READ, CERTIFICATES, 'clustertrustbundles')]),
 ];
 
 /** Certificate signing. */
@@ -131,16 +132,17 @@ const COMPONENTS: readonly rbacV1.ClusterRole[] = [
     allow('create', 'authentication.k8s.io', 'tokenreviews'),
     allow('create', 'authorization.k8s.io', 'subjectaccessreviews'),
     allow(READ, 'storage.k8s.io', 'csinodes'),
+    allow(READ, 'storage.k8s.io', 'volumeattachments'),
     allow(READ, CORE, 'namespaces'),
     allow(READ, 'storage.k8s.io', 'csidrivers'),
     allow(READ, 'storage.k8s.io', 'csistoragecapacities'),
-    allow(READ, 'storage.k8s.io', 'volumeattachments'),
     allow(READ, 'resource.k8s.io', 'deviceclasses'),
     allow('get list patch update watch', 'resource.k8s.io', 'resourceclaims'),
     allow('get list patch update watch', 'resource.k8s.io', 'resourceclaims/status'),
-    allow('get list patch update watch', CORE, 'pods/finalizers'),
+    allow('update', CORE, 'pods/finalizers'),
     allow(READ, 'resource.k8s.io', 'resourceslices'),
-    allow(READ, 'resource.k8s.io', 'devicetaintrules'),
+    allow('create delete', 'resource.k8s.io', 'resourceclaims'),
+    allow('patch update', 'resource.k8s.io', 'resourceclaims/binding'),
   ]),
   clusterRole('system:volume-scheduler', [
     allow('get list patch update watch', CORE, 'persistentvolumes'),

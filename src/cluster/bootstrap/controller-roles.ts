@@ -31,20 +31,21 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   ],
   'device-taint-eviction-controller': [
     allow('delete get list watch', CORE, 'pods'), allow('patch update', CORE, 'pods/status'), allow(READ, 'resource.k8s.io', 'resourceclaims'), allow(READ, 'resource.k8s.io', 'resourceslices'),
-    allow(READ, 'resource.k8s.io', 'deviceclasses'), allow(READ, 'resource.k8s.io', 'devicetaintrules'), EVENTS,
+    allow(READ, 'resource.k8s.io', 'deviceclasses'), EVENTS,
   ],
   'disruption-controller': [
     allow(READ, APPS, 'deployments'), allow(READ, APPS, 'replicasets'), allow(READ, CORE, 'replicationcontrollers'), allow(READ, 'policy', 'poddisruptionbudgets'), allow(READ, 'apps', 'statefulsets'),
     allow('update', 'policy', 'poddisruptionbudgets/status'), allow('patch update', CORE, 'pods/status'), allow('get', '*', '*/scale'), EVENTS,
   ],
   'endpoint-controller': [allow(READ, CORE, 'pods services'), allow('create delete get list update watch', CORE, 'endpoints'), allow('create', CORE, 'endpoints/restricted'), EVENTS],
-  'endpointslice-controller': [allow(READ, CORE, 'nodes pods services'), allow('update', CORE, 'services/finalizers'), allow('create delete get list update watch', 'discovery.k8s.io', 'endpointslices'), EVENTS],
+  'endpointslice-controller': [allow(READ, CORE, 'nodes pods services'), allow('update', CORE, 'services/finalizers'), allow('create delete get list update watch', 'discovery.k8s.io', 'endpointslices'), allow('create', 'discovery.k8s.io', 'endpointslices/restricted'), EVENTS],
   'endpointslicemirroring-controller': [
-    allow(READ, CORE, 'endpoints services'), allow('update', CORE, 'services/finalizers'), allow('update', CORE, 'endpoints/finalizers'), allow('create delete get list update watch', 'discovery.k8s.io', 'endpointslices'), EVENTS,
+    allow(READ, CORE, 'endpoints services'), allow('update', CORE, 'services/finalizers'), allow('update', CORE, 'endpoints/finalizers'), allow('create delete get list update watch', 'discovery.k8s.io', 'endpointslices'),
+    allow('create', 'discovery.k8s.io', 'endpointslices/restricted'), EVENTS,
   ],
   'ephemeral-volume-controller': [allow(READ, CORE, 'pods'), allow('update', CORE, 'pods/finalizers'), allow('create get list watch', CORE, 'persistentvolumeclaims'), EVENTS],
   'expand-controller': [
-    allow('get list patch update watch', CORE, 'persistentvolumes'), allow('patch update', CORE, 'persistentvolumeclaims/status'), allow(READ, CORE, 'persistentvolumeclaims'), EVENTS, allow('get', CORE, 'services'),
+    allow('get list patch update watch', CORE, 'persistentvolumes'), allow('patch update', CORE, 'persistentvolumeclaims/status'), allow(READ, CORE, 'persistentvolumeclaims'), EVENTS,
   ],
   'generic-garbage-collector': [allow('delete get list patch update watch', '*', '*'), EVENTS],
   'horizontal-pod-autoscaler': [
@@ -69,12 +70,11 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   'persistent-volume-binder': [
     allow('create delete get list update watch', CORE, 'persistentvolumes'), allow('update', CORE, 'persistentvolumes/status'), allow('get list update watch', CORE, 'persistentvolumeclaims'),
     allow('update', CORE, 'persistentvolumeclaims/status'), allow('create delete get list watch', CORE, 'pods'), allow(READ, 'storage.k8s.io', 'storageclasses'), allow('list watch', CORE, 'nodes'), EVENTS,
-    allow('watch', CORE, 'events'), allow('get', CORE, 'services'),
+    allow('watch', CORE, 'events'),
   ],
   'pod-garbage-collector': [allow('delete list watch', CORE, 'pods'), allow(READ, CORE, 'nodes'), allow('patch', CORE, 'pods/status')],
-  'podcertificaterequestcleaner': [allow('delete get list watch', 'certificates.k8s.io', 'podcertificaterequests')],
   'pv-protection-controller': [allow('get list update watch', CORE, 'persistentvolumes'), EVENTS],
-  'pvc-protection-controller': [allow('get list update watch', CORE, 'persistentvolumeclaims'), allow(READ, CORE, 'pods'), EVENTS],
+  'pvc-protection-controller': [allow('get list update watch', CORE, 'persistentvolumeclaims'), allow('update', CORE, 'persistentvolumeclaims/status'), allow(READ, CORE, 'pods'), EVENTS],
   'replicaset-controller': [
     allow('get list update watch', APPS, 'replicasets'), allow('update', APPS, 'replicasets/status'), allow('update', APPS, 'replicasets/finalizers'), allow('create delete list patch watch', CORE, 'pods'), EVENTS,
   ],
@@ -85,6 +85,7 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   'resource-claim-controller': [
     allow(READ, CORE, 'pods'), allow('update', CORE, 'pods/finalizers'), allow('create delete get list watch', 'resource.k8s.io', 'resourceclaims'),
     allow('patch update', 'resource.k8s.io', 'resourceclaims resourceclaims/status'), allow('patch update', CORE, 'pods/status'), EVENTS,
+    allow('patch update', 'resource.k8s.io', 'resourceclaims/binding'),
   ],
   'resourcequota-controller': [allow('list watch', '*', '*'), allow('update', CORE, 'resourcequotas/status'), EVENTS],
   'root-ca-cert-publisher': [allow('create update', CORE, 'configmaps'), EVENTS],

@@ -17,8 +17,10 @@ export function allow(verbs: string, groups: string, resources: string, names?: 
 export function allowPaths(verbs: string, paths: string): rbacV1.PolicyRule {
   return { verbs: split(verbs), nonResourceURLs: split(paths) };
 }
+/** Events are read and written in two groups. */
+export const EVENT_GROUPS = `${CORE} events.k8s.io`;
 /** Writing events, as every component does. */
-export const EVENTS = allow('create patch update', `${CORE} events.k8s.io`, 'events');
+export const EVENTS = allow('create patch update', EVENT_GROUPS, 'events');
 
 export const user = (name: string): rbacV1.Subject => ({ kind: 'User', apiGroup: GROUP, name });
 export const group = (name: string): rbacV1.Subject => ({ kind: 'Group', apiGroup: GROUP, name });

@@ -20,23 +20,23 @@ export const CLUSTER_ROLE_BINDINGS: readonly rbacV1.ClusterRoleBinding[] = [
   clusterRoleBinding('system:kube-scheduler', [SCHEDULER]),
   clusterRoleBinding('system:volume-scheduler', [SCHEDULER]),
   clusterRoleBinding('system:service-account-issuer-discovery', [group('system:serviceaccounts')]),
-  clusterRoleBinding('system:cluster-trust-bundle-discovery', [group('system:serviceaccounts')]),
   // The Node authorizer gives nodes their rights, each its own.
   clusterRoleBinding('system:node', []),
 ];
 
+const LEADER_ELECTION = [allow('create get list update watch', 'coordination.k8s.io', 'leases'), allow('create get list update watch', 'coordination.k8s.io', 'leasecandidates')];
 export const NAMESPACE_ROLES: readonly rbacV1.Role[] = [
   role(SYSTEM, 'extension-apiserver-authentication-reader', [allow(READ, CORE, 'configmaps', 'extension-apiserver-authentication')]),
   role(SYSTEM, 'system:controller:bootstrap-signer', [allow(READ, CORE, 'secrets')]),
   role(SYSTEM, 'system:controller:cloud-provider', [allow('create get list watch', CORE, 'configmaps')]),
   role(SYSTEM, 'system:controller:token-cleaner', [allow('delete get list watch', CORE, 'secrets'), EVENTS]),
-  role(SYSTEM, 'system::leader-locking-kube-controller-manager', [allow('watch', CORE, 'configmaps'), allow('get update', CORE, 'configmaps', 'kube-controller-manager')]),
-  role(SYSTEM, 'system::leader-locking-kube-scheduler', [allow('watch', CORE, 'configmaps'), allow('get update', CORE, 'configmaps', 'kube-scheduler')]),
+  role(SYSTEM, 'system::leader-locking-kube-controller-manager', LEADER_ELECTION),
+  role(SYSTEM, 'system::leader-locking-kube-scheduler', LEADER_ELECTION),
   role(PUBLIC, 'system:controller:bootstrap-signer', [allow(READ, CORE, 'configmaps'), allow('update', CORE, 'configmaps', 'cluster-info'), EVENTS]),
 ];
 export const NAMESPACE_ROLE_BINDINGS: readonly rbacV1.RoleBinding[] = [
   roleBinding(SYSTEM, 'system::extension-apiserver-authentication-reader', [KCM, SCHEDULER], 'extension-apiserver-authentication-reader'),
-  roleBinding(SYSTEM, 'system::leader-locking-kube-controller-manager', [KCM, serviceAccount(SYSTEM, 'kube-controller-manager')]),
+  roleBinding(SYSTEM, 'system::leader-locking-kube-controller-manager', [KCM, serviceAccount(SYSTEM, 'kube-controller-manager'), serviceAccount(SYSTEM, 'leader-election-controller')]),
   roleBinding(SYSTEM, 'system::leader-locking-kube-scheduler', [SCHEDULER, serviceAccount(SYSTEM, 'kube-scheduler')]),
   roleBinding(SYSTEM, 'system:controller:bootstrap-signer', [serviceAccount(SYSTEM, 'bootstrap-signer')]),
   roleBinding(SYSTEM, 'system:controller:cloud-provider', [serviceAccount(SYSTEM, 'cloud-provider')]),

@@ -165,6 +165,7 @@ class Checker {
     return this.#resolve(expr, expr.name, overloads.filter((o) => o.isMember), types, false, true);
   }
   #resolve(expr: CallExpr, name: string, overloads: readonly Overload[], given: readonly CelType[], qualified: boolean, isMember = false): CelType {
+    if (name === '_&&_' || name === '_||_') return this.#logical(expr, name, overloads, given);
     const fitting: Overload[] = [];
     let result: CelType | undefined;
     for (const overload of overloads) {
@@ -184,6 +185,13 @@ class Checker {
     }
     this.#references.set(expr.id, { kind: 'function', overloads: fitting, qualified });
     return result;
+  }
+  /** Each operand is checked by itself. */
+  #logical(expr: CallExpr, name: string, overloads: readonly Overload[], given: readonly CelType[]): CelType {
+    const wrong = given.filter((type, i) => !this.#expect(expr.args[i]!, type, BOOL));
+    if (wrong.length) return ERROR;
+    this.#references.set(expr.id, { kind: 'function', overloads, qualified: false });
+    return BOOL;
   }
   /** Fresh names for the type parameters of a signature. */
   #instantiate(types: readonly CelType[]): CelType[] {
@@ -291,8 +299,9 @@ class Checker {
     this.#issue(expr.range.offset, `expression of type '${showType(range)}' cannot be range of a comprehension (must be list, map, or dynamic)`);
     return [ERROR, ERROR];
   }
-  #expect(at: Expr, actual: CelType, wanted: CelType): void {
-    if (this.#mapping.assignable(actual, wanted)) return;
+  #expect(at: Expr, actual: CelType, wanted: CelType): boolean {
+    if (this.#mapping.assignable(actual, wanted)) return true;
     this.#issue(at.offset, `expected type '${showType(this.#mapping.substitute(wanted, true))}' but found '${showType(this.#mapping.substitute(actual, true))}'`);
+    return false;
   }
 }

@@ -137,7 +137,6 @@ self.ports.map(p, p.port).sum() == 523
 self.port == '80%' && type(self.port) == string
 self.nested.b.all(l, l.all(x, x > 0))
 d.raw.k[0] == 1 && d.raw.k[1] == 2.5 && d.raw.k[2] == null && d.raw['quoted-key'] == 1
-d.raw.\`quoted-key\` == 1
 dyn(1) == 1 && dyn('1') != 1
 '\\u00e9' == 'é' && r'\\d' == '\\\\d' && """a"b""" == 'a"b' && b'\\xff'.size() == 1 && 'a\\nb'.size() == 3
 0x10 == 16 && 1e3 == 1000.0 && .5 == 0.5 && -5 == 0 - 5 && 10u - 3u == 7u
@@ -182,7 +181,9 @@ describe('compile', () => {
     ['1 @ 2', "ERROR: <input>:1:3: Syntax error: token recognition error at: '@'\n | 1 @ 2\n | ..^"],
     ['self.name.matches("[")', 'ERROR: <input>:1:19: invalid matches argument\n | self.name.matches("[")\n | ..................^'],
     ["duration('x') == duration('1s')", "ERROR: <input>:1:10: invalid duration argument\n | duration('x') == duration('1s')\n | .........^"],
-    ['true &&\n  1', "ERROR: <input>:1:6: found no matching overload for '_&&_' applied to '(bool, int)'\n | true &&\n | .....^"],
+    ['true &&\n  1', "ERROR: <input>:2:3: expected type 'bool' but found 'int'\n |   1\n | ..^"],
+    ['1 || "a"', "ERROR: <input>:1:1: expected type 'bool' but found 'int'\n | 1 || \"a\"\n | ^\nERROR: <input>:1:6: expected type 'bool' but found 'string'\n | 1 || \"a\"\n | .....^"],
+    ['d.raw.`quoted-key` == 1', "ERROR: <input>:1:7: unsupported syntax: '`'\n | d.raw.`quoted-key` == 1\n | ......^"],
     ['99999999999999999999', 'ERROR: <input>:1:1: invalid int literal\n | 99999999999999999999\n | ^'],
     ['Foo{a: 1}', "ERROR: <input>:1:4: undeclared reference to 'Foo' (in container '')\n | Foo{a: 1}\n | ...^"],
     ['x && y', "ERROR: <input>:1:1: undeclared reference to 'x' (in container '')\n | x && y\n | ^\nERROR: <input>:1:6: undeclared reference to 'y' (in container '')\n | x && y\n | .....^"],

@@ -168,10 +168,8 @@ class Parser {
   }
   #fieldName(): Token {
     const { kind, text, offset } = this.#token;
-    if (kind === 'quoted') {
-      this.#advance();
-      return { kind, text: text.slice(1, -1), offset };
-    }
+    // Kubernetes does not turn escaped names of fields on.
+    if (kind === 'quoted') throw new CelSyntaxError(offset, "unsupported syntax: '`'");
     if (kind !== 'ident' || ['true', 'false', 'null', 'in'].includes(text)) throw this.#unexpected(kind === 'end' ? 'mismatched' : 'mismatched', kind === 'end' ? 'IDENTIFIER' : "{'?', IDENTIFIER}");
     return this.#advance();
   }

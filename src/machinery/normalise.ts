@@ -98,7 +98,8 @@ function planOf(field: Field): Plan {
   const isStruct = field.type.kind === 'struct';
   const fallback = field.default;
   const hasDefault = fallback !== undefined && !(isEmpty(fallback) && !field.pointer);
-  const dropsEmpty = !field.pointer && field.omitEmpty && !isStruct && !['quantity', 'intOrString', 'duration', 'any'].includes(field.type.kind);
+  // Of the managed fields an empty list says something else than none: it asks to forget all managers.
+  const dropsEmpty = field.name !== 'managedFields' && !field.pointer && field.omitEmpty && !isStruct && !['quantity', 'intOrString', 'duration', 'any'].includes(field.type.kind);
   const absent = hasDefault ? fallback : absentValue(field);
   const makeAbsent = !hasDefault && typeof absent === 'object' && absent !== null ? () => absentValue(field) : undefined;
   const empty = hasDefault && !field.pointer ? () => fallback : dropsEmpty ? () => absentValue(field) : undefined;

@@ -74,6 +74,11 @@ const FORMATS: Readonly<Record<string, Check>> = {
   k8sshortname: (text) => isDNS1123Label(text).length === 0,
   k8slongname: (text) => isDNS1123Subdomain(text).length === 0,
 };
+const NUMBER_FORMATS: Readonly<Record<string, readonly string[]>> = { integer: ['int32', 'int64'], number: ['float', 'double'] };
+/** Whether values of the type are looked at for this format. */
+export function isKnownFormat(type: string, format: string): boolean {
+  return type === '' || type === 'string' ? formatCheck(format) !== undefined : (NUMBER_FORMATS[type]?.includes(format) ?? false);
+}
 /** The check of a format; undefined: nobody knows it. `date-time` and `datetime` are the same. */
 export function formatCheck(format: string): Check | undefined {
   const name = format.replaceAll('-', '');

@@ -97,11 +97,11 @@ class Checks {
       if (!compiled) continue;
       const cost = compiled.maxCost * (cardinality ?? maxCardinality(declaration));
       this.#spend(at.child('rule'), cost, 'estimated rule cost');
-      if (compiled.error !== undefined) this.errors.push(invalidValue(at.child('rule'), rule, compiled.error));
-      if (compiled.message?.error !== undefined) this.errors.push(invalidValue(at.child('messageExpression'), rule, compiled.message.error));
+      if (compiled.error !== undefined) this.errors.push(invalidValue(at.child('rule'), shownRule(rule), compiled.error));
+      if (compiled.message?.error !== undefined) this.errors.push(invalidValue(at.child('messageExpression'), shownRule(rule), compiled.message.error));
       else if (compiled.message) this.#spend(at.child('messageExpression'), compiled.message.maxCost, 'estimated messageExpression cost');
       if (compiled.usesOldSelf && uncorrelatable) this.errors.push(invalidValue(at.child('rule'), rule.rule, `oldSelf cannot be used on the uncorrelatable portion of the schema within ${uncorrelatable.toString()}`));
-      else if (!compiled.usesOldSelf && compiled.error === undefined && rule.optionalOldSelf !== undefined) this.errors.push(invalidValue(at.child('optionalOldSelf'), rule.optionalOldSelf, 'may not be set if oldSelf is not used in rule'));
+      else if (!compiled.usesOldSelf && rule.optionalOldSelf !== undefined) this.errors.push(invalidValue(at.child('optionalOldSelf'), rule.optionalOldSelf, 'may not be set if oldSelf is not used in rule'));
     }
   }
   #spend(path: FieldPath, cost: number, what: string): void {
@@ -115,13 +115,18 @@ class Checks {
     this.errors.push(forbiddenField(path, tooDear('x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema', this.#total, SCHEMA_LIMIT)));
   }
 }
+type Rule = NonNullable<Schema['x-kubernetes-validations']>[number];
+/** A rule as upstream's messages show it: its own type, with all fields. */
+function shownRule({ rule, message = '', messageExpression = '', reason = null, fieldPath: path = '', optionalOldSelf = null }: Partial<Omit<Rule, 'reason' | 'optionalOldSelf'>> & { readonly reason?: string | null; readonly optionalOldSelf?: boolean | null }): unknown {
+  return { Rule: rule, Message: message, MessageExpression: messageExpression, Reason: reason, FieldPath: path, OptionalOldSelf: optionalOldSelf };
+}
 function elementsOf(schema: Schema): number | undefined {
   if (schema.type === 'array') return schema.maxItems === undefined ? undefined : Math.max(0, schema.maxItems);
   if (schema.type === 'object' && schema.additionalProperties !== undefined) return schema.maxProperties === undefined ? undefined : Math.max(0, schema.maxProperties);
   return 1;
 }
 
-function validateRuleText(rule: NonNullable<Schema['x-kubernetes-validations']>[number], schema: Schema, path: FieldPath): FieldError[] {
+function validateRuleText(rule: Rule, schema: Schema, path: FieldPath): FieldError[] {
   const out: FieldError[] = [];
   const [text, message] = [(rule.rule ?? '').trim(), (rule.message ?? '').trim()];
   const breaks = (s: string): boolean => /[\n\r]/.test(s);
@@ -165,7 +170,7 @@ function validateListType(schema: Schema, path: FieldPath, asked: ExtensionRules
   const why = 'must be array if x-kubernetes-list-type is specified';
   if (listType !== undefined && schema.type !== 'array') out.push(schema.type ? invalidValue(path.child('type'), schema.type, why) : required(path.child('type'), why));
   else if (listType === 'set' && asked.atomicSets) out.push(...validateSetItems(itemsOf(schema), path.child('items')));
-  if (listType !== undefined && !['atomic', 'set', 'map'].includes(listType)) out.push(notSupported(at, listType, ['atomic', 'set', 'map']));
+  if (listType !== undefined && !['atomic', 'set', 'map'].includes(listType)) out.push(notSupported(at, listType, ['atomic', 'set', 'map'], 'listed'));
   const mapOnly = 'must be map if x-kubernetes-list-map-keys is non-empty';
   if (keys.length && listType !== 'map') out.push(listType === undefined ? required(at, mapOnly) : invalidValue(at, listType, mapOnly));
   if (listType === 'map') out.push(...validateMapItems(schema, keys, path));

@@ -51,6 +51,12 @@ function ownedVersions(info: ResourceInfo): ResourceCodec['apply']['versions'] {
   return (apiVersion) => versions.get(apiVersion);
 }
 
+/** What every request for a kind of the core group is told that goes out of use. */
+const DEPRECATED: Readonly<Record<string, readonly string[]>> = {
+  componentstatuses: ['v1 ComponentStatus is deprecated in v1.19+'],
+  endpoints: ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
+};
+
 function codecOf(info: ResourceInfo): ResourceCodec {
   const type = info.kind === 'APIService' ? apiServiceType() : structByKind(info.group, info.version, info.kind);
   if (!type) throw new Error(`kind "${info.group}/${info.version}, ${info.kind}" is not in the table of facts`);
@@ -76,6 +82,7 @@ export function builtinResources(served: readonly ResourceInfo[], storageOf: (pr
     storage: isStored(info) ? storageOf(resourcePrefix(info)) : undefined,
     subresources: subresourceHandlers(info),
     virtual: virtualHandler(info),
+    warnings: info.group === '' ? DEPRECATED[info.plural] : undefined,
     claims: info.group === '' ? claims[info.plural] : undefined,
   }));
 }

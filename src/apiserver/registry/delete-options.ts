@@ -16,7 +16,10 @@ export async function readDeleteOptions(ctx: RequestContext): Promise<{ readonly
   const body = await ctx.request.readBody();
   const empty = !body || (body.kind === 'bytes' ? body.bytes.length === 0 : body.value === undefined);
   const value = empty ? deleteOptionsOfQuery(ctx.request.query) : decode(parseBody(body, EXPECTED).value);
-  return { options: checkDeleteOptions(value), raw: { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...value } };
+  const options = checkDeleteOptions(value);
+  const { deletionWarning } = ctx.served.strategy;
+  if (deletionWarning !== undefined && options.propagationPolicy === undefined && options.orphanDependents === undefined) ctx.warn(deletionWarning);
+  return { options, raw: { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...value } };
 }
 
 /** Clients send the kind under `v1`, `meta.k8s.io/v1` or the resource's own group: upstream registers it in all. */

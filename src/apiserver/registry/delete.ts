@@ -98,7 +98,7 @@ function planDeletion(ctx: RequestContext, options: DeleteOptions, old: KubeObje
   if (old.metadata.deletionTimestamp === undefined) ctx.served.strategy.beforeDelete?.(next, ctx.services.clock.now());
   const grace = beginGrace(ctx, options, next);
   if (grace === 'pending') return { kind: 'pending' };
-  const finalizersChanged = changeFinalizers(next, options);
+  const finalizersChanged = changeFinalizers(next, options, ctx.served.strategy.dependents);
   if ((next.metadata.finalizers?.length ?? 0) > 0) {
     if (grace === 'none') markDeleting(next, ctx.services.clock.now());
     const unchanged = grace === 'none' && !finalizersChanged && old.metadata.deletionTimestamp !== undefined && old.metadata.deletionGracePeriodSeconds === 0;

@@ -22,8 +22,13 @@ const BY_SUBRESOURCE: Readonly<Record<string, FieldFilter>> = {
   resize: includeFields(...['containers', 'initContainers'].flatMap((list) => ['resources', 'resizePolicy'].map((field) => `spec.${list}.${ANY}.${field}`)), 'spec.resources'),
 };
 
+/** A certificate signing request's spec is set once: nobody owns it. */
+const SIGNING_REQUESTS: Readonly<Record<string, FieldFilter>> = { '': excludeFields('spec', 'status'), status: excludeFields('spec', 'status.conditions', 'metadata.deletionTimestamp') };
+
 /** Leaves out what the endpoint resets: nobody comes to own a field by a write that has no effect on it. */
 function filterOf(ctx: RequestContext, subresource: string): FieldFilter | undefined {
+  const special = ctx.served.info.plural === 'certificatesigningrequests' ? SIGNING_REQUESTS[subresource] : undefined;
+  if (special) return special;
   if (subresource === 'status') return excludeFields('spec', 'metadata.deletionTimestamp', ...statusKeeps(ctx.served.info).map((field) => `metadata.${field}`));
   if (subresource !== '') return BY_SUBRESOURCE[subresource];
   return hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;

@@ -109,8 +109,15 @@ export function listOptions(query: Query, watch: boolean): ListOptions {
     allowWatchBookmarks: query.bool('allowWatchBookmarks'),
     sendInitialEvents: query.has('sendInitialEvents') ? query.bool('sendInitialEvents') : undefined,
   };
-  refuse('ListOptions', watch ? validateWatchOptions(options) : validateListOptions(options));
-  return options;
+  const settled = watch ? withInitialEvents(options) : options;
+  refuse('ListOptions', watch ? validateWatchOptions(settled) : validateListOptions(settled));
+  return settled;
+}
+
+/** A watch from the newest or any state says when it has shown that state, also to those who did not ask (KEP-3157). */
+function withInitialEvents(o: ListOptions): ListOptions {
+  if (o.sendInitialEvents !== undefined || o.resourceVersionMatch !== '' || (o.resourceVersion !== '' && o.resourceVersion !== '0')) return o;
+  return { ...o, sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
 }
 
 const MATCH = fieldPath('resourceVersionMatch');

@@ -70,6 +70,10 @@ export interface Strategy<T extends KubeObject = KubeObject> {
    * goes at once (finalizers apart). Pods only, in practice.
    */
   gracePeriod?(obj: T, requested: number | undefined): number | undefined;
+  /** What becomes of dependents when the request for the deletion does not say. `ignore`: the kind has none. Default `delete`. */
+  readonly dependents?: 'delete' | 'orphan' | 'ignore';
+  /** Told to who deletes without saying what becomes of dependents. */
+  readonly deletionWarning?: string;
   /** Called by the first delete: adds finalizers that hold the object, and conditions that tell. `now` in milliseconds. */
   beforeDelete?(obj: Draft<T>, now: number): void;
 }

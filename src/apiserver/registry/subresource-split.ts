@@ -50,10 +50,11 @@ const STATUS_WITHOUT_METADATA: ReadonlySet<string> = new Set([
   'admissionregistration.k8s.io/validatingadmissionpolicies', 'apiregistration.k8s.io/apiservices', 'certificates.k8s.io/podcertificaterequests', 'flowcontrol.apiserver.k8s.io/flowschemas',
   'flowcontrol.apiserver.k8s.io/prioritylevelconfigurations', 'networking.k8s.io/servicecidrs', 'resource.k8s.io/resourceclaims', 'storage.k8s.io/volumeattachments',
 ]);
+const STATUS_KEEPS: Readonly<Record<string, readonly string[]>> = { '/pods': ['ownerReferences'], 'apps/deployments': ['labels'] };
 /** Metadata that a write to the kind's status has no effect on, by field. */
 export function statusKeeps({ group, plural }: ResourceInfo): readonly string[] {
   if (STATUS_WITHOUT_METADATA.has(`${group}/${plural}`)) return ['labels', 'annotations', 'finalizers', 'ownerReferences'];
-  return group === 'apps' && plural === 'deployments' ? ['labels', 'ownerReferences'] : ['ownerReferences'];
+  return STATUS_KEEPS[`${group}/${plural}`] ?? [];
 }
 function keepStatusMetadata(draft: Draft<KubeObject>, old: KubeObject, info: ResourceInfo): void {
   const meta = draft.metadata as unknown as Fields;

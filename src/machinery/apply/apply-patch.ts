@@ -11,7 +11,7 @@ import { jsonKind } from '../patch/go-format.ts';
 import { isObject, jsonEqual, shallowCopy, type JsonObject } from '../patch/json.ts';
 import { compareObjects, fieldSetOf, reconcileWithSchema, type Comparison } from './compare.ts';
 import { conflictError, type Conflict } from './conflict.ts';
-import { differenceSets, intersectSets, isEmpty, type FieldSet } from './field-set.ts';
+import { differenceSets, intersectSets, isEmpty, sortSet, type FieldSet } from './field-set.ts';
 import { decodeStored, dropEmpty, encodeManaged, identityOf, withSet, type Managed, type ManagedMap } from './managed-fields.ts';
 import { mergeApplied } from './merge.ts';
 import { pruneApplied } from './prune.ts';
@@ -85,6 +85,8 @@ function managersOf(live: KubeObject | undefined, options: ApplyOptions): Manage
   }
   if (managed.size === 0 && live) {
     trackUpdate(options.zero ?? {}, live as unknown as JsonObject, managed, { ...options, manager: BEFORE_FIRST_APPLY });
+    // In the order of stored sets: conflicts are told in it.
+    for (const [id, m] of managed) managed.set(id, { ...m, set: sortSet(m.set) });
   }
   for (const [id, m] of managed) if (m.apiVersion === options.apiVersion) managed.set(id, withSet(m, reconcileWithSchema(m.set, options.schema)));
   return managed;

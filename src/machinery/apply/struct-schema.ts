@@ -66,7 +66,8 @@ function schemaOf(type: TypeRef): ApplySchema {
     case 'list':
       return { kind: 'list', relationship: 'atomic', keys: [], keyDefaults: {}, element: schemaOf(type.item) };
     case 'any':
-      return UNTYPED;
+      // A raw extension is somebody else's object: owned as a whole.
+      return type.go === 'RawExtension' ? mapOf(UNTYPED, true) : UNTYPED;
     default:
       return ANY_SCALAR;
   }

@@ -18,6 +18,7 @@ export function applyMergePatch(doc: unknown, patch: unknown): unknown {
   return isObject(doc) ? mergeObjects(doc, patch) : withoutNulls(patch);
 }
 
+/** What a patch touches comes out in the order of its keys, as from the API server: complaints about it come in this order. */
 function mergeObjects(doc: JsonObject, patch: JsonObject): JsonObject {
   const out = shallowCopy(doc);
   for (const key of Object.keys(patch)) {
@@ -26,6 +27,11 @@ function mergeObjects(doc: JsonObject, patch: JsonObject): JsonObject {
     if (value === null || value === undefined) delete out[key];
     else setOwn(out, key, isObject(value) && isObject(current) ? mergeObjects(current, value) : withoutNulls(value));
   }
+  return sortedCopy(out);
+}
+function sortedCopy(object: JsonObject): JsonObject {
+  const out: JsonDraft = {};
+  for (const key of Object.keys(object).sort()) setOwn(out, key, object[key]);
   return out;
 }
 

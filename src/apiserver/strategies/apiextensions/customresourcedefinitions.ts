@@ -3,6 +3,7 @@ import { rfc3339 } from '#base/clock.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label, isDNS1123Subdomain } from '#machinery/names.ts';
+import type { StrategyContext } from '../../registry/strategy.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, fromMessages, immutable, requiredOneOf } from '../field-checks.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
@@ -11,6 +12,7 @@ import { APPROVAL_ANNOTATION, approvalOf } from '../../extensions/approval.ts';
 import { withCondition } from '../../extensions/naming.ts';
 import { validateNames } from './names.ts';
 import { REVIEW_VERSIONS, RULES_OF_CREATE, rulesAfter, type DefinitionRules } from './ratcheting.ts';
+import { unknownFormats } from './schema-parts.ts';
 import { isShared, validateSharedParts, validateVersion } from './versions.ts';
 
 const SPEC = fieldPath('spec');
@@ -46,10 +48,14 @@ function validateConversion(conversion: CustomResourceConversion | undefined, ru
 }
 /** Versions as upstream's message about all of them shows them. */
 function shownVersions(versions: readonly CustomResourceDefinitionVersion[]): unknown {
-  return versions.map((version) => ({ Name: version.name, Served: version.served, Storage: version.storage, Deprecated: version.deprecated ?? false, DeprecationWarning: version.deprecationWarning ?? null }));
+  const own = (version: CustomResourceDefinitionVersion, field: 'schema' | 'subresources' | 'additionalPrinterColumns' | 'selectableFields') => (isShared(versions, field) ? null : (version[field] ?? null));
+  return versions.map((version) => ({
+    Name: version.name, Served: version.served, Storage: version.storage, Deprecated: version.deprecated ?? false, DeprecationWarning: version.deprecationWarning ?? null,
+    Schema: own(version, 'schema'), Subresources: own(version, 'subresources'), AdditionalPrinterColumns: own(version, 'additionalPrinterColumns'), SelectableFields: own(version, 'selectableFields'),
+  }));
 }
 function validateVersions(versions: readonly CustomResourceDefinitionVersion[], rules: DefinitionRules, path: FieldPath): FieldError[] {
-  const errors = each(versions, path, ({ schema }, at) => (schema?.openAPIV3Schema || !rules.schemas ? [] : [required(at.child('schema', 'openAPIV3Schema'), 'schemas are required')]));
+  const errors = each(versions, path, ({ schema }, at) => (schema?.openAPIV3Schema || !rules.schemas ? [] : [required(at.child('schema', 'openAPIV3Schema'))]));
   errors.push(
     ...each(versions, path, (version, at) => {
       const problems = isDNS1035Label(version.name ?? '');
@@ -61,6 +67,11 @@ function validateVersions(versions: readonly CustomResourceDefinitionVersion[], 
   if (versions.filter(({ storage }) => storage).length !== 1) errors.push(invalidValue(path, shownVersions(versions), 'must have exactly one version marked as storage version'));
   return errors;
 }
+/** Upstream's own form names the first version a second time. */
+function misnamedFirst([first]: readonly CustomResourceDefinitionVersion[]): FieldError[] {
+  const problems = first ? isDNS1035Label(first.name ?? '') : [];
+  return first && problems.length > 0 ? [invalidValue(SPEC.child('version'), first.name ?? '', problems.join(','))] : [];
+}
 function validateSpec(spec: CustomResourceDefinitionSpec, rules: DefinitionRules): FieldError[] {
   const names = spec.names ?? {};
   const versions = spec.versions ?? [];
@@ -68,7 +79,7 @@ function validateSpec(spec: CustomResourceDefinitionSpec, rules: DefinitionRules
   const missing = (['plural', 'singular', 'kind', 'listKind'] as const).filter((field) => !names[field]).map((field) => required(at.child(field)));
   return [
     ...validateGroup(spec.group ?? '', SPEC.child('group')), ...requiredOneOf(spec.scope, ['Cluster', 'Namespaced'], SPEC.child('scope')), ...validateVersions(versions, rules, SPEC.child('versions')),
-    ...missing, ...validateNames(names, at), ...validateSharedParts(versions, rules, SPEC), ...validateConversion(spec.conversion, rules, SPEC.child('conversion')),
+    ...misnamedFirst(versions), ...missing, ...validateNames(names, at), ...validateSharedParts(versions, rules, SPEC), ...validateConversion(spec.conversion, rules, SPEC.child('conversion')),
   ];
 }
 function validateStoredVersions({ spec, status }: CustomResourceDefinition): FieldError[] {
@@ -103,6 +114,12 @@ function noteStorageVersion(definition: Draft<CustomResourceDefinition>): void {
   const stored = (definition.status!.storedVersions ??= []);
   if (name !== undefined && !stored.includes(name)) stored.push(name);
 }
+const formatsOf = (spec: CustomResourceDefinitionSpec | undefined) => (spec?.versions ?? []).flatMap(({ schema }) => (schema?.openAPIV3Schema ? unknownFormats(schema.openAPIV3Schema) : []));
+/** Of formats that were there before nobody is told again. */
+function warnOfFormats(spec: CustomResourceDefinitionSpec | undefined, old: CustomResourceDefinitionSpec | undefined, ctx: StrategyContext): void {
+  const known = formatsOf(old);
+  for (const format of formatsOf(spec)) if (!known.includes(format)) ctx.warn(`unrecognized format ${JSON.stringify(format)}`);
+}
 const isEstablished = ({ status }: CustomResourceDefinition) => status?.conditions?.some(({ type, status: value }) => type === 'Established' && value === 'True') ?? false;
 
 export const customresourcedefinitions = defineStrategy<CustomResourceDefinition>('apiextensions.k8s.io', 'v1', 'customresourcedefinitions', {
@@ -128,23 +145,28 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
     definition.status ??= structuredClone(old.status ?? {}) as NonNullable<Draft<CustomResourceDefinition>['status']>;
     noteStorageVersion(definition);
   },
-  validate(definition) {
+  validate(definition, ctx) {
     const { metadata, spec } = definition;
     const name = metadata.name ?? '';
     const misnamed = name !== `${spec?.names?.plural ?? ''}.${spec?.group ?? ''}`;
     const errors = misnamed ? [invalidValue(fieldPath('metadata', 'name'), name, 'must be spec.names.plural+"."+spec.group')] : [];
-    return [...errors, ...validateSpec(spec, RULES_OF_CREATE), ...validateWhole(definition)];
+    errors.push(...validateSpec(spec, RULES_OF_CREATE), ...validateWhole(definition));
+    if (errors.length === 0) warnOfFormats(spec, undefined, ctx);
+    return errors;
   },
-  validateUpdate(definition, old) {
+  validateUpdate(definition, old, ctx) {
     const [spec, before] = [definition.spec, old.spec];
     const errors = validateSpec(spec, rulesAfter(old));
     if (isEstablished(old)) {
       errors.push(...immutable(spec.scope, before.scope, SPEC.child('scope')), ...immutable(spec.names?.kind, before.names?.kind, SPEC.child('names', 'kind')));
     }
     errors.push(...immutable(spec.group, before.group, SPEC.child('group')), ...immutable(spec.names?.plural, before.names?.plural, SPEC.child('names', 'plural')));
-    return [...errors, ...validateWhole(definition, old)];
+    errors.push(...validateWhole(definition, old));
+    if (errors.length === 0) warnOfFormats(spec, before, ctx);
+    return errors;
   },
   validateStatusUpdate: ({ status }) => validateNames(status?.acceptedNames, STATUS.child('acceptedNames')),
+  dependents: 'ignore',
   // Its instances go first.
   beforeDelete(definition, now) {
     const finalizers = (definition.metadata.finalizers ??= []);

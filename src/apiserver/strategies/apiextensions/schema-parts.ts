@@ -1,6 +1,7 @@
 /** The parts of the schema of a custom resource that are schemas themselves. */
 import type { JSONSchemaProps } from '#api/gen/apiextensions-v1.ts';
 import type { FieldPath } from '#machinery/field-errors.ts';
+import { isKnownFormat } from '../../extensions/formats.ts';
 import { asSchema } from './structural.ts';
 
 /** Of OpenAPI v3. */
@@ -17,6 +18,11 @@ export function childrenOf(schema: JSONSchemaProps): Child[] {
   const items = asSchema(schema.items);
   if (items) children.push([items, (path) => path.child('items')]);
   return children;
+}
+/** Formats that the server does not know, and therefore does not look at. */
+export function unknownFormats(schema: JSONSchemaProps): string[] {
+  const { type = '', format = '' } = schema;
+  return [...(format === '' || isKnownFormat(type, format) ? [] : [format]), ...childrenOf(schema).flatMap(([child]) => unknownFormats(child))];
 }
 /** Whether a schema can be structural at all: no lists of items, no references. */
 export function isReadable(schema: JSONSchemaProps): boolean {

@@ -54,7 +54,8 @@ function validateObjectFields(schema: JSONSchemaProps, path: FieldPath): FieldEr
   }
   const metadata = schema.properties?.['metadata'];
   if (!metadata) return errors;
-  const { type: _type, description: _description, properties = {}, ...rest } = metadata;
+  const { type: _type, description: _description, default: _default, properties = {}, ...rest } = metadata;
+  if (metadata.default !== undefined) errors.push(forbiddenField(at.key('metadata').child('default'), 'must not be set in top-level metadata'));
   const extra = Object.keys(properties).some((name) => name !== 'name' && name !== 'generateName') || Object.values(rest).some((value) => value !== undefined && value !== false);
   if (extra) errors.push(forbiddenField(at.key('metadata'), 'must not specify anything other than name and generateName, but metadata is implicitly specified'));
   return errors;
@@ -110,8 +111,9 @@ function validateComplete(nested: JSONSchemaProps, schema: JSONSchemaProps | und
 
 function validateLevel(schema: JSONSchemaProps, level: Level, path: FieldPath): FieldError[] {
   const errors = [...validateTypes(schema, level, path), ...validateExtensions(schema, path), ...validateOperators(schema, path)];
+  // Of the root only: deeper down upstream does not ask.
   const { properties: _p, items: _i, ...operators } = schema;
-  errors.push(...validateComplete(operators, schema, path, path));
+  if (level === 'root') errors.push(...validateComplete(operators, schema, path, path));
   if (level === 'root' || schema['x-kubernetes-embedded-resource']) errors.push(...validateObjectFields(schema, path));
   for (const [name, property] of Object.entries(schema.properties ?? {})) errors.push(...validateLevel(property, 'field', path.child('properties').key(name)));
   const items = asSchema(schema.items);

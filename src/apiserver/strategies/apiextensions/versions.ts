@@ -43,29 +43,36 @@ function validateSubresources(subresources: CustomResourceSubresources | undefin
   return [
     ...validateScalePath(scale.specReplicasPath, ['.spec.'], 'should be a json path under .spec', at.child('specReplicasPath')),
     ...validateScalePath(scale.statusReplicasPath, ['.status.'], 'should be a json path under .status', at.child('statusReplicasPath')),
-    ...(scale.labelSelectorPath ? validateScalePath(scale.labelSelectorPath, ['.spec.', '.status.'], 'should be a json path under either .status or .spec', at.child('labelSelectorPath')) : []),
+    ...(scale.labelSelectorPath ? validateScalePath(scale.labelSelectorPath, ['.spec.', '.status.'], 'should be a json path under either .spec or .status', at.child('labelSelectorPath')) : []),
   ];
 }
-/** The schema of the field at `.spec.color`; undefined where there is none. */
-function schemaAt(schema: JSONSchemaProps, path: string): JSONSchemaProps | undefined {
+/** The schema of the field at `.spec.color`, or what is wrong with the path. */
+function schemaAt(schema: JSONSchemaProps, path: string): JSONSchemaProps | string {
+  const delimiter = /^[^.[]+/.exec(path)?.[0];
+  if (delimiter !== undefined) return `expected [ or . but got: ${delimiter}`;
   let current: JSONSchemaProps | undefined = schema;
-  for (const name of path.slice(1).split('.')) current = getOwn(current?.properties, name) ?? asSchema(current?.additionalProperties);
+  for (const [, before = '', name = ''] of path.matchAll(/([.[])([^.[\]]*)/g)) {
+    if (before === '[') return 'array notation is not allowed';
+    if (name === '') return 'unexpected end of JSON path';
+    current = current?.properties ? getOwn(current.properties, name) : asSchema(current?.additionalProperties);
+    if (!current) return 'does not refer to a valid field';
+  }
   return current;
 }
 function validateSelectable(fields: readonly SelectableField[], schema: JSONSchemaProps, path: FieldPath): FieldError[] {
   const errors = each(fields, path, ({ jsonPath = '' }, at, i) => {
     const where = at.child('jsonPath');
     if (jsonPath === '') return [required(where)];
-    const found = jsonPath.startsWith('.') ? schemaAt(schema, jsonPath) : undefined;
-    if (!found && !jsonPath.startsWith('.metadata')) return [invalidValue(where, jsonPath, 'is an invalid path: does not refer to a valid field')];
+    const found = schemaAt(schema, jsonPath);
+    if (typeof found === 'string') return [invalidValue(where, jsonPath, `is an invalid path: ${found}`)];
     const own: FieldError[] = [];
-    if (jsonPath.startsWith('.metadata')) own.push(invalidValue(where, jsonPath, 'must not point to fields in metadata'));
-    if (!['string', 'boolean', 'integer'].includes(found?.type ?? '')) {
+    if (/^\.metadata(?:\.|$)/.test(jsonPath)) own.push(invalidValue(where, jsonPath, 'must not point to fields in metadata'));
+    if (!['string', 'boolean', 'integer'].includes(found.type ?? '')) {
       own.push(invalidValue(where, jsonPath, 'must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.'));
     }
     return fields.findIndex((other) => other.jsonPath === jsonPath) < i ? [...own, duplicate(where, jsonPath)] : own;
   });
-  const count = new Set(fields.map(({ jsonPath }) => jsonPath)).size;
+  const count = new Set(fields.flatMap(({ jsonPath = '' }) => (jsonPath === '' || typeof schemaAt(schema, jsonPath) === 'string' ? [] : [jsonPath]))).size;
   return count > MAX_SELECTABLE ? [...errors, tooMany(path, count, MAX_SELECTABLE)] : errors;
 }
 

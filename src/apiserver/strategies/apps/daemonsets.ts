@@ -53,7 +53,8 @@ const COUNTS = [
 ] as const;
 
 export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', {
-  default({ spec }) {
+  default({ metadata, spec }) {
+    (metadata.annotations ??= {})[TEMPLATE_GENERATION] ??= '0';
     if (!spec) return;
     defaultPodTemplate(spec.template);
     const strategy = (spec.updateStrategy ??= {});

@@ -135,6 +135,8 @@ function defaultJob(job: Draft<Job>): void {
 }
 
 export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
+  dependents: 'orphan',
+  deletionWarning: 'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
   default: defaultJob,
   prepareForCreate(job) {
     const inherits = job.metadata.labels === undefined || job.metadata.labels === job.spec.template?.metadata?.labels;

@@ -50,10 +50,7 @@ export const endpoints = defineStrategy<Endpoints>('', 'v1', 'endpoints', {
   default(obj) {
     for (const subset of obj.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= 'TCP';
   },
-  validate(obj, ctx) {
-    ctx.warn('v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice');
-    return validate(obj);
-  },
+  validate,
   validateUpdate: validate,
   columns: [NAME, text('Endpoints'), AGE],
   row: (obj, now) => [obj.metadata.name ?? '', endpointsText(obj), age(obj.metadata, now)],

@@ -49,6 +49,7 @@ function objectText(event: Event): string {
 const involvedField = (key: 'kind' | 'namespace' | 'name' | 'uid' | 'apiVersion' | 'resourceVersion' | 'fieldPath') => (event: Event) => event.involvedObject?.[key] ?? '';
 
 export const events = defineStrategy<Event>('', 'v1', 'events', {
+  dependents: 'ignore',
   allowCreateOnUpdate: true,
   validate: validateEvent,
   validateUpdate: validateEvent,

@@ -28,6 +28,7 @@ function validate(rc: ReplicationController): FieldError[] {
 }
 
 export const replicationcontrollers = defineStrategy<ReplicationController>('', 'v1', 'replicationcontrollers', {
+  dependents: 'orphan',
   default(rc) {
     const spec = (rc.spec ??= {});
     const labels = spec.template?.metadata?.labels;

@@ -1,4 +1,5 @@
 import type { Endpoint, EndpointHints, EndpointPort, EndpointSlice } from '#api/gen/discovery-v1.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { duplicate, fieldPath, invalidValue, required, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Label, isDNS1123Subdomain, isFullyQualifiedDomainName, isQualifiedName } from '#machinery/names.ts';
 import { validateLabels } from '#machinery/object-meta.ts';
@@ -80,6 +81,10 @@ export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 
   },
   prepareForCreate(slice) {
     slice.metadata.generation = 1;
+  },
+  prepareForUpdate(slice, old) {
+    // Labels say which Service the endpoints are of: they count as the rest does.
+    if (!semanticEqual(slice.metadata.labels ?? {}, old.metadata.labels ?? {})) slice.metadata.generation = (old.metadata.generation ?? 0) + 1;
   },
   validate,
   validateUpdate: (slice, old) => [...validate(slice), ...immutable(slice.addressType, old.addressType, fieldPath('addressType'))],

@@ -43,6 +43,7 @@ function validateUpdate(event: Event, old: Event): FieldError[] {
 const selectable = coreEvents.selectableFields ?? {};
 
 export const events = defineStrategy<Event>('events.k8s.io', 'v1', 'events', {
+  dependents: 'ignore',
   allowCreateOnUpdate: true,
   validate,
   validateUpdate,

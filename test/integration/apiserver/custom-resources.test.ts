@@ -215,8 +215,8 @@ test('definitions are checked to the last rule', async () => {
   const rule = (text: string, more: object = {}) => ({ type: 'object', properties: { n: { type: 'integer' }, list: { type: 'array', items: { type: 'string' } } }, 'x-kubernetes-validations': [{ rule: text, ...more }] });
   const at = 'spec.validation.openAPIV3Schema.properties[spec]';
   const WRONG: readonly (readonly [object, string])[] = [
-    [rule('self.x > 1'), `${at}.x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.x \\u003e 1"}: compilation failed: ERROR: <input>:1:5: undefined field 'x'\n | self.x > 1\n | ....^`],
-    [rule('self.n'), `${at}.x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.n"}: cel expression must evaluate to a bool`],
+    [rule('self.x > 1'), `${at}.x-kubernetes-validations[0].rule: Invalid value: {"Rule":"self.x \\u003e 1","Message":"","MessageExpression":"","Reason":null,"FieldPath":"","OptionalOldSelf":null}: compilation failed: ERROR: <input>:1:5: undefined field 'x'\n | self.x > 1\n | ....^`],
+    [rule('self.n'), `${at}.x-kubernetes-validations[0].rule: Invalid value: {"Rule":"self.n","Message":"","MessageExpression":"","Reason":null,"FieldPath":"","OptionalOldSelf":null}: cel expression must evaluate to a bool`],
     [rule(''), `${at}.x-kubernetes-validations[0].rule: Required value: rule is not specified`],
     [rule('self.n > 0', { reason: 'Why' }), `${at}.x-kubernetes-validations[0].reason: Unsupported value: "Why": supported values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"`],
     [rule("self.list.all(x, self.list.all(y, x != y))"), `${at}.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)`],

@@ -165,7 +165,7 @@ class Checker {
     return this.#resolve(expr, expr.name, overloads.filter((o) => o.isMember), types, false, true);
   }
   #resolve(expr: CallExpr, name: string, overloads: readonly Overload[], given: readonly CelType[], qualified: boolean, isMember = false): CelType {
-    if (name === '_&&_' || name === '_||_') return this.#logical(expr, name, overloads, given);
+    if (name === '_&&_' || name === '_||_') return this.#logical(expr, overloads, given);
     const fitting: Overload[] = [];
     let result: CelType | undefined;
     for (const overload of overloads) {
@@ -187,7 +187,7 @@ class Checker {
     return result;
   }
   /** Each operand is checked by itself. */
-  #logical(expr: CallExpr, name: string, overloads: readonly Overload[], given: readonly CelType[]): CelType {
+  #logical(expr: CallExpr, overloads: readonly Overload[], given: readonly CelType[]): CelType {
     const wrong = given.filter((type, i) => !this.#expect(expr.args[i]!, type, BOOL));
     if (wrong.length) return ERROR;
     this.#references.set(expr.id, { kind: 'function', overloads, qualified: false });

@@ -117,8 +117,8 @@ class Checks {
 }
 type Rule = NonNullable<Schema['x-kubernetes-validations']>[number];
 /** A rule as upstream's messages show it: its own type, with all fields. */
-function shownRule({ rule, message = '', messageExpression = '', reason = null, fieldPath: path = '', optionalOldSelf = null }: Partial<Omit<Rule, 'reason' | 'optionalOldSelf'>> & { readonly reason?: string | null; readonly optionalOldSelf?: boolean | null }): unknown {
-  return { Rule: rule, Message: message, MessageExpression: messageExpression, Reason: reason, FieldPath: path, OptionalOldSelf: optionalOldSelf };
+function shownRule({ rule, message = '', messageExpression = '', reason, fieldPath: path = '', optionalOldSelf }: Rule): unknown {
+  return { Rule: rule, Message: message, MessageExpression: messageExpression, Reason: reason ?? null, FieldPath: path, OptionalOldSelf: optionalOldSelf ?? null };
 }
 function elementsOf(schema: Schema): number | undefined {
   if (schema.type === 'array') return schema.maxItems === undefined ? undefined : Math.max(0, schema.maxItems);

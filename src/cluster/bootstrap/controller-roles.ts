@@ -73,6 +73,7 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
     allow('watch', CORE, 'events'),
   ],
   'pod-garbage-collector': [allow('delete list watch', CORE, 'pods'), allow(READ, CORE, 'nodes'), allow('patch', CORE, 'pods/status')],
+  'podcertificaterequestcleaner': [allow('delete get list watch', 'certificates.k8s.io', 'podcertificaterequests')],
   'pv-protection-controller': [allow('get list update watch', CORE, 'persistentvolumes'), EVENTS],
   'pvc-protection-controller': [allow('get list update watch', CORE, 'persistentvolumeclaims'), allow('update', CORE, 'persistentvolumeclaims/status'), allow(READ, CORE, 'pods'), EVENTS],
   'replicaset-controller': [

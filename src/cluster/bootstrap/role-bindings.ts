@@ -20,6 +20,7 @@ export const CLUSTER_ROLE_BINDINGS: readonly rbacV1.ClusterRoleBinding[] = [
   clusterRoleBinding('system:kube-scheduler', [SCHEDULER]),
   clusterRoleBinding('system:volume-scheduler', [SCHEDULER]),
   clusterRoleBinding('system:service-account-issuer-discovery', [group('system:serviceaccounts')]),
+  clusterRoleBinding('system:cluster-trust-bundle-discovery', [group('system:serviceaccounts')]),
   // The Node authorizer gives nodes their rights, each its own.
   clusterRoleBinding('system:node', []),
 ];

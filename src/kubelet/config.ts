@@ -69,6 +69,8 @@ export interface KubeletConfig {
   readonly imageGCLowThresholdPercent: number;
   /** Sysctls that Pods may set beside the safe ones; a trailing `*` stands for the rest of the name. */
   readonly allowedUnsafeSysctls: readonly string[];
+  /** Whether `/logs/` of the kubelet shows the files under `/var/log` to who may `get` `nodes/log`. */
+  readonly systemLogHandler: boolean;
   /** Directory of manifests of static Pods; none when absent. */
   readonly staticPodDir?: string | undefined;
   /** Most processes of a Pod; 0: no limit. */
@@ -111,6 +113,7 @@ export const KUBELET_DEFAULTS = {
   imageGCHighThresholdPercent: 85,
   imageGCLowThresholdPercent: 80,
   allowedUnsafeSysctls: [],
+  systemLogHandler: true,
   podPidsLimit: 0,
   relistPeriodMs: 10_000,
 } as const satisfies Partial<KubeletConfig>;

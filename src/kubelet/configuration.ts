@@ -92,7 +92,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   shutdownGracePeriod: plain('shutdownGraceMs', duration, formatDurationMs),
   shutdownGracePeriodCriticalPods: plain('shutdownGraceCriticalMs', duration, formatDurationMs),
   shutdownGracePeriodByPodPriority: plain('shutdownGraceByPriority', graces, (rows) => rows.map(({ priority, seconds }) => ({ priority, shutdownGracePeriodSeconds: seconds }))),
-  enableSystemLogHandler: fixed(false, "the node's own logs are not served"),
+  enableSystemLogHandler: plain('systemLogHandler', bool),
   failSwapOn: fixed(false, 'swap is neither asked for nor given to Pods'),
 };
 const SHOWN: Readonly<Record<string, (config: KubeletConfig) => unknown>> = {

@@ -13,6 +13,7 @@ import type { RuntimeCache, RuntimeContainer } from './runtime/runtime-cache.ts'
 import type { KubeletHost, MetricsKind } from './server/interfaces.ts';
 import type { StatsProvider } from './stats/stats.ts';
 
+const NODE_LOGS_DIR = '/var/log';
 /** How long a container may have run for its whole output to be what a client that attached to it wanted to see. */
 const YOUNG_MS = 5000;
 /** The runtime tells a container's end a moment after its output has ended. */
@@ -92,6 +93,7 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
         unsubscribe();
       }
     },
+    nodeLogsDir: () => (options.config.systemLogHandler ? NODE_LOGS_DIR : undefined),
     configuration: () => kubeletConfiguration(options.config),
     statsSummary: (onlyCpuAndMemory, signal) => stats.summary(onlyCpuAndMemory, signal),
     metrics: (kind: MetricsKind, signal) => stats.metrics(kind, signal),

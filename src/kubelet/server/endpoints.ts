@@ -3,6 +3,7 @@ import type { Pod, PodList } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { isLogOptionsError, parseLogOptions } from '../logs/log-options.ts';
 import type { KubeletHost } from './interfaces.ts';
+import { serveNodeLogs } from './node-logs.ts';
 import { jsonAnswer, messageOf, textAnswer, type KubeletAnswer, type KubeletRequest } from './request.ts';
 import type { ContainerRef, Route, StreamingRoute } from './routes.ts';
 
@@ -30,9 +31,10 @@ export async function serveDocument(route: DocumentRoute, request: KubeletReques
       return jsonAnswer({ kubeletconfig: host.configuration() });
     case 'metrics':
       return textAnswer(200, await host.metrics(route.metrics, signal), { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
-    case 'nodeLogs':
-      // As upstream's kubelet without enableSystemLogHandler.
-      return textAnswer(405, 'logs endpoint is disabled.\n');
+    case 'nodeLogs': {
+      const dir = host.nodeLogsDir();
+      return dir === undefined ? textAnswer(405, 'logs endpoint is disabled.\n') : await serveNodeLogs(dir, route.path);
+    }
     case 'logs':
       return await serveLogs(route, request, options);
     case 'run':

@@ -29,6 +29,8 @@ export interface KubeletHost {
   logs(pod: Pod, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Buffer>;
   /** The object of `/stats/summary` (stats/v1alpha1 Summary). */
   statsSummary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<unknown>;
+  /** Directory of the node's own logs; undefined: they are not served. */
+  nodeLogsDir(): string | undefined;
   /** The node's configuration as `/configz` shows it. */
   configuration(): object;
   /** Metrics in the Prometheus text format. */

@@ -10,7 +10,9 @@ export interface ContainerRef {
 }
 export type Route =
   | { readonly kind: 'healthz'; readonly check: string }
-  | { readonly kind: 'pods' | 'runningpods' | 'summary' | 'configz' | 'nodeLogs' }
+  | { readonly kind: 'pods' | 'runningpods' | 'summary' | 'configz' }
+  /** What follows `/logs` in the path, as it came. */
+  | { readonly kind: 'nodeLogs'; readonly path: string }
   | { readonly kind: 'metrics'; readonly metrics: MetricsKind }
   | ({ readonly kind: 'logs' | 'run' } & ContainerRef)
   | CommandRoute
@@ -38,7 +40,7 @@ export function routeOf(path: string): Route | undefined {
     case 'configz':
       return rest.length === 0 ? { kind: root } : undefined;
     case 'logs':
-      return { kind: 'nodeLogs' };
+      return { kind: 'nodeLogs', path: path.slice('/logs'.length) };
     case 'stats':
       return rest.length === 1 && rest[0] === 'summary' ? { kind: 'summary' } : undefined;
     case 'metrics': {

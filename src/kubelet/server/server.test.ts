@@ -87,7 +87,7 @@ async function setUp(t: TestContext, host: Partial<KubeletHost> = {}): Promise<S
     address: '127.0.0.1', port: 0, certificate: serving, clientCa: authority.cert, auth,
     host: {
       pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined,
-      execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), metrics: async (kind) => `# ${kind}\n`, ...host,
+      execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), nodeLogsDir: () => undefined, metrics: async (kind) => `# ${kind}\n`, ...host,
     },
   });
   await server.start(new AbortController().signal);
@@ -169,6 +169,9 @@ test('KubeletServer serves health, Pods, statistics and metrics', async (t) => {
   assert.equal(await brief(get(url, '/nothing')), '404 404 page not found\n');
   assert.equal(await brief(get(url, '/configz')), '200 {"kubeletconfig":{"maxPods":110}}');
   assert.equal(await brief(get(url, '/logs/')), '405 logs endpoint is disabled.\n');
+  const { url: withLogs } = await setUp(t, { nodeLogsDir: () => import.meta.dirname });
+  assert.match(await brief(get(withLogs, '/logs/')), /^200 [^]*<a href="node-logs.ts">/);
+  assert.match(await brief(get(withLogs, '/logs/node-logs.ts')), /serveNodeLogs/);
   const wrong = await get(url, '/pods', { certificate: apiserver, method: 'POST' });
   assert.deepEqual([wrong.status, wrong.headers['allow']], [405, 'GET']);
 });

@@ -17,7 +17,7 @@ const ROWS: readonly { name: string; from: PodStatus; to: PodStatus; want: unkno
   { name: 'conditions of others stay', from: { conditions: [{ type: 'example.com/x', status: 'True' }] }, to: { conditions: [] }, want: undefined },
   { name: 'an own condition that goes', from: { conditions: [{ type: 'PodResizePending', status: 'True' }] }, to: { conditions: [] }, want: { conditions: [{ $patch: 'delete', type: 'PodResizePending' }] } },
   { name: 'a disruption that another has told stays', from: { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' }] }, to: { conditions: [] }, want: undefined },
-  { name: 'PodScheduled of the scheduler stays as it wrote it', from: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'a' }] }, to: { conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: 'b' }] }, want: undefined },
+  { name: 'PodScheduled goes with the generation that the node has seen', from: { conditions: [{ type: 'PodScheduled', status: 'True', observedGeneration: 1 }] }, to: { conditions: [{ type: 'PodScheduled', status: 'True', observedGeneration: 2 }] }, want: { conditions: [{ type: 'PodScheduled', status: 'True', observedGeneration: 2, reason: null, message: null }] } },
 ];
 for (const { name, from, to, want } of ROWS) {
   test(`statusPatch: ${name}`, () => assert.deepEqual(statusPatch(from, to), want));

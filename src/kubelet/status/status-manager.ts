@@ -14,7 +14,7 @@ import { semanticEqual } from '#machinery/equality.ts';
 
 const log = logger('kubelet');
 /** Conditions that the kubelet writes; others belong to whoever wrote them. */
-export const OWN_CONDITIONS: ReadonlySet<string> = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress', 'AllContainersRestarting']);
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set(['PodScheduled', 'PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'DisruptionTarget', 'PodResizePending', 'PodResizeInProgress', 'AllContainersRestarting']);
 /** Written by whoever ends the Pod, the kubelet among others: of those it takes nothing away. */
 const SHARED_CONDITION = 'DisruptionTarget';
 

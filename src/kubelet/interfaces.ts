@@ -71,6 +71,8 @@ export interface VolumeManager {
    * place of the mount in the container's `volumeMounts`. Rejects with StartError `CreateContainerConfigError`.
    */
   subPath(pod: Pod, container: AnyContainer, volume: ReadyVolume, subPath: string, mountIndex: number): Promise<string>;
+  /** An image volume as a directory of the host, of an image that was pulled; absent where the runtime mounts images itself, or nobody can. */
+  mountImage?: ((pod: Pod, volume: ReadyVolume, imageRef: string, signal: AbortSignal) => Promise<ReadyVolume>) | undefined;
   /** Unmounts and removes everything of the Pod; idempotent, works for Pods of an earlier process too. */
   tearDown(uid: string): Promise<void>;
   /** Pods whose mounted content may have changed are told here (a ConfigMap was written, a token nears its end). */

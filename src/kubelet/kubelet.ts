@@ -72,6 +72,7 @@ import { localUse, podUses } from './stats/pod-use.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { cachedTokens, type TokenSource } from './token-cache.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
+import { newImageMounts } from './volumes/image-mounts.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
 import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
 
@@ -157,7 +158,7 @@ export class Kubelet implements Component {
     this.#podCertificates = new PodCertificates({ nodeName: config.nodeName, client, clock, recorder, random: Math.random, node: () => this.node.node, podOf: (uid) => this.workers.podOf(uid) });
     reportCertificates(this.#metrics, () => this.#podCertificates.states());
     this.#volumes = newVolumeManager({
-      csi: this.#csi.volumes,
+      csi: this.#csi.volumes, images: runtime.channel && newImageMounts(runtime, runtime.channel),
       config, client, clock, recorder, mounter: options.mounter ?? hostMounter,
       payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal), trustBundles: this.#trustBundles, podCertificates: this.#podCertificates },
     });

@@ -73,10 +73,12 @@ export class PodSync {
 
   /** Generates and publishes the Pod's status from what is known now. */
   async publishStatus(record: PodRecord): Promise<PodStatus> {
-    const { cache, prober, statuses, config, clock } = this.#o;
-    const { uid } = record;
-    const known = statuses.statusOf(record.pod);
-    const pod: Pod = known ? { ...record.pod, status: withForeignConditions(known, record.pod.status) } : record.pod;
+    const { cache, prober, statuses, config, clock, resizer } = this.#o;
+    const { uid, pod: asked } = record;
+    // Who reads that the node has seen a new generation also sees what came of the resize that it asks for.
+    if (!record.terminating) await resizer.allocate(asked);
+    const known = statuses.statusOf(asked);
+    const pod: Pod = known ? { ...asked, status: withForeignConditions(known, asked.status) } : asked;
     const runtime = cache.get(uid);
     for (const c of runtime?.containers ?? []) {
       if (c.state === 'CONTAINER_EXITED' && !record.messages.has(c.id)) record.messages.set(c.id, await terminationMessage(c));
@@ -84,11 +86,11 @@ export class PodSync {
     for (const id of record.messages.keys()) if (!runtime?.containers.some((c) => c.id === id)) record.messages.delete(id);
     const status = podStatus({
       pod, runtime, messages: record.messages, waiting: record.waiting, nodeIPs: config.nodeIPs, now: clock.now(), firstSeen: record.firstSeen,
-      terminating: record.terminating, ended: record.ended, resize: this.#o.resizer.view(record.pod),
+      terminating: record.terminating, ended: record.ended, resize: resizer.view(asked),
       isReady: (name, id) => prober.isReady(uid, name, id),
       isStarted: (name, id) => prober.isStarted(uid, name, id),
     });
-    statuses.set(record.pod, withForeignConditions(status, record.pod.status));
+    statuses.set(asked, withForeignConditions(status, asked.status));
     return status;
   }
 

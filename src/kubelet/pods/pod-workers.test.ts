@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { PodStatus } from '#api/gen/core-v1.ts';
 import { PODS } from '#client/kinds.ts';
 import { CriError } from '#cri/error.ts';
 import { serviceUnavailable } from '#machinery/status-error.ts';
@@ -31,6 +32,23 @@ test('PodWorkers stop a Pod that is deleted, and leave nothing of it', async () 
   await k.until('the directory to go', () => !existsSync(join(k.dir, 'kubelet', 'pods', 'uid-web')));
   assert.equal(k.mounter.mounts.size, 0);
   assert.equal((await k.runtime.listPodSandbox({})).items.length, 0);
+});
+
+test('PodWorkers: a status that tells of a new generation tells of the resize that it asks for', async () => {
+  await using k = await runKubelet();
+  const withCpu = (cpu: string) => makePod().container('c', { resources: { requests: { cpu } } }).build();
+  k.create(withCpu('100m'));
+  await k.until('Running', () => k.pod('web')?.status?.phase === 'Running');
+  const told: string[] = [];
+  k.api.intercept = ({ subresource, body }) => {
+    const { observedGeneration, containerStatuses } = (body as { status?: PodStatus })?.status ?? {};
+    const cpu = containerStatuses?.[0]?.allocatedResources?.['cpu'] ?? 'as before';
+    if (subresource === 'status' && observedGeneration === 2) told.push(cpu);
+  };
+  const { metadata, status } = k.pod('web')!;
+  k.create({ ...withCpu('200m'), metadata: { ...metadata, generation: 2 }, status });
+  await k.until('the resize to be done', () => k.pod('web')?.status?.containerStatuses?.[0]?.resources?.requests?.['cpu'] === '200m');
+  assert.deepEqual(told.slice(0, 1), ['200m']);
 });
 
 test('PodWorkers: a Pod whose end is told has given up its claim, though its volumes are still being taken down', async () => {

@@ -79,7 +79,8 @@ export class ContainerStarter {
     // Pulls and hooks take as long as they take: they hold up nobody else's start.
     const image = await this.#o.images.ensureImageExists(pod, container, signal);
     const volumeImages = await this.#volumeImages(request, signal);
-    const id = await this.#o.starts.run(() => this.#run(request, image, volumeImages, signal), { urgent: true, signal });
+    const volumes = await this.#mountImages(request, volumeImages, signal);
+    const id = await this.#o.starts.run(() => this.#run({ ...request, volumes }, image, volumeImages, signal), { urgent: true, signal });
     if (container.lifecycle?.postStart) await this.#postStart(request, id, signal);
   }
   /** The Pod is gone: its back-offs are forgotten. */
@@ -91,11 +92,24 @@ export class ContainerStarter {
   /** Pulls the images of the image volumes that the container mounts. */
   async #volumeImages({ pod, container }: StartRequest, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
     const out = new Map<string, string>();
-    if (!this.#o.features().imageVolumes) return out;
+    if (!this.#o.features().imageVolumes && !this.#o.volumes.mountImage) return out;
     for (const { name, image } of pod.spec.volumes ?? []) {
       if (!image || !container.volumeMounts?.some((m) => m.name === name)) continue;
       const { imageRef } = await this.#o.images.ensureImageExists(pod, { name: container.name, image: image.reference, imagePullPolicy: image.pullPolicy }, signal);
       out.set(name, imageRef);
+    }
+    return out;
+  }
+  /** The volumes of the request, with those of images mounted where the runtime does not do it. */
+  async #mountImages({ pod, volumes }: StartRequest, images: ReadonlyMap<string, string>, signal: AbortSignal): Promise<ReadonlyMap<string, ReadyVolume>> {
+    const { mountImage } = this.#o.volumes;
+    if (!mountImage || this.#o.features().imageVolumes) return volumes;
+    const out = new Map(volumes);
+    for (const [name, imageRef] of images) {
+      const volume = volumes.get(name);
+      if (volume) out.set(name, await mountImage(pod, volume, imageRef, signal).catch((err: Error) => {
+        throw signal.aborted ? err : new StartError('CreateContainerError', `failed to mount image volume "${name}": ${err.message}`, { cause: err });
+      }));
     }
     return out;
   }

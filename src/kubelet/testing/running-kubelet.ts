@@ -24,6 +24,7 @@ export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> 
     hugetlbfs: (path, pageSize) => Promise.resolve(void mounts.set(path, `hugetlbfs ${pageSize}`)),
     bind: (source, target) => Promise.resolve(void mounts.set(target, source)),
     nfs: (source, target) => Promise.resolve(void mounts.set(target, source)),
+    fileSystem: (type, source, target) => Promise.resolve(void mounts.set(target, `${type} ${source}`)),
     unmountAll: (path) => Promise.resolve([...mounts.keys()].filter((m) => m === path || m.startsWith(`${path}/`)).forEach((m) => mounts.delete(m))),
     isMountPoint: (path) => Promise.resolve(mounts.has(path)),
   };

@@ -12,6 +12,8 @@ export interface Mounter {
   bind(source: string, target: string): Promise<void>;
   /** `source` is `server:/path`. Needs `mount.nfs` of the package nfs-common. */
   nfs(source: string, target: string, options: readonly string[]): Promise<void>;
+  /** `type` as mount(8) takes it: `overlay`. */
+  fileSystem(type: string, source: string, target: string, options: readonly string[]): Promise<void>;
   /** Unmounts what is mounted at or below a path, innermost first; nothing when nothing is. */
   unmountAll(path: string): Promise<void>;
   isMountPoint(path: string): Promise<boolean>;
@@ -45,8 +47,9 @@ export const hostMounter: Mounter = {
   async bind(source, target) {
     await mount(['--bind', source, target]);
   },
-  async nfs(source, target, options) {
-    await mount(['-t', 'nfs', ...withOptions(options), source, target]);
+  nfs: (source, target, options) => hostMounter.fileSystem('nfs', source, target, options),
+  async fileSystem(type, source, target, options) {
+    await mount(['-t', type, ...withOptions(options), source, target]);
   },
   async unmountAll(path) {
     const below = (await mountPoints()).filter((p) => p === path || p.startsWith(`${path}/`));

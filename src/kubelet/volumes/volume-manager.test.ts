@@ -24,15 +24,21 @@ let mounter: ReturnType<typeof fakeMounter>;
 let events: string[] = [];
 let tokens: string[] = [];
 let changed: string[] = [];
+let views: Map<string, string>;
 const never = new AbortController().signal;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'podyard-volumes-'));
   [api, clock, mounter, events, tokens, changed] = [new FakeApi(), new FakeClock(), fakeMounter(), [], [], []];
+  views = new Map();
   const client = new Client(api);
   objects = newNodeObjects(client, clock);
   const node = () => ({ nodeName: 'n', nodeIPs: ['192.0.2.1'], allocatable: { cpu: '4', memory: '8Gi' } });
   volumes = newVolumeManager({
+    images: {
+      view: (imageRef, key) => Promise.resolve(void views.set(key, imageRef)).then(() => ({ type: 'overlay', source: `of ${imageRef}`, options: [] })),
+      release: (key) => Promise.resolve(mounter.mounts.size === 0 && void views.delete(key)).then(() => {}),
+    },
     config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {}, expand: () => Promise.resolve() }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
     payload: {
       trustBundles: { anchors: (_uid, { name }) => (name === 'no' ? Promise.reject(new Error(`no anchors of "${name}"`)) : Promise.resolve(`anchors of ${name}`)), forget: () => {}, onChange: () => {} },
@@ -56,6 +62,20 @@ const podWith = (source: Omit<Volume, 'name'>): Pod => makePod().container('c', 
 const pathOf = async (pod: Pod): Promise<string> => (await volumes.setUp(pod, never)).get('v')!.hostPath;
 const configMap = (data: Record<string, string>) => api.put(CONFIG_MAPS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'cm', namespace: 'default' }, data });
 
+test('an image is mounted once for all containers, anew when another was pulled; the views of a Pod are given back when nothing mounts them', async () => {
+  const pod = podWith({ image: { reference: 'i:1' } });
+  const volume = (await volumes.setUp(pod, never)).get('v')!;
+  const mount = (imageRef: string) => volumes.mountImage!(pod, volume, imageRef, never);
+  const first = await mount('sha256:1');
+  assert.deepEqual([first.readOnly, first.image, mounter.mounts.get(first.hostPath)], [true, undefined, 'overlay of sha256:1']);
+  assert.deepEqual(await mount('sha256:1'), first);
+  const second = await mount('sha256:2');
+  assert.deepEqual([...mounter.mounts.values()], ['overlay of sha256:1', 'overlay of sha256:2']);
+  assert.notEqual(second.hostPath, first.hostPath);
+  assert.deepEqual([...views.values()], ['sha256:1', 'sha256:2']);
+  await volumes.tearDown(pod.metadata.uid!);
+  assert.deepEqual([mounter.mounts.size, views.size], [0, 0]);
+});
 test('emptyDir is open to every user, and in memory no larger than its limit, the Pod\'s or the node\'s', async () => {
   const path = await pathOf(podWith({ emptyDir: {} }));
   assert.equal((await stat(path)).mode & 0o7777, 0o777);

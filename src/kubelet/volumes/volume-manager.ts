@@ -1,5 +1,6 @@
 /** Makes a Pod's volumes ready on the host, keeps their content current and takes them down. */
-import { chmod, chown, mkdir, readlink, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, chown, mkdir, readdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod, Volume } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
@@ -15,6 +16,7 @@ import { inlineSource, persistentSource, type CsiSource } from '../csi/source.ts
 import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import type { ImageMounts } from './image-mounts.ts';
 import { isHugePagesMedium, pageSizeOf } from './huge-pages.ts';
 import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';
@@ -31,11 +33,13 @@ export interface VolumeManagerOptions {
   readonly recorder: EventRecorder;
   readonly mounter: Mounter;
   readonly payload: PayloadContext;
+  /** Where the runtime does not mount images itself. */
+  readonly images?: ImageMounts | undefined;
   readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange' | 'expand'>;
 }
 
 /** Upstream's plugin names, as they stand in paths. */
-const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernetes.io~configmap' } as const;
+const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernetes.io~configmap', image: 'kubernetes.io~image' } as const;
 
 export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
   const { config, clock, client, mounter, recorder, payload, csi } = options;
@@ -133,6 +137,22 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     if (!(await mounter.isMountPoint(dir))) await mounter.nfs(`${server}:${path}`, dir, readOnly ? ['ro'] : []);
     return { name: volume.name, hostPath: dir, readOnly };
   }
+  /** A run of a container sees the image that was pulled for it; those before it keep theirs. */
+  const viewKey = (uid: string, volume: string, image: string): string => `image-volume_${uid}_${volume}_${image}`;
+  async function mountImage(images: ImageMounts, pod: Pod, volume: ReadyVolume, imageRef: string, signal: AbortSignal): Promise<ReadyVolume> {
+    const image = createHash('sha256').update(imageRef).digest('hex').slice(0, 12);
+    const hostPath = join(diskDir(uidOf(pod), PLUGIN_DIRS.image, volume.name), image);
+    await mkdir(hostPath, { recursive: true, mode: 0o750 });
+    if (!(await mounter.isMountPoint(hostPath))) {
+      const { type, source, options } = await images.view(imageRef, viewKey(uidOf(pod), volume.name, image), signal);
+      await (type === 'bind' ? mounter.bind(source, hostPath) : mounter.fileSystem(type, source, hostPath, options));
+    }
+    return { name: volume.name, hostPath, readOnly: true };
+  }
+  async function releaseImages({ release }: ImageMounts, uid: string): Promise<void> {
+    const dir = join(podDir(config, uid), 'volumes', PLUGIN_DIRS.image);
+    for (const volume of await readdir(dir).catch(() => [])) for (const image of await readdir(join(dir, volume))) await release(viewKey(uid, volume, image));
+  }
   async function setUpOne(pod: Pod, volume: Volume, signal: AbortSignal): Promise<ReadyVolume> {
     const keyed = (kind: 'configMaps' | 'secrets', source: Parameters<typeof keyedPayload>[3]) => async () => ({ files: await keyedPayload(payload, pod, kind, source, signal) });
     if (volume.emptyDir) return await emptyDir(pod, volume);
@@ -186,6 +206,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       const bindDir = join(podDir(config, uidOf(pod)), 'volume-subpaths', volume.name, container.name, String(mountIndex));
       return await prepareSubPath(volume.hostPath, subPath, bindDir, volume.name, mounter);
     },
+    ...(options.images && { mountImage: (pod, volume, imageRef, signal) => mountImage(options.images!, pod, volume, imageRef, signal) }),
     async tearDown(uid) {
       timers.get(uid)?.timer.cancel();
       timers.delete(uid);
@@ -199,6 +220,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       // Before anything is removed: what a driver does not take back must not be lost.
       await csi.tearDown(uid);
       await mounter.unmountAll(podDir(config, uid));
+      if (options.images) await releaseImages(options.images, uid);
       await rm(join(podDir(config, uid), 'volumes'), { recursive: true, force: true });
       await rm(join(podDir(config, uid), 'volumeDevices'), { recursive: true, force: true });
       await rm(join(podDir(config, uid), 'volume-subpaths'), { recursive: true, force: true });

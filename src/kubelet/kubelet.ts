@@ -72,7 +72,7 @@ import { localUse, podUses } from './stats/pod-use.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { cachedTokens, type TokenSource } from './token-cache.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
-import { newImageMounts } from './volumes/image-mounts.ts';
+import { newImageMounts } from '#cri/image-mounts.ts';
 import { newVolumeManager } from './volumes/volume-manager.ts';
 import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
 

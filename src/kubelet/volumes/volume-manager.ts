@@ -16,7 +16,7 @@ import { inlineSource, persistentSource, type CsiSource } from '../csi/source.ts
 import type { ReadyVolume, VolumeManager } from '../interfaces.ts';
 import { podDir } from '../pods/paths.ts';
 import { writeAtomically } from './atomic-writer.ts';
-import type { ImageMounts } from './image-mounts.ts';
+import type { ImageMounts } from '#cri/image-mounts.ts';
 import { isHugePagesMedium, pageSizeOf } from './huge-pages.ts';
 import { applyFsGroup } from './fs-group.ts';
 import { prepareHostPath } from './host-path.ts';

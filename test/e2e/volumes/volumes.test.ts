@@ -54,6 +54,17 @@ test('hostPath: each type is checked or made', async (c) => {
   await c.kubectl(['delete', 'pod', 'host', ...bad.map((_, i) => `host-${i}`), '--now']);
 });
 
+test('an image is a read-only volume, and so is a folder of it; nothing of it stays mounted', async (c) => {
+  await c.apply(pod('image', {
+    containers: [{ name: 'c', ...sh('head -n 1 /v/etc/group; ls /v/bin/busybox; cat /part/group | head -n 1; touch /v/x 2>&1; echo end; sleep 3600'), volumeMounts: [{ name: 'v', mountPath: '/v' }, { name: 'v', mountPath: '/part', subPath: 'etc' }] }],
+    volumes: [{ name: 'v', image: { reference: BUSYBOX, pullPolicy: 'IfNotPresent' } }],
+  }));
+  assert.deepEqual((await waitForLog(c, 'image', /^end$/m)).trimEnd().split('\n'), ['root:x:0:', '/v/bin/busybox', 'root:x:0:', 'touch: /v/x: Read-only file system', 'end']);
+  await c.kubectl('delete pod image --now');
+  await waitForPodGone(c, 'image');
+  assert.doesNotMatch(await readFile('/proc/self/mountinfo', 'utf8'), new RegExp(`${c.dir}.*kubernetes\\.io~image`));
+});
+
 test('a ConfigMap\'s files change all at once, by one link; modes are as asked', async (c) => {
   await c.kubectl('create configmap settings --from-literal=a=1 --from-literal=b=1');
   await c.kubectl('create secret generic login --from-literal=password=geheim');

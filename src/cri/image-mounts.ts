@@ -3,10 +3,10 @@
  * containerd's snapshot service (KEP-4639). Only the fields that are read here are described.
  */
 import protobuf from 'protobufjs';
-import type { Channel, Method } from '#cri/channel.ts';
-import type { ContainerRuntime } from '#cri/client.ts';
-import { isCriError } from '#cri/error.ts';
-import { codecOf } from '#cri/schema.ts';
+import type { Channel, Method } from './channel.ts';
+import type { ContainerRuntime } from './client.ts';
+import { isCriError } from './error.ts';
+import { codecOf } from './schema.ts';
 
 /** One mount as mount(2) takes it; `type` may be `bind`. */
 export interface SnapshotMount {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Channel } from '#cri/channel.ts';
-import type { ContainerRuntime } from '#cri/client.ts';
-import { CriError } from '#cri/error.ts';
-import { criMessage } from '#cri/schema.ts';
+import type { Channel } from './channel.ts';
+import type { ContainerRuntime } from './client.ts';
+import { CriError } from './error.ts';
+import { criMessage } from './schema.ts';
 import { newImageMounts } from './image-mounts.ts';
 
 const never = new AbortController().signal;

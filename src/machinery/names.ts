@@ -107,8 +107,11 @@ export function isQualifiedName(value: string): string[] {
   if (!KEY_RE.test(name)) out.push(`name part ${regexError(KEY_MESSAGE, KEY, ...KEY_EXAMPLES)}`);
   return out;
 }
+function inBytes(messages: readonly string[]): string[] {
+  return messages.map((message) => message.replace(/^(must be no more than \d+) characters$/, '$1 bytes'));
+}
 function prefixMessages(prefix: string): string[] {
-  return isDNS1123Subdomain(prefix).map((message) => `prefix part ${message.replace(/^(must be no more than \d+) characters$/, '$1 bytes')}`);
+  return inBytes(isDNS1123Subdomain(prefix)).map((message) => `prefix part ${message}`);
 }
 export function isValidLabelValue(value: string): string[] {
   const out = bytes(value) > DNS_LABEL_MAX_LENGTH ? [`must be no more than ${DNS_LABEL_MAX_LENGTH} bytes`] : [];
@@ -221,6 +224,8 @@ const maskTrailingDash = (name: string): string => (name.length > 1 && name.ends
 export const nameIsDNSSubdomain: ValidateName = (name, prefix) => isDNS1123Subdomain(prefix ? maskTrailingDash(name) : name);
 export const nameIsDNSLabel: ValidateName = (name, prefix) => isDNS1123Label(prefix ? maskTrailingDash(name) : name);
 export const nameIsDNS1035Label: ValidateName = (name, prefix) => isDNS1035Label(prefix ? maskTrailingDash(name) : name);
+/** A DNS subdomain that is counted in bytes; what a name is generated from only has to fit a path. */
+export const nameIsLongName: ValidateName = (name, prefix) => (prefix ? isPathSegmentName(name, true) : inBytes(isDNS1123Subdomain(name)));
 export const nameIsPathSegment: ValidateName = (name, prefix) => isPathSegmentName(name, prefix);
 
 /** Without vowels and look-alikes, so that no words appear. */

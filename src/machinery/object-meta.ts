@@ -101,7 +101,8 @@ export function validateAnnotations(annotations: Readonly<Record<string, string>
 
 function validateOwnerReference(ref: OwnerReference, path: FieldPath): FieldError[] {
   const out: FieldError[] = [];
-  const { group, version } = splitApiVersion(ref.apiVersion);
+  // A text that is no group and version has neither.
+  const { group, version } = ref.apiVersion.split('/').length > 2 ? { group: '', version: '' } : splitApiVersion(ref.apiVersion);
   if (version === '') out.push(invalidValue(path.child('apiVersion'), ref.apiVersion, 'version must not be empty'));
   for (const field of ['kind', 'name', 'uid'] as const) {
     if (ref[field] === '') out.push(invalidValue(path.child(field), '', 'must not be empty'));

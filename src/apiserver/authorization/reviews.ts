@@ -12,9 +12,13 @@ type SelfSpec = authorizationV1.SelfSubjectAccessReviewSpec;
 type Spec = authorizationV1.SubjectAccessReviewSpec;
 const SPEC = fieldPath('spec');
 
+/** As the internal type is shown. */
+function shownPath({ path = '', verb = '' }: authorizationV1.NonResourceAttributes): unknown {
+  return { Path: path, Verb: verb };
+}
 function validateWhat(spec: SelfSpec): FieldError[] {
-  if (spec.resourceAttributes && spec.nonResourceAttributes) return [invalidValue(SPEC.child('nonResourceAttributes'), spec.nonResourceAttributes, 'cannot be specified in combination with resourceAttributes')];
-  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), 'null', 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
+  if (spec.resourceAttributes && spec.nonResourceAttributes) return [invalidValue(SPEC.child('nonResourceAttributes'), shownPath(spec.nonResourceAttributes), 'cannot be specified in combination with resourceAttributes')];
+  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
   return [];
 }
 function validateSpec(spec: Spec): FieldError[] {
@@ -79,7 +83,7 @@ export async function reviewSubjectAccess(review: authorizationV1.SubjectAccessR
 export async function reviewLocalSubjectAccess(review: authorizationV1.LocalSubjectAccessReview, namespace: string, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.LocalSubjectAccessReview> {
   const errors = [...validateSpec(review.spec), ...validateMeta(review.metadata, true)];
   if (review.spec.resourceAttributes && review.spec.resourceAttributes.namespace !== namespace) errors.push(invalidValue(SPEC.child('resourceAttributes', 'namespace'), review.spec.resourceAttributes.namespace ?? '', 'must match metadata.namespace'));
-  if (review.spec.nonResourceAttributes) errors.push(invalidValue(SPEC.child('nonResourceAttributes'), review.spec.nonResourceAttributes, 'disallowed on this kind of request'));
+  if (review.spec.nonResourceAttributes) errors.push(invalidValue(SPEC.child('nonResourceAttributes'), shownPath(review.spec.nonResourceAttributes), 'disallowed on this kind of request'));
   refuse(errors);
   return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
 }

@@ -12,7 +12,7 @@ import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
 import { withClaim } from './claims.ts';
 import { trackFields } from './managed-fields.ts';
-import { dedupOwnerReferences, fillSystemFields, settleNamespace, validateFinalizerNames } from './object-meta.ts';
+import { dedupOwnerReferences, fillSystemFields, groupKindOf, settleNamespace, validateFinalizerNames } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
@@ -85,8 +85,9 @@ async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: 
   const { served } = ctx;
   const storage = served.storage!;
   const key = objectKey(served.info, ctx.namespace, draft.metadata.name!);
-  if (draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw badRequest('resourceVersion should not be set on objects to be created');
-  delete draft.metadata.resourceVersion;
+  // A dry run does not come as far as the store, which is what objects.
+  if (!options.dryRun && draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw badRequest('resourceVersion should not be set on objects to be created');
+  if (!options.dryRun) delete draft.metadata.resourceVersion;
   const stored = await served.codec.toStorage(served.codec.normalise(draft));
   if (options.dryRun) return dryRun(ctx, key, draft);
   try {
@@ -121,9 +122,10 @@ function validateNew(ctx: RequestContext, draft: Draft<KubeObject>): void {
     ...validateFinalizerNames(draft, info),
     ...(strategy.validate?.(draft, strategyContext) ?? []),
   ];
-  if (errors.length) throw invalid({ group: info.group, kind: info.kind }, draft.metadata.name ?? '', errors);
+  if (errors.length) throw invalid(groupKindOf(info), draft.metadata.name ?? '', errors);
   const segment = nameIsPathSegment(draft.metadata.name ?? '', false);
   if (segment.length) throw badRequest(`metadata.name: ${segment.join('; ')}`);
+  for (const warning of strategy.warnings?.(draft, undefined) ?? []) ctx.warn(warning);
 }
 
 function existsError(ctx: RequestContext, draft: Draft<KubeObject>, existing: CacheEntry | undefined): StatusError {

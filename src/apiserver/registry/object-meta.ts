@@ -18,13 +18,14 @@ export function fillSystemFields(draft: Draft<KubeObject>, ctx: RequestContext):
   delete meta.selfLink;
 }
 
-/** Groups whose kinds, as custom resources, take any finalizer that is a qualified name. */
-const ANY_FINALIZER: ReadonlySet<string> = new Set(['apiextensions.k8s.io', 'apiregistration.k8s.io', 'admissionregistration.k8s.io']);
+/** Groups whose kinds, as custom resources and core Events, take any finalizer that is a qualified name. */
+const ANY_FINALIZER: ReadonlySet<string> = new Set(['apiextensions.k8s.io', 'apiregistration.k8s.io', 'admissionregistration.k8s.io', 'coordination.k8s.io', 'node.k8s.io', 'policy']);
+const takesAnyFinalizer = ({ group, plural }: ResourceInfo) => ANY_FINALIZER.has(group) || (group === '' && plural === 'events');
 const STANDARD_FINALIZERS: ReadonlySet<string> = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
 /** Finalizers of built-in kinds name who owns them. */
 export function validateFinalizerNames(object: KubeObject, info: ResourceInfo): FieldError[] {
   const { finalizers } = object.metadata;
-  if (!finalizers?.length || ANY_FINALIZER.has(info.group) || !structByKind(info.group, info.version, info.kind)) return [];
+  if (!finalizers?.length || takesAnyFinalizer(info) || !structByKind(info.group, info.version, info.kind)) return [];
   const path = fieldPath('metadata', 'finalizers');
   return finalizers.flatMap((name, i) => (name.includes('/') || STANDARD_FINALIZERS.has(name) ? [] : [invalidValue(path.index(i), name, 'name is neither a standard finalizer name nor is it fully qualified')]));
 }
@@ -43,7 +44,7 @@ export function checkName(draft: Draft<KubeObject>, name: string, namespace: str
   if (objectName === '') throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
   if (objectName !== name) throw badRequest(`the name of the object (${objectName}) does not match the name on the URL (${name})`);
   if (namespace !== '' && objectNamespace !== '' && objectNamespace !== namespace) {
-    throw badRequest(`the namespace of the object (${objectNamespace}) does not match the namespace on the request (${namespace})`);
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   }
 }
 
@@ -81,4 +82,9 @@ export function dedupOwnerReferences(draft: Draft<KubeObject>, ctx: RequestConte
   draft.metadata.ownerReferences = kept;
   const when = afterAdmission ? ' after mutating admission happens' : '';
   ctx.warn(`.metadata.ownerReferences contains duplicate entries${when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(', ')}`);
+}
+
+/** What an invalid object is called: by the group that its kind is stored in. */
+export function groupKindOf({ group, kind, storedAs }: ResourceInfo): { readonly group: string; readonly kind: string } {
+  return { group: storedAs ? storedAs.slice(0, storedAs.indexOf('/')) : group, kind };
 }

@@ -52,6 +52,11 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   validateUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
   /** Replaces {@link validateUpdate} for a write to `status`. */
   validateStatusUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
+  /**
+   * What the author of an object that was found valid may not have meant, for `Warning` headers: of a create, and of an update of the main
+   * resource, which has `old`. Upstream's counterpart: WarningsOnCreate and WarningsOnUpdate.
+   */
+  warnings?(obj: T, old: T | undefined): readonly string[];
   /** Validator of `metadata.name`: returns upstream's messages. Default: DNS-1123 subdomain. */
   validateName?(name: string, prefix: boolean): readonly string[];
   /** Top-level fields whose change counts up `metadata.generation`; empty or absent: the kind has no generation. */

@@ -15,7 +15,7 @@ import { admissionAttributes } from './admit.ts';
 import { createObject } from './create.ts';
 import { withClaim } from './claims.ts';
 import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
-import { dedupOwnerReferences, keepSystemFields, validateFinalizerNames } from './object-meta.ts';
+import { dedupOwnerReferences, groupKindOf, keepSystemFields, validateFinalizerNames } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
@@ -165,7 +165,9 @@ function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Kube
   // Upstream looks at the metadata twice, in the registry and in the kind's own validation: causes are told twice.
   const own = codec.structType ? [...meta, ...validateFinalizerNames(draft, info)] : [];
   const errors = [...meta, ...own, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
-  if (errors.length) throw invalid({ group: info.group, kind: info.kind }, args.name, errors);
+  if (errors.length) throw invalid(groupKindOf(info), args.name, errors);
+  if (subresource !== '') return;
+  for (const warning of strategy.warnings?.(draft, old) ?? []) ctx.warn(warning);
 }
 
 function countGeneration(draft: Draft<KubeObject>, old: KubeObject, fields: readonly string[]): void {

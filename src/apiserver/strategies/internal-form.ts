@@ -1,7 +1,8 @@
 /**
  * Objects as the JSON of upstream's internal types, which its messages show: Go's field names, every field written, zero values and all.
  */
-import type { StructType, TypeRef } from '#api/schema.ts';
+import { structByFactsName, type StructType, type TypeRef } from '#api/schema.ts';
+import type { LabelSelector } from '#api/gen/meta-v1.ts';
 
 /** Words that Go writes in capitals inside of names. */
 const ACRONYMS: readonly (readonly [pattern: RegExp, go: string])[] = [
@@ -30,20 +31,36 @@ function zero(type: TypeRef, pointer: boolean): unknown {
     case 'quantity':
       return '0';
     case 'struct':
-      return internalForm(type.type, {});
+      return isShared(type.type) ? {} : internalForm(type.type, {});
     default:
       return null;
   }
 }
 function formOf(type: TypeRef, value: unknown): unknown {
   if (value === undefined || value === null) return null;
-  if (type.kind === 'struct') return internalForm(type.type, value as object);
+  if (type.kind === 'struct') return isShared(type.type) ? wireForm(type.type, value as object) : internalForm(type.type, value as object);
   if (type.kind === 'list' && Array.isArray(value)) return value.map((item) => formOf(type.item, item));
   if (type.kind === 'map') {
     const map = value as Readonly<Record<string, unknown>>;
     return Object.fromEntries(Object.keys(map).toSorted().map((key) => [key, formOf(type.value, map[key])]));
   }
   return value;
+}
+
+/** Types that all versions share have no internal twin: they are shown as on the wire. */
+const isShared = (type: StructType) => type.factsName.startsWith('apimachinery/');
+function wireForm(type: StructType, value: object): Record<string, unknown> {
+  const fields = value as Readonly<Record<string, unknown>>;
+  const present = [...type.fields.values()].filter(({ name }) => fields[name] !== undefined && fields[name] !== null);
+  return Object.fromEntries(present.map((field) => [field.name, formOf(field.type, fields[field.name])]));
+}
+/** A label selector as messages show it. */
+export function shownSelector(selector: LabelSelector | undefined): unknown {
+  return selector && wireForm(structByFactsName('apimachinery/pkg/apis/meta/v1.LabelSelector'), selector);
+}
+/** A map as messages show it: in order of keys. */
+export function shownMap<T>(map: Readonly<Record<string, T>> | undefined): Record<string, T> | undefined {
+  return map && Object.fromEntries(Object.keys(map).toSorted().map((key) => [key, map[key]!]));
 }
 
 /** A struct's value in internal form. `order` names JSON fields to write first, in that order, for types whose internal fields differ in order. */

@@ -19,7 +19,7 @@ const lines = (errors: readonly FieldError[]) => errors.map((e) => toAggregate([
 function context(subresource: string, warnings: string[]): StrategyContext {
   return { user: { name: 'jane', groups: ['system:authenticated'] }, now: NOW, subresource, serves: () => true, warn: (message) => void warnings.push(message) };
 }
-/** A create: default, prepare, validate. */
+/** A create: default, prepare, validate. Warnings are told of objects with errors too. */
 export function tryCreate(strategy: Strategy, input: object): Trial {
   const warnings: string[] = [];
   const ctx = context('', warnings);
@@ -27,6 +27,7 @@ export function tryCreate(strategy: Strategy, input: object): Trial {
   strategy.default?.(object);
   strategy.prepareForCreate?.(object, ctx);
   const errors = strategy.validate?.(object, ctx) ?? [];
+  warnings.push(...(strategy.warnings?.(object, undefined) ?? []));
   return { object, errors: lines(errors), warnings };
 }
 /** An update of `old`, which is defaulted and prepared as its create was, by `change` on a copy of it. */
@@ -39,6 +40,7 @@ export function tryUpdate(strategy: Strategy, old: object, change: (obj: Trial['
   strategy.default?.(object);
   strategy.prepareForUpdate?.(object, before, ctx);
   const errors = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate)?.(object, before, ctx) : strategy.validateUpdate?.(object, before, ctx);
+  if (subresource === '') warnings.push(...(strategy.warnings?.(object, before) ?? []));
   return { object, errors: lines(errors ?? []), warnings };
 }
 /** A row by column name. */

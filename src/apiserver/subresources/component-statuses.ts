@@ -21,7 +21,6 @@ function statusOf(component: ComponentHealth): coreV1.ComponentStatus {
 }
 
 export function serveComponentStatuses(ctx: RequestContext): ApiResult {
-  ctx.warn('v1 ComponentStatus is deprecated in v1.19+');
   const components = ctx.services.components;
   if (ctx.request.info.verb === 'get') {
     const found = components.find((c) => c.name === ctx.name);

@@ -8,11 +8,10 @@ import type { Draft } from '#base/draft.ts';
 import { parentManagedFields, scaleManagedFields, type ScaleMapping } from '#machinery/apply/scale-fields.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { labelMatcherOf, labelMatcherOfSet } from '#machinery/selectors.ts';
-import { conflict, invalid, isReason, notFound, type GroupResource } from '#machinery/status-error.ts';
+import { conflict, invalid } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import { verbNotAllowed } from '../generic-errors.ts';
 import { entryOf } from '../registry/get.ts';
-import type { CacheEntry } from '../registry/object-cache.ts';
 import { patchObject } from '../registry/patch.ts';
 import type { SubresourceHandler } from '../registry/resource-registry.ts';
 import { structCodec } from '../registry/struct-codec.ts';
@@ -31,8 +30,6 @@ export interface ScalableKind {
   /** Changes the draft. */
   setReplicas(draft: Draft<KubeObject>, replicas: number): void;
   readonly mapping: ScaleMapping;
-  /** What a read that finds nothing says it has missed. Default: the kind itself. */
-  readonly missed?: GroupResource;
 }
 
 /** What all built-in scalable kinds have. */
@@ -54,26 +51,13 @@ export function scaleOf(object: KubeObject): autoscalingV1.Scale {
     status: { replicas: status?.replicas ?? 0, ...(selector ? { selector } : {}) },
   };
 }
-/** Kinds whose scale is missed under a name of its own when it is read. */
-const MISSED: Readonly<Record<string, GroupResource>> = {
-  deployments: { group: 'apps', resource: 'deployments/scale' }, replicasets: { group: 'apps', resource: 'replicasets/scale' }, replicationcontrollers: { group: 'autoscaling', resource: 'replicationcontrollers/scale' },
-};
-export function builtinScalable({ group, version, plural }: ResourceInfo): ScalableKind {
+export function builtinScalable({ group, version }: ResourceInfo): ScalableKind {
   const apiVersion = apiVersionOf(group, version);
   return {
-    ...(MISSED[plural] ? { missed: MISSED[plural] } : {}),
     scaleOf,
     setReplicas: (draft, replicas) => void ((draft as Draft<Scalable>).spec = { ...(draft as Draft<Scalable>).spec, replicas }),
     mapping: { apiVersion, replicasPaths: { [apiVersion]: ['spec', 'replicas'] } },
   };
-}
-
-function find(ctx: RequestContext, { missed }: ScalableKind): CacheEntry {
-  try {
-    return entryOf(ctx);
-  } catch (err) {
-    throw missed && isReason(err, 'NotFound') ? notFound(missed, ctx.name) : err;
-  }
 }
 
 /** Serves `scale` of one kind. */
@@ -82,7 +66,7 @@ export function scaleHandler(kind: ScalableKind): SubresourceHandler {
     const { verb } = ctx.request.info;
     if (verb === 'get') {
       await ctx.served.storage!.freshen(undefined, ctx.signal);
-      const entry = find(ctx, kind);
+      const entry = entryOf(ctx);
       await ctx.served.codec.prepare?.([entry]);
       const { object } = ctx.served.codec.fromStorage(entry);
       kind.verify?.(object);

@@ -6,8 +6,8 @@ import { immutable, nonNegative } from '../field-checks.ts';
 import { AGE, age, NAME, NONE, text } from '../printing.ts';
 
 function validate(revision: ControllerRevision): FieldError[] {
-  const errors = revision.data === undefined || revision.data === null ? [required(fieldPath('data'), 'data is mandatory')] : [];
-  return [...errors, ...nonNegative(revision.revision, fieldPath('revision'))];
+  const errors = nonNegative(revision.revision, fieldPath('revision'));
+  return revision.data === undefined || revision.data === null ? [...errors, required(fieldPath('data'), 'data is mandatory')] : errors;
 }
 function controllerText(revision: ControllerRevision): string {
   const owner = revision.metadata.ownerReferences?.find((ref) => ref.controller);

@@ -3,7 +3,7 @@ import { fieldPath, invalidValue, notSupported, required, type FieldError, type 
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { templateWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
@@ -77,10 +77,9 @@ export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', 
     const changed = !semanticEqual(set.spec.template, old.spec.template);
     (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(changed ? before + 1 : before);
   },
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: DaemonSet) => spec?.template, {
-    validate,
-    validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],
-  }),
+  validate,
+  validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  warnings: (set, old) => (old && semanticEqual(set.spec.template, old.spec.template) ? [] : templateWarnings(set.spec.template, SPEC.child('template'))),
   validateStatusUpdate: (set, old) => [
     ...validateCounts(set.status ?? {}, COUNTS, STATUS), ...validateCollisionCount(set.status?.collisionCount, old.status?.collisionCount, STATUS),
   ],

@@ -1,7 +1,7 @@
 import type { Deployment, DeploymentStrategy, RollingUpdateDeployment } from '#api/gen/apps-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { workloadWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
@@ -71,10 +71,9 @@ export const deployments = defineStrategy<Deployment>('apps', 'v1', 'deployments
     const changed = !semanticEqual(deployment.spec, old.spec) || !semanticEqual(deployment.metadata.annotations ?? {}, old.metadata.annotations ?? {});
     if (changed) deployment.metadata.generation = (old.metadata.generation ?? 0) + 1;
   },
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: Deployment) => spec?.template, {
-    validate,
-    validateUpdate: (deployment, old) => [...validate(deployment), ...immutable(deployment.spec.selector, old.spec.selector, SPEC.child('selector'))],
-  }),
+  validate,
+  validateUpdate: (deployment, old) => [...validate(deployment), ...immutable(deployment.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  warnings: workloadWarnings(SPEC.child('template'), ({ spec }) => spec?.template),
   validateStatusUpdate({ status = {} }, old) {
     return [
       ...validateCounts(status, ['observedGeneration', 'replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas', 'unavailableReplicas', 'collisionCount'], STATUS),

@@ -1,7 +1,7 @@
 import type { ReplicaSet } from '#api/gen/apps-v1.ts';
 import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { workloadWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
 import { AGE, age, containerCells, integer, NAME, selectorText, wide } from '../printing.ts';
@@ -31,10 +31,9 @@ export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets
     rs.status = emptyStatus('apps', 'v1', 'ReplicaSet');
     rs.metadata.generation = 1;
   },
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: ReplicaSet) => spec?.template, {
-    validate,
-    validateUpdate: (rs, old) => [...validate(rs), ...immutable(rs.spec.selector, old.spec.selector, SPEC.child('selector'))],
-  }),
+  validate,
+  validateUpdate: (rs, old) => [...validate(rs), ...immutable(rs.spec.selector, old.spec.selector, SPEC.child('selector'))],
+  warnings: workloadWarnings(SPEC.child('template'), ({ spec }) => spec?.template),
   validateStatusUpdate({ status }) {
     const counts = status ?? { replicas: 0 };
     return [

@@ -6,17 +6,21 @@ import { isDNS1123Label, nameIsDNSLabel } from '#machinery/names.ts';
 import { defaultClaimSpec } from '../core/persistentvolumeclaim-defaults.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { claimSpecWarnings, sameGeneration, templateWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
-import { fromMessages, nonNegative, oneOf } from '../field-checks.ts';
+import { each, fromMessages, nonNegative, oneOf } from '../field-checks.ts';
 import { AGE, age, containerCells, NAME, text, wide } from '../printing.ts';
 import { atMost100Percent, isZero, validateAvailable, validateCollisionCount, validateCounts, validateIntOrPercent, validateWithinReplicas } from './rolling-update.ts';
 import { matcherOf, validateLongRunning, validateSelector, validateSelects } from './template.ts';
+import { validateClaimSpec } from '../core/persistentvolumeclaim-validation.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { internalForm, shownSelector } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
 const RETENTION = ['Retain', 'Delete'];
+const ENDLESS_HISTORY = 'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended';
 const MUTABLE = ['replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy', 'minReadySeconds'] as const;
 
 function validateUpdateStrategy(strategy: StatefulSetUpdateStrategy | undefined, path: FieldPath): FieldError[] {
@@ -24,7 +28,7 @@ function validateUpdateStrategy(strategy: StatefulSetUpdateStrategy | undefined,
   const at = path.child('rollingUpdate');
   if (!type) return [required(path)];
   if (type === 'OnDelete') return rollingUpdate ? [invalidValue(at, { Partition: rollingUpdate.partition ?? 0, MaxUnavailable: rollingUpdate.maxUnavailable ?? null }, "only allowed for updateStrategy 'RollingUpdate'")] : [];
-  if (type !== 'RollingUpdate') return [invalidValue(path, { Type: type, RollingUpdate: null }, "must be 'RollingUpdate' or 'OnDelete'")];
+  if (type !== 'RollingUpdate') return [invalidValue(path, internalForm(structByFactsName('api/apps/v1.StatefulSetUpdateStrategy'), strategy!), "must be 'RollingUpdate' or 'OnDelete'")];
   if (!rollingUpdate) return [];
   const errors = nonNegative(rollingUpdate.partition, at.child('partition'));
   const unavailable = rollingUpdate.maxUnavailable;
@@ -37,12 +41,14 @@ function validateUpdateStrategy(strategy: StatefulSetUpdateStrategy | undefined,
 
 /** The template with the volumes that its claim templates will become. */
 function withClaimVolumes({ template, volumeClaimTemplates = [] }: StatefulSetSpec): PodTemplateSpec {
-  const claims = volumeClaimTemplates.map((claim) => claim.metadata.name ?? '').filter((name) => name !== '');
+  const claims = [...new Set(volumeClaimTemplates.map((claim) => claim.metadata?.name ?? ''))];
   const own = (template?.spec?.volumes ?? []).filter((volume) => !claims.includes(volume.name));
-  const volumes = [...own, ...claims.map((name) => ({ name, persistentVolumeClaim: { claimName: name } }))];
-  return { ...template, spec: { containers: [], ...template?.spec, volumes } };
+  const volumes = [...claims.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })), ...own];
+  // The controller writes these two.
+  const { subdomain: _, hostname: __, ...rest } = template?.spec ?? { containers: [] };
+  return { ...template, spec: { ...rest, volumes } };
 }
-function validate({ spec }: StatefulSet): FieldError[] {
+function validateSpec({ spec }: StatefulSet, created: boolean): FieldError[] {
   const policy = spec.podManagementPolicy ?? '';
   const retention = spec.persistentVolumeClaimRetentionPolicy;
   const at = SPEC.child('template');
@@ -53,21 +59,23 @@ function validate({ spec }: StatefulSet): FieldError[] {
   errors.push(...validateUpdateStrategy(spec.updateStrategy, SPEC.child('updateStrategy')));
   if (retention) {
     const path = SPEC.child('persistentVolumeClaimRetentionPolicy');
-    errors.push(...oneOf(retention.whenDeleted, RETENTION, path.child('whenDeleted')), ...oneOf(retention.whenScaled, RETENTION, path.child('whenScaled')));
+    errors.push(...oneOf(retention.whenDeleted, RETENTION, path.child('whenDeleted'), 'listed'), ...oneOf(retention.whenScaled, RETENTION, path.child('whenScaled'), 'listed'));
   }
+  // Of what cannot change, an update is not asked.
+  if (created) errors.push(...each(spec.volumeClaimTemplates, SPEC.child('volumeClaimTemplates'), (claim, path) => validateClaimSpec(claim.spec, path.child('spec'))));
   errors.push(
     ...nonNegative(spec.replicas, SPEC.child('replicas')),
     ...nonNegative(spec.minReadySeconds, SPEC.child('minReadySeconds')),
     ...nonNegative(spec.ordinals?.start, SPEC.child('ordinals.start')),
-    ...(spec.serviceName ? fromMessages(SPEC.child('serviceName'), spec.serviceName, isDNS1123Label(spec.serviceName)) : []),
+    ...(created && spec.serviceName ? fromMessages(SPEC.child('serviceName'), spec.serviceName, isDNS1123Label(spec.serviceName)) : []),
     ...validateSelector(spec.selector, 'statefulset', SPEC.child('selector')),
   );
-  if (!matcher) errors.push(invalidValue(SPEC.child('selector'), spec.selector, ''));
+  if (!matcher) errors.push(invalidValue(SPEC.child('selector'), shownSelector(spec.selector), ''));
   else errors.push(...validateSelects(matcher, spec.template, at), ...validatePodTemplate(withClaimVolumes(spec), at));
   return [...errors, ...validateLongRunning(spec.template, 'StatefulSet', at)];
 }
 function validateUpdate(set: StatefulSet, old: StatefulSet): FieldError[] {
-  const errors = validate(set);
+  const errors = validateSpec(set, false);
   const fixed = Object.fromEntries(MUTABLE.map((field) => [field, old.spec[field]]));
   if (!semanticEqual({ ...set.spec, ...fixed }, old.spec)) {
     const named = MUTABLE.map((field) => `'${field}'`);
@@ -115,7 +123,15 @@ export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefuls
   prepareForUpdate: dropMaxUnavailable,
   // Pods take the set's name and a number: a subdomain would make no host name.
   validateName: nameIsDNSLabel,
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: StatefulSet) => spec?.template, { validate, validateUpdate }),
+  validate: (set) => validateSpec(set, true),
+  validateUpdate,
+  warnings(set, old) {
+    const claims = (set.spec.volumeClaimTemplates ?? []).flatMap(({ spec }, i) => {
+      const at = SPEC.child('volumeClaimTemplates').index(i);
+      return claimSpecWarnings(spec, old ? at.child('Spec') : at);
+    });
+    return [...(sameGeneration(set, old) ? [] : templateWarnings(set.spec.template, SPEC.child('template'))), ...claims, ...((set.spec.revisionHistoryLimit ?? 0) < 0 ? [ENDLESS_HISTORY] : [])];
+  },
   validateStatusUpdate({ status }, old) {
     const counts = status ?? { replicas: 0 };
     return [

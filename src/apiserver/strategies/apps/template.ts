@@ -5,6 +5,7 @@ import { forbiddenField, invalidValue, notSupported, required, type FieldError, 
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { labelMatcherOf, type LabelMatcher } from '#machinery/selectors.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
+import { shownMap, shownSelector } from '../internal-form.ts';
 
 /** The selector's matcher; undefined where it has errors of its own. */
 export function matcherOf(selector: LabelSelector | undefined): LabelMatcher | undefined {
@@ -18,7 +19,7 @@ export function matcherOf(selector: LabelSelector | undefined): LabelMatcher | u
 export function validateSelector(selector: LabelSelector | undefined, what: string, path: FieldPath): FieldError[] {
   if (!selector) return [required(path)];
   const errors = validateLabelSelector(selector, path);
-  if (isEmptySelector(selector)) errors.push(invalidValue(path, selector, `empty selector is invalid for ${what}`));
+  if (isEmptySelector(selector)) errors.push(invalidValue(path, shownSelector(selector), `empty selector is invalid for ${what}`));
   return errors;
 }
 export function isEmptySelector(selector: LabelSelector | undefined): boolean {
@@ -26,7 +27,7 @@ export function isEmptySelector(selector: LabelSelector | undefined): boolean {
 }
 export function validateSelects(matcher: LabelMatcher, template: PodTemplateSpec | undefined, path: FieldPath): FieldError[] {
   const labels = template?.metadata?.labels;
-  return matcher.matches(labels ?? {}) ? [] : [invalidValue(path.child('metadata', 'labels'), labels, '`selector` does not match template `labels`')];
+  return matcher.matches(labels ?? {}) ? [] : [invalidValue(path.child('metadata', 'labels'), shownMap(labels), '`selector` does not match template `labels`')];
 }
 /** Pods of these workloads run until they are deleted. `kind` is the one upstream names. */
 export function validateLongRunning(template: PodTemplateSpec | undefined, kind: string, path: FieldPath): FieldError[] {
@@ -41,7 +42,7 @@ export function validateLongRunning(template: PodTemplateSpec | undefined, kind:
 export function validateReplicaTemplate(template: PodTemplateSpec | undefined, selector: LabelSelector | undefined, spec: FieldPath): FieldError[] {
   const path = spec.child('template');
   const matcher = matcherOf(selector);
-  if (!matcher) return [invalidValue(spec.child('selector'), selector, 'invalid label selector')];
+  if (!matcher) return [invalidValue(spec.child('selector'), shownSelector(selector), 'invalid label selector')];
   const selects = selector && isEmptySelector(selector) ? [] : validateSelects(matcher, template, path);
   return [...selects, ...validatePodTemplate(template, path), ...validateLongRunning(template, 'ReplicaSet', path)];
 }

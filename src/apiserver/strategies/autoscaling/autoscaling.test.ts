@@ -38,5 +38,5 @@ test('horizontalpodautoscalers prints targets', () => {
 test('horizontalpodautoscalers of the first version is checked and printed as the second', () => {
   const { object, errors } = tryCreate(horizontalpodautoscalersV1, hpa());
   assert.deepEqual([errors, rowOf(horizontalpodautoscalersV1, object)['Targets']], [[], 'cpu: <unknown>/80%']);
-  assert.deepEqual(tryCreate(horizontalpodautoscalersV1, hpa({ maxReplicas: 0 })).errors[0], 'spec.maxReplicas: Invalid value: 0: must be greater than 0');
+  assert.deepEqual(tryCreate(horizontalpodautoscalersV1, hpa({ maxReplicas: 0 })).errors[0], 'spec.maxReplicas: Required value: must be set and greater than 0');
 });

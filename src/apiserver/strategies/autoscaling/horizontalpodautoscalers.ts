@@ -1,5 +1,5 @@
 import type * as v1 from '#api/gen/autoscaling-v1.ts';
-import type { HorizontalPodAutoscaler, HPAScalingPolicy, HPAScalingRules } from '#api/gen/autoscaling-v2.ts';
+import type { CrossVersionObjectReference, HorizontalPodAutoscaler, HPAScalingPolicy, HPAScalingRules } from '#api/gen/autoscaling-v2.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { hpaV2FromV1 } from '../../registry/hpa-conversion.ts';
@@ -7,7 +7,7 @@ import type { Cell } from '../../registry/strategy.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, nonNegative, oneOf, positive, quantityErrors } from '../field-checks.ts';
 import { AGE, age, NAME, text, UNSET } from '../printing.ts';
-import { validateMetrics, validateTargetReference } from './metrics.ts';
+import { validateMetrics, validateTargetReference, type GroupRule } from './metrics.ts';
 import { targetsText } from './targets-text.ts';
 
 const SPEC = fieldPath('spec');
@@ -24,6 +24,7 @@ function defaultRules(rules: Draft<HPAScalingRules> | undefined, policies: reado
   const filled = rules ?? {};
   if (window !== undefined) filled.stabilizationWindowSeconds ??= window;
   filled.selectPolicy ??= 'Max';
+  // An empty list is given: it is for validation to refuse.
   filled.policies ??= policies.map((policy) => ({ ...policy }));
   return filled;
 }
@@ -45,15 +46,21 @@ function validateRules(rules: HPAScalingRules | undefined, path: FieldPath): Fie
   errors.push(...each(policies, path.child('policies'), validatePolicy));
   return tolerance === undefined ? errors : [...errors, ...quantityErrors(tolerance, path.child('tolerance'))];
 }
-function validate({ spec }: HorizontalPodAutoscaler): FieldError[] {
+/** A target that was there stays, whatever its version; only ReplicationControllers have no group. */
+function targetRule(now: CrossVersionObjectReference | undefined, old: CrossVersionObjectReference | undefined): GroupRule {
+  if (old && old.apiVersion === now?.apiVersion && old.kind === now?.kind) return 'any';
+  return now?.kind === 'ReplicationController' ? 'optional' : 'required';
+}
+function validate({ spec }: HorizontalPodAutoscaler, old?: HorizontalPodAutoscaler): FieldError[] {
   const { minReplicas: min, maxReplicas: max = 0, scaleTargetRef, metrics, behavior } = spec;
   const errors: FieldError[] = [];
   if (min !== undefined && min < 1) errors.push(invalidValue(SPEC.child('minReplicas'), min, 'must be greater than or equal to 1'));
   const at = SPEC.child('maxReplicas');
-  if (max < 1) errors.push(invalidValue(at, max, 'must be greater than 0'));
+  if (max === 0) errors.push(required(at, 'must be set and greater than 0'));
+  if (max < 0) errors.push(invalidValue(at, max, 'must be greater than or equal to 1'));
   if (min !== undefined && max < min) errors.push(invalidValue(at, max, 'must be greater than or equal to `minReplicas`'));
   return [
-    ...errors, ...validateTargetReference(scaleTargetRef, SPEC.child('scaleTargetRef')), ...validateMetrics(metrics, min, SPEC.child('metrics')),
+    ...errors, ...validateTargetReference(scaleTargetRef, SPEC.child('scaleTargetRef'), targetRule(scaleTargetRef, old?.spec.scaleTargetRef)), ...validateMetrics(metrics, min, SPEC.child('metrics')),
     ...validateRules(behavior?.scaleUp, SPEC.child('behavior', 'scaleUp')), ...validateRules(behavior?.scaleDown, SPEC.child('behavior', 'scaleDown')),
   ];
 }
@@ -86,8 +93,8 @@ export const horizontalpodautoscalers = defineStrategy<HorizontalPodAutoscaler>(
   prepareForCreate(hpa) {
     hpa.status = emptyStatus('autoscaling', 'v2', 'HorizontalPodAutoscaler');
   },
-  validate,
-  validateUpdate: validate,
+  validate: (hpa) => validate(hpa),
+  validateUpdate: (hpa, old) => validate(hpa, old),
   validateStatusUpdate: validateStatus,
   columns: COLUMNS,
   row,
@@ -104,7 +111,7 @@ export const horizontalpodautoscalersV1 = defineStrategy<v1.HorizontalPodAutosca
     hpa.status = emptyStatus('autoscaling', 'v1', 'HorizontalPodAutoscaler');
   },
   validate: (hpa) => validate(asV2(hpa)),
-  validateUpdate: (hpa) => validate(asV2(hpa)),
+  validateUpdate: (hpa, old) => validate(asV2(hpa), asV2(old)),
   validateStatusUpdate: validateStatus,
   columns: COLUMNS,
   row: (hpa, now) => row(asV2(hpa), now),

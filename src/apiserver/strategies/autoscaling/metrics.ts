@@ -1,24 +1,33 @@
 /** `spec.metrics` of a HorizontalPodAutoscaler. */
 import type { CrossVersionObjectReference, MetricIdentifier, MetricSpec, MetricTarget } from '#api/gen/autoscaling-v2.ts';
 import { forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { isPathSegmentName } from '#machinery/names.ts';
-import { validateLabelSelector } from '#machinery/object-meta.ts';
+import { isDNS1123Label, isPathSegmentName } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { each, fromMessages } from '../field-checks.ts';
+import { validateContainerResourceName } from '../core/resource-names.ts';
 
 const isPositive = (quantity: string) => parseQuantity(quantity).sign() > 0;
 
-export function validateTargetReference(ref: CrossVersionObjectReference | undefined, path: FieldPath): FieldError[] {
-  const { kind, name } = ref ?? {};
+/** What the `apiVersion` of a reference must be: anything, a version, a version of a group. */
+export type GroupRule = 'any' | 'optional' | 'required';
+function validateVersion(version: string, rule: GroupRule, path: FieldPath): FieldError[] {
+  const parts = version.split('/');
+  if (rule === 'any') return [];
+  if (parts.length > 2) return [invalidValue(path, version, `unexpected GroupVersion string: ${version}`)];
+  return rule === 'required' && (parts.length === 1 || parts[0] === '') ? [invalidValue(path, version, 'apiVersion must specify API group')] : [];
+}
+export function validateTargetReference(ref: CrossVersionObjectReference | undefined, path: FieldPath, rule: GroupRule = 'optional'): FieldError[] {
+  const { kind, name, apiVersion = '' } = ref ?? {};
   return [
     ...(kind ? fromMessages(path.child('kind'), kind, isPathSegmentName(kind)) : [required(path.child('kind'))]),
     ...(name ? fromMessages(path.child('name'), name, isPathSegmentName(name)) : [required(path.child('name'))]),
+    ...validateVersion(apiVersion, rule, path.child('apiVersion')),
   ];
 }
 function validateIdentifier(metric: MetricIdentifier | undefined, path: FieldPath): FieldError[] {
   const name = metric?.name;
   const at = path.child('name');
-  return [...(name ? fromMessages(at, name, isPathSegmentName(name)) : [required(at, 'must specify a metric name')]), ...validateLabelSelector(metric?.selector, path.child('selector'))];
+  return name ? fromMessages(at, name, isPathSegmentName(name)) : [required(at, 'must specify a metric name')];
 }
 function validateTarget(target: MetricTarget | undefined, path: FieldPath): FieldError[] {
   const { type = '', value, averageValue, averageUtilization } = target ?? {};
@@ -58,14 +67,13 @@ const CHECKS: Checks = {
   },
   pods({ metric, target }, path) {
     const errors = [...validateIdentifier(metric, path.child('metric')), ...validateTarget(target, path.child('target'))];
-    const average = target?.averageValue;
-    if (average === undefined || !isPositive(average)) errors.push(required(path.child('target', 'averageValue'), 'must specify a positive target averageValue'));
+    if (target?.averageValue === undefined) errors.push(required(path.child('target', 'averageValue'), 'must specify a positive target averageValue'));
     return errors;
   },
   resource: ({ name, target }, path) => [...(name ? [] : [required(path.child('name'), 'must specify a resource name')]), ...validateUsage(target, path.child('target'))],
   containerResource: ({ name, container, target }, path) => [
-    ...(name ? [] : [required(path.child('name'), 'must specify a resource name')]),
-    ...(container ? [] : [required(path.child('container'), 'must specify a container')]),
+    ...(name ? validateContainerResourceName(name, path.child('name')) : [required(path.child('name'), 'must specify a resource name')]),
+    ...(container ? fromMessages(path.child('container'), container, isDNS1123Label(container)) : [required(path.child('container'), 'must specify a container')]),
     ...validateUsage(target, path.child('target')),
   ],
 };
@@ -83,6 +91,7 @@ function validateMetric(metric: MetricSpec, path: FieldPath): FieldError[] {
   const first = present[0];
   if (first) errors.push(...(CHECKS[first] as (source: unknown, path: FieldPath) => FieldError[])(metric[first], path.child(first)));
   if (expected && metric[expected] === undefined) errors.push(required(path.child(expected), 'must populate information for the given metric source'));
+  if (!expected) errors.push(notSupported(path.child('type'), type, Object.keys(TYPES)));
   if (present.length === 1) return errors;
   return [...errors, ...present.filter((field) => field !== expected).toSorted().map((field) => forbiddenField(path.child(field), 'must populate the given metric source only'))];
 }

@@ -1,16 +1,18 @@
 import type { CronJob } from '#api/gen/batch-v1.ts';
 import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { sameGeneration, workloadNameWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, boolean, containerCells, integer, NAME, NONE, selectorText, since, text, wide } from '../printing.ts';
 import { isKnownTimeZone, scheduleError } from './cron-schedule.ts';
-import { validateJobSpec } from './job-spec.ts';
+import { jobSpecWarnings, validateJobSpec } from './job-spec.ts';
 import { defaultJobTemplate } from './jobs.ts';
+import { shownSelector } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
 /** A Job's name is the CronJob's and 11 characters of its time, and at most 63 long. */
 const MAX_NAME = 52;
+const ZONE_IN_SCHEDULE = 'cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details';
 const ZONE_PART = /^[A-Za-z.\-_0-9+]{1,14}$/;
 
 function validateSchedule(schedule: string, timeZone: string | undefined, allowZone: boolean): FieldError[] {
@@ -41,7 +43,7 @@ function validateSpec({ spec }: CronJob, old?: CronJob): FieldError[] {
     ...requiredOneOf(spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'], SPEC.child('concurrencyPolicy')),
     ...validateJobSpec(job, at),
   ];
-  if (job.selector) errors.push(invalidValue(at.child('selector'), job.selector, '`selector` will be auto-generated'));
+  if (job.selector) errors.push(invalidValue(at.child('selector'), shownSelector(job.selector), '`selector` will be auto-generated'));
   if (job.manualSelector) errors.push(notSupported(at.child('manualSelector'), true, ['nil', 'false']));
   return [
     ...errors, ...nonNegative(spec.successfulJobsHistoryLimit, SPEC.child('successfulJobsHistoryLimit')), ...nonNegative(spec.failedJobsHistoryLimit, SPEC.child('failedJobsHistoryLimit')),
@@ -61,14 +63,16 @@ export const cronjobs = defineStrategy<CronJob>('batch', 'v1', 'cronjobs', {
     cronjob.status = emptyStatus('batch', 'v1', 'CronJob');
     cronjob.metadata.generation = 1;
   },
-  ...warningOfTemplate(SPEC.child('jobTemplate', 'spec', 'template'), ({ spec }: CronJob) => spec?.jobTemplate?.spec?.template, {
-    validate(cronjob) {
-      const name = cronjob.metadata.name ?? '';
-      const errors = validateSpec(cronjob);
-      return name.length > MAX_NAME ? [...errors, invalidValue(fieldPath('metadata', 'name'), name, `must be no more than ${MAX_NAME} characters`)] : errors;
-    },
-    validateUpdate: (cronjob, old) => validateSpec(cronjob, old),
-  }),
+  validate(cronjob) {
+    const name = cronjob.metadata.name ?? '';
+    const errors = validateSpec(cronjob);
+    return name.length > MAX_NAME ? [...errors, invalidValue(fieldPath('metadata', 'name'), name, `must be no more than ${MAX_NAME} characters`)] : errors;
+  },
+  validateUpdate: (cronjob, old) => validateSpec(cronjob, old),
+  warnings: (cronjob, old) => [
+    ...workloadNameWarnings(cronjob, old), ...(sameGeneration(cronjob, old) ? [] : jobSpecWarnings(cronjob.spec.jobTemplate?.spec, SPEC.child('jobTemplate', 'spec'))),
+    ...(old && cronjob.spec.schedule.includes('TZ') ? [ZONE_IN_SCHEDULE] : []),
+  ],
   validateStatusUpdate: () => [],
   generationFields: ['spec'],
   columns: [NAME, text('Schedule'), text('Timezone'), boolean('Suspend'), integer('Active'), text('Last Schedule'), AGE, wide('Containers'), wide('Images'), wide('Selector')],

@@ -3,8 +3,11 @@ import type { JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyR
 import { duplicate, invalidValue, notSupported, required, tooLong, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDomainPrefixedPath, isQualifiedName } from '#machinery/names.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
+import { templateWarnings } from '../core/pod/warnings.ts';
 import { each, fromMessages, nonNegative, oneOf } from '../field-checks.ts';
 import { countIndexes, IndexesError } from './indexes.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { internalForm } from '../internal-form.ts';
 
 const MAX_RULES = 20;
 const MAX_PATTERNS = 20;
@@ -15,6 +18,8 @@ const MANY_COMPLETIONS = 100_000;
 const MAX_PARALLELISM_FOR_MANY = 10_000;
 const MAX_FAILED_FOR_MANY = 10_000;
 const MAX_MANAGED_BY = 63;
+const TOO_MANY_TO_TRACK =
+  'In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail';
 const MAX_INDEXES_TEXT = 64 * 1024;
 const ACTIONS = ['Count', 'FailIndex', 'FailJob', 'Ignore'];
 const quoted = (values: readonly string[]) => `[${values.map((v) => JSON.stringify(v)).join(' ')}]`;
@@ -43,7 +48,7 @@ function validateIndexed(spec: JobSpec, path: FieldPath): FieldError[] {
   return errors;
 }
 function validateCompletionMode(spec: JobSpec, path: FieldPath): FieldError[] {
-  const errors = spec.completionMode === undefined ? [] : oneOf(spec.completionMode, ['NonIndexed', 'Indexed'], path.child('completionMode'));
+  const errors = spec.completionMode === undefined ? [] : oneOf(spec.completionMode, ['NonIndexed', 'Indexed'], path.child('completionMode'), 'listed');
   if (spec.completionMode === 'Indexed') return [...errors, ...validateIndexed(spec, path)];
   if (spec.completionMode !== undefined && spec.completionMode !== 'NonIndexed') return errors;
   for (const field of ['backoffLimitPerIndex', 'maxFailedIndexes'] as const) {
@@ -124,7 +129,7 @@ function validateSuccessRule(rule: SuccessPolicyRule, completions: number, path:
 }
 function validateSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
   if (!spec.successPolicy) return [];
-  if (spec.completionMode !== 'Indexed') return [invalidValue(path, spec.successPolicy, 'requires indexed completion mode')];
+  if (spec.completionMode !== 'Indexed') return [invalidValue(path, internalForm(structByFactsName('api/batch/v1.SuccessPolicy'), spec.successPolicy), 'requires indexed completion mode')];
   const rules = spec.successPolicy.rules ?? [];
   const at = path.child('rules');
   const errors = rules.length === 0 ? [required(at, 'at least one rules must be specified when the successPolicy is specified')] : [];
@@ -158,4 +163,10 @@ export function validateJobSpec(spec: JobSpec, path: FieldPath): FieldError[] {
     ...validatePodTemplate(spec.template, path.child('template')),
     ...validateRestartPolicy(spec, path),
   ];
+}
+
+/** Of a Job's spec at a path, or of the one that a CronJob makes. */
+export function jobSpecWarnings(spec: JobSpec | undefined, path: FieldPath): string[] {
+  const huge = spec?.completionMode === 'Indexed' && (spec.completions ?? 0) > MANY_COMPLETIONS && (spec.parallelism ?? 0) > MAX_PARALLELISM_FOR_MANY;
+  return [...(huge ? [`${path.toString()}: ${TOO_MANY_TO_TRACK}`] : []), ...templateWarnings(spec?.template, path.child('template'))];
 }

@@ -7,12 +7,13 @@ import { isDNS1123Label } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { matcherOf, validateSelects } from '../apps/template.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
-import { warningOfTemplate } from '../core/pod/warnings.ts';
+import { sameGeneration, workloadNameWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable } from '../field-checks.ts';
 import { AGE, age, containerCells, NAME, selectorText, text, wide } from '../printing.ts';
-import { validateJobSpec } from './job-spec.ts';
+import { jobSpecWarnings, validateJobSpec } from './job-spec.ts';
 import { jobHas, validateJobStatusUpdate } from './job-status.ts';
+import { shownMap, shownSelector } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
 const UNLIMITED = 2 ** 31 - 1;
@@ -45,10 +46,10 @@ function validateGenerated(job: Job): FieldError[] {
   for (const [key, value] of Object.entries(expected)) {
     const path = SPEC.child('template', 'metadata', 'labels').key(key);
     if (labels[key] === undefined) errors.push(required(path, `must be '${value}'`));
-    else if (labels[key] !== value) errors.push(invalidValue(path, labels, `must be '${value}'`));
+    else if (labels[key] !== value) errors.push(invalidValue(path, shownMap(labels), `must be '${value}'`));
   }
   const matcher = matcherOf(job.spec.selector);
-  if (matcher && !matcher.matches(expected)) errors.push(invalidValue(SPEC.child('selector'), job.spec.selector, '`selector` not auto-generated'));
+  if (matcher && !matcher.matches(expected)) errors.push(invalidValue(SPEC.child('selector'), shownSelector(job.spec.selector), '`selector` not auto-generated'));
   return errors;
 }
 
@@ -63,7 +64,7 @@ function validate(job: Job): FieldError[] {
   const { completions = 0, completionMode } = job.spec;
   const host = `${job.metadata.name ?? ''}-${completions - 1}`;
   if (completionMode === 'Indexed' && completions > 0 && isDNS1123Label(host).length > 0) {
-    errors.push(invalidValue(fieldPath('metadata', 'name'), job.metadata.name, `will not able to create pod with invalid DNS label: ${host}`));
+    errors.push(invalidValue(fieldPath('metadata', 'name'), job.metadata.name ?? '', `will not able to create pod with invalid DNS label: ${host}`));
   }
   return errors;
 }
@@ -145,7 +146,9 @@ export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
     job.status = emptyStatus('batch', 'v1', 'Job');
     job.metadata.generation = 1;
   },
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: Job) => spec?.template, { validate, validateUpdate }),
+  validate,
+  validateUpdate,
+  warnings: (job, old) => [...workloadNameWarnings(job, old), ...(sameGeneration(job, old) ? [] : jobSpecWarnings(job.spec, SPEC))],
   validateStatusUpdate: validateJobStatusUpdate,
   generationFields: ['spec'],
   columns: [NAME, text('Status'), text('Completions'), text('Duration'), AGE, wide('Containers'), wide('Images'), wide('Selector')],

@@ -1,30 +1,25 @@
 import type { Lease } from '#api/gen/coordination-v1.ts';
-import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
-import { isQualifiedName } from '#machinery/names.ts';
+import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
-import { fromMessages, nonNegative, positive } from '../field-checks.ts';
+import { nonNegative } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
+import { dropDisabled } from '../disabled-fields.ts';
 
-const STRATEGIES = ['OldestEmulationVersion'];
 const SPEC = fieldPath('spec');
 
 function validate(lease: Lease): FieldError[] {
-  const { leaseDurationSeconds, leaseTransitions, strategy, preferredHolder } = lease.spec ?? {};
+  const { leaseDurationSeconds: duration, leaseTransitions } = lease.spec ?? {};
   const errors: FieldError[] = [];
-  if (leaseDurationSeconds !== undefined) errors.push(...positive(leaseDurationSeconds, SPEC.child('leaseDurationSeconds')));
+  if (duration !== undefined && duration <= 0) errors.push(invalidValue(SPEC.child('leaseDurationSeconds'), duration, 'must be greater than 0'));
   errors.push(...nonNegative(leaseTransitions, SPEC.child('leaseTransitions')));
-  if (strategy !== undefined) {
-    const path = SPEC.child('strategy');
-    if (strategy.includes('/')) errors.push(...fromMessages(path, strategy, isQualifiedName(strategy)));
-    else if (!STRATEGIES.includes(strategy)) errors.push(invalidValue(path, strategy, 'must be a valid strategy'));
-  }
-  if (preferredHolder && !strategy) errors.push(required(SPEC.child('strategy'), 'strategy must be specified when `preferredHolder` is specified'));
   return errors;
 }
 
 export const leases = defineStrategy<Lease>('coordination.k8s.io', 'v1', 'leases', {
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
+  prepareForCreate: ({ spec }) => dropDisabled(spec, undefined, 'strategy', 'preferredHolder'),
+  prepareForUpdate: ({ spec }, old) => dropDisabled(spec, old.spec, 'strategy', 'preferredHolder'),
   validate,
   validateUpdate: validate,
   columns: [NAME, text('Holder'), AGE],

@@ -6,6 +6,7 @@ import { fromMessages, requiredOneOf } from '../field-checks.ts';
 import { ipErrors, specialIPErrors } from '../ip-checks.ts';
 import { AGE, age, NAME, NONE, text } from '../printing.ts';
 import { PROTOCOLS, validatePortNumber } from './ports.ts';
+import { warningsForIP } from '#machinery/ip.ts';
 
 function validateAddress(address: EndpointAddress, path: FieldPath): FieldError[] {
   const ip = address.ip ?? '';
@@ -52,6 +53,9 @@ export const endpoints = defineStrategy<Endpoints>('', 'v1', 'endpoints', {
   },
   validate,
   validateUpdate: validate,
+  warnings: ({ subsets = [] }) =>
+    subsets.flatMap((subset, i) =>
+      (['addresses', 'notReadyAddresses'] as const).flatMap((list) => (subset[list] ?? []).flatMap(({ ip }, j) => warningsForIP(fieldPath('subsets').index(i).child(list).index(j).child('ip'), ip)))),
   columns: [NAME, text('Endpoints'), AGE],
   row: (obj, now) => [obj.metadata.name ?? '', endpointsText(obj), age(obj.metadata, now)],
 });

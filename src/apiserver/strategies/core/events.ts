@@ -4,6 +4,7 @@ import { isDNS1123Subdomain, isQualifiedName } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages } from '../field-checks.ts';
 import { integer, since, text, UNKNOWN, wide } from '../printing.ts';
+import { nameIsPathSegment } from '#machinery/names.ts';
 
 const NAMESPACE_MISMATCH = 'does not match event.namespace';
 
@@ -12,8 +13,8 @@ function required128(value: string | undefined, field: string): FieldError[] {
   if (!value) return [required(path)];
   return Buffer.byteLength(value) > 128 ? [invalidValue(path, '', 'can have at most 128 characters')] : [];
 }
-/** What every event must be, whichever group's version carried it. */
-export function validateEvent(event: Event): FieldError[] {
+/** What every event must be, whichever group's version carried it; the versions name its reporter differently. */
+export function validateEvent(event: Event, controllerField = 'reportingComponent'): FieldError[] {
   const errors: FieldError[] = [];
   const namespace = event.metadata.namespace ?? '';
   const involved = event.involvedObject?.namespace ?? '';
@@ -23,8 +24,8 @@ export function validateEvent(event: Event): FieldError[] {
   } else {
     if (involved === '' && namespace !== 'default' && namespace !== 'kube-system') errors.push(mismatch);
     const controller = event.reportingComponent ?? '';
-    if (controller === '') errors.push(required(fieldPath('reportingController')));
-    errors.push(...fromMessages(fieldPath('reportingController'), controller, isQualifiedName(controller)));
+    if (controller === '') errors.push(required(fieldPath(controllerField)));
+    errors.push(...fromMessages(fieldPath(controllerField), controller, isQualifiedName(controller)));
     errors.push(...required128(event.reportingInstance, 'reportingInstance'), ...required128(event.action, 'action'), ...required128(event.reason, 'reason'));
     if (Buffer.byteLength(event.message ?? '') > 1024) errors.push(invalidValue(fieldPath('message'), '', 'can have at most 1024 characters'));
   }
@@ -51,8 +52,9 @@ const involvedField = (key: 'kind' | 'namespace' | 'name' | 'uid' | 'apiVersion'
 export const events = defineStrategy<Event>('', 'v1', 'events', {
   dependents: 'ignore',
   allowCreateOnUpdate: true,
-  validate: validateEvent,
-  validateUpdate: validateEvent,
+  validateName: nameIsPathSegment,
+  validate: (event) => validateEvent(event),
+  validateUpdate: (event) => validateEvent(event),
   columns: [
     text('Last Seen'), text('Type'), text('Reason'), text('Object'), wide('Subobject'), wide('Source'), text('Message'), wide('First Seen'),
     { ...integer('Count'), type: 'string', priority: 1 }, { ...wide('Name'), format: 'name' },

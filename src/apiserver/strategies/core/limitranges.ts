@@ -102,6 +102,8 @@ export const limitranges = defineStrategy<LimitRange>('', 'v1', 'limitranges', {
       if (Object.keys(requests).length > 0) item.defaultRequest = requests;
     }
   },
+  // One that nobody named is known by its identity.
+  prepareForCreate: ({ metadata }) => void (metadata.name ||= metadata.uid ?? ''),
   validate,
   validateUpdate: validate,
   allowCreateOnUpdate: true,

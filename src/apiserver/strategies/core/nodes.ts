@@ -7,9 +7,15 @@ import { fromMessages, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
 import { cidrErrors, familyOf } from '../ip-checks.ts';
 import { validateResourceQuantity } from './resource-names.ts';
+import type { Draft } from '#base/draft.ts';
+import { warningsForCIDR } from '#machinery/ip.ts';
+import { dropDisabled } from '../disabled-fields.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { internalForm } from '../internal-form.ts';
 
 export const TAINT_EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 const SPEC = fieldPath('spec');
+const MAX_FEATURE_NAME = 253;
 
 function validateTaints(taints: readonly Taint[] | undefined): FieldError[] {
   const errors: FieldError[] = [];
@@ -24,7 +30,7 @@ function validateTaints(taints: readonly Taint[] | undefined): FieldError[] {
     errors.push(...requiredOneOf(taint.effect, TAINT_EFFECTS, path.child('effect'), 'listed'));
     const id = `${taint.effect} ${taint.key}`;
     if (seen.has(id)) {
-      const repeated = duplicate(path, taint);
+      const repeated = duplicate(path, internalForm(structByFactsName('api/core/v1.Taint'), taint));
       errors.push({ ...repeated, body: `${repeated.body}: taints must be unique by key and effect pair` });
     }
     seen.add(id);
@@ -44,8 +50,23 @@ function validatePodCIDRs(cidrs: readonly string[]): FieldError[] {
   if (cidrs.length < 2) return errors;
   const dual = new Set(cidrs.map((cidr) => familyOf(cidr.split('/', 1)[0]!))).size === 2;
   if (!dual || cidrs.length > 2) errors.push(invalidValue(path, cidrs, 'may specify no more than one CIDR for each IP family'));
-  const repeats = cidrs.flatMap((cidr, i) => (cidrs.indexOf(cidr) < i ? [duplicate(path.index(i), cidr)] : []));
-  return [...errors, ...repeats];
+  return errors;
+}
+
+const FEATURE_NAME = /^[A-Z][A-Za-z0-9]*(\/[A-Za-z][A-Za-z0-9]*)*$/;
+const FEATURE_RULE = "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+/** What a kubelet says that it can do: names in order, each once. */
+function validateFeatures(features: readonly string[] = []): FieldError[] {
+  const path = fieldPath('status', 'declaredFeatures');
+  return features.flatMap((feature, i) => {
+    const problem = feature.length > MAX_FEATURE_NAME ? `must be no more than ${MAX_FEATURE_NAME} characters` : FEATURE_NAME.test(feature) ? undefined : FEATURE_RULE;
+    const next = features[i + 1];
+    return [
+      ...(problem === undefined ? [] : [invalidValue(path.index(i), feature, `invalid feature name ${JSON.stringify(feature)}: ${problem}`)]),
+      ...(next === feature ? [duplicate(path.index(i + 1), next)] : []),
+      ...(next !== undefined && feature > next ? [invalidValue(path.index(i + 1), next, 'list must be sorted alphabetically')] : []),
+    ];
+  });
 }
 
 /** Dynamic kubelet configuration is gone; its shape is still checked where a client sends it. */
@@ -65,12 +86,12 @@ function validateConfigSource(source: NodeConfigSource, path: FieldPath): FieldE
 }
 
 function validate(node: Node): FieldError[] {
-  return [...validateTaints(node.spec?.taints), ...validateQuantities(node), ...validatePodCIDRs(node.spec?.podCIDRs ?? [])];
+  return [...validateTaints(node.spec?.taints), ...validateQuantities(node), ...validateFeatures(node.status?.declaredFeatures), ...validatePodCIDRs(node.spec?.podCIDRs ?? [])];
 }
 
 const CIDR_FIXED = 'node updates may not change podCIDR except from "" to valid';
 function validateUpdate(node: Node, old: Node): FieldError[] {
-  const errors = validateQuantities(node);
+  const errors = [...validateQuantities(node), ...validateFeatures(node.status?.declaredFeatures)];
   const addresses = node.status?.addresses ?? [];
   for (const [i, address] of addresses.entries()) {
     if (addresses.slice(0, i).some((a) => semanticEqual(a, address))) errors.push(duplicate(fieldPath('status', 'addresses').index(i), address));
@@ -112,22 +133,37 @@ function addressText(node: Node, type: string): string {
   return node.status?.addresses?.find((a) => a.type === type)?.address ?? NONE;
 }
 
+/** Dynamic kubelet configuration can be asked for no more. */
+function dropConfig(node: Draft<Node>, old: Node | undefined): void {
+  dropDisabled(node.spec, old?.spec, 'configSource');
+  dropDisabled(node.status, old?.status, 'config');
+}
+function nodeWarnings({ spec }: Node): string[] {
+  return [
+    ...(spec?.configSource ? ['spec.configSource: the feature is removed'] : []), ...(spec?.externalID ? ['spec.externalID: this field is deprecated, and is unused by Kubernetes'] : []),
+    ...(spec?.podCIDRs ?? []).flatMap((cidr, i) => warningsForCIDR(SPEC.child('podCIDRs').index(i), cidr)),
+  ];
+}
+
 export const nodes = defineStrategy<Node>('', 'v1', 'nodes', {
+  prepareForCreate: (node) => dropConfig(node, undefined),
   prepareForUpdate(node, old, ctx) {
+    dropConfig(node, old);
     if (ctx.subresource === 'status') node.spec = structuredClone(old.spec) as typeof node.spec;
   },
   default(node) {
     const { status } = node;
     if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
-    // podCIDR and podCIDRs are one field in two spellings; the list wins where both are given.
+    // podCIDR and podCIDRs are one field in two spellings; the old one wins where they differ.
     const spec = node.spec;
     if (!spec) return;
-    if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR];
+    if (spec.podCIDR && spec.podCIDR !== spec.podCIDRs?.[0]) spec.podCIDRs = [spec.podCIDR];
     else if (spec.podCIDRs?.length) spec.podCIDR = spec.podCIDRs[0]!;
   },
   validate,
   validateUpdate,
   validateStatusUpdate: validateUpdate,
+  warnings: nodeWarnings,
   columns: [NAME, text('Status'), text('Roles'), AGE, text('Version'), wide('Internal-IP'), wide('External-IP'), wide('OS-Image'), wide('Kernel-Version'), wide('Container-Runtime')],
   row(node, now) {
     const info = node.status?.nodeInfo;

@@ -14,6 +14,7 @@ import { defaultClaimSpec } from './persistentvolumeclaim-defaults.ts';
 import { validateClaimSpec } from './persistentvolumeclaim-validation.ts';
 import { validateSize } from './persistentvolume-validation.ts';
 import { accessModesText, STORAGE_CLASS_ANNOTATION } from './persistentvolumes.ts';
+import { claimSpecWarnings } from './pod/warnings.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -22,6 +23,16 @@ const RESIZE_STATES = ['ControllerResizeInfeasible', 'ControllerResizeInProgress
 const shown = (spec: PersistentVolumeClaimSpec) => internalForm(structByFactsName('api/core/v1.PersistentVolumeClaimSpec'), spec);
 const sizeOf = (requests: Readonly<Record<string, string>> | undefined) => parseQuantity(requests?.['storage'] ?? '0');
 
+const SOURCES_ALWAYS: ReadonlySet<string> = new Set(['/PersistentVolumeClaim', 'snapshot.storage.k8s.io/VolumeSnapshot']);
+/**
+ * What the old field cannot name is dropped from it without a word, as it was before the new one came; sources in other namespaces are not
+ * offered. A claim that has a source keeps it.
+ */
+function dropDataSources(spec: Draft<PersistentVolumeClaimSpec>, old: PersistentVolumeClaimSpec | undefined): void {
+  if (spec.dataSourceRef?.namespace && !old?.dataSourceRef) delete spec.dataSourceRef;
+  const { dataSource } = spec;
+  if (dataSource && !old?.dataSource && !spec.dataSourceRef && !SOURCES_ALWAYS.has(`${dataSource.apiGroup ?? ''}/${dataSource.kind}`)) delete spec.dataSource;
+}
 /** The old and the new way to name a data source say the same: each fills the other. */
 function alignDataSources(spec: Draft<PersistentVolumeClaimSpec>): void {
   const { dataSource, dataSourceRef } = spec;
@@ -77,20 +88,23 @@ export const persistentvolumeclaims = defineStrategy<PersistentVolumeClaim>('', 
     ((claim.status ??= {}) as { phase?: string }).phase ||= 'Pending';
     if (claim.spec) defaultClaimSpec(claim.spec);
   },
-  prepareForCreate(claim, ctx) {
+  prepareForCreate(claim) {
     claim.status = { phase: 'Pending' };
     if (!claim.spec) return;
+    dropDataSources(claim.spec, undefined);
     alignDataSources(claim.spec);
-    const size = claim.spec.resources?.requests?.['storage'];
-    if (size !== undefined && parseQuantity(size).milliValue() % 1000n !== 0n) {
-      ctx.warn(`spec.resources.requests[storage]: fractional byte value ${JSON.stringify(size)} is invalid, must be an integer`);
-    }
   },
-  prepareForUpdate(claim) {
-    if (claim.spec) alignDataSources(claim.spec);
+  prepareForUpdate(claim, old) {
+    if (!claim.spec) return;
+    dropDataSources(claim.spec, old.spec);
+    alignDataSources(claim.spec);
   },
   validate: ({ spec }) => validateClaimSpec(spec, SPEC),
   validateUpdate,
+  warnings: ({ metadata, spec }) => [
+    ...(metadata.annotations?.[STORAGE_CLASS_ANNOTATION] === undefined ? [] : [`metadata.annotations[${STORAGE_CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead`]),
+    ...claimSpecWarnings(spec, SPEC),
+  ],
   validateStatusUpdate({ metadata, spec, status }) {
     const resizing = STATUS.child('allocatedResourceStatus');
     return [

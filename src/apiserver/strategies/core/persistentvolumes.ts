@@ -9,6 +9,7 @@ import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
 import { defaultRemoteSources, SOURCE_FIELDS } from './persistentvolume-sources.ts';
 import { validateVolumeSpec } from './persistentvolume-validation.ts';
+import { termWarnings } from './deprecated-labels.ts';
 
 export const STORAGE_CLASS_ANNOTATION = 'volume.beta.kubernetes.io/storage-class';
 const SPEC = fieldPath('spec');
@@ -63,6 +64,20 @@ function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldE
   return errors;
 }
 
+const OLD_ANNOTATIONS = Object.entries({
+  'volume.beta.kubernetes.io/storage-class': 'deprecated since v1.8; use "storageClassName" attribute instead',
+  'volume.beta.kubernetes.io/mount-options': 'deprecated since v1.31; use "mountOptions" attribute instead',
+});
+const RECYCLE = 'spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.';
+const OLD_SOURCES = Object.entries<string>({
+  cephfs: 'deprecated in v1.28, non-functional in v1.31+',
+  photonPersistentDisk: 'deprecated in v1.11, non-functional in v1.16+',
+  scaleIO: 'deprecated in v1.16, non-functional in v1.22+',
+  storageos: 'deprecated in v1.22, non-functional in v1.25+',
+  glusterfs: 'deprecated in v1.25, non-functional in v1.26+',
+  rbd: 'deprecated in v1.28, non-functional in v1.31+',
+} satisfies Partial<Record<keyof PersistentVolumeSpec, string>>) as [keyof PersistentVolumeSpec, string][];
+
 const SHORT_MODES = { ReadWriteOnce: 'RWO', ReadOnlyMany: 'ROX', ReadWriteMany: 'RWX', ReadWriteOncePod: 'RWOP' } as const;
 /** `RWO,ROX`: each mode once, in this order. */
 export function accessModesText(modes: readonly string[] | undefined): string {
@@ -91,6 +106,12 @@ export const persistentvolumes = defineStrategy<PersistentVolume>('', 'v1', 'per
   validate: ({ metadata, spec }) => validateVolumeSpec(spec ?? {}, metadata.name ?? '', SPEC),
   validateUpdate,
   validateStatusUpdate: () => [],
+  warnings: ({ metadata, spec }) => [
+    ...OLD_ANNOTATIONS.filter(([key]) => metadata.annotations?.[key] !== undefined).map(([key, text]) => `metadata.annotations[${key}]: ${text}`),
+    ...(spec.persistentVolumeReclaimPolicy === 'Recycle' ? [RECYCLE] : []),
+    ...(spec.nodeAffinity?.required?.nodeSelectorTerms ?? []).flatMap((term, i) => termWarnings(term, SPEC.child('nodeAffinity', 'required', 'nodeSelectorTerms').index(i))),
+    ...OLD_SOURCES.filter(([source]) => spec[source]).map(([source, text]) => `${SPEC.child(source === 'storageos' ? 'storageOS' : source).toString()}: ${text}`),
+  ],
   columns: [
     NAME, text('Capacity'), text('Access Modes'), text('Reclaim Policy'), text('Status'), text('Claim'), text('StorageClass'), text('VolumeAttributesClass'), text('Reason'), AGE, wide('VolumeMode'),
   ],

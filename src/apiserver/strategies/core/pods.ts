@@ -16,7 +16,7 @@ import { validatePodSpec } from './pod/spec.ts';
 import { validatePodStatusUpdate } from './pod/status.ts';
 import { validateEphemeralContainersUpdate, validateResize } from './pod/subresources.ts';
 import { validatePodUpdate } from './pod/update.ts';
-import { templateWarnings } from './pod/warnings.ts';
+import { hostNameWarnings, templateWarnings } from './pod/warnings.ts';
 
 const SPEC = fieldPath('spec');
 
@@ -111,17 +111,15 @@ export const pods = defineStrategy<Pod>('', 'v1', 'pods', {
   default: defaultPod,
   prepareForCreate,
   prepareForUpdate,
-  validate(pod, ctx) {
-    // Of new Pods only: what updates them are mostly controllers.
-    for (const warning of templateWarnings(pod)) ctx.warn(warning);
-    return validateCreate(pod);
-  },
+  validate: validateCreate,
   validateUpdate(pod, old, ctx) {
     if (ctx.subresource === 'ephemeralcontainers') return validateEphemeralContainersUpdate(pod, old, validatePod);
     if (ctx.subresource === 'resize') return validateResize(pod, old, validatePod);
     return validatePodUpdate(pod, old, validatePod);
   },
   validateStatusUpdate: validatePodStatusUpdate,
+  // Of new Pods only: what updates them are mostly controllers.
+  warnings: (pod, old) => (old ? [] : [...hostNameWarnings(pod.metadata.name, "the Pod's hostname"), ...templateWarnings(pod)]),
   generationFields: ['spec'],
   columns: POD_COLUMNS,
   row: podRow,

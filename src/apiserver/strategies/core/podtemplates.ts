@@ -4,14 +4,16 @@ import { defineStrategy } from '../define.ts';
 import { containerCells, labelsText, NAME, text } from '../printing.ts';
 import { defaultPodTemplate } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec.ts';
-import { warningOfTemplate } from './pod/warnings.ts';
+import { sameGeneration, templateWarnings } from './pod/warnings.ts';
 
 const validate = (obj: PodTemplate): FieldError[] => validatePodTemplate(obj.template, fieldPath('template'));
 
 export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates', {
   default: (obj) => defaultPodTemplate((obj.template ??= {})),
   prepareForCreate: (obj) => void (obj.metadata.generation = 1),
-  ...warningOfTemplate(fieldPath('template'), ({ template }: PodTemplate) => template, { validate, validateUpdate: validate }),
+  validate,
+  validateUpdate: validate,
+  warnings: (obj, old) => (sameGeneration(obj, old) ? [] : templateWarnings(obj.template, fieldPath('template'))),
   generationFields: ['template'],
   allowCreateOnUpdate: true,
   columns: [NAME, text('Containers'), text('Images'), text('Pod Labels')],

@@ -7,7 +7,8 @@ import { nonNegative } from '../field-checks.ts';
 import { AGE, age, containerCells, integer, labelsText, NAME, wide } from '../printing.ts';
 import { defaultPodTemplate } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec.ts';
-import { warningOfTemplate } from './pod/warnings.ts';
+import { workloadWarnings } from './pod/warnings.ts';
+import { nameIsLongName } from '#machinery/names.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -43,7 +44,10 @@ export const replicationcontrollers = defineStrategy<ReplicationController>('', 
     rc.status = emptyStatus('', 'v1', 'ReplicationController');
     rc.metadata.generation = 1;
   },
-  ...warningOfTemplate(SPEC.child('template'), ({ spec }: ReplicationController) => spec?.template, { validate, validateUpdate: validate }),
+  validateName: nameIsLongName,
+  validate,
+  validateUpdate: validate,
+  warnings: workloadWarnings(SPEC.child('template'), ({ spec }) => spec?.template),
   validateStatusUpdate({ status }) {
     const counts = status ?? { replicas: 0 };
     return [

@@ -4,6 +4,7 @@ import { defineStrategy, emptyStatus } from '../define.ts';
 import { eachKey, IMMUTABLE } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { isStandardQuotaResource, validateQuotaResourceName, validateResourceQuantity } from './resource-names.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -60,6 +61,17 @@ function validate({ spec = {} }: ResourceQuota): FieldError[] {
   ];
 }
 
+/** A limit below the request leaves room for nothing. */
+function pairWarnings(hard: Readonly<Record<string, string>>): string[] {
+  return ['cpu', 'memory', 'storage', 'ephemeral-storage'].flatMap((name) => {
+    const bare = hard[`requests.${name}`] === undefined && (name === 'cpu' || name === 'memory');
+    const [requestName, limitName] = [bare ? name : `requests.${name}`, `limits.${name}`];
+    const [request, limit] = [hard[requestName], hard[limitName]];
+    if (request === undefined || limit === undefined || parseQuantity(request).cmp(parseQuantity(limit)) <= 0) return [];
+    return [`ResourceQuota ${requestName} (${request}) should be less than ${limitName} (${limit})`];
+  });
+}
+
 export const resourcequotas = defineStrategy<ResourceQuota>('', 'v1', 'resourcequotas', {
   prepareForCreate(quota) {
     quota.status = emptyStatus('', 'v1', 'ResourceQuota');
@@ -70,6 +82,7 @@ export const resourcequotas = defineStrategy<ResourceQuota>('', 'v1', 'resourceq
     const same = now!.length === before!.length && now!.every((scope, i) => scope === before![i]);
     return [...validate(quota), ...(same ? [] : [invalidValue(SPEC.child('scopes'), quota.spec?.scopes ?? null, IMMUTABLE)])];
   },
+  warnings: ({ spec }, old) => (old ? [] : pairWarnings(spec?.hard ?? {})),
   validateStatusUpdate({ metadata, status }) {
     return [
       ...(metadata.resourceVersion === '' ? [required(fieldPath('resourceVersion'))] : []),

@@ -6,6 +6,7 @@ import { semanticEqual } from '#machinery/equality.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE, notJsonObject } from './secret-data.ts';
+import { tlsPairProblem } from './tls-pair.ts';
 
 const SERVICE_ACCOUNT_NAME = 'kubernetes.io/service-account.name';
 const DATA = fieldPath('data');
@@ -67,6 +68,11 @@ export const secrets = defineStrategy<Secret>('', 'v1', 'secrets', {
       if (!semanticEqual(secret.data ?? {}, old.data ?? {})) errors.push(forbiddenField(DATA, FROZEN));
     }
     return [...errors, ...validate(secret)];
+  },
+  warnings({ type, data }) {
+    if (type !== 'kubernetes.io/tls') return [];
+    const problem = tlsPairProblem(Buffer.from(data?.['tls.crt'] ?? '', 'base64').toString(), Buffer.from(data?.['tls.key'] ?? '', 'base64').toString());
+    return problem === undefined ? [] : [problem];
   },
   columns: [NAME, text('Type'), text('Data'), AGE],
   row: (secret, now) => [secret.metadata.name ?? '', secret.type ?? '', Object.keys(secret.data ?? {}).length, age(secret.metadata, now)],

@@ -7,6 +7,8 @@ import { cidrErrors, familyOf, ipErrors, specialIPErrors } from '../ip-checks.ts
 import { PROTOCOLS, validatePortNumber, validatePortNumberOrName } from './ports.ts';
 import { validateClusterIPs } from './service-ips.ts';
 import { HEADLESS, isExternallyAccessible, isHeadless, needsHealthCheckNodePort } from './service-spec.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { internalForm } from '../internal-form.ts';
 
 const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'];
 const AFFINITIES = ['ClientIP', 'None'];
@@ -71,7 +73,7 @@ function validatePortUse(spec: ServiceSpec): FieldError[] {
     if (port.nodePort && seen((p) => `${p.protocol} ${p.nodePort}`, i)) errors.push(duplicate(path(i).child('nodePort'), port.nodePort));
   }
   for (const [i, { protocol, port }] of ports.entries()) {
-    if (seen((p) => `${p.protocol} ${p.port}`, i)) errors.push(duplicate(path(i), { protocol, port }));
+    if (seen((p) => `${p.protocol} ${p.port}`, i)) errors.push(duplicate(path(i), internalForm(structByFactsName('api/core/v1.ServicePort'), { protocol, port })));
   }
   return errors;
 }
@@ -119,7 +121,7 @@ function validateTraffic(spec: ServiceSpec): FieldError[] {
   const internal = SPEC.child('internalTrafficPolicy');
   if (spec.internalTrafficPolicy !== undefined) errors.push(...oneOf(spec.internalTrafficPolicy, POLICIES, internal));
   else if (spec.type !== 'ExternalName' && TYPES.includes(spec.type ?? '')) errors.push(required(internal));
-  if (spec.trafficDistribution !== undefined) errors.push(...oneOf(spec.trafficDistribution, DISTRIBUTIONS, SPEC.child('trafficDistribution')));
+  if (spec.trafficDistribution !== undefined) errors.push(...oneOf(spec.trafficDistribution, DISTRIBUTIONS, SPEC.child('trafficDistribution'), 'listed'));
   return errors;
 }
 function validateLoadBalancer(spec: ServiceSpec): FieldError[] {

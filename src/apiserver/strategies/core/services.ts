@@ -7,6 +7,7 @@ import { AGE, age, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printi
 import { validateServiceChanges } from './service-ips.ts';
 import { assignFamilies, dropUnused, isExternallyAccessible, keepAllocated, normaliseClusterIPs } from './service-spec.ts';
 import { validateLoadBalancerStatus, validateService } from './service-validation.ts';
+import { warningsForCIDR, warningsForIP } from '#machinery/ip.ts';
 
 const AFFINITY_SECONDS = 10800;
 /** Families of the cluster's Service network, the primary first. */
@@ -57,6 +58,31 @@ function portsText(service: Service): string {
   return ports.length === 0 ? NONE : ports.join(',');
 }
 
+const SPEC = fieldPath('spec');
+const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints';
+/** A headless Service has no address that others could stand in for. */
+function serviceWarnings(annotations: Readonly<Record<string, string>> | undefined, spec: ServiceSpec): string[] {
+  const { clusterIPs = [], externalIPs = [], loadBalancerSourceRanges: ranges = [] } = spec;
+  const headless = spec.type === 'ClusterIP' && spec.clusterIP === 'None';
+  const named = spec.type === 'ExternalName';
+  const ignored = [
+    ...(spec.loadBalancerIP ? ['spec.loadBalancerIP is ignored for headless services'] : []), ...(externalIPs.length ? ['spec.externalIPs is ignored for headless services'] : []),
+    ...(spec.sessionAffinity === 'None' ? [] : ['spec.SessionAffinity is ignored for headless services']),
+  ];
+  return [
+    ...(annotations?.[TOPOLOGY_HINTS] === undefined ? [] : [`annotation ${TOPOLOGY_HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead`]),
+    ...(headless || named ? [] : clusterIPs.flatMap((ip, i) => warningsForIP(SPEC.child('clusterIPs').index(i), ip))),
+    ...(headless ? ignored : []),
+    ...externalIPs.flatMap((ip, i) => warningsForIP(SPEC.child('externalIPs').index(i), ip)),
+    ...(externalIPs.length && !headless && !named ? ['spec.externalIPs is deprecated and may no longer be implemented in some clusters'] : []),
+    ...(spec.loadBalancerIP ? warningsForIP(SPEC.child('loadBalancerIP'), spec.loadBalancerIP) : []),
+    ...ranges.flatMap((range, i) => warningsForCIDR(SPEC.child('loadBalancerSourceRanges').index(i), range)),
+    ...(named && externalIPs.length ? ['spec.externalIPs is ignored when spec.type is "ExternalName"'] : []),
+    ...(!named && spec.externalName ? ['spec.externalName is ignored when spec.type is not "ExternalName"'] : []),
+    ...(spec.trafficDistribution === 'PreferClose' ? ['spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'] : []),
+  ];
+}
+
 export const services = defineStrategy<Service>('', 'v1', 'services', {
   default: defaultService,
   prepareForCreate(service) {
@@ -76,6 +102,7 @@ export const services = defineStrategy<Service>('', 'v1', 'services', {
   validate: validateService,
   validateUpdate: (service, old) => [...validateServiceChanges(service, old), ...validateService(service)],
   validateStatusUpdate: (service) => validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === 'LoadBalancer', fieldPath('status', 'loadBalancer')),
+  warnings: ({ metadata, spec }) => serviceWarnings(metadata.annotations, spec),
   allowCreateOnUpdate: true,
   columns: [NAME, text('Type'), text('Cluster-IP'), text('External-IP'), text('Port(s)'), AGE, wide('Selector')],
   row: (service, now) => [

@@ -131,7 +131,8 @@ export function validateStorageOS(source: core.StorageOSVolumeSource | core.Stor
   return [...errors, ...requireSecretRef(source.secretRef, inline, path)];
 }
 export function validateCSIDriverName(driver: string, path: FieldPath): FieldError[] {
-  const errors = driver === '' ? [required(path)] : [];
+  if (driver === '') return [required(path)];
+  const errors: FieldError[] = [];
   if (Buffer.byteLength(driver) > 63) errors.push(tooLong(path, 63));
   return [...errors, ...fromMessages(path, driver, isDNS1123Subdomain(driver.toLowerCase()))];
 }

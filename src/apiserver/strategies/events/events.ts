@@ -16,7 +16,7 @@ function validateSeries(event: Event): FieldError[] {
 
 /** Upstream names the fields of the stored form in these messages. */
 function validate(event: Event): FieldError[] {
-  const errors = [...validateEvent(toCoreEvent(event)), ...validateSeries(event)];
+  const errors = [...validateEvent(toCoreEvent(event), 'reportingController'), ...validateSeries(event)];
   if (!event.eventTime) errors.push(required(fieldPath('eventTime')));
   if (event.type !== 'Normal' && event.type !== 'Warning') errors.push(invalidValue(fieldPath('type'), '', `has invalid value: ${event.type ?? ''}`));
   const unset = (given: boolean, field: string) => given && errors.push(invalidValue(fieldPath(field), '', 'needs to be unset'));
@@ -34,12 +34,12 @@ const FIXED = [
 ] as const satisfies readonly (readonly [string, keyof Event])[];
 
 function validateUpdate(event: Event, old: Event): FieldError[] {
-  const errors = validateEvent(toCoreEvent(event));
+  const errors = validateEvent(toCoreEvent(event), 'reportingController');
   if (!semanticEqual(event.series, old.series)) errors.push(...validateSeries(event));
   return [...errors, ...FIXED.flatMap(([shown, key]) => immutable(event[key] ?? '', old[key] ?? '', fieldPath(shown)))];
 }
 
-/** Field selectors of this version name `regarding`; those of the stored form work too. */
+/** Field selectors of this version name `regarding`. */
 const selectable = coreEvents.selectableFields ?? {};
 
 export const events = defineStrategy<Event>('events.k8s.io', 'v1', 'events', {
@@ -53,7 +53,7 @@ export const events = defineStrategy<Event>('events.k8s.io', 'v1', 'events', {
     Object.entries(selectable).flatMap(([field, get]) => {
       const own = (event: Event) => get(toCoreEvent(event));
       const renamed = field.startsWith('involvedObject.') ? field.replace('involvedObject', 'regarding') : field === 'reportingComponent' ? 'reportingController' : field;
-      return [[field, own], [renamed, own]];
+      return [[renamed, own]];
     }),
   ),
 });

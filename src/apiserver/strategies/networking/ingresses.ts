@@ -98,6 +98,10 @@ export const ingresses = defineStrategy<Ingress>('networking.k8s.io', 'v1', 'ing
       return isValidIP(hostname).length === 0 ? [...errors, invalidValue(at, hostname, NOT_AN_IP)] : errors;
     });
   },
+  warnings({ metadata, spec }, old) {
+    const annotated = !old && metadata.annotations?.[CLASS_ANNOTATION] !== undefined && spec?.ingressClassName === undefined;
+    return annotated ? [`annotation "${CLASS_ANNOTATION}" is deprecated, please use 'spec.ingressClassName' instead`] : [];
+  },
   generationFields: ['spec'],
   columns: [NAME, text('Class'), text('Hosts'), text('Address'), text('Ports'), AGE],
   row({ metadata, spec = {}, status }, now) {

@@ -1,6 +1,6 @@
 import type { IPAddress, ParentReference } from '#api/gen/networking-v1.ts';
 import { fieldPath, required, type FieldError } from '#machinery/field-errors.ts';
-import { ipText, parseIP } from '#machinery/ip.ts';
+import { isValidIP } from '#machinery/ip.ts';
 import { isDNS1123Subdomain, isPathSegmentName } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
@@ -27,11 +27,7 @@ function parentText({ group, resource, namespace, name }: ParentReference): stri
 }
 
 export const ipaddresses = defineStrategy<IPAddress>('networking.k8s.io', 'v1', 'ipaddresses', {
-  validateName(name) {
-    const ip = parseIP(name);
-    if (!ip) return [`ParseAddr(${JSON.stringify(name)}): unable to parse IP`];
-    return ipText(ip) === name ? [] : ['must be a canonical format IP address'];
-  },
+  validateName: isValidIP,
   validate,
   validateUpdate: (address, old) => [...validate(address), ...immutable(address.spec?.parentRef, old.spec?.parentRef, PARENT)],
   columns: [NAME, text('ParentRef'), AGE],

@@ -53,7 +53,7 @@ test('ingressclasses scopes its parameters', () => {
 });
 test('ipaddresses is named by its address and has a parent', () => {
   assert.deepEqual(ipaddresses.validateName!('10.0.0.1', false), []);
-  assert.deepEqual(ipaddresses.validateName!('2001:DB8::1', false), ['must be a canonical format IP address']);
+  assert.deepEqual(ipaddresses.validateName!('2001:DB8::1', false), ['must be in canonical form ("2001:db8::1")']);
   assert.deepEqual(tryCreate(ipaddresses, { metadata: { name: '10.0.0.1' }, spec: {} }).errors, ['spec.parentRef: Required value']);
   const address = { metadata: { name: '10.0.0.1' }, spec: { parentRef: { resource: 'services', namespace: 'default', name: 'kubernetes' } } };
   assert.deepEqual([tryCreate(ipaddresses, address).errors, rowOf(ipaddresses, address)['ParentRef']], [[], 'services/default/kubernetes']);
@@ -71,7 +71,8 @@ test('endpointslices checks addresses by its type', () => {
   const slice = (endpoints: object[], ports: object[] = []) => tryCreate(endpointslices, { metadata: { name: 'a' }, addressType: 'IPv4', endpoints, ports });
   assert.deepEqual(slice([{ addresses: ['10.0.0.1'] }], [{ port: 80 }]).errors, []);
   assert.deepEqual(slice([{ addresses: [] }, { addresses: ['::1'] }]).errors, [
-    'endpoints[0].addresses: Required value: must contain at least 1 address', 'endpoints[1].addresses[0]: Invalid value: "::1": must be a valid IPv4 address',
+    'endpoints[0].addresses: Required value: must contain at least 1 address', 'endpoints[1].addresses: Invalid value: "::1": must be an IPv4 address',
+    'endpoints[1].addresses[0]: Invalid value: "::1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
   ]);
   assert.deepEqual(slice([], [{ port: 80 }, { port: 81 }]).errors, ['ports[1].name: Duplicate value: ""']);
   const row = rowOf(endpointslices, slice([{ addresses: ['10.0.0.1', '10.0.0.2'] }, { addresses: ['10.0.0.3', '10.0.0.4'] }]).object);

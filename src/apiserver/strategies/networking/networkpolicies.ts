@@ -8,6 +8,7 @@ import { defineStrategy } from '../define.ts';
 import { each, fromMessages } from '../field-checks.ts';
 import { cidrErrors } from '../ip-checks.ts';
 import { AGE, age, NAME, selectorText, text } from '../printing.ts';
+import { warningsForCIDR } from '#machinery/ip.ts';
 
 const SPEC = fieldPath('spec');
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP'];
@@ -56,10 +57,17 @@ function validate({ spec = {} }: Partial<NetworkPolicy>): FieldError[] {
   const types: readonly string[] = spec.policyTypes ?? [];
   const at = SPEC.child('policyTypes');
   if (types.length > 2) return [...errors, invalidValue(at, types, 'may not specify more than two policyTypes')];
-  return [...errors, ...each(types, at, (type, path) => (type === 'Ingress' || type === 'Egress' ? [] : [notSupported(path, type, ['Ingress', 'Egress'])]))];
+  return [...errors, ...each(types, at, (type, path) => (type === 'Ingress' || type === 'Egress' ? [] : [notSupported(path, type, ['Ingress', 'Egress'], 'listed')]))];
 }
 function defaultPorts(ports: Draft<NetworkPolicyPort>[] | undefined): void {
   for (const port of ports ?? []) port.protocol ??= 'TCP';
+}
+
+function peersOf<K extends string>(rules: readonly { readonly [key in K]?: readonly NetworkPolicyPeer[] | undefined }[] | undefined, direction: string, list: K): (readonly [NetworkPolicyPeer, FieldPath])[] {
+  return (rules ?? []).flatMap((rule, i) => (rule[list] ?? []).map((peer, j) => [peer, SPEC.child(direction).index(i).child(list).index(j)] as const));
+}
+function blockWarnings(block: IPBlock | undefined, path: FieldPath): string[] {
+  return block ? [...warningsForCIDR(path.child('cidr'), block.cidr), ...(block.except ?? []).flatMap((cidr, i) => warningsForCIDR(path.child('except').index(i), cidr))] : [];
 }
 
 export const networkpolicies = defineStrategy<NetworkPolicy>('networking.k8s.io', 'v1', 'networkpolicies', {
@@ -74,6 +82,7 @@ export const networkpolicies = defineStrategy<NetworkPolicy>('networking.k8s.io'
   },
   validate,
   validateUpdate: validate,
+  warnings: ({ spec }) => [...peersOf(spec?.ingress, 'ingress', 'from'), ...peersOf(spec?.egress, 'egress', 'to')].flatMap(([{ ipBlock }, path]) => blockWarnings(ipBlock, path.child('ipBlock'))),
   generationFields: ['spec'],
   columns: [NAME, text('Pod-Selector'), AGE],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', selectorText(spec?.podSelector ?? {}), age(metadata, now)],

@@ -11,7 +11,7 @@ interface TypedReference {
 export function validateTypedReference(ref: TypedReference, path: FieldPath): FieldError[] {
   return [
     ...(ref.apiGroup === undefined ? [] : fromMessages(path.child('apiGroup'), ref.apiGroup, isDNS1123Subdomain(ref.apiGroup))),
-    ...(ref.kind ? fromMessages(path.child('kind'), ref.kind, isPathSegmentName(ref.kind)) : [required(path.child('kind'), 'kind is required')]),
-    ...(ref.name ? fromMessages(path.child('name'), ref.name, isPathSegmentName(ref.name)) : [required(path.child('name'), 'name is required')]),
+    ...(ref.kind ? fromMessages(path.child('kind'), ref.kind, isPathSegmentName(ref.kind)) : [required(path.child('kind'))]),
+    ...(ref.name ? fromMessages(path.child('name'), ref.name, isPathSegmentName(ref.name)) : [required(path.child('name'))]),
   ];
 }

@@ -9,6 +9,7 @@ import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, fromMessages, immutable } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
+import { DEPRECATED_LABELS } from '../core/deprecated-labels.ts';
 
 function validateScheduling({ nodeSelector, tolerations = [] }: Scheduling, path: FieldPath): FieldError[] {
   const at = path.child('tolerations');
@@ -32,6 +33,10 @@ export const runtimeclasses = defineStrategy<RuntimeClass>('node.k8s.io', 'v1', 
   },
   validate,
   validateUpdate: (runtime, old) => immutable(runtime.handler, old.handler, fieldPath('handler')),
+  warnings({ scheduling }) {
+    const selected = Object.keys(scheduling?.nodeSelector ?? {}).toSorted();
+    return selected.filter((key) => DEPRECATED_LABELS[key]).map((key) => `scheduling.nodeSelector: ${DEPRECATED_LABELS[key]}`);
+  },
   allowUnconditionalUpdate: false,
   columns: [NAME, text('Handler'), AGE],
   row: ({ metadata, handler }, now) => [metadata.name ?? '', handler, age(metadata, now)],

@@ -8,6 +8,7 @@ import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative, oneOf } from '../field-checks.ts';
 import { internalForm } from '../internal-form.ts';
 import { AGE, age, integer, NAME, text } from '../printing.ts';
+import { nameIsPathSegment } from '#machinery/names.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -32,6 +33,7 @@ export const poddisruptionbudgets = defineStrategy<PodDisruptionBudget>('policy'
     budget.status = emptyStatus('policy', 'v1', 'PodDisruptionBudget');
     budget.metadata.generation = 1;
   },
+  validateName: nameIsPathSegment,
   validate,
   validateUpdate: validate,
   validateStatusUpdate: ({ status }) => [...validateConditions(status?.conditions, STATUS.child('conditions')), ...COUNTS.flatMap((field) => nonNegative(status?.[field], STATUS.child(field)))],

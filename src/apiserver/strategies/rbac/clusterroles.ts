@@ -13,7 +13,7 @@ function validate(role: ClusterRole): FieldError[] {
   if (selectors.length === 0) return [...errors, required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil')];
   const faults = selectors.flatMap((selector, i) => {
     const found = validateLabelSelector(selector, path.index(i));
-    return found.length ? [...found, invalidValue(path.index(i), 'null', 'invalid label selector.')] : [];
+    return found.length ? [...found, invalidValue(path.index(i), null, 'invalid label selector.')] : [];
   });
   return [...errors, ...faults];
 }

@@ -33,7 +33,7 @@ test('rolebindings fills in the API group and shows its subjects', () => {
 });
 test('rolebindings keeps its role', () => {
   const { errors } = tryUpdate(rolebindings, binding, (b) => ((b['roleRef'] as { name: string }).name = 'other'));
-  assert.deepEqual(errors, ['roleRef: Invalid value: {"kind":"Role","name":"other","apiGroup":"rbac.authorization.k8s.io"}: cannot change roleRef']);
+  assert.deepEqual(errors, ['roleRef: Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"other"}: cannot change roleRef']);
 });
 test('clusterrolebindings refers to cluster roles only', () => {
   assert.deepEqual(tryCreate(clusterrolebindings, { ...binding, subjects: [{ kind: 'ServiceAccount', name: 'sa' }, { kind: 'Robot', name: 'x' }] }).errors, [

@@ -73,7 +73,7 @@ export function validateBinding(binding: Binding, namespaced: boolean): FieldErr
 }
 export function validateBindingUpdate(binding: Binding, old: Binding, namespaced: boolean): FieldError[] {
   const errors = validateBinding(binding, namespaced);
-  if (!semanticEqual(binding.roleRef, old.roleRef)) errors.push(invalidValue(fieldPath('roleRef'), binding.roleRef, 'cannot change roleRef'));
+  if (!semanticEqual(binding.roleRef, old.roleRef)) errors.push(invalidValue(fieldPath('roleRef'), { APIGroup: binding.roleRef.apiGroup, Kind: binding.roleRef.kind, Name: binding.roleRef.name }, 'cannot change roleRef'));
   return errors;
 }
 

@@ -5,6 +5,7 @@ import { defineStrategy } from '../define.ts';
 import { AGE, age, NAME } from '../printing.ts';
 import { MAX_CONFIGS, validateConfiguration, validateSelectors } from './claim-spec.ts';
 import { validateList } from './names.ts';
+import { nameIsLongName } from '#machinery/names.ts';
 
 const SPEC = fieldPath('spec');
 
@@ -20,6 +21,7 @@ export const deviceclasses = defineStrategy<DeviceClass>('resource.k8s.io', 'v1'
   prepareForCreate({ metadata }) {
     metadata.generation = 1;
   },
+  validateName: nameIsLongName,
   validate,
   validateUpdate: validate,
   generationFields: ['spec'],

@@ -81,6 +81,10 @@ export const resourceslices = defineStrategy<ResourceSlice>('resource.k8s.io', '
   validate: (slice) => validate(slice),
   validateUpdate: (slice, old) => validate(slice, old),
   generationFields: ['spec'],
+  warnings({ spec }) {
+    const driver = spec?.driver ?? '';
+    return driver === driver.toLowerCase() ? [] : [`spec.driver: driver names should be lowercase; ${JSON.stringify(driver)} contains uppercase characters`];
+  },
   columns: [NAME, text('Node'), text('Driver'), text('Pool'), AGE],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.nodeName ?? '', spec?.driver ?? '', spec?.pool?.name ?? '', age(metadata, now)],
   selectableFields: { 'spec.nodeName': ({ spec }) => spec?.nodeName ?? '', 'spec.driver': ({ spec }) => spec?.driver ?? '' },

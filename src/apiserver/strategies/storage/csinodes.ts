@@ -11,21 +11,22 @@ const DRIVERS = fieldPath('spec', 'drivers');
 const MAX_NODE_ID = 256;
 
 function validateDriver(driver: CSINodeDriver, path: FieldPath): FieldError[] {
-  const { name = '', nodeID = '', allocatable, topologyKeys = [] } = driver;
+  const { name = '', nodeID = '', allocatable } = driver;
   const errors = validateCSIDriverName(name, path.child('name'));
   if (nodeID === '') errors.push(required(path.child('nodeID'), nodeID));
   else if (nodeID.length > MAX_NODE_ID) errors.push(invalidValue(path.child('nodeID'), nodeID, `must be ${MAX_NODE_ID} characters or less`));
   errors.push(...nonNegative(allocatable?.count, path.child('allocatable', 'count')));
-  const at = path.child('topologyKeys');
-  return [
-    ...errors,
-    ...topologyKeys.flatMap((key, i) => [...(topologyKeys.indexOf(key) < i ? [duplicate(at, key)] : []), ...(key === '' ? [required(at)] : fromMessages(at, key, isQualifiedName(key)))]),
-  ];
+  return errors;
+}
+/** Errors name the driver, not its list. */
+function validateTopologyKeys(keys: readonly string[], path: FieldPath): FieldError[] {
+  return keys.flatMap((key, i) => [...(key === '' ? [required(path)] : []), ...(keys.indexOf(key) < i ? [duplicate(path, key)] : []), ...fromMessages(path, key, isQualifiedName(key))]);
 }
 function validate({ spec }: CSINode): FieldError[] {
   const drivers = spec?.drivers ?? [];
   return each(drivers, DRIVERS, (driver, path, i) => [
     ...validateDriver(driver, path), ...(drivers.findIndex((other) => other.name === driver.name) < i ? [duplicate(path.child('name'), driver.name)] : []),
+    ...validateTopologyKeys(driver.topologyKeys ?? [], path),
   ]);
 }
 /** Drivers come and go whole; how many volumes one can attach is all that may change of it. */

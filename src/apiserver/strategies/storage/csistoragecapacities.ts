@@ -6,12 +6,11 @@ import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable, quantityErrors } from '../field-checks.ts';
 import { NAME, text, UNSET } from '../printing.ts';
 
-function validate({ storageClassName = '', nodeTopology, capacity, maximumVolumeSize }: CSIStorageCapacity): FieldError[] {
+function validate({ storageClassName = '', nodeTopology, capacity }: CSIStorageCapacity): FieldError[] {
   return [
     ...fromMessages(fieldPath('storageClassName'), storageClassName, isDNS1123Subdomain(storageClassName)),
     ...validateLabelSelector(nodeTopology, fieldPath('nodeTopology')),
     ...(capacity === undefined ? [] : quantityErrors(capacity, fieldPath('capacity'))),
-    ...(maximumVolumeSize === undefined ? [] : quantityErrors(maximumVolumeSize, fieldPath('maximumVolumeSize'))),
   ];
 }
 

@@ -7,7 +7,7 @@ const MAX_PARAMETERS = 512;
 const MAX_SIZE = 256 * 1024;
 
 export function validateProvisioner(name: string, path: FieldPath): FieldError[] {
-  return name === '' ? [required(path, name)] : fromMessages(path, name, isQualifiedName(name.toLowerCase()));
+  return name === '' ? [required(path, name)] : fromMessages(path, name.toLowerCase(), isQualifiedName(name.toLowerCase()));
 }
 export function validateParameters(parameters: Readonly<Record<string, string>> | undefined, allowEmpty: boolean, path: FieldPath): FieldError[] {
   const entries = Object.entries(parameters ?? {});

@@ -18,7 +18,7 @@ test('storageclasses defaults, keeps what it provisions with and marks the defau
   assert.deepEqual([errors, object['reclaimPolicy'], object['volumeBindingMode']], [[], 'Delete', 'Immediate']);
   assert.deepEqual(tryCreate(storageclasses, named({})).errors, ['provisioner: Required value']);
   const changed = tryUpdate(storageclasses, named({ provisioner: 'p' }), (c) => Object.assign(c, { provisioner: 'q', parameters: { a: 'b' } }));
-  assert.deepEqual(changed.errors, ['parameters: Forbidden: updates to parameters are forbidden.', 'provisioner: Forbidden: updates to provisioner are forbidden.']);
+  assert.deepEqual(changed.errors, ['parameters: Invalid value: {"a":"b"}: field is immutable', 'provisioner: Invalid value: "q": field is immutable']);
   const row = rowOf(storageclasses, { metadata: { name: 'fast', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } }, provisioner: 'p' });
   assert.deepEqual([row['Name'], row['AllowVolumeExpansion']], ['fast (default)', false]);
 });
@@ -30,7 +30,7 @@ test('volumeattributesclasses needs parameters and keeps them', () => {
 });
 test('volumeattachments has one source and keeps it', () => {
   const attachment = (source: object) => named({ spec: { attacher: 'csi.example.com', nodeName: 'n', source } });
-  assert.deepEqual(tryCreate(volumeattachments, attachment({})).errors, ['spec.source: Required value: must specify one of inlineVolumeSpec and persistentVolumeName']);
+  assert.deepEqual(tryCreate(volumeattachments, attachment({})).errors, ['spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName']);
   const inline = { accessModes: ['ReadWriteOnce'], csi: { driver: 'csi.example.com', volumeHandle: 'v' } };
   assert.deepEqual(tryCreate(volumeattachments, attachment({ inlineVolumeSpec: inline })).errors, []);
   assert.deepEqual(tryCreate(volumeattachments, attachment({ inlineVolumeSpec: { ...inline, capacity: { storage: '1' } } })).errors, [

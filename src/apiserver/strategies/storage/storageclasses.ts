@@ -1,12 +1,13 @@
 import type { TopologySelectorTerm } from '#api/gen/core-v1.ts';
 import type { StorageClass } from '#api/gen/storage-v1.ts';
-import { duplicate, fieldPath, forbiddenField, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { duplicate, fieldPath, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { validateLabelName } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, immutable, oneOf } from '../field-checks.ts';
 import { AGE, age, boolean, NAME, text } from '../printing.ts';
 import { validateParameters, validateProvisioner } from './parameters.ts';
+import { DEPRECATED_LABELS } from '../core/deprecated-labels.ts';
 
 const DEFAULT_CLASS = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class'];
 const MODE = fieldPath('volumeBindingMode');
@@ -22,13 +23,15 @@ function validateTerm(term: TopologySelectorTerm, path: FieldPath): FieldError[]
   });
 }
 /** What a term selects, whatever the order of its parts. */
-function sortedTerm(term: TopologySelectorTerm): unknown {
+function sortedTerm(term: TopologySelectorTerm): readonly unknown[] {
   return (term.matchLabelExpressions ?? []).map(({ key, values }) => [key, (values ?? []).toSorted()]).toSorted((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
 }
 function validateTopologies(terms: readonly TopologySelectorTerm[] | undefined, path: FieldPath): FieldError[] {
   return each(terms, path, (term, at, i) => {
-    const repeated = terms!.slice(0, i).some((other) => semanticEqual(sortedTerm(other), sortedTerm(term)));
-    return [...validateTerm(term, at), ...(repeated ? [duplicate(at.child('matchLabelExpressions'), '')] : [])];
+    const mine = sortedTerm(term);
+    // Each term is compared with the ones before it and, as upstream has it, with as many empty ones as there are terms.
+    const repeats = terms!.slice(0, i).filter((other) => semanticEqual(sortedTerm(other), mine)).length + (mine.length === 0 ? terms!.length : 0);
+    return [...validateTerm(term, at), ...Array.from({ length: repeats }, () => duplicate(at.child('matchLabelExpressions'), ''))];
   });
 }
 function validate(storageClass: StorageClass): FieldError[] {
@@ -49,12 +52,14 @@ export const storageclasses = defineStrategy<StorageClass>('storage.k8s.io', 'v1
   },
   validate,
   validateUpdate(storageClass, old) {
-    const frozen = (field: 'parameters' | 'provisioner' | 'reclaimPolicy') =>
-      semanticEqual(storageClass[field], old[field]) ? [] : [forbiddenField(fieldPath(field), `updates to ${field} are forbidden.`)];
+    const frozen = (field: 'parameters' | 'provisioner' | 'reclaimPolicy') => immutable(storageClass[field], old[field], fieldPath(field));
     return [
       ...validate(storageClass), ...frozen('parameters'), ...frozen('provisioner'), ...frozen('reclaimPolicy'), ...immutable(storageClass.volumeBindingMode, old.volumeBindingMode, MODE),
     ];
   },
+  warnings: ({ allowedTopologies = [] }) =>
+    allowedTopologies.flatMap(({ matchLabelExpressions = [] }, i) =>
+      matchLabelExpressions.flatMap(({ key }, j) => (DEPRECATED_LABELS[key] ? [`allowedTopologies[${i}].matchLabelExpressions[${j}].key: ${DEPRECATED_LABELS[key]}`] : []))),
   columns: [NAME, text('Provisioner'), text('ReclaimPolicy'), text('VolumeBindingMode'), boolean('AllowVolumeExpansion'), AGE],
   row(c, now) {
     const isDefault = DEFAULT_CLASS.some((annotation) => c.metadata.annotations?.[annotation] === 'true');

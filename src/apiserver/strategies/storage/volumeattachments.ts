@@ -16,8 +16,8 @@ function validateSource(source: VolumeAttachmentSource | undefined, path: FieldP
   const at = path.child('persistentVolumeName');
   if (inline && name !== undefined) return [forbiddenField(path, 'must specify exactly one of inlineVolumeSpec and persistentVolumeName')];
   if (inline) return validateInlineVolumeSpec(inline, path.child('inlineVolumeSpec'));
-  if (name === undefined) return [required(path, 'must specify one of inlineVolumeSpec and persistentVolumeName')];
-  return name === '' ? [required(at, 'must specify non empty persistentVolumeName')] : fromMessages(at, name, isDNS1123Subdomain(name));
+  if (name === undefined) return [required(path, 'must specify exactly one of inlineVolumeSpec and persistentVolumeName')];
+  return name === '' ? [required(at, 'must specify non empty persistentVolumeName')] : [];
 }
 function validateError(error: VolumeError | undefined, path: FieldPath): FieldError[] {
   return Buffer.byteLength(error?.message ?? '') > MAX_MESSAGE ? [tooLong(path.child('message'), MAX_MESSAGE)] : [];
@@ -32,9 +32,11 @@ function validateStatus({ status }: VolumeAttachment): FieldError[] {
 }
 function validate(attachment: VolumeAttachment): FieldError[] {
   const { attacher = '', source, nodeName = '' } = attachment.spec ?? {};
+  const volume = source?.persistentVolumeName;
   return [
     ...validateCSIDriverName(attacher, SPEC.child('attacher')), ...validateSource(source, SPEC.child('source')),
     ...fromMessages(SPEC.child('nodeName'), nodeName, isDNS1123Subdomain(nodeName)), ...validateStatus(attachment),
+    ...(volume === undefined ? [] : fromMessages(SPEC.child('source', 'persistentVolumeName'), volume, isDNS1123Subdomain(volume))),
   ];
 }
 

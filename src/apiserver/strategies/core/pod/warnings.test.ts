@@ -17,7 +17,7 @@ test('a Pod warns of what is lost, old or doubled', () => {
   });
   assert.deepEqual(warnings, [
     'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead',
-    'spec.volumes[0].gitRepo: deprecated in v1.11',
+    'spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+',
     'spec.imagePullSecrets[0].name: invalid empty name ""',
     'spec.containers[0].resources.limits[memory]: fractional byte value "100m" is invalid, must be an integer',
     'spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer',

@@ -1,21 +1,17 @@
 /** What a Pod's author may not have meant, though it is valid. Pods warn on creation, workloads whenever their spec changes. */
-import type { Container, ContainerPort, NodeSelectorTerm, PodSpec, PodTemplateSpec, Volume } from '#api/gen/core-v1.ts';
-import { fieldPath, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import type { Container, PersistentVolumeClaimSpec, PodAffinityTerm, PodSpec, PodTemplateSpec, Volume, WeightedPodAffinityTerm } from '#api/gen/core-v1.ts';
+import type { KubeObject } from '#api/object.ts';
+import { fieldPath, type FieldPath } from '#machinery/field-errors.ts';
+import { warningsForIP } from '#machinery/ip.ts';
+import { isDNS1123Label } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
-import type { StrategyContext } from '../../../registry/strategy.ts';
-import { semanticEqual } from '#machinery/equality.ts';
+import { DEPRECATED_LABELS, termWarnings } from '../deprecated-labels.ts';
+import { pathWarnings } from './path-overlaps.ts';
+import { portWarnings } from './port-warnings.ts';
 
-const since = (release: string, label: string) => `deprecated since ${release}; use ${JSON.stringify(label)} instead`;
-const OLD_LABELS: Readonly<Record<string, string>> = {
-  'beta.kubernetes.io/arch': since('v1.14', 'kubernetes.io/arch'),
-  'beta.kubernetes.io/os': since('v1.14', 'kubernetes.io/os'),
-  'failure-domain.beta.kubernetes.io/region': since('v1.17', 'topology.kubernetes.io/region'),
-  'failure-domain.beta.kubernetes.io/zone': since('v1.17', 'topology.kubernetes.io/zone'),
-  'beta.kubernetes.io/instance-type': since('v1.17', 'node.kubernetes.io/instance-type'),
-};
 const OLD_VOLUMES = Object.entries<string>({
   photonPersistentDisk: 'deprecated in v1.11, non-functional in v1.16+',
-  gitRepo: 'deprecated in v1.11',
+  gitRepo: 'deprecated in v1.11, and disabled by default in v1.33+',
   scaleIO: 'deprecated in v1.16, non-functional in v1.22+',
   flocker: 'deprecated in v1.22, non-functional in v1.25+',
   storageos: 'deprecated in v1.22, non-functional in v1.25+',
@@ -24,23 +20,28 @@ const OLD_VOLUMES = Object.entries<string>({
   cephfs: 'deprecated in v1.28, non-functional in v1.31+',
   rbd: 'deprecated in v1.28, non-functional in v1.31+',
 } satisfies Partial<Record<keyof Volume, string>>) as [keyof Volume, string][];
+/** Volumes that warn by another name than their field's. */
+const SHOWN_AS: Readonly<Record<string, string>> = { storageos: 'storageOS' };
 const SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead';
 const APPARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
+const NO_SELECTOR = 'a null labelSelector results in matching no pod';
 
-function termWarnings(term: NodeSelectorTerm | undefined, path: FieldPath): string[] {
-  return (term?.matchExpressions ?? []).flatMap(({ key }, i) => (OLD_LABELS[key] ? [`${path.child('matchExpressions').index(i).child('key').toString()}: ${key} is ${OLD_LABELS[key]}`] : []));
-}
 function labelWarnings(spec: PodSpec, path: FieldPath): string[] {
   const affinity = spec.affinity?.nodeAffinity;
   const at = path.child('affinity', 'nodeAffinity');
   const required = at.child('requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms');
   const preferred = at.child('preferredDuringSchedulingIgnoredDuringExecution');
   return [
-    ...Object.keys(spec.nodeSelector ?? {}).toSorted().filter((key) => OLD_LABELS[key]).map((key) => `${path.child('nodeSelector').key(key).toString()}: ${OLD_LABELS[key]}`),
+    ...Object.keys(spec.nodeSelector ?? {}).toSorted().filter((key) => DEPRECATED_LABELS[key]).map((key) => `${path.child('nodeSelector').key(key).toString()}: ${DEPRECATED_LABELS[key]}`),
     ...(affinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? []).flatMap((term, i) => termWarnings(term, required.index(i))),
     ...(affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).flatMap(({ preference }, i) => termWarnings(preference, preferred.index(i).child('preference'))),
-    ...(spec.topologySpreadConstraints ?? []).flatMap(({ topologyKey: key }, i) =>
-      OLD_LABELS[key] ? [`${path.child('topologySpreadConstraints').index(i).child('topologyKey').toString()}: ${key} is ${OLD_LABELS[key]}`] : []),
+    ...(spec.topologySpreadConstraints ?? []).flatMap(({ topologyKey: key, labelSelector }, i) => {
+      const constraint = path.child('topologySpreadConstraints').index(i);
+      return [
+        ...(DEPRECATED_LABELS[key] ? [`${constraint.child('topologyKey').toString()}: ${key} is ${DEPRECATED_LABELS[key]}`] : []),
+        ...(labelSelector ? [] : [`${constraint.child('labelSelector').toString()}: ${NO_SELECTOR}`]),
+      ];
+    }),
   ];
 }
 function annotationWarnings({ metadata, spec }: PodTemplateSpec, path: FieldPath): string[] {
@@ -54,14 +55,13 @@ function annotationWarnings({ metadata, spec }: PodTemplateSpec, path: FieldPath
     return container && !settled ? [`${at}deprecated since v1.30; use the "appArmorProfile" field instead`] : [];
   });
 }
+function fractionWarnings(list: Readonly<Record<string, string>> | undefined, name: string, path: FieldPath): string[] {
+  const value = list?.[name];
+  if (value === undefined || parseQuantity(value).milliValue() % 1000n === 0n) return [];
+  return [`${path.key(name).toString()}: fractional byte value ${JSON.stringify(value)} is invalid, must be an integer`];
+}
 function resourceWarnings({ resources }: Container, path: FieldPath): string[] {
-  return (['limits', 'requests'] as const).flatMap((list) =>
-    ['ephemeral-storage', 'memory'].flatMap((name) => {
-      const value = resources?.[list]?.[name];
-      if (value === undefined || parseQuantity(value).milliValue() % 1000n === 0n) return [];
-      return [`${path.child('resources', list).key(name).toString()}: fractional byte value ${JSON.stringify(value)} is invalid, must be an integer`];
-    }),
-  );
+  return ['memory', 'ephemeral-storage'].flatMap((name) => (['limits', 'requests'] as const).flatMap((list) => fractionWarnings(resources?.[list], name, path.child('resources', list))));
 }
 /** `X=1, X=2` loses the first; `X=1, X=$(X),2` does not. */
 function envWarnings({ env = [] }: Container, path: FieldPath): string[] {
@@ -72,31 +72,51 @@ function envWarnings({ env = [] }: Container, path: FieldPath): string[] {
     return builds ? [] : [`${path.child('env').index(i).toString()}: hides previous definition of ${JSON.stringify(name)}, which may be dropped when using apply`];
   });
 }
-interface PlacedPort {
-  readonly port: ContainerPort;
-  readonly at: string;
+function oldVolumeWarnings(volumes: readonly Volume[] | undefined, path: FieldPath): string[] {
+  return (volumes ?? []).flatMap((volume, i) => {
+    const at = path.child('volumes').index(i);
+    const claim = volume.ephemeral?.volumeClaimTemplate?.spec;
+    return [
+      ...OLD_VOLUMES.filter(([kind]) => volume[kind]).map(([kind, text]) => `${at.child(SHOWN_AS[kind] ?? kind).toString()}: ${text}`),
+      ...claimSpecWarnings(claim, at.child('ephemeral', 'volumeClaimTemplate', 'spec')),
+    ];
+  });
 }
-function portWarnings(containers: readonly (readonly [container: Container, path: FieldPath])[]): string[] {
-  const seen: PlacedPort[] = [];
-  return containers.flatMap(([container, path]) =>
-    (container.ports ?? []).flatMap((port, i) => {
-      const at = path.child('ports').index(i).toString();
-      const same = seen.find(({ port: other }) => (['containerPort', 'protocol', 'hostIP', 'hostPort'] as const).every((field) => (other[field] ?? '') === (port[field] ?? '')));
-      seen.push({ port, at });
-      return same ? [`${at}: duplicate port definition with ${same.at}`] : [];
-    }),
-  );
+/** What is named twice in a list where once is meant. */
+function repeatWarnings(values: readonly string[], path: FieldPath, field: string, text: string): string[] {
+  return values.flatMap((value, i) => (values.indexOf(value) < i ? [`${path.index(i).child(field).toString()}: duplicate ${text} ${JSON.stringify(value)}`] : []));
+}
+function affinityWarnings({ affinity }: PodSpec, path: FieldPath): string[] {
+  const warn = (term: PodAffinityTerm, at: FieldPath) => (term.labelSelector ? [] : [`${at.child('labelSelector').toString()}: ${NO_SELECTOR}`]);
+  return (['podAffinity', 'podAntiAffinity'] as const).flatMap((kind) => {
+    const at = path.child('affinity', kind);
+    const required: readonly PodAffinityTerm[] = affinity?.[kind]?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
+    const preferred: readonly WeightedPodAffinityTerm[] = affinity?.[kind]?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+    return [
+      ...required.flatMap((term, i) => warn(term, at.child('requiredDuringSchedulingIgnoredDuringExecution').index(i))),
+      ...preferred.flatMap(({ podAffinityTerm }, i) => warn(podAffinityTerm, at.child('preferredDuringSchedulingIgnoredDuringExecution').index(i).child('podAffinityTerm'))),
+    ];
+  });
 }
 function specWarnings(spec: PodSpec, path: FieldPath): string[] {
   const containers = (['initContainers', 'containers'] as const).flatMap((list) => (spec[list] ?? []).map((container, i) => [container, path.child(list).index(i)] as const));
-  const grace = spec.terminationGracePeriodSeconds ?? 0;
+  const hosts = (spec.hostAliases ?? []).map(({ ip }) => ip);
+  const secrets = (spec.imagePullSecrets ?? []).map(({ name = '' }) => name);
+  const pull = path.child('imagePullSecrets');
   return [
     ...labelWarnings(spec, path),
-    ...(spec.volumes ?? []).flatMap((volume, i) => OLD_VOLUMES.filter(([kind]) => volume[kind]).map(([kind, text]) => `${path.child('volumes').index(i).child(kind).toString()}: ${text}`)),
-    ...(spec.imagePullSecrets ?? []).flatMap(({ name }, i) => (name ? [] : [`${path.child('imagePullSecrets').index(i).child('name').toString()}: invalid empty name ""`])),
+    ...oldVolumeWarnings(spec.volumes, path),
+    ...pathWarnings(spec.volumes),
+    ...repeatWarnings(hosts, path.child('hostAliases'), 'ip', 'ip'),
+    ...repeatWarnings(secrets, pull, 'name', 'name'),
+    ...secrets.flatMap((name, i) => (name ? [] : [`${pull.index(i).child('name').toString()}: invalid empty name ""`])),
+    ...['memory', 'ephemeral-storage'].flatMap((name) => fractionWarnings(spec.overhead, name, path.child('overhead'))),
     ...containers.flatMap(([container, at]) => [...resourceWarnings(container, at), ...envWarnings(container, at)]),
     ...portWarnings(containers),
-    ...(grace < 0 ? [`${path.child('terminationGracePeriodSeconds').toString()}: must be >= 0; negative values are invalid and will be treated as 1`] : []),
+    ...((spec.terminationGracePeriodSeconds ?? 0) < 0 ? [`${path.child('terminationGracePeriodSeconds').toString()}: must be >= 0; negative values are invalid and will be treated as 1`] : []),
+    ...affinityWarnings(spec, path),
+    ...(spec.dnsConfig?.nameservers ?? []).flatMap((server, i) => warningsForIP(path.child('dnsConfig', 'nameservers').index(i), server)),
+    ...hosts.flatMap((ip, i) => warningsForIP(path.child('hostAliases').index(i).child('ip'), ip)),
   ];
 }
 
@@ -104,22 +124,24 @@ function specWarnings(spec: PodSpec, path: FieldPath): string[] {
 export function templateWarnings(template: PodTemplateSpec | undefined, path = fieldPath()): string[] {
   return template?.spec ? [...specWarnings(template.spec, path.child('spec')), ...annotationWarnings(template, path)] : [];
 }
-
-interface Checks<T> {
-  validate(obj: T, ctx: StrategyContext): readonly FieldError[];
-  validateUpdate(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
+/** Of a claim and of the claim templates of Pods and StatefulSets. */
+export function claimSpecWarnings(spec: PersistentVolumeClaimSpec | undefined, path: FieldPath): string[] {
+  return (['requests', 'limits'] as const).flatMap((list) => fractionWarnings(spec?.resources?.[list], 'storage', path.child('resources', list)));
 }
-/** The checks of a workload, with warnings of its template when that is new or not what it was. */
-export function warningOfTemplate<T>(path: FieldPath, templateOf: (obj: T) => PodTemplateSpec | undefined, checks: Checks<T>): Checks<T> {
-  const warn = (obj: T, ctx: StrategyContext) => templateWarnings(templateOf(obj), path).forEach((warning) => ctx.warn(warning));
-  return {
-    validate(obj, ctx) {
-      warn(obj, ctx);
-      return checks.validate(obj, ctx);
-    },
-    validateUpdate(obj, old, ctx) {
-      if (!semanticEqual(templateOf(obj), templateOf(old))) warn(obj, ctx);
-      return checks.validateUpdate(obj, old, ctx);
-    },
-  };
+/** A name that makes no host name of its own. */
+export function hostNameWarnings(name: string | undefined, use: string): string[] {
+  const messages = isDNS1123Label(name ?? '');
+  return messages.length ? [`metadata.name: this is used in ${use}, which can result in surprising behavior; a DNS label is recommended: [${messages.join(' ')}]`] : [];
+}
+/** Of a new workload's name: its Pods take it. */
+export function workloadNameWarnings(obj: KubeObject, old: KubeObject | undefined): string[] {
+  return old ? [] : hostNameWarnings(obj.metadata.name, 'Pod names and hostnames');
+}
+/** An update that changes nothing of the spec repeats no warnings. */
+export function sameGeneration(obj: KubeObject, old: KubeObject | undefined): boolean {
+  return old !== undefined && obj.metadata.generation === old.metadata.generation;
+}
+/** The warnings of a workload with a template at a path. */
+export function workloadWarnings<T extends KubeObject>(path: FieldPath, templateOf: (obj: T) => PodTemplateSpec | undefined): (obj: T, old: T | undefined) => string[] {
+  return (obj, old) => [...workloadNameWarnings(obj, old), ...(sameGeneration(obj, old) ? [] : templateWarnings(templateOf(obj), path))];
 }

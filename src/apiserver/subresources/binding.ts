@@ -85,6 +85,7 @@ function bind(pod: Draft<coreV1.Pod>, binding: coreV1.Binding, now: number): voi
   // Labels that admission put on the binding: the node's topology (KEP-4742).
   if (binding.metadata.labels) pod.metadata.labels = { ...pod.metadata.labels, ...binding.metadata.labels };
   const status = (pod.status ??= {});
+  delete status.nominatedNodeName;
   const conditions = (status.conditions ??= []);
   const condition = { type: 'PodScheduled', status: 'True', lastProbeTime: null as unknown as string, lastTransitionTime: rfc3339(now) };
   const at = conditions.findIndex((c) => c.type === 'PodScheduled');

@@ -33,9 +33,14 @@ test('planSlices writes conditions and labels that have changed', () => {
 });
 test('planSlices keeps one placeholder for nothing, and drops slices of other ports', () => {
   const placeholder = { addressType: 'IPv4' as const, ports: [], endpoints: [] };
-  assert.deepEqual(sizes(planSlices([slice('a', range(0, 2))], [placeholder], template)), { create: [0], update: [], delete: ['a'] });
+  assert.deepEqual(sizes(planSlices([slice('a', range(0, 2))], [placeholder], template)), { create: [], update: [['a', 0]], delete: [] });
   const there = { ...slice('p', []), ports: [] };
   assert.deepEqual(sizes(planSlices([there], [placeholder], template)), { create: [], update: [], delete: [] });
+});
+test('planSlices makes new slices of those that it would delete', () => {
+  const other = { addressType: 'IPv4' as const, ports: [{ name: '', port: 81 }], endpoints: range(0, 1) };
+  const plan = planSlices([slice('a', range(0, 2)), slice('b', range(2, 4))], [other], template);
+  assert.deepEqual([sizes(plan), plan.update[0]!.ports], [{ create: [], update: [['a', 1]], delete: ['b'] }, other.ports]);
 });
 test('portsKey does not care for order or what is left out', () => {
   assert.equal(portsKey('IPv4', [{ name: 'a', port: 1 }, { name: 'b', port: 2 }]), portsKey('IPv4', [{ name: 'b', port: 2, protocol: 'TCP' }, { name: 'a', port: 1, protocol: 'TCP' }]));

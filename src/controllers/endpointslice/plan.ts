@@ -35,7 +35,7 @@ export function portsKey(addressType: string, ports: readonly EndpointPort[] | u
   return JSON.stringify([addressType, (ports ?? []).map((p) => [p.name ?? '', p.protocol ?? 'TCP', p.port ?? 0, p.appProtocol ?? '']).toSorted()]);
 }
 /** Who an endpoint is: the same one in another condition has the same key. */
-function endpointKey({ addresses, hostname, targetRef }: Endpoint): string {
+export function endpointKey({ addresses, hostname, targetRef }: Endpoint): string {
   return JSON.stringify([addresses.toSorted(), hostname ?? '', targetRef?.namespace ?? '', targetRef?.name ?? '']);
 }
 function sameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>> | undefined): boolean {
@@ -115,5 +115,15 @@ export function planSlices(existing: readonly EndpointSlice[], groups: readonly 
     }
   }
   for (const slices of byKey.values()) plan.delete.push(...slices);
-  return plan;
+  return recycled(plan);
+}
+/** Slices that would be deleted become those that would be made: clients see a change rather than a gap. */
+function recycled(plan: { create: NewSlice[]; update: EndpointSlice[]; delete: EndpointSlice[] }): SlicePlan {
+  const left: EndpointSlice[] = [];
+  for (const slice of plan.delete) {
+    const at = plan.create.findLastIndex((fresh) => fresh.addressType === slice.addressType);
+    if (at < 0) left.push(slice);
+    else plan.update.push({ ...slice, ...plan.create.splice(at, 1)[0]! });
+  }
+  return { ...plan, delete: left };
 }

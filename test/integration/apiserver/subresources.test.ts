@@ -48,6 +48,7 @@ test('binding gives a Pod to a node, once', async () => {
   const bound = (await http.get(`${PODS}/web`)).json<Pod>();
   assert.equal(bound.spec?.nodeName, 'n1');
   assert.equal(bound.status?.conditions?.find((c) => c.type === 'PodScheduled')?.status, 'True');
+  assert.equal(bound.status?.nominatedNodeName, undefined);
   const again = await http.post(`${PODS}/web/binding`, binding);
   assert.equal(again.code, 409);
   assert.equal(again.status.message, 'Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "n1"');

@@ -50,8 +50,10 @@ test('resources and delegates come and go while the server runs, and discovery f
   assert.equal(told.metadata.name, 'pods');
   assert.ok(groups().includes('metrics.k8s.io'));
   assert.match(discovery.aggregated(false, 'v2').body.toString(), /"version":"v1beta1","resources":\[\],"freshness":"Stale"/);
+  server.resources.setDelegate({ group: 'metrics.k8s.io', version: 'v1beta1', priority: { group: 100, version: 100 }, handle: () => ({ kind: 'raw', code: 503, headers: {}, body: Buffer.from('service unavailable') }) });
+  await assert.rejects(server.call({ verb: 'list', resource: { group: 'metrics.k8s.io', version: 'v1beta1', plural: 'pods', namespaced: true } }, me), { message: 'the server is currently unable to handle the request' });
   server.resources.removeDelegate('metrics.k8s.io', 'v1beta1');
   assert.ok(!groups().includes('metrics.k8s.io'));
-  assert.equal(changes, 4);
+  assert.equal(changes, 5);
   await server.stop();
 });

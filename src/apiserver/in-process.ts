@@ -211,6 +211,8 @@ function present(result: ApiResult): unknown {
       return { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata: listMeta(result), items: result.entries.map((e) => e.object) };
     }
     case 'raw':
+      // What a server says that is not there to answer, as client-go words it.
+      if (result.code === 503) throw serviceUnavailable('the server is currently unable to handle the request');
       return Buffer.isBuffer(result.body) ? result.body.toString('utf8') : result.body;
     default:
       throw internalError(`a call in the process cannot be answered with "${result.kind}"`);

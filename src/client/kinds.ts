@@ -1,4 +1,5 @@
 /** Every resource that our own components use, with the type of its objects: `client.of(PODS).list()` gives Pods. */
+import type * as apiregistration from '#api/gen/apiregistration-v1.ts';
 import type * as apps from '#api/gen/apps-v1.ts';
 import type * as autoscaling from '#api/gen/autoscaling-v2.ts';
 import type * as batch from '#api/gen/batch-v1.ts';
@@ -27,6 +28,7 @@ export function kind<T extends KubeObject>(group: string, version: string, plura
 
 export const CONFIG_MAPS = kind<core.ConfigMap>('', 'v1', 'configmaps');
 export const ENDPOINTS = kind<core.Endpoints>('', 'v1', 'endpoints');
+export const API_SERVICES = kind<apiregistration.APIService>('apiregistration.k8s.io', 'v1', 'apiservices');
 export const EVENTS = kind<core.Event>('', 'v1', 'events');
 export const LIMIT_RANGES = kind<core.LimitRange>('', 'v1', 'limitranges');
 export const NAMESPACES = kind<core.Namespace>('', 'v1', 'namespaces');

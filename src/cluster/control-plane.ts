@@ -59,9 +59,10 @@ export function serviceResolver(reader: ObjectReader): ServiceResolver {
     resolve(namespace, name, port) {
       const service = reader.get<Service>(SERVICES, namespace, name);
       if (!service) throw new Error(`service "${name}" not found`);
+      // A name outside of the cluster needs no port of the Service's.
+      if (service.spec.type === 'ExternalName') return { host: service.spec.externalName ?? '', port };
       const declared = service.spec.ports?.find((p) => p.port === port);
       if (!declared) throw new Error(`no service port ${port} found for service "${name}"`);
-      if (service.spec.type === 'ExternalName') return { host: service.spec.externalName ?? '', port };
       const slices = reader.list<EndpointSlice>(ENDPOINT_SLICES, namespace).filter((s) => s.metadata.labels?.['kubernetes.io/service-name'] === name);
       for (const slice of slices) {
         const target = slice.ports?.find((p) => (p.name ?? '') === (declared.name ?? ''))?.port;

@@ -296,3 +296,12 @@ export function parseLabelSelector(text: string): LabelMatcher {
   const requirements = new Parser(text).parse();
   return requirements.length === 0 ? EVERYTHING : new LabelMatcher(requirements);
 }
+
+/** A label selector as upstream's messages have it, which is how Go prints the struct; `nil` for none. */
+export function labelSelectorText(selector: LabelSelector | undefined): string {
+  if (!selector) return 'nil';
+  const { matchLabels = {}, matchExpressions = [] } = selector;
+  const labels = Object.keys(matchLabels).toSorted().map((key) => `${key}: ${matchLabels[key]},`).join('');
+  const expressions = matchExpressions.map(({ key, operator, values = [] }) => `LabelSelectorRequirement{Key:${key},Operator:${operator},Values:[${values.join(' ')}],},`).join('');
+  return `&LabelSelector{MatchLabels:map[string]string{${labels}},MatchExpressions:[]LabelSelectorRequirement{${expressions}},}`;
+}

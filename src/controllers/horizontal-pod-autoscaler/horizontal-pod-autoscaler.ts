@@ -2,6 +2,7 @@
  * Scales targets by the use of their Pods. Source: tasks/run-application/horizontal-pod-autoscale; upstream's counterpart:
  * horizontal-pod-autoscaler-controller.
  */
+import type { Pod } from '#api/gen/core-v1.ts';
 import type { Scale } from '#api/gen/autoscaling-v1.ts';
 import type { HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, MetricSpec, MetricStatus } from '#api/gen/autoscaling-v2.ts';
 import { keyOf, namespaceOf, splitApiVersion, uidOf } from '#api/object.ts';
@@ -9,10 +10,11 @@ import type { ResourceInfo } from '#api/resources.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
-import { HORIZONTAL_POD_AUTOSCALERS, PODS } from '#client/kinds.ts';
+import { API_SERVICES, HORIZONTAL_POD_AUTOSCALERS, PODS } from '#client/kinds.ts';
 import type { ReconcileResult } from '#client/reconciler.ts';
-import { parseLabelSelector } from '#machinery/selectors.ts';
+import { parseLabelSelector, type LabelMatcher } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
+import { AdapterMetrics } from './adapter-metrics.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
@@ -35,6 +37,10 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
   const pods = informers.informer(PODS);
   const recorder = recorderOf(context, 'horizontal-pod-autoscaler');
   const histories = new Map<string, Remembered>();
+  const apiServices = informers.informer(API_SERVICES);
+  const adapters = new AdapterMetrics({ client, services: () => apiServices.list(), resourceOf: (group, kind) => context.resources.list().find((r) => r.group === group && r.kind === kind) });
+  /** By key of the scaler: which Pods its target has. */
+  const selectors = new Map<string, LabelMatcher>();
 
   function setCondition(status: Status, type: string, value: 'True' | 'False', reason: string, message: string): void {
     const conditions = (status.conditions ??= []);
@@ -72,27 +78,44 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
     }
     const matcher = parseLabelSelector(selector);
     const own = pods.list(namespaceOf(hpa)).filter((p) => matcher.matches(p.metadata.labels));
+    selectors.set(keyOf(hpa), matcher);
+    refuseShared(hpa, selector, own, status);
     const specs: readonly MetricSpec[] = hpa.spec.metrics ?? [];
     const good: Evaluated[] = [];
     const bad: MetricError[] = [];
+    const told: MetricStatus[] = [];
     for (const spec of specs) {
       try {
-        good.push(await evaluateMetric({ client, hpa, spec, selector, pods: own, currentReplicas: scale.spec?.replicas ?? 0, now: clock.now(), signal }));
+        const { spec: { replicas: currentReplicas = 0 } = {}, status: { replicas: statusReplicas = 0 } = {} } = scale;
+        const evaluated = await evaluateMetric({ client, adapters, hpa, spec, selector, pods: own, currentReplicas, statusReplicas, now: clock.now(), signal });
+        good.push(evaluated);
+        told.push(evaluated.status);
       } catch (err) {
         if (!(err instanceof MetricError)) throw err;
         bad.push(err);
+        // A metric that could not be had keeps its place.
+        told.push({ type: '' });
         recorder.event(hpa, 'Warning', err.reason, err.message);
       }
     }
-    status.currentMetrics = draftOf<readonly MetricStatus[]>(good.map((g) => g.status));
+    status.currentMetrics = draftOf<readonly MetricStatus[]>(told);
     const best = good.reduce<Evaluated | undefined>((a, b) => (a && a.replicas >= b.replicas ? a : b), undefined);
     const first = bad[0];
     if (!best || (first && best.replicas < (scale.spec?.replicas ?? 0))) {
       setCondition(status, 'ScalingActive', 'False', first?.reason ?? 'InvalidMetricSourceType', `the HPA was unable to compute the replica count: ${first?.message ?? 'no metrics'}`);
-      throw new Error(`invalid metrics (${bad.length} invalid out of ${specs.length}), first error is: ${first?.message ?? 'no metrics'}`);
+      throw new Error(`invalid metrics (${bad.length} invalid out of ${specs.length}), first error is: ${first?.full ?? 'no metrics'}`);
     }
     setCondition(status, 'ScalingActive', 'True', 'ValidMetricFound', `the HPA was able to successfully calculate a replica count from ${best.name}`);
     return { replicas: best.replicas, name: best.name };
+  }
+  /** Two scalers must not pull at the same Pods. */
+  function refuseShared(hpa: HorizontalPodAutoscaler, selector: string, own: readonly Pod[], status: Status): void {
+    const sharing = scalers.list(namespaceOf(hpa)).filter((h) => own.some((p) => selectors.get(keyOf(h))?.matches(p.metadata.labels)));
+    if (sharing.length <= 1) return;
+    const message = `pods by selector ${selector} are controlled by multiple HPAs: [${sharing.map(keyOf).join(' ')}]`;
+    recorder.event(hpa, 'Warning', 'AmbiguousSelector', message);
+    setCondition(status, 'ScalingActive', 'False', 'AmbiguousSelector', message);
+    throw new Error(message);
   }
   /** The wanted size, and why. */
   async function decide(hpa: HorizontalPodAutoscaler, scale: Scale, status: Status, signal: AbortSignal): Promise<{ replicas: number; reason: string }> {
@@ -147,11 +170,11 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
   }
   async function sync(hpa: HorizontalPodAutoscaler, signal: AbortSignal): Promise<ReconcileResult> {
     const status: Status = { desiredReplicas: 0, ...draftOf(hpa.status) };
-    status.observedGeneration = hpa.metadata.generation;
     const found = await scaleOf(hpa, status, signal);
     if (found) {
       const current = found.scale.spec?.replicas ?? 0;
-      status.currentReplicas = found.scale.status?.replicas ?? current;
+      status.currentReplicas = current;
+      delete status.currentMetrics;
       try {
         const to = await decide(hpa, found.scale, status, signal);
         if (to.replicas !== current) await rescale(hpa, found.target, found.scale, to, status, signal);
@@ -176,9 +199,13 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
         onUpdate: (old, h) => {
           if (old.metadata.generation !== h.metadata.generation || !semanticEqual(old.spec, h.spec)) queue.add(keyOf(h));
         },
-        onDelete: (h) => void histories.delete(uidOf(h)),
+        onDelete(h) {
+          histories.delete(uidOf(h));
+          selectors.delete(keyOf(h));
+        },
       }),
       source(context, queue, PODS, () => []),
+      source(context, queue, API_SERVICES, () => []),
     ],
     async reconcile(key, signal) {
       const hpa = scalers.getByKey(key);

@@ -65,7 +65,7 @@ function rateLimit(l: Limits, rules: HPAScalingRules | undefined, direction: 1 |
   const limits = (rules?.policies ?? []).map(({ type, value, periodSeconds }) => {
     const start = l.current - inPeriod(l.history.ups, periodSeconds, l.now) + inPeriod(l.history.downs, periodSeconds, l.now);
     if (type === 'Pods') return start + direction * value;
-    return direction > 0 ? Math.ceil(Math.round(start * (1 + value / 100) * 1e9) / 1e9) : Math.trunc(Math.round(start * (1 - value / 100) * 1e9) / 1e9);
+    return direction > 0 ? Math.ceil(start * (1 + value / 100)) : Math.trunc(start * (1 - value / 100));
   });
   const farthest = rules?.selectPolicy !== 'Min';
   return (direction > 0) === farthest ? Math.max(...limits) : Math.min(...limits);

@@ -9,6 +9,7 @@ import { parseQuantity } from '#machinery/quantity.ts';
 /** A Pod's CPU use means little while it starts. */
 const CPU_INITIALISATION_MS = 300_000;
 const INITIAL_READINESS_MS = 30_000;
+const MAX_REPLICAS = 2 ** 31 - 1;
 
 export interface PodMetric {
   readonly value: number;
@@ -16,12 +17,17 @@ export interface PodMetric {
   readonly at: number;
   readonly windowMs: number;
 }
+/** How far a ratio may be from 1 before anything is done. */
+export interface Tolerance {
+  readonly up: number;
+  readonly down: number;
+}
 export interface Calculation {
   readonly pods: readonly Pod[];
   readonly metrics: ReadonlyMap<string, PodMetric>;
   readonly currentReplicas: number;
   readonly resource: string;
-  readonly tolerance: { readonly up: number; readonly down: number };
+  readonly tolerance: Tolerance;
   readonly now: number;
 }
 export interface Proposal {
@@ -38,6 +44,9 @@ interface Groups {
   readonly ignored: ReadonlySet<string>;
 }
 
+function isWithin({ up, down }: Tolerance, ratio: number): boolean {
+  return 1 - down <= ratio && ratio <= 1 + up;
+}
 function isStarting(pod: Pod, metric: PodMetric, now: number): boolean {
   const ready = pod.status?.conditions?.find((c) => c.type === 'Ready');
   const { startTime } = pod.status ?? {};
@@ -88,22 +97,19 @@ function propose(c: Calculation, ratioOf: (values: Values) => Ratio, assumed: (p
   if (values.size === 0) throw new Error('did not receive metrics for targeted pods (pods might be unready)');
   const first = ratioOf(values);
   const told = { average: first.average, ...(first.utilization === undefined ? {} : { utilization: first.utilization }) };
-  const within = (ratio: number): boolean => (ratio >= 1 ? ratio - 1 <= c.tolerance.up : 1 - ratio <= c.tolerance.down);
+  const within = (ratio: number): boolean => isWithin(c.tolerance, ratio);
   const stay = { replicas: c.currentReplicas, ...told };
   const withUnready = unready.size > 0 && first.ratio > 1;
-  if (!withUnready && missing.size === 0) return within(first.ratio) ? stay : { replicas: Math.ceil(rounded(first.ratio * ready)), ...told };
+  if (!withUnready && missing.size === 0) return within(first.ratio) ? stay : { replicas: Math.ceil(first.ratio * ready), ...told };
   // Cautious in both directions: who is not seen uses all when there are to be fewer, and nothing when there are to be more.
   if (first.ratio !== 1) for (const pod of missing) values.set(pod, first.ratio < 1 ? assumed(pod) : 0);
   if (withUnready) for (const pod of unready) values.set(pod, 0);
   const { ratio } = ratioOf(values);
   if (within(ratio) || (first.ratio < 1 && ratio > 1) || (first.ratio > 1 && ratio < 1)) return stay;
-  const replicas = Math.ceil(rounded(ratio * values.size));
+  const replicas = Math.ceil(ratio * values.size);
   if ((ratio < 1 && replicas > c.currentReplicas) || (ratio > 1 && replicas < c.currentReplicas)) return stay;
   return { replicas, ...told };
 }
-/** Without the noise of binary fractions, which `ceil` would make a Pod of. */
-const rounded = (n: number): number => Math.round(n * 1e9) / 1e9;
-
 /** Replicas for a use of `target` percent of the requests. */
 export function byUtilization(c: Calculation, target: number, container?: string): Proposal {
   const requests = podRequests(c.pods, c.resource, container);
@@ -122,4 +128,18 @@ export function byAverage(c: Calculation, target: number): Proposal {
     const average = Math.trunc([...values.values()].reduce((a, b) => a + b, 0) / values.size);
     return { ratio: average / target, average };
   }, () => target);
+}
+/** Replicas for a use of `target` in all, whatever the Pods' number. */
+export function byValue(pods: readonly Pod[], currentReplicas: number, usage: number, target: number, tolerance: Tolerance): number {
+  const ratio = usage / target;
+  if (currentReplicas === 0) return Math.ceil(ratio);
+  if (isWithin(tolerance, ratio)) return currentReplicas;
+  if (pods.length === 0) throw new Error('unable to calculate ready pods: no pods returned by selector while calculating replica count');
+  const ready = pods.filter((p) => p.status?.phase === 'Running' && p.status.conditions?.find((c) => c.type === 'Ready')?.status === 'True').length;
+  return Math.min(MAX_REPLICAS, Math.ceil(ratio * ready));
+}
+/** Replicas for a use of `target` by each of them, of what is used in all. */
+export function byShare(replicas: number, usage: number, target: number, tolerance: Tolerance): Proposal {
+  const average = Math.ceil(usage / replicas);
+  return { replicas: isWithin(tolerance, usage / (target * replicas)) ? replicas : Math.min(MAX_REPLICAS, Math.ceil(usage / target)), average };
 }

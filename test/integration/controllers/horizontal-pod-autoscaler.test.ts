@@ -60,7 +60,7 @@ describe('metrics and autoscaling', () => {
     assert.equal(inactive.reason, 'FailedGetResourceMetric');
     assert.match(inactive.message!, /^the HPA was unable to compute the replica count: failed to get cpu utilization: missing request for cpu in container c of Pod bare-/);
     await autoscale('missing', {});
-    assert.deepEqual(await condition('missing', 'AbleToScale').then((c) => [c.status, c.reason, c.message]), ['False', 'FailedGetScale', `the HPA controller was unable to get the target's current scale: deployments/scale.apps "missing" not found`]);
+    assert.deepEqual(await condition('missing', 'AbleToScale').then((c) => [c.status, c.reason, c.message]), ['False', 'FailedGetScale', `the HPA controller was unable to get the target's current scale: deployments.apps "missing" not found`]);
   });
   test('a loaded target grows by its use of memory', async () => {
     await deployment('heavy', 2, 10, { memory: '32Mi' });

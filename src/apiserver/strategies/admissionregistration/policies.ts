@@ -4,6 +4,7 @@ import type { Draft } from '#base/draft.ts';
 import { forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label, isDNS1123Subdomain, isPathSegmentName } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
+import { labelSelectorText } from '#machinery/selectors.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
 import { validateExpression, type ExpressionPlace } from './expressions.ts';
 import { FAILURE_POLICIES, validateMatchResources } from './rules.ts';
@@ -70,13 +71,7 @@ export function defaultParamRef(ref: Draft<ParamRef> | undefined): void {
 export function paramKindText(param: ParamKind | undefined): string {
   return param ? `${param.apiVersion ?? ''}/${param.kind ?? ''}` : '<unset>';
 }
-/** A label selector as Go prints the struct. */
-function goSelector({ matchLabels = {}, matchExpressions = [] }: NonNullable<ParamRef['selector']>): string {
-  const labels = Object.keys(matchLabels).toSorted().map((key) => `${key}: ${matchLabels[key]},`).join('');
-  const expressions = matchExpressions.map(({ key, operator, values = [] }) => `LabelSelectorRequirement{Key:${key},Operator:${operator},Values:[${values.join(' ')}],},`).join('');
-  return `&LabelSelector{MatchLabels:map[string]string{${labels}},MatchExpressions:[]LabelSelectorRequirement{${expressions}},}`;
-}
 export function paramRefText(ref: ParamRef | undefined): string {
   if (ref?.name) return `${ref.namespace || '*'}/${ref.name}`;
-  return ref?.selector ? goSelector(ref.selector) : '<unset>';
+  return ref?.selector ? labelSelectorText(ref.selector) : '<unset>';
 }

@@ -46,6 +46,7 @@ import { newServiceAccountController } from '#controllers/serviceaccount/service
 import { newStatefulSetController } from '#controllers/statefulset/statefulset.ts';
 import { newTaintEvictionController } from '#controllers/taint-eviction/taint-eviction.ts';
 import { newTokenCleaner } from '#controllers/token-cleaner/token-cleaner.ts';
+import { newTtlController } from '#controllers/ttl/ttl.ts';
 import { newTtlAfterFinishedController } from '#controllers/ttl-after-finished/ttl-after-finished.ts';
 import { newValidatingAdmissionPolicyStatus } from '#controllers/validatingadmissionpolicy-status/validatingadmissionpolicy-status.ts';
 import { newVolumeAttributesClassProtectionController } from '#controllers/volumeattributesclass-protection/volumeattributesclass-protection.ts';
@@ -93,6 +94,7 @@ const CONTROLLERS: readonly Row[] = [
   ['statefulset-controller', (c) => newStatefulSetController(c)],
   ['job-controller', (c) => newJobController(c)],
   ['cronjob-controller', (c) => newCronJobController(c)],
+  ['ttl-controller', (c) => newTtlController(c)],
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],

@@ -9,7 +9,7 @@ import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS } from '#client/kinds.ts';
 import type { ReconcileResult } from '#client/reconciler.ts';
-import { labelMatcherOf } from '#machinery/selectors.ts';
+import { labelMatcherOf, labelSelectorText } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { semanticEqual } from '#machinery/equality.ts';
@@ -38,11 +38,12 @@ export function newDisruptionController(context: ControllerContext): Component {
   const recorder = recorderOf(context, 'controllermanager');
   const scales = new ScaleFinder(context);
 
+  const budgetsOf = (pod: Pod): PodDisruptionBudget[] => budgets.list(namespaceOf(pod)).filter((b) => labelMatcherOf(b.spec.selector).matches(pod.metadata.labels));
   async function expectedCount(budget: PodDisruptionBudget, own: readonly Pod[], signal: AbortSignal): Promise<number> {
     if (!needsScale(budget)) return own.length;
     try {
       const { expected, unmanaged } = await scales.expected(own, namespaceOf(budget), signal);
-      if (unmanaged.length) recorder.event(budget, 'Warning', 'UnmanagedPods', `Pods selected by this PodDisruptionBudget (selector: ${labelMatcherOf(budget.spec.selector).toString()}) ${UNMANAGED}`);
+      if (unmanaged.length) recorder.event(budget, 'Warning', 'UnmanagedPods', `Pods selected by this PodDisruptionBudget (selector: ${labelSelectorText(budget.spec.selector)}) ${UNMANAGED}`);
       return expected;
     } catch (err) {
       if (!signal.aborted) recorder.event(budget, 'Warning', 'CalculateExpectedPodCountFailed', `Failed to calculate the number of expected pods: ${err instanceof Error ? err.message : String(err)}`);
@@ -89,7 +90,9 @@ export function newDisruptionController(context: ControllerContext): Component {
     sources: (queue) => [
       source(context, queue, POD_DISRUPTION_BUDGETS, (b) => [keyOf(b)]),
       source(context, queue, PODS, function* (pod) {
-        for (const budget of budgets.list(namespaceOf(pod))) if (labelMatcherOf(budget.spec.selector).matches(pod.metadata.labels)) yield keyOf(budget);
+        const mine = budgetsOf(pod);
+        if (mine.length > 1) recorder.event(pod, 'Warning', 'MultiplePodDisruptionBudgets', `Pod ${JSON.stringify(namespaceOf(pod))}/${JSON.stringify(nameOf(pod))} matches multiple PodDisruptionBudgets.  Chose ${JSON.stringify(nameOf(mine[0]!))} arbitrarily.`);
+        yield* mine.map(keyOf);
         if (staleInMs(pod, 0) !== undefined) yield STALE + keyOf(pod);
       }),
       // Read by the scale finder only; their Pods tell when something changes.

@@ -44,6 +44,14 @@ describe('disruption budgets', () => {
     await cluster.client.of(DEPLOYMENTS).patch('default', 'part', 'application/merge-patch+json', { spec: { replicas: 5 } });
     await becomes('part', '5/2 of 5, 3 allowed, SufficientPods');
   });
+  test('that overlap, or have Pods that nobody manages, are told of', async () => {
+    await budget('twice-a', 'twice', { maxUnavailable: 1 });
+    await budget('twice-b', 'twice', { minAvailable: 1 });
+    await cluster.client.of(PODS).create({ metadata: { name: 'twice', namespace: 'default', labels: { app: 'twice' } }, spec: { containers: [{ name: 'c', image: 'x' }] } });
+    const told = (name: string, text: RegExp) => eventually(`${name} is told of`, async () => (await cluster.client.of(EVENTS).list({ namespace: 'default', fieldSelector: `involvedObject.name=${name}` })).items.some((e) => text.test(`${e.reason}: ${e.message}`)));
+    await told('twice', /^MultiplePodDisruptionBudgets: Pod "default"\/"twice" matches multiple PodDisruptionBudgets. {2}Chose "twice-[ab]" arbitrarily\.$/);
+    await told('twice-a', /^UnmanagedPods: Pods selected by this PodDisruptionBudget \(selector: &LabelSelector\{MatchLabels:map\[string\]string\{app: twice,\},MatchExpressions:\[\]LabelSelectorRequirement\{\},\}\) were found to be unmanaged/);
+  });
   test('allow nothing when what the Pods need cannot be known', async () => {
     await cluster.client.of(PODS).create({ metadata: { name: 'lone', namespace: 'default', labels: { app: 'lone' }, ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: 'j', uid: 'u', controller: true }] }, spec: { containers: [{ name: 'c', image: 'x' }] } });
     await budget('lone', 'lone', { maxUnavailable: 1 });

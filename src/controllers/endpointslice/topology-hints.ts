@@ -100,8 +100,9 @@ function transfers(allocations: ReadonlyMap<string, Allocation>, allocated: Zone
   }
 }
 const hinted = (e: Endpoint, zone: string): Endpoint => ({ ...e, hints: { forZones: [{ name: zone }] } });
-function without({ hints: _, ...endpoint }: Endpoint): Endpoint {
-  return endpoint;
+function without(endpoint: Endpoint): Endpoint {
+  const { hints: _, ...bare } = endpoint;
+  return bare;
 }
 
 interface Slices {

@@ -148,7 +148,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'metrics API', needs: ['apiserver', 'bootstrap'],
       create: () => newMetricsApi({ client: new Client(as(a, 'system:apiserver', 'system:masters'), 'metrics-api'), clock, resources: a.server!.resources, summary: kubeletStats(a.nodeProxy!) }),
     },
-    { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a.registries)) },
+    { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => (a.network = newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes)) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
     {

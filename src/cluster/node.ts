@@ -44,10 +44,10 @@ export interface NodeRuntime extends Component {
 }
 
 /** Our own containerd, or the one that the configuration names. */
-export function newNodeRuntime(config: ClusterConfig, clock: Clock, changes: HostChanges, registries: Registries): NodeRuntime {
+export function newNodeRuntime(config: ClusterConfig, clock: Clock, changes: HostChanges, { registries, kubeletChoices }: Pick<KubeletParts, 'registries' | 'kubeletChoices'>): NodeRuntime {
   if (config.containerRuntimeEndpoint) return foreignRuntime(config.containerRuntimeEndpoint, clock);
   const { dataDir, runDir, cgroupRoot, podCIDR, bridge } = config;
-  const runtime = nodeRuntimeConfig({ dataDir, runDir, cgroupRoot, podCIDR, bridge, pauseImage: PAUSE_IMAGE });
+  const runtime = nodeRuntimeConfig({ dataDir, runDir, cgroupRoot, podCIDR, bridge, pauseImage: PAUSE_IMAGE, systemdCgroup: kubeletChoices.cgroupDriver === 'systemd' });
   const containerd = new Containerd({ config: runtime, clock, changes });
   return {
     name: containerd.name,

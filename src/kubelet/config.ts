@@ -44,6 +44,7 @@ export interface KubeletConfig {
   readonly reservedSystemCPUs: string;
   /** Whose limits the kernel enforces beside those of Pods: all Pods together, what is allocatable. */
   readonly enforceNodeAllocatable: readonly 'pods'[];
+  /** Where the runtime does not say which one it uses. */
   readonly cgroupDriver: 'cgroupfs' | 'systemd';
   /** `static`: Guaranteed Pods with whole CPUs have them for themselves. */
   readonly cpuManagerPolicy: 'none' | 'static';

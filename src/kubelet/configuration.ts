@@ -62,7 +62,7 @@ function fixed(value: unknown, why: string): Field {
 const FIELDS: Readonly<Record<string, Field>> = {
   maxPods: plain('maxPods', count),
   podPidsLimit: { read: (v) => ({ podPidsLimit: Math.max(0, of<number>(Number.isSafeInteger, 'an integer')(v)) }), write: (c) => c.podPidsLimit || -1 },
-  cgroupDriver: fixed('cgroupfs', 'the systemd driver is absent'),
+  cgroupDriver: plain('cgroupDriver', oneOf('cgroupfs', 'systemd')),
   cpuManagerPolicy: plain('cpuManagerPolicy', oneOf('none', 'static')),
   cpuManagerReconcilePeriod: plain('cpuManagerReconcilePeriodMs', duration, formatDurationMs),
   memoryManagerPolicy: fixed('None', 'no memory manager'),

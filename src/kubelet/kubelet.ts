@@ -18,7 +18,9 @@ import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
 import type { AuthConfig } from '#cri/types.ts';
 import { newCgroupManager } from './cgroups/cgroup-manager.ts';
+import { cgroupfsDriver, type CgroupDriver } from './cgroups/driver.ts';
 import { CgroupHierarchy } from './cgroups/hierarchy.ts';
+import { systemdDriver, systemdManager } from './cgroups/systemd-driver.ts';
 import { PodCertificates } from './certificates/pod-certificates.ts';
 import { TrustBundles } from './certificates/trust-bundles.ts';
 import type { KubeletConfig } from './config.ts';
@@ -116,6 +118,7 @@ export class Kubelet implements Component {
   readonly #podCertificates: PodCertificates;
   readonly #volumes: VolumeManager;
   readonly #hierarchy = new CgroupHierarchy();
+  #driver: CgroupDriver = cgroupfsDriver(this.#hierarchy);
   readonly #cgroups: CgroupManager;
   readonly #containers: ContainerManager;
   readonly #podResources: PodResourcesServer;
@@ -141,7 +144,7 @@ export class Kubelet implements Component {
     this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
-    this.#cgroups = options.cgroups ?? newCgroupManager(this.#hierarchy, config.cgroupRoot, config.podPidsLimit, (uid) => this.#containers.cpus.hasExclusive(uid));
+    this.#cgroups = options.cgroups ?? newCgroupManager(() => this.#driver, config.cgroupRoot, config.podPidsLimit, (uid) => this.#containers.cpus.hasExclusive(uid));
     this.#containers = new ContainerManager({
       config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
     });
@@ -192,6 +195,7 @@ export class Kubelet implements Component {
       await mkdir(dir, { recursive: true, mode });
       await chmod(dir, mode);
     }
+    if ((await cgroupDriverOf(runtime, config.cgroupDriver)) === 'systemd') this.#driver = systemdDriver(this.#hierarchy, systemdManager());
     this.cache.onChange((uid) => this.workers.wake(uid));
     this.#prober.onChange((uid) => this.workers.wake(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
@@ -258,7 +262,7 @@ export class Kubelet implements Component {
       return { ...real, status: this.#statuses.statusOf(real) ?? pod.status };
     };
     return newKubeletHost({
-      clock, runtime, cache: this.cache, config,
+      clock, runtime, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
       stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: bootTimeMs(clock), counted: () => this.#metrics.registry.metrics(), cadvisor: (layers) => this.#cadvisor(layers), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
@@ -336,7 +340,6 @@ export class Kubelet implements Component {
   }
   /** The runtime and the kernel tell what containers can have. */
   async #learnFeatures(): Promise<void> {
-    await checkCgroupDriver(this.#o.runtime);
     const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
     this.#features.appArmor = await appArmorEnabled();
     this.#features.imageVolumes = mountsImages(this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '');
@@ -403,11 +406,13 @@ export class Kubelet implements Component {
 function bootTimeMs(clock: Clock): number {
   return clock.now() - uptime() * 1000;
 }
-/** A runtime that manages cgroups through systemd would put containers elsewhere than where their Pod is bounded. One that does not say is taken to agree. */
-async function checkCgroupDriver(runtime: Pick<ContainerRuntime, 'runtimeConfig'>): Promise<void> {
+/** The driver that the runtime uses: containers must be where their Pod is bounded. One that does not say is taken to use the configured one (KEP-4033). */
+async function cgroupDriverOf(runtime: Pick<ContainerRuntime, 'runtimeConfig'>, configured: KubeletConfig['cgroupDriver']): Promise<KubeletConfig['cgroupDriver']> {
   const { linux } = await runtime.runtimeConfig({}).catch((err: unknown) => {
     if (isCriError(err, 'Unimplemented')) return { linux: undefined };
     throw err;
   });
-  if (linux?.cgroupDriver === 'SYSTEMD') throw new Error('the container runtime uses the cgroup driver "systemd", Podyard only knows "cgroupfs": set SystemdCgroup = false in the runtime\'s configuration');
+  const told = linux === undefined ? configured : linux.cgroupDriver === 'SYSTEMD' ? 'systemd' : 'cgroupfs';
+  log.info({ driver: told }, 'the cgroup driver');
+  return told;
 }

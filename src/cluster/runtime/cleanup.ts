@@ -3,6 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import { connectCri, type CriClient } from '#cri/client.ts';
+import { sliceOf, slicePath } from '#kubelet/cgroups/systemd-driver.ts';
 import { cgroupDirs, removeCgroups } from './cgroups.ts';
 import { cniNetworkName } from './cni.ts';
 import { run } from './command.ts';
@@ -32,7 +33,7 @@ const CNI_CACHE = '/var/lib/cni/results';
 const log = logger('containerd');
 
 export async function listLeftovers(config: NodeRuntimeConfig): Promise<RuntimeLeftovers> {
-  const [processes, mounts, cgroups, links, files] = await Promise.all([ownProcesses(config), ownMounts(config), cgroupDirs(config.cgroupRoot), ownLinks(config), cniCacheFiles(config)]);
+  const [processes, mounts, cgroups, links, files] = await Promise.all([ownProcesses(config), ownMounts(config), ownCgroups(config), ownLinks(config), cniCacheFiles(config)]);
   return { processes, mounts, cgroups, links, files };
 }
 
@@ -58,11 +59,25 @@ async function removeAll(config: NodeRuntimeConfig, clock: Clock): Promise<void>
     await endProcess(instance, clock, GRACE_MS);
   }
   await killShims(config, clock);
-  await removeCgroups(config.cgroupRoot, clock);
+  await removeOwnCgroups(config, clock);
   for (const dir of [config.state, config.root]) await unmountBelow(dir, { itself: false });
   for (const link of await ownLinks(config)) await ip(config, ['link', 'delete', link]);
   for (const file of await cniCacheFiles(config)) await rm(file, { force: true });
   await Promise.all([pidFile(config), config.socket, `${config.socket}.ttrpc`].map((file) => rm(file, { force: true })));
+}
+
+/** The same root as a slice of systemd's: there where its driver is, or was, in use. */
+const sliceNames = ({ cgroupRoot }: NodeRuntimeConfig): readonly string[] => cgroupRoot.split('/').filter(Boolean);
+async function ownCgroups(config: NodeRuntimeConfig): Promise<string[]> {
+  return [...(await cgroupDirs(config.cgroupRoot)), ...(await cgroupDirs(slicePath(sliceNames(config))))];
+}
+async function removeOwnCgroups(config: NodeRuntimeConfig, clock: Clock): Promise<void> {
+  await removeCgroups(config.cgroupRoot, clock);
+  const path = slicePath(sliceNames(config));
+  if ((await cgroupDirs(path)).length === 0) return;
+  // systemd lets go of what is its own; what is left of it in hierarchies that it does not manage goes by hand.
+  await run('systemctl', ['stop', sliceOf(sliceNames(config))]).catch((err: Error) => log.warn({ err: err.message }, 'systemd could not stop the slice of the node; it is removed by hand'));
+  await removeCgroups(path, clock);
 }
 
 async function removePods(client: CriClient): Promise<void> {

@@ -1,53 +1,63 @@
-/** Cgroups of Pods: `<root>/kubepods[/burstable|/besteffort]/pod<uid>`, never outside of the node's own root. */
+/** Cgroups of Pods: `<root>/kubepods[/burstable|/besteffort]/pod<uid>`, never outside of the node's own root, by whichever driver. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { CgroupManager } from '../interfaces.ts';
 import { isRestartableInit } from '../pods/containers.ts';
 import { podRequests } from '../pods/admission.ts';
 import { cpuMillis, memoryBytes, qosOf, type QosClass } from '../pods/qos.ts';
 import { quotaOf, sharesOf } from '../runtime/linux-resources.ts';
-import type { CgroupHierarchy, CgroupLimits } from './hierarchy.ts';
+import type { CgroupDriver } from './driver.ts';
+import type { CgroupLimits } from './hierarchy.ts';
 
-const QOS_DIRS: Readonly<Record<QosClass, string>> = { Guaranteed: '', Burstable: '/burstable', BestEffort: '/besteffort' };
+/** Names below `kubepods`. */
+const QOS_GROUPS: Readonly<Record<QosClass, readonly string[]>> = { Guaranteed: [], Burstable: ['burstable'], BestEffort: ['besteffort'] };
+const POD_PREFIX = 'pod';
 
-export function newCgroupManager(hierarchy: CgroupHierarchy, root: string, podPidsLimit = 0, hasExclusiveCpus: (uid: string) => boolean = () => false): CgroupManager {
-  const pathOf = (qos: QosClass, uid: string): string => `${root}/kubepods${QOS_DIRS[qos]}/pod${uid}`;
+/** `driver` is asked at each use: the runtime may say at the start which one it is to be. `root` is a path of plain names: `/podyard`. */
+export function newCgroupManager(driver: () => CgroupDriver, root: string, podPidsLimit = 0, hasExclusiveCpus: (uid: string) => boolean = () => false): CgroupManager {
+  const all = [...root.split('/').filter(Boolean), 'kubepods'];
+  const classOf = (qos: QosClass): readonly string[] => [...all, ...QOS_GROUPS[qos]];
+  const podOf = (qos: QosClass, uid: string): readonly string[] => [...classOf(qos), `${POD_PREFIX}${uid}`];
   const made = new Map<string, string>();
   let qosShares: string | undefined;
   return {
     async ensurePod(pod) {
       const uid = pod.metadata.uid!;
-      const path = pathOf(qosOf(pod), uid);
+      const names = podOf(qosOf(pod), uid);
+      const path = driver().pathOf(names);
       // CPUs of one's own bound better than a quota, which would only throttle (KEP-5084).
       const { cpuQuotaUs, ...others } = podLimits(pod);
       const limits = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
       const key = `${path} ${JSON.stringify(limits)}`;
       if (made.get(uid) === key) return path;
-      await hierarchy.create(path, limits);
+      await driver().create(names, limits);
       made.set(uid, key);
       return path;
     },
-    groups: [`${root}/kubepods`, `${root}/kubepods${QOS_DIRS.Burstable}`, `${root}/kubepods${QOS_DIRS.BestEffort}`],
-    pathOf: (pod) => pathOf(qosOf(pod), pod.metadata.uid!),
-    containerPath: (podPath, id) => `${podPath}/${id}`,
+    get groups() {
+      return (['Guaranteed', 'Burstable', 'BestEffort'] as const).map((qos) => driver().pathOf(classOf(qos)));
+    },
+    pathOf: (pod) => driver().pathOf(podOf(qosOf(pod), pod.metadata.uid!)),
+    containerPath: (podPath, id) => driver().containerPath(podPath, id),
     async enforceNodeAllocatable({ cpuMillis: millis, memoryBytes: memory, pids }) {
-      await hierarchy.create(`${root}/kubepods`, { cpuShares: sharesOf(millis), memoryBytes: memory, pids });
+      await driver().create(all, { cpuShares: sharesOf(millis), memoryBytes: memory, pids });
     },
     async updateQos(pods) {
       const burstable = pods.filter((p) => qosOf(p) === 'Burstable').reduce((n, p) => n + cpuMillis(requestsOf(p)), 0);
       // Best effort gets what others leave; burstable Pods share what they have asked for together.
       const wanted = `${burstable}`;
       if (qosShares === wanted) return;
-      await hierarchy.create(`${root}/kubepods/besteffort`, { cpuShares: sharesOf(0) });
-      await hierarchy.create(`${root}/kubepods/burstable`, { cpuShares: sharesOf(burstable) });
+      await driver().create(classOf('BestEffort'), { cpuShares: sharesOf(0) });
+      await driver().create(classOf('Burstable'), { cpuShares: sharesOf(burstable) });
       qosShares = wanted;
     },
     async removePod(uid) {
       made.delete(uid);
-      for (const qos of Object.keys(QOS_DIRS) as QosClass[]) await hierarchy.remove(pathOf(qos, uid));
+      const classes = await Promise.all((Object.keys(QOS_GROUPS) as QosClass[]).map(async (qos) => ({ qos, here: (await driver().children(classOf(qos))).includes(`${POD_PREFIX}${uid}`) })));
+      for (const { qos } of classes.filter(({ here }) => here)) await driver().remove(podOf(qos, uid));
     },
     async listPods() {
-      const lists = await Promise.all(Object.values(QOS_DIRS).map((d) => hierarchy.children(`${root}/kubepods${d}`)));
-      return lists.flat().filter((n) => n.startsWith('pod')).map((n) => n.slice('pod'.length));
+      const lists = await Promise.all((Object.keys(QOS_GROUPS) as QosClass[]).map((qos) => driver().children(classOf(qos))));
+      return lists.flat().filter((n) => n.startsWith(POD_PREFIX)).map((n) => n.slice(POD_PREFIX.length));
     },
   };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { makePod } from '../testing/make-pod.ts';
 import { newCgroupManager } from './cgroup-manager.ts';
+import { cgroupfsDriver } from './driver.ts';
 import { CgroupHierarchy, weightOf } from './hierarchy.ts';
 
 let root = '';
@@ -17,7 +18,7 @@ const bestEffort = makePod('b').container('c').build();
 test('CgroupHierarchy writes limits in each hierarchy of version 1, below the node\'s own root', async () => {
   for (const c of ['cpu', 'memory', 'pids']) await mkdir(join(root, c));
   const hierarchy = new CgroupHierarchy(root);
-  const manager = newCgroupManager(hierarchy, '/podyard-x', 100);
+  const manager = newCgroupManager(() => cgroupfsDriver(hierarchy), '/podyard-x', 100);
   assert.equal(await manager.ensurePod(guaranteed), '/podyard-x/kubepods/poduid-g');
   assert.equal(await read('cpu/podyard-x/kubepods/poduid-g/cpu.shares'), '512');
   assert.equal(await read('cpu/podyard-x/kubepods/poduid-g/cpu.cfs_quota_us'), '50000');
@@ -30,14 +31,14 @@ test('CgroupHierarchy writes limits in each hierarchy of version 1, below the no
 });
 test('CgroupManager bounds all Pods together', async () => {
   for (const c of ['cpu', 'memory', 'pids']) await mkdir(join(root, c));
-  await newCgroupManager(new CgroupHierarchy(root), '/p').enforceNodeAllocatable!({ cpuMillis: 1500, memoryBytes: 2 ** 30, pids: 5000 });
+  await newCgroupManager(() => cgroupfsDriver(new CgroupHierarchy(root)), '/p').enforceNodeAllocatable!({ cpuMillis: 1500, memoryBytes: 2 ** 30, pids: 5000 });
   assert.equal(await read('cpu/p/kubepods/cpu.shares'), '1536');
   assert.equal(await read('memory/p/kubepods/memory.limit_in_bytes'), String(2 ** 30));
   assert.equal(await read('pids/p/kubepods/pids.max'), '5000');
 });
 test('CgroupManager gives the classes their shares', async () => {
   await mkdir(join(root, 'cpu'));
-  const manager = newCgroupManager(new CgroupHierarchy(root), '/p');
+  const manager = newCgroupManager(() => cgroupfsDriver(new CgroupHierarchy(root)), '/p');
   await manager.updateQos!([guaranteed, bestEffort, makePod('u').container('c', { resources: { requests: { cpu: '1' } } }).build()]);
   assert.equal(await read('cpu/p/kubepods/burstable/cpu.shares'), '1024');
   assert.equal(await read('cpu/p/kubepods/besteffort/cpu.shares'), '2');
@@ -49,7 +50,7 @@ test('CgroupHierarchy delegates controllers down the path of version 2', async (
   }
   const hierarchy = new CgroupHierarchy(root);
   assert.equal(hierarchy.v2, true);
-  await newCgroupManager(hierarchy, '/p').ensurePod(guaranteed);
+  await newCgroupManager(() => cgroupfsDriver(hierarchy), '/p').ensurePod(guaranteed);
   assert.equal(await read('p/cgroup.subtree_control'), '+pids');
   assert.equal(await read('p/kubepods/poduid-g/cpu.max'), '50000 100000');
   assert.equal(await read('p/kubepods/poduid-g/cpu.weight'), String(weightOf(512)));
@@ -57,7 +58,7 @@ test('CgroupHierarchy delegates controllers down the path of version 2', async (
 });
 test('CgroupHierarchy removes a group and what is below it; what is not there is fine', async () => {
   await mkdir(join(root, 'cpu', 'p', 'kubepods', 'besteffort', 'poduid-b', 'container'), { recursive: true });
-  const manager = newCgroupManager(new CgroupHierarchy(root), '/p');
+  const manager = newCgroupManager(() => cgroupfsDriver(new CgroupHierarchy(root)), '/p');
   await manager.removePod('uid-b');
   await assert.rejects(stat(join(root, 'cpu/p/kubepods/besteffort/poduid-b')));
   await manager.removePod('uid-b');

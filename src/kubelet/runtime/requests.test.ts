@@ -9,6 +9,7 @@ import type { Pod } from '#api/gen/core-v1.ts';
 import { criMessage, type Init } from '#cri/schema.ts';
 import type { ContainerConfig, PodSandboxConfig } from '#cri/types.ts';
 import { newCgroupManager } from '../cgroups/cgroup-manager.ts';
+import { cgroupfsDriver } from '../cgroups/driver.ts';
 import { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import { runKubelet, type RunningKubelet } from '../testing/running-kubelet.ts';
 
@@ -61,7 +62,7 @@ for (const { name, pod, sandbox, containers, ...vector } of VECTORS) {
   test(`the runtime is asked as upstream's kubelet asks: ${name}`, async () => {
     const manifests = await mkdtemp(join(tmpdir(), 'podyard-manifests-'));
     {
-      await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager(unmade, '/spike') });
+      await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager(() => cgroupfsDriver(unmade), '/spike') });
       const asked: { sandbox: Init<PodSandboxConfig>; containers: Init<ContainerConfig>[] } = { sandbox: {}, containers: [] };
       const { imageStatus, runPodSandbox, createContainer } = k.runtime;
       Object.assign(k.runtime, {

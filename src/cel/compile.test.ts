@@ -143,6 +143,13 @@ dyn(1) == 1 && dyn('1') != 1
 [1, 2, 3][1] == 2
 'a' < 'b' && [] == [] && {} == {} && b'a' < b'b' && false < true
 n > 5 ? n < 10 : false
+string(1e20) == '1e+20' && string(123456.5) == '123456.5' && string(1234567.5) == '1.2345675e+06' && string(999999.0) == '999999'
+[0, 1].exists(x, 1 / x > 0) && ![0, 1].all(x, 1 / x < 0) && [0, 1].exists(i, v, 1 / v > 0)
+[7][dyn(0.0)] == 7 && '%s'.format([[1000000.0]]) == '[1000000.000000]'
+'hello'.indexOf('l', 9) == -1 && 'hello'.lastIndexOf('l', 9) == -1 && 'hello'.indexOf('', 9) == 9
+string(cidr('10.1.2.3/8')) == '10.1.2.3/8' && string(cidr('10.1.2.3/8').masked()) == '10.0.0.0/8'
+duration('1.5s').getMilliseconds() == 1500 && {'a': 1, 'a': 2} == {'a': 2} && !(dyn(9223372036854775807) < 9223372036854775808.0)
+'%.0f %.1f %f'.format([2.5, 0.25, 1234567.0]) == '2 0.2 1,234,567.000000' && '%.3e'.format([123456.789]) == '1.234568\u00d710\u2070\u2075' && '%f'.format([double('Infinity')]) == '\u221e'
 self.on && (self.replicas > 1 || self.max > 1) && self.name != ''
 // a comment
 true
@@ -154,14 +161,22 @@ describe('compile', () => {
   const FAILURES: readonly (readonly [string, string])[] = [
     ['1 / 0', 'division by zero'], ['1 % 0', 'modulus by zero'], ['9223372036854775807 + 1', 'integer overflow'], ['0u - 1u', 'unsigned integer overflow'], ['-(-9223372036854775808)', 'integer overflow'],
     ["{'a': 1}['b']", 'no such key: b'], ['[1][2]', 'index out of bounds: 2'], ['d.zzz', 'no such key: zzz'], ['d.name + 1', 'no such overload'], ['d.name > 1', 'no such overload'],
-    ["int('x')", 'strconv.ParseInt: parsing "x": invalid syntax'], ['optional.none().value()', 'optional.none() dereference'], ['[].map(x, x).min() == 1', 'min called on empty list'],
-    ["quantity('x')", "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"], ["'%d'.format(['x'])", 'error during formatting: decimal clause can only be used on integers, was given string'],
+    ["int('x')", "type conversion error from 'string' to 'int'"], ["double('1e400')", "type conversion error from 'string' to 'double'"], ["duration('x' + '')", "type conversion error from 'string' to 'google.protobuf.Duration'"],
+    ["[1][dyn(0.5)] == 1", 'unsupported index value 0.5 in list'], ["[1][dyn('a')] == 1", "unsupported index type 'string' in list"], ['dyn(5)[0] == 1', 'no such key: 0'], ["dyn('a').foo", 'no such key: foo'],
+    ["'a'.find('(')", 'Illegal regex: error parsing regexp: missing closing ): `(`'], ["cidr('10.0.0.0/8').containsIP('x')", 'no such overload'], ["[0, 1].all(x, 1 / x > 0)", 'division by zero'], ["[dyn(1), dyn('a')].sort() == []", 'list elements must have the same type'],
+    ["ip('10.0.0.01')", 'IP Address "10.0.0.01" parse error during conversion from string: ParseAddr("10.0.0.01"): IPv4 field has octet with leading zero'], ['optional.none().value()', 'optional.none() dereference'], ['[].map(x, x).min() == 1', 'min called on empty list'],
+    ["quantity('x')", "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"], ["'%d'.format([dyn('x')])", 'error during formatting: decimal clause can only be used on integers, was given string'],
     ["url('x')", 'URL parse error during conversion from string: parse "x": invalid URI for request'], ["[1, 2].transformMapEntry(i, v, {'a': v})", 'insert failed: key a already exists'],
     ["'abc'.substring(5)", 'index out of range: 5'], ['d.name ? 1 : 2', 'no such overload'],
   ];
   for (const [text, message] of FAILURES) it(`${text} fails with "${message}"`, () => assert.equal(failure(text), message));
 
   const ERRORS: readonly (readonly [string, string])[] = [
+    ["'%d'.format(['x'])", "ERROR: <input>:1:14: error during formatting: decimal clause can only be used on integers, was given string\n | '%d'.format(['x'])\n | .............^"],
+    ["'%s'.format([])", "ERROR: <input>:1:12: index 0 out of range\n | '%s'.format([])\n | ...........^"],
+    ["'%q'.format([1])", "ERROR: <input>:1:12: could not parse formatting clause: unrecognized formatting clause \"q\"\n | '%q'.format([1])\n | ...........^"],
+    ["'a'.format([1])", "ERROR: <input>:1:11: too many arguments supplied to string.format (expected 0, got 1)\n | 'a'.format([1])\n | ..........^"],
+    ["'%s'.format([{'k': [quantity('1')]}])", "ERROR: <input>:1:29: error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given kubernetes.Quantity\n | '%s'.format([{'k': [quantity('1')]}])\n | ............................^"],
     ['x', "ERROR: <input>:1:1: undeclared reference to 'x' (in container '')\n | x\n | ^"],
     ['1 + x', "ERROR: <input>:1:5: undeclared reference to 'x' (in container '')\n | 1 + x\n | ....^"],
     ["1 + 'a'", "ERROR: <input>:1:3: found no matching overload for '_+_' applied to '(int, string)'\n | 1 + 'a'\n | ..^"],

@@ -5,6 +5,7 @@
 import { parseDuration } from '#machinery/duration.ts';
 import { childrenOf, nodesOf, type Expr } from './ast.ts';
 import type { Checked } from './checker.ts';
+import { formatIssues } from './format-checks.ts';
 import type { CelIssue } from './issues.ts';
 import { compilePattern } from './library/regex.ts';
 import { parseTimestamp } from './timestamps.ts';
@@ -26,6 +27,7 @@ export function literalIssues(checked: Checked, homogeneous: boolean): readonly 
       out.push({ offset: arg.offset, message: `invalid ${node.name} argument` });
     }
   }
+  out.push(...formatIssues(checked));
   if (homogeneous) mixed(checked, checked.expr, out, new Set());
   return out;
 }

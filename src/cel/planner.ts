@@ -8,6 +8,7 @@ import { accepts, type Overload } from './functions.ts';
 import { parseDuration } from '#machinery/duration.ts';
 import { offsetOf, parseTimestamp } from './timestamps.ts';
 import { isDyn, runtimeName } from './types.ts';
+import { indexAny } from './library/operators.ts';
 import { ArrayList, Duration, EntryMap, ListValue, MapValue, OptionalValue, sizeOf, Timestamp, TypeValue, type Value } from './values.ts';
 
 export type Step = (f: Frame) => Value;
@@ -135,7 +136,7 @@ class Planner {
         return found;
       }
       if (value instanceof OptionalValue) return selectOptional(value, field);
-      throw noSuchOverload();
+      throw noSuchKey(field);
     };
   }
 
@@ -181,6 +182,7 @@ class Planner {
     const steps = isMember ? [this.step(expr.target!), ...args] : args;
     const given = isMember ? [expr.target!, ...expr.args] : expr.args;
     const certain = overloads.length === 1 && given.every((arg, i) => !isDyn(this.#checked.typeOf(arg)) || overloads[0]!.params[i]!.kind === 'dyn' || overloads[0]!.params[i]!.kind === 'param');
+    if (!certain && expr.name === '_[_]') return direct({ ...overloads[0]!, call: indexAny }, steps);
     return certain ? direct(overloads[0]!, steps) : dispatch(overloads, steps);
   }
 
@@ -214,10 +216,9 @@ class Planner {
       const out = new EntryMap();
       for (const { key, value, optional } of entries) {
         const [k, v] = [key(f), value(f)];
-        if (out.has(k)) throw new CelError(`Failed with repeated key`);
-        if (!optional) out.insert(k, v);
+        if (!optional) out.put(k, v);
         else if (!(v instanceof OptionalValue)) throw new CelError(`cannot initialize optional entry '${String(k)}' from non-optional value ${String(v)}`);
-        else if (v.value !== undefined) out.insert(k, v.value);
+        else if (v.value !== undefined) out.put(k, v.value);
       }
       return out;
     };
@@ -256,14 +257,23 @@ class Planner {
     return (f) => {
       const over = range(f);
       const { slots } = f;
-      slots[accu] = fresh(init(f));
+      const begin = fresh(init(f));
+      slots[accu] = begin;
+      let failure: CelError | undefined;
       fold(f, over, second >= 0, (a, b) => {
         if (condition && condition(f) === false) return false;
         slots[first] = a;
         if (second >= 0) slots[second] = b;
-        slots[accu] = step(f);
+        try {
+          slots[accu] = step(f);
+        } catch (err) {
+          // Of `all` and `exists`: an item that decides wins over one that fails.
+          if (!condition) throw err;
+          failure ??= outcomeOf(err);
+        }
         return true;
       });
+      if (failure && slots[accu] === begin) throw failure;
       const out = result(f);
       slots[accu] = undefined;
       slots[first] = undefined;

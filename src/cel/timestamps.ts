@@ -10,12 +10,12 @@ const NANOS = 1_000_000_000n;
 /** Nanoseconds since the epoch of an RFC 3339 text. */
 export function parseTimestamp(text: string): bigint {
   const match = PATTERN.exec(text);
-  const bad = (): CelError => new CelError(`parsing time ${JSON.stringify(text)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(text)} as "2006"`);
+  const bad = (): CelError => new CelError("type conversion error from 'string' to 'google.protobuf.Timestamp'");
   if (!match) throw bad();
   const [, year, month, day, hour, minute, second, fraction = '', zone] = match;
   const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-  if (date.getUTCMonth() !== Number(month) - 1 || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) throw new CelError(`parsing time ${JSON.stringify(text)}: day out of range`);
+  if (date.getUTCMonth() !== Number(month) - 1 || Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59) throw bad();
   date.setUTCHours(Number(hour), Number(minute), Number(second));
   const offset = zone === 'Z' ? 0 : (zone!.startsWith('-') ? -1 : 1) * (Number(zone!.slice(1, 3)) * 3600 + Number(zone!.slice(4)) * 60);
   const seconds = BigInt(date.getTime() / 1000 - offset);

@@ -111,6 +111,12 @@ export class EntryMap extends MapValue {
     if (this.entries.has(id)) throw new CelError(`insert failed: key ${String(id)} already exists`);
     this.entries.set(id, [key, value]);
   }
+  /** As {@link insert}; of a key that is there the last value counts. */
+  put(key: Value, value: Value): void {
+    const id = typeof key === 'number' ? undefined : canonicalKey(key);
+    if (id !== undefined) this.entries.delete(id);
+    this.insert(key, value);
+  }
 }
 export type Value = null | boolean | bigint | number | string | Uint8Array | Uint | Duration | Timestamp | TypeValue | OptionalValue | OpaqueValue | ListValue | MapValue;
 
@@ -167,7 +173,9 @@ const plain = (value: bigint | number | Uint): bigint | number => (value instanc
 export function compare(a: Value, b: Value): number | undefined {
   if (isNumber(a)) {
     if (!isNumber(b)) return undefined;
-    const [x, y] = [plain(a), plain(b)];
+    // A double and an integer are compared as doubles.
+    const exact = typeof a === 'number' === (typeof b === 'number');
+    const [x, y] = exact ? [plain(a), plain(b)] : [Number(plain(a)), Number(plain(b))];
     return x < y ? -1 : x > y ? 1 : x == y ? 0 : undefined;
   }
   if (typeof a === 'string') return typeof b === 'string' ? compareText(a, b) : undefined;

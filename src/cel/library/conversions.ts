@@ -11,12 +11,12 @@ const MAX_INT = 2n ** 63n - 1n;
 const MIN_INT = -(2n ** 63n);
 const tenth = (a: Value): number => Math.ceil(sizeOf(a) * 0.1);
 
-/** A double as CEL prints it: like Go's `%g` with as many digits as are needed. */
+/** A double as CEL prints it: like Go's `strconv.FormatFloat` by 'g' with as many digits as are needed, an exponent from a million on. */
 export function doubleText(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf';
   const abs = Math.abs(value);
-  if (value !== 0 && (abs < 1e-4 || abs >= 1e21)) {
+  if (value !== 0 && (abs < 1e-4 || abs >= 1e6)) {
     const [mantissa, exponent] = value.toExponential().split('e') as [string, string];
     return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
   }
@@ -44,11 +44,13 @@ export function textOf(value: Value): string {
   }
   return String(value);
 }
-function parseInteger(text: string, low: bigint, high: bigint, what: string): bigint {
-  const syntax = what === 'ParseInt' ? /^[+-]?[0-9]+$/ : /^[0-9]+$/;
-  if (!syntax.test(text) || text.length > 64) throw new CelError(`strconv.${what}: parsing ${JSON.stringify(text)}: invalid syntax`);
+/** A text that says nothing of the wanted type. */
+const unreadable = (wanted: string): CelError => new CelError(`type conversion error from 'string' to '${wanted}'`);
+function parseInteger(text: string, low: bigint, high: bigint, wanted: 'int' | 'uint'): bigint {
+  const syntax = wanted === 'int' ? /^[+-]?[0-9]+$/ : /^[0-9]+$/;
+  if (!syntax.test(text) || text.length > 64) throw unreadable(wanted);
   const value = BigInt(text.startsWith('+') ? text.slice(1) : text);
-  if (value < low || value > high) throw new CelError(`strconv.${what}: parsing ${JSON.stringify(text)}: value out of range`);
+  if (value < low || value > high) throw unreadable(wanted);
   return value;
 }
 function intInRange(value: bigint): bigint {
@@ -66,21 +68,23 @@ function whole(value: number, what: string): bigint {
 function parseDouble(text: string): number {
   if (/^[+-]?(?:inf|infinity)$/i.test(text)) return text.startsWith('-') ? -Infinity : Infinity;
   if (/^nan$/i.test(text)) return NaN;
-  if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) throw new CelError(`strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`);
-  return Number(text);
+  if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) throw unreadable('double');
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw unreadable('double');
+  return value;
 }
 const TRUE = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 const FALSE = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
 function parseBool(text: string): boolean {
   if (TRUE.has(text)) return true;
   if (FALSE.has(text)) return false;
-  throw new CelError(`strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+  throw unreadable('bool');
 }
 function durationOf(text: string): Duration {
   try {
     return new Duration(parseDuration(text));
-  } catch (err) {
-    throw new CelError(err instanceof Error ? err.message : String(err));
+  } catch {
+    throw unreadable('google.protobuf.Duration');
   }
 }
 const same: Implementation = (_f, a) => a;
@@ -89,11 +93,11 @@ const toText: Implementation = (_f, a) => textOf(a);
 const conversions: readonly FunctionDeclaration[] = [
   declare('int',
     plain('int64_to_int64', 'int -> int', same), plain('uint64_to_int64', 'uint -> int', (_f, a) => intInRange((a as Uint).value)), plain('double_to_int64', 'double -> int', (_f, a) => intInRange(whole(a as number, 'integer overflow'))),
-    plain('string_to_int64', 'string -> int', (_f, a) => parseInteger(a as string, MIN_INT, MAX_INT, 'ParseInt')), plain('timestamp_to_int64', 'timestamp -> int', (_f, a) => floorDiv((a as Timestamp).nanos, NANOS)),
+    plain('string_to_int64', 'string -> int', (_f, a) => parseInteger(a as string, MIN_INT, MAX_INT, 'int')), plain('timestamp_to_int64', 'timestamp -> int', (_f, a) => floorDiv((a as Timestamp).nanos, NANOS)),
     plain('duration_to_int64', 'duration -> int', (_f, a) => (a as Duration).nanos)),
   declare('uint',
     plain('uint64_to_uint64', 'uint -> uint', same), plain('int64_to_uint64', 'int -> uint', (_f, a) => uintInRange(a as bigint)), plain('double_to_uint64', 'double -> uint', (_f, a) => uintInRange(whole(a as number, 'unsigned integer overflow'))),
-    plain('string_to_uint64', 'string -> uint', (_f, a) => new Uint(parseInteger(a as string, 0n, 2n ** 64n - 1n, 'ParseUint')))),
+    plain('string_to_uint64', 'string -> uint', (_f, a) => new Uint(parseInteger(a as string, 0n, 2n ** 64n - 1n, 'uint')))),
   declare('double',
     plain('double_to_double', 'double -> double', same), plain('int64_to_double', 'int -> double', (_f, a) => Number(a)), plain('uint64_to_double', 'uint -> double', (_f, a) => Number((a as Uint).value)),
     plain('string_to_double', 'string -> double', (_f, a) => parseDouble(a as string))),
@@ -128,6 +132,6 @@ const parts: readonly FunctionDeclaration[] = [
   part('getHours', (d) => d.getUTCHours(), (n) => n / (3600n * NANOS)),
   part('getMinutes', (d) => d.getUTCMinutes(), (n) => n / (60n * NANOS)),
   part('getSeconds', (d) => d.getUTCSeconds(), (n) => n / NANOS),
-  part('getMilliseconds', (d) => d.getUTCMilliseconds(), (n) => (n / 1_000_000n) % 1000n),
+  part('getMilliseconds', (d) => d.getUTCMilliseconds(), (n) => n / 1_000_000n),
 ];
 export const CONVERSIONS: readonly FunctionDeclaration[] = [...conversions, ...parts];

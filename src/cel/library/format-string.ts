@@ -19,7 +19,7 @@ function nested(f: Frame, value: Value): string {
     f.scribble(value.length);
     return goQuote(value);
   }
-  if (typeof value === 'number') return fixed(value, 6);
+  if (typeof value === 'number') return Number.isFinite(value) ? roundedToEven(value, 6) : fixed(value, 6);
   if (value instanceof Uint8Array) return `b${goQuote(Buffer.from(value).toString('latin1'))}`;
   if (value instanceof Timestamp) return `timestamp(${goQuote(textOf(value))})`;
   if (value instanceof Duration) return `duration(${goQuote(textOf(value))})`;
@@ -47,20 +47,32 @@ function decimal(value: Value): string {
   if (typeof value === 'number' && !Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
   throw bad('decimal', 'integers', value);
 }
+/** Like `toFixed`, but a tie goes to the even digit, as Go rounds. */
+function roundedToEven(value: number, digits: number): string {
+  const up = value.toFixed(digits);
+  if (digits >= 100) return up;
+  const exact = value.toFixed(100);
+  const kept = exact.slice(0, digits - 100);
+  const isTie = /^50*$/.test(exact.slice(digits - 100));
+  return isTie && /[02468]\.?$/.test(kept) ? kept.replace(/\.$/, '') : up;
+}
+/** Thousands are set apart, as in English. */
+const grouped = (text: string): string => text.replace(/^(-?)(\d+)/, (_, sign: string, whole: string) => sign + whole.replace(/\B(?=(?:\d{3})+$)/g, ','));
 function fixed(value: Value, digits: number): string {
   if (typeof value !== 'number') {
-    if (isNumber(value)) return Number(integerOf(value)).toFixed(Math.min(digits, 100));
+    if (isNumber(value)) return grouped(Number(integerOf(value)).toFixed(Math.min(digits, 100)));
     throw bad('fixed-point', 'doubles', value);
   }
-  return Number.isFinite(value) ? value.toFixed(Math.min(digits, 100)) : doubleText(value).replace('Inf', 'Infinity').replace('+', '');
+  return Number.isFinite(value) ? grouped(roundedToEven(value, Math.min(digits, 100))) : doubleText(value).replace('Inf', '\u221e').replace('+', '');
 }
-function scientific(value: Value, digits: number): string {
+/** What stands for the precision is a width to upstream: the digits are always six. */
+function scientific(value: Value, width: number): string {
   const number = typeof value === 'number' ? value : Number(integerOf(value) ?? NaN);
   if (typeof value !== 'number' && integerOf(value) === undefined) throw bad('scientific', 'doubles', value);
-  if (!Number.isFinite(number)) return doubleText(number).replace('Inf', 'Infinity').replace('+', '');
-  const [mantissa, exponent] = number.toExponential(Math.min(digits, 100)).split('e') as [string, string];
+  if (!Number.isFinite(number)) return doubleText(number).replace('Inf', '\u221e').replace('+', '').padStart(width);
+  const [mantissa, exponent] = number.toExponential(6).split('e') as [string, string];
   const power = [...exponent.slice(1).padStart(2, '0')].map((digit) => SUPERSCRIPT[Number(digit)]).join('');
-  return `${mantissa}\u00d710${exponent.startsWith('-') ? '\u207b' : ''}${power}`;
+  return `${mantissa}\u00d710${exponent.startsWith('-') ? '\u207b' : ''}${power}`.padStart(Math.min(width, 1_000));
 }
 /** As Go's `x/text` writes exponents. */
 const SUPERSCRIPT = ['\u2070', '\u00b9', '\u00b2', '\u00b3', '\u2074', '\u2075', '\u2076', '\u2077', '\u2078', '\u2079'];

@@ -3,7 +3,8 @@ import { equals } from '../equality.ts';
 import { CelError, noSuchOverload } from '../errors.ts';
 import type { Frame } from '../frame.ts';
 import { declare, member, plain, type CallCost, type FunctionDeclaration, type Implementation } from '../functions.ts';
-import { ArrayList, canonicalKey, compare, Duration, isNumber, ListValue, MapValue, sizeOf, Uint, type Value } from '../values.ts';
+import { runtimeName } from '../types.ts';
+import { ArrayList, canonicalKey, compare, Duration, isNumber, ListValue, MapValue, sizeOf, typeOf, Uint, type Value } from '../values.ts';
 
 /** What a look at everything in a value costs. */
 export function traversal(value: Value): number {
@@ -134,6 +135,7 @@ function sortedBy(f: Frame, items: ListValue, keys: ListValue): Value {
   const byKey = [...keys];
   if (byKey.length !== items.size) throw new CelError('@sortByAssociatedKeys() expected a list of the same size as the associated keys list');
   f.charge(pairs((i) => byKey[i]!, items.size));
+  if (byKey.some((key) => runtimeName(typeOf(key)) !== runtimeName(typeOf(byKey[0]!)))) throw new CelError('list elements must have the same type');
   const places = byKey.map((_, i) => i).sort((i, j) => order(byKey[i]!, byKey[j]!) || i - j);
   return new ArrayList(places.map((i) => items.get(i)));
 }

@@ -4,7 +4,8 @@ import { CelError, noSuchKey, noSuchOverload } from '../errors.ts';
 import type { Frame } from '../frame.ts';
 import { declare, member, plain, type CallCost, type FunctionDeclaration, type Implementation, type Overload } from '../functions.ts';
 import { checkedNanos } from '../timestamps.ts';
-import { ArrayList, canonicalKey, compare, Duration, isNumber, ListValue, MapValue, OptionalValue, sizeOf, Timestamp, Uint, type Value } from '../values.ts';
+import { runtimeName } from '../types.ts';
+import { ArrayList, canonicalKey, compare, Duration, isNumber, ListValue, MapValue, OptionalValue, sizeOf, Timestamp, typeOf, Uint, type Value } from '../values.ts';
 
 const MAX_INT = 2n ** 63n - 1n;
 const MIN_INT = -(2n ** 63n);
@@ -116,7 +117,8 @@ function relation(name: string): FunctionDeclaration {
 
 function listIndex(list: ListValue, index: Value): number | undefined {
   const id = canonicalKey(index);
-  if (typeof id !== 'bigint') throw new CelError(`unsupported index type '${typeof index}' in list`);
+  if (typeof index === 'number' && id === undefined) throw new CelError(`unsupported index value ${index} in list`);
+  if (typeof id !== 'bigint') throw new CelError(`unsupported index type '${runtimeName(typeOf(index))}' in list`);
   return id >= 0n && id < BigInt(list.size) ? Number(id) : undefined;
 }
 function lookup(container: Value, key: Value): Value | undefined {
@@ -125,7 +127,8 @@ function lookup(container: Value, key: Value): Value | undefined {
     return index === undefined ? undefined : container.get(index);
   }
   if (container instanceof MapValue) return container.get(key);
-  throw noSuchOverload();
+  // What has no parts has no such part.
+  throw noSuchKey(showKey(key));
 }
 const showKey = (key: Value): string => String(canonicalKey(key));
 const at: Implementation = (_f, container, key) => {
@@ -142,6 +145,8 @@ const throughOptional: Implementation = (f, container, key, c, d) => {
   const { value } = container as OptionalValue;
   return value === undefined ? OptionalValue.NONE : new OptionalValue(at(f, value, key, c, d));
 };
+/** Indexing of a value whose type shows only now. */
+export const indexAny: Implementation = (f, container, key, c, d) => (container instanceof OptionalValue ? throughOptional : at)(f, container, key, c, d);
 const index: readonly FunctionDeclaration[] = [
   declare('_[_]', plain('index_list', 'list<A>, int -> A', at), plain('index_map', 'map<A, B>, A -> B', at),
     plain('optional_list_index_int', 'optional_type<list<V>>, int -> optional_type<V>', throughOptional), plain('optional_map_index_value', 'optional_type<map<K, V>>, K -> optional_type<V>', throughOptional)),

@@ -26,15 +26,23 @@ export function compilePattern(text: string): RE2JS {
 const cost: CallCost = (text, pattern) => Math.ceil((1 + sizeOf(text)) * 0.1) * Math.ceil(sizeOf(pattern) * 0.25);
 
 const matches: Implementation = (_f, text, pattern) => compilePattern(pattern as string).matcher(text as string).find();
+/** As {@link compilePattern}; Kubernetes' own functions tell of a bad pattern in words of their own. */
+function searched(pattern: Value): RE2JS {
+  try {
+    return compilePattern(pattern as string);
+  } catch (err) {
+    throw err instanceof CelError ? new CelError(`Illegal regex: ${err.message}`) : err;
+  }
+}
 const find: Implementation = (_f, text, pattern) => {
-  const matcher = compilePattern(pattern as string).matcher(text as string);
+  const matcher = searched(pattern).matcher(text as string);
   return matcher.find() ? (matcher.group() ?? '') : '';
 };
 /** At most `limit` findings; below zero: all. */
 const findAll: Implementation = (f, text, pattern, limit) => {
   const out: Value[] = [];
   const most = typeof limit === 'bigint' && limit >= 0n ? Number(limit) : Infinity;
-  const matcher = compilePattern(pattern as string).matcher(text as string);
+  const matcher = searched(pattern).matcher(text as string);
   while (out.length < most && matcher.find()) {
     f.labour(1);
     out.push(matcher.group() ?? '');

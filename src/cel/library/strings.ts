@@ -33,16 +33,24 @@ const charAt: Implementation = (_f, a, index) => {
   const at = position(index, text.length);
   return at === text.length ? '' : text[at]!;
 };
+/** Where a search begins; undefined: behind the text, where nothing is. */
+function searchFrom(offset: Value, size: number): number | undefined {
+  const at = offset as bigint;
+  if (at < 0n) throw new CelError(`index out of range: ${at}`);
+  return at < BigInt(size) ? Number(at) : undefined;
+}
 const indexOf: Implementation = (_f, a, b, offset) => {
   const [text, part] = [a as string, b as string];
-  const from = offset === null ? 0 : position(offset, codePoints(text));
-  return part === '' ? BigInt(from) : toPoints(text, text.indexOf(part, toUnits(text, from)));
+  if (part === '') return offset ?? 0n;
+  const from = offset === null ? 0 : searchFrom(offset, codePoints(text));
+  return from === undefined ? -1n : toPoints(text, text.indexOf(part, toUnits(text, from)));
 };
 const lastIndexOf: Implementation = (_f, a, b, offset) => {
   const [text, part] = [a as string, b as string];
   const size = codePoints(text);
-  const from = offset === null ? size : position(offset, size);
-  return part === '' ? BigInt(from) : toPoints(text, text.lastIndexOf(part, toUnits(text, from)));
+  if (part === '') return offset ?? BigInt(size);
+  const from = offset === null ? size : searchFrom(offset, size);
+  return from === undefined ? -1n : toPoints(text, text.lastIndexOf(part, toUnits(text, from)));
 };
 const substring: Implementation = (_f, a, from, to) => {
   const text = points(a as string);

@@ -174,8 +174,8 @@ export function compare(a: Value, b: Value): number | undefined {
   if (isNumber(a)) {
     if (!isNumber(b)) return undefined;
     // A double and an integer are compared as doubles.
-    const exact = typeof a === 'number' === (typeof b === 'number');
-    const [x, y] = exact ? [plain(a), plain(b)] : [Number(plain(a)), Number(plain(b))];
+    const asDoubles = typeof a === 'number' || typeof b === 'number';
+    const [x, y] = asDoubles ? [Number(plain(a)), Number(plain(b))] : [plain(a), plain(b)];
     return x < y ? -1 : x > y ? 1 : x == y ? 0 : undefined;
   }
   if (typeof a === 'string') return typeof b === 'string' ? compareText(a, b) : undefined;

@@ -47,23 +47,25 @@ function decimal(value: Value): string {
   if (typeof value === 'number' && !Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
   throw bad('decimal', 'integers', value);
 }
+/** More than `toFixed` gives nobody can have. */
+const MOST_DIGITS = 100;
 /** Like `toFixed`, but a tie goes to the even digit, as Go rounds. */
 function roundedToEven(value: number, digits: number): string {
   const up = value.toFixed(digits);
-  if (digits >= 100) return up;
-  const exact = value.toFixed(100);
-  const kept = exact.slice(0, digits - 100);
-  const isTie = /^50*$/.test(exact.slice(digits - 100));
+  if (digits >= MOST_DIGITS) return up;
+  const exact = value.toFixed(MOST_DIGITS);
+  const kept = exact.slice(0, digits - MOST_DIGITS);
+  const isTie = /^50*$/.test(exact.slice(digits - MOST_DIGITS));
   return isTie && /[02468]\.?$/.test(kept) ? kept.replace(/\.$/, '') : up;
 }
 /** Thousands are set apart, as in English. */
 const grouped = (text: string): string => text.replace(/^(-?)(\d+)/, (_, sign: string, whole: string) => sign + whole.replace(/\B(?=(?:\d{3})+$)/g, ','));
 function fixed(value: Value, digits: number): string {
   if (typeof value !== 'number') {
-    if (isNumber(value)) return grouped(Number(integerOf(value)).toFixed(Math.min(digits, 100)));
+    if (isNumber(value)) return grouped(Number(integerOf(value)).toFixed(Math.min(digits, MOST_DIGITS)));
     throw bad('fixed-point', 'doubles', value);
   }
-  return Number.isFinite(value) ? grouped(roundedToEven(value, Math.min(digits, 100))) : doubleText(value).replace('Inf', '\u221e').replace('+', '');
+  return Number.isFinite(value) ? grouped(roundedToEven(value, Math.min(digits, MOST_DIGITS))) : doubleText(value).replace('Inf', '\u221e').replace('+', '');
 }
 /** What stands for the precision is a width to upstream: the digits are always six. */
 function scientific(value: Value, width: number): string {

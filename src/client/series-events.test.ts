@@ -31,13 +31,13 @@ function recorder(): { store: EventStore; clock: FakeClock; events: SeriesRecord
 
 test('SeriesRecorder makes an event of the new form', async () => {
   const { store, events } = recorder();
-  events.event(pod, { ...failed, related: { ...pod, metadata: { ...pod.metadata, name: 'other' } } });
+  events.event(pod, failed);
   await events.flush();
   const [{ metadata, eventTime, ...event }] = store.created as [Event];
   assert.match(metadata.name ?? '', /^web\.[0-9a-f]+$/);
   assert.match(eventTime, /\.\d{6}Z$/);
   assert.deepEqual([event.reportingController, event.reportingInstance, event.action, event.reason, event.type, event.note], ['default-scheduler', 'default-scheduler-h', 'Scheduling', 'FailedScheduling', 'Warning', '0/1 nodes are available']);
-  assert.deepEqual([event.regarding?.resourceVersion, event.related?.name, event.series, event.deprecatedCount], ['7', 'other', undefined, undefined]);
+  assert.deepEqual([event.regarding?.resourceVersion, event.series, event.deprecatedCount], ['7', undefined, undefined]);
 });
 
 test('SeriesRecorder writes a series when it begins and when it has ended', async () => {

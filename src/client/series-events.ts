@@ -27,7 +27,6 @@ export interface SeriesEvent {
   /** What was tried: `Binding`. */
   readonly action: string;
   readonly note: string;
-  readonly related?: KubeObject;
 }
 interface Tracked {
   readonly event: Event;
@@ -60,7 +59,7 @@ export class SeriesRecorder {
   event(regarding: KubeObject, event: SeriesEvent): void {
     const now = this.#o.clock.now();
     const made = this.#newEvent(regarding, event, now);
-    const key = JSON.stringify([made.type, made.action, made.reason, made.regarding, made.related]);
+    const key = JSON.stringify([made.type, made.action, made.reason, made.regarding]);
     const known = this.#tracked.get(key);
     if (!known) {
       this.#track(key, { event: made, count: 1, lastObserved: now, written: now });
@@ -121,14 +120,14 @@ export class SeriesRecorder {
       await this.#create({ ...event, series });
     }
   }
-  #newEvent(obj: KubeObject, { type, reason, action, note, related }: SeriesEvent, now: number): Event {
+  #newEvent(obj: KubeObject, { type, reason, action, note }: SeriesEvent, now: number): Event {
     const { component, hostname } = this.#o;
     const regarding: ObjectReference = referenceTo(obj);
     return {
       apiVersion: 'events.k8s.io/v1', kind: 'Event',
       metadata: { name: eventName(regarding.name ?? '', now), namespace: regarding.namespace || 'default' },
       eventTime: rfc3339Micro(now), reportingController: component, reportingInstance: `${component}-${hostname}`,
-      action, reason, regarding, ...(related ? { related: referenceTo(related) } : {}), note, type,
+      action, reason, regarding, note, type,
     };
   }
 }

@@ -4,6 +4,7 @@ import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { rfc3339, type Clock } from '#base/clock.ts';
 import type { Client, ResourceClient } from '#client/client.ts';
 import { PODS } from '#client/kinds.ts';
+import { conditionPatch } from '#machinery/condition-patch.ts';
 
 export interface PodStatusChange {
   readonly condition?: Pick<PodCondition, 'type' | 'status' | 'reason' | 'message'> | undefined;
@@ -49,7 +50,7 @@ export class PodStatusWriter {
       const observedGeneration = pod.metadata.generation;
       if (!old || old.status !== condition.status || old.reason !== condition.reason || old.message !== condition.message || old.observedGeneration !== observedGeneration) {
         const lastTransitionTime = old?.status === condition.status ? old.lastTransitionTime : rfc3339(this.#clock.now());
-        status['conditions'] = [{ ...condition, ...(observedGeneration ? { observedGeneration } : {}), lastTransitionTime }];
+        Object.assign(status, conditionPatch(pod.status?.conditions, { ...condition, ...(observedGeneration ? { observedGeneration } : {}), lastTransitionTime }));
       }
     }
     // The uid guards against a Pod of the same name that has taken this one's place.

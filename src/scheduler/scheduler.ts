@@ -157,6 +157,7 @@ export class Scheduler implements Component {
     const { pod } = assumed;
     try {
       if (this.#framework.needsPreBind(state, assumed, nodeName)) {
+        await this.#tellExpectation(pod, nodeName, signal);
         const status = await this.#framework.preBind(state, assumed, nodeName, signal);
         if (signal.aborted) return;
         if (status) return this.#bindingFailed(queued, state, assumed, nodeName, status);
@@ -172,6 +173,14 @@ export class Scheduler implements Component {
       this.#recorder.event(pod, { type: 'Normal', reason: 'Scheduled', action: 'Binding', note: `Successfully assigned ${namespaceOf(pod)}/${nameOf(pod)} to ${nodeName}` });
     } catch (err) {
       if (!signal.aborted) this.#bindingFailed(queued, state, assumed, nodeName, errorStatus('DefaultBinder', new Error(`running Bind plugin "DefaultBinder": ${(err as Error).message}`, { cause: err })));
+    }
+  }
+  /** Others may want to know where a Pod will be whose volumes are still being prepared. */
+  async #tellExpectation(pod: Pod, nominatedNodeName: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#statuses.patch(pod, { nominatedNodeName }, signal);
+    } catch (err) {
+      if (!signal.aborted) log.warn({ pod: keyOf(pod), err }, 'node name of the pod not told');
     }
   }
   #bindingFailed(queued: QueuedPod, state: CycleState, assumed: PodInfo, nodeName: string, status: Status): void {

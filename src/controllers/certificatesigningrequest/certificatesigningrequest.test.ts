@@ -12,7 +12,7 @@ describe('signingProblem', () => {
   const table: readonly (readonly [signer: string, request: Partial<RequestContents>, usages: readonly string[], problem: string | undefined])[] = [
     ['kube-apiserver-client-kubelet', {}, client, undefined],
     ['kube-apiserver-client-kubelet', {}, ['key encipherment', ...client], undefined],
-    ['kube-apiserver-client-kubelet', {}, serving, 'usages did not match [digital signature client auth]'],
+    ['kube-apiserver-client-kubelet', {}, serving, 'usages did not match [client auth digital signature key encipherment]'],
     ['kube-apiserver-client-kubelet', { organizations: ['system:nodes', 'x'] }, client, 'subject organization is not system:nodes'],
     ['kube-apiserver-client-kubelet', { commonName: 'n' }, client, 'subject common name does not begin with system:node:'],
     ['kube-apiserver-client-kubelet', { dnsNames: ['n'] }, client, 'DNS subjectAltNames are not allowed'],
@@ -20,7 +20,8 @@ describe('signingProblem', () => {
     ['kubelet-serving', {}, serving, 'DNS or IP subjectAltName is required'],
     ['kubelet-serving', { dnsNames: ['n'], uris: ['spiffe://x'] }, serving, 'URI subjectAltNames are not allowed'],
     ['kube-apiserver-client', { commonName: 'jane', organizations: [] }, ['client auth'], undefined],
-    ['kube-apiserver-client', {}, ['client auth', 'server auth'], 'usages did not match [digital signature key encipherment client auth]'],
+    ['kube-apiserver-client', {}, ['digital signature'], 'missing required usage for client certificate: client auth'],
+    ['kube-apiserver-client', {}, ['client auth', 'server auth'], 'invalid usage for client certificate: server auth'],
     ['legacy-unknown', {}, ['server auth'], undefined],
   ];
   for (const [signer, request, usages, problem] of table) {

@@ -21,11 +21,10 @@ export interface CertificateSigner {
   sign(pem: string, options: { readonly usages: readonly string[]; readonly lifetimeMs: number }): Promise<string>;
 }
 
-const mismatch = (required: readonly string[]): string => `usages did not match [${required.join(' ')}]`;
 /** Exactly those usages, `key encipherment` as well or not. */
 function checkUsages(usages: readonly string[], required: readonly string[]): string | undefined {
   const rest = usages.filter((u) => u !== 'key encipherment');
-  return rest.length === required.length && required.every((u) => rest.includes(u)) ? undefined : mismatch(required);
+  return rest.length === required.length && required.every((u) => rest.includes(u)) ? undefined : `usages did not match [${[...required, 'key encipherment'].toSorted().join(' ')}]`;
 }
 function checkNode({ commonName, organizations }: RequestContents): string | undefined {
   if (organizations.length !== 1 || organizations[0] !== 'system:nodes') return 'subject organization is not system:nodes';
@@ -47,8 +46,9 @@ export function kubeletServingProblem(request: RequestContents, usages: readonly
   return checkUsages(usages, ['digital signature', 'server auth']) ?? checkNode(request);
 }
 function apiClientProblem(usages: readonly string[]): string | undefined {
-  const allowed = ['digital signature', 'key encipherment', 'client auth'];
-  return usages.includes('client auth') && usages.every((u) => allowed.includes(u)) ? undefined : mismatch(allowed);
+  const foreign = usages.find((u) => !['digital signature', 'key encipherment', 'client auth'].includes(u));
+  if (foreign !== undefined) return `invalid usage for client certificate: ${foreign}`;
+  return usages.includes('client auth') ? undefined : 'missing required usage for client certificate: client auth';
 }
 /** Why a signer does not sign a request; undefined when it does. */
 export function signingProblem(signerName: string, request: RequestContents, usages: readonly string[]): string | undefined {

@@ -30,7 +30,7 @@ export function newCsrSigningController(context: ControllerContext, signer: Cert
       const problem = await signer.inspect(pem).then((contents) => signingProblem(signerName, contents, usages), (err: unknown) => `unable to parse csr ${JSON.stringify(name)}: ${err instanceof Error ? err.message : String(err)}`);
       if (problem !== undefined && signerName === LEGACY) return undefined;
       const certificate = problem === undefined ? await signer.sign(pem, { usages, lifetimeMs: lifetimeMs(expirationSeconds) }) : '';
-      const next = problem === undefined ? { ...request, status: { ...request.status, certificate: Buffer.from(certificate).toString('base64') } } : withCondition(request, 'Failed', 'SignerValidationFailed', problem, clock.now());
+      const next = problem === undefined ? { ...request, status: { ...request.status, certificate: Buffer.from(certificate).toString('base64') } } : withCondition(request, 'Failed', 'SignerValidationFailure', problem, clock.now());
       return await untilCaughtUp(async () => {
         await client.of(CERTIFICATE_SIGNING_REQUESTS).updateStatus(next, { signal });
         return undefined;

@@ -10,6 +10,7 @@ import type { Component } from '#base/component.ts';
 import { DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS } from '#client/kinds.ts';
 import type { ReconcileResult } from '#client/reconciler.ts';
 import { labelMatcherOf, labelSelectorText } from '#machinery/selectors.ts';
+import { conditionPatch } from '#machinery/condition-patch.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { semanticEqual } from '#machinery/equality.ts';
@@ -76,7 +77,7 @@ export function newDisruptionController(context: ControllerContext): Component {
     if (!pod || left === undefined) return undefined;
     if (left > 0) return { afterMs: left };
     const condition = { type: 'DisruptionTarget', status: 'False', reason: null, message: null, observedGeneration: pod.metadata.generation, lastTransitionTime: rfc3339(clock.now()) };
-    const patch = { metadata: { uid: uidOf(pod), resourceVersion: pod.metadata.resourceVersion }, status: { conditions: [condition] } };
+    const patch = { metadata: { uid: uidOf(pod), resourceVersion: pod.metadata.resourceVersion }, status: conditionPatch(pod.status?.conditions, condition) };
     await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', patch, { subresource: 'status', signal }).catch((err: unknown) => {
       if (!isReason(err, 'NotFound')) throw err;
     });

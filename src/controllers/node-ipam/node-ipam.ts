@@ -40,7 +40,7 @@ export function newNodeIpamController(context: ControllerContext, options: NodeI
       for (let n = 0; ; n++) {
         const podCIDR = subnet(options.clusterCIDR, bits, n);
         if (podCIDR === undefined) {
-          recorder.eventFor({ kind: 'Node', name, uid: node.metadata.uid }, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`);
+          recorder.eventFor({ apiVersion: 'v1', kind: 'Node', name, uid: node.metadata.uid }, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`);
           throw new Error(`no range of ${options.clusterCIDR} is left for node "${name}"`);
         }
         if (used.has(podCIDR)) continue;

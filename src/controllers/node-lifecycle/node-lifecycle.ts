@@ -7,8 +7,9 @@ import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { LEASES, NODES, PODS } from '#client/kinds.ts';
+import { conditionPatch } from '#machinery/condition-patch.ts';
 import { isReason } from '#machinery/status-error.ts';
-import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
+import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 
 export interface NodeLifecycleOptions {
   /** How long a node may be silent. Default 50 s (`--node-monitor-grace-period`). */
@@ -33,6 +34,8 @@ const CONDITION_TAINTS: readonly (readonly [condition: string, status: string, k
 ];
 const UNSCHEDULABLE = 'node.kubernetes.io/unschedulable';
 const MANAGED_KEYS = new Set([...CONDITION_TAINTS.map(([, , key]) => key), UNSCHEDULABLE]);
+/** Labels that older selectors go by follow those that took their place. */
+const OLD_LABELS = [['kubernetes.io/os', 'beta.kubernetes.io/os'], ['kubernetes.io/arch', 'beta.kubernetes.io/arch']] as const;
 const CHECKED = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 
 export function newNodeLifecycleController(context: ControllerContext, options: NodeLifecycleOptions = {}): Component {
@@ -77,12 +80,19 @@ export function newNodeLifecycleController(context: ControllerContext, options: 
     const patch = { metadata: { resourceVersion: node.metadata.resourceVersion }, spec: { taints: [...kept, ...added] } };
     await client.of(NODES).patch('', nameOf(node), 'application/merge-patch+json', patch, { signal });
   }
+  async function applyOldLabels({ metadata }: Node, signal: AbortSignal): Promise<void> {
+    const labels = Object.fromEntries(OLD_LABELS.flatMap(([now, old]) => {
+      const value = metadata.labels?.[now];
+      return value === undefined || metadata.labels?.[old] === value ? [] : [[old, value]];
+    }));
+    if (Object.keys(labels).length) await client.of(NODES).patch('', metadata.name ?? '', 'application/strategic-merge-patch+json', { metadata: { labels } }, { signal });
+  }
   async function markPodsNotReady(node: Node, signal: AbortSignal): Promise<void> {
     for (const pod of pods.list().filter((p) => p.spec.nodeName === nameOf(node))) {
       const ready = pod.status?.conditions?.find((c) => c.type === 'Ready');
       if (ready?.status !== 'True') continue;
       const condition = { ...ready, status: 'False', lastTransitionTime: rfc3339(clock.now()) };
-      await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: { conditions: [condition] } }, { subresource: 'status', signal }).catch((err: unknown) => {
+      await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: conditionPatch(pod.status?.conditions, condition) }, { subresource: 'status', signal }).catch((err: unknown) => {
         if (!isReason(err, 'NotFound') && !isReason(err, 'Conflict')) throw err;
       });
       recorder.event(pod as Pod, 'Warning', 'NodeNotReady', 'Node is not ready');
@@ -100,6 +110,11 @@ export function newNodeLifecycleController(context: ControllerContext, options: 
     workers: 8,
     sources: (queue) => [
       source(context, queue, NODES, (node) => [nameOf(node)]),
+      sourceWith(context, NODES, {
+        onDelete(node) {
+          if (registered.delete(uidOf(node))) recorder.eventFor(nodeReference(node), 'Normal', 'RemovingNode', `Node ${nameOf(node)} event: Removing Node ${nameOf(node)} from Controller`);
+        },
+      }),
       source(context, queue, LEASES, (lease) => [nameOf(lease)], { namespace: 'kube-node-lease' }),
     ],
     async reconcile(name, signal) {
@@ -109,6 +124,7 @@ export function newNodeLifecycleController(context: ControllerContext, options: 
         return undefined;
       }
       announce(node);
+      await applyOldLabels(node, signal);
       const { silentMs, graceMs: allowedMs } = silence(node);
       if (silentMs >= allowedMs) node = await markUnknown(node, signal);
       await applyTaints(node, signal);
@@ -123,8 +139,8 @@ export function newNodeLifecycleController(context: ControllerContext, options: 
 function isManaged(t: Taint): boolean {
   return MANAGED_KEYS.has(t.key);
 }
-function nodeReference(node: Node): { kind: string; name: string; uid: string } {
-  return { kind: 'Node', name: nameOf(node), uid: uidOf(node) };
+function nodeReference(node: Node): { apiVersion: string; kind: string; name: string; uid: string } {
+  return { apiVersion: 'v1', kind: 'Node', name: nameOf(node), uid: uidOf(node) };
 }
 
 /** Taints that a node's conditions and its `unschedulable` ask for. */

@@ -117,8 +117,9 @@ export function newPersistentVolumeBinder(context: ControllerContext): Component
     const { phase } = volume.status ?? {};
     const released = phase === 'Released' || phase === 'Failed' ? volume : await writer.volumePhase(volume, 'Released', '', signal);
     const policy = volume.spec.persistentVolumeReclaimPolicy;
-    // What a provisioner has made, it deletes.
-    if (policy === 'Retain' || (policy === 'Delete' && volume.metadata.annotations?.[PROVISIONED_BY] !== undefined) || phase === 'Failed') return;
+    // What a provisioner has made, it deletes; and what a driver serves.
+    const isForeign = volume.metadata.annotations?.[PROVISIONED_BY] !== undefined || volume.spec.csi !== undefined;
+    if (policy === 'Retain' || (policy === 'Delete' && isForeign) || phase === 'Failed') return;
     const [reason, message] = policy === 'Delete'
       ? ['VolumeFailedDelete', `error getting deleter volume plugin for volume ${JSON.stringify(nameOf(volume))}: no deletable volume plugin matched`]
       : ['VolumeFailedRecycle', 'No recycler plugin found for the volume!'];

@@ -7,6 +7,7 @@ import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { NODES, PODS } from '#client/kinds.ts';
+import { conditionPatch } from '#machinery/condition-patch.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, source, type ControllerContext } from '../controller.ts';
 
@@ -40,7 +41,7 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
   /** With a message the Pod is told that it was disrupted. */
   async function remove(pod: Pod, message: string | undefined, signal: AbortSignal): Promise<void> {
     const observedGeneration = pod.metadata.generation;
-    const told = message !== undefined && { conditions: [{ type: 'DisruptionTarget', status: 'True', reason: 'DeletionByPodGC', message, observedGeneration, lastTransitionTime: rfc3339(clock.now()) }] };
+    const told = message !== undefined && conditionPatch(pod.status?.conditions, { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByPodGC', message, observedGeneration, lastTransitionTime: rfc3339(clock.now()) });
     try {
       if (!ended(pod)) {
         const patch = { metadata: { uid: uidOf(pod) }, status: { phase: 'Failed', observedGeneration, ...told } };

@@ -7,6 +7,7 @@ import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { NODES, PODS } from '#client/kinds.ts';
+import { conditionPatch } from '#machinery/condition-patch.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { tolerates } from '#machinery/tolerations.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
@@ -25,7 +26,7 @@ export function newTaintEvictionController(context: ControllerContext): Componen
     recorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${keyOf(pod)}`);
     const condition = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint', observedGeneration: pod.metadata.generation, lastTransitionTime: rfc3339(clock.now()) };
     try {
-      await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: { conditions: [condition] } }, { subresource: 'status', signal });
+      await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: conditionPatch(pod.status?.conditions, condition) }, { subresource: 'status', signal });
       await client.of(PODS).delete(namespaceOf(pod), nameOf(pod), { preconditions: { uid: uidOf(pod) } }, signal);
     } catch (err) {
       if (!isReason(err, 'NotFound') && !isReason(err, 'Conflict')) throw err;

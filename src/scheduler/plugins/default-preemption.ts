@@ -56,7 +56,7 @@ export function newDefaultPreemption(handle: FrameworkHandle): Plugin {
         if (isReason(err, 'NotFound')) return;
         throw err;
       }
-      handle.recorder.event(victim, { type: 'Normal', reason: 'Preempted', action: 'Preempting', note: `Preempted by pod ${info.uid} on node ${node.name}`, related: info.pod });
+      handle.recorder.event(victim, { type: 'Normal', reason: 'Preempted', action: 'Preempting', note: `Preempted by pod ${info.uid} on node ${node.name}` });
     }));
   }
   function prepare(info: PodInfo, candidate: Candidate): void {

@@ -47,7 +47,7 @@ describe('certificate signing requests', () => {
     await request(cluster.client, 'bare', { commonName: 'system:node:n', organizations: ['system:nodes'] }, { signerName: 'kubernetes.io/kubelet-serving', usages: ['server auth', 'digital signature'] });
     await approve('bare');
     const failed = await condition('bare', 'Failed');
-    assert.deepEqual([failed.reason, failed.message], ['SignerValidationFailed', 'DNS or IP subjectAltName is required']);
+    assert.deepEqual([failed.reason, failed.message], ['SignerValidationFailure', 'DNS or IP subjectAltName is required']);
   });
   test('requests of other signers are left alone', async () => {
     await request(cluster.client, 'other', { commonName: 'x' }, { signerName: 'example.com/other', usages: ['client auth'] });

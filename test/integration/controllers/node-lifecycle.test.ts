@@ -4,7 +4,7 @@ import type { Node } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
-import { LEASES, NODES, PODS } from '#client/kinds.ts';
+import { EVENTS, LEASES, NODES, PODS } from '#client/kinds.ts';
 import { componentUser, inProcessTransport } from '#cluster/in-process-transport.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
@@ -79,5 +79,15 @@ describe('a node that stops reporting', () => {
     const time = new Date(clock.now()).toISOString();
     await cluster.client.of(NODES).updateStatus({ ...current, status: { ...current.status, conditions: (current.status?.conditions ?? []).map((c) => ({ ...c, status: c.type === 'Ready' ? 'True' : 'False', lastHeartbeatTime: time })) } });
     await eventually('the taints are gone', async () => ((await node()).spec.taints ?? []).length === 0);
+  });
+  test('has the old labels of its platform, and is told of when it goes', async () => {
+    await cluster.client.of(NODES).patch('', 'silent', 'application/merge-patch+json', { metadata: { labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'riscv64' } } });
+    await eventually('the old ones follow', async () => {
+      const labels = (await node()).metadata.labels ?? {};
+      return labels['beta.kubernetes.io/os'] === 'linux' && labels['beta.kubernetes.io/arch'] === 'riscv64';
+    });
+    await cluster.client.of(NODES).delete('', 'silent');
+    const told = await eventually('it is told', async () => (await cluster.client.of(EVENTS).list({ namespace: 'default' })).items.find((e) => e.reason === 'RemovingNode'));
+    assert.deepEqual([told.message, told.involvedObject.apiVersion], ['Node silent event: Removing Node silent from Controller', 'v1']);
   });
 });

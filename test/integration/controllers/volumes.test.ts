@@ -97,6 +97,27 @@ describe('persistent volumes', () => {
     await volumeIs('small', 'Released');
     assert.equal((await volumes().get('', 'tiny')).status?.phase, 'Available');
   });
+  test('a volume of a driver stays released: its provisioner deletes it', async () => {
+    await volumes().create({ metadata: { name: 'driven' }, spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], storageClassName: 'driven', persistentVolumeReclaimPolicy: 'Delete', csi: { driver: 'csi.example.com', volumeHandle: 'h' } } });
+    await volumes().create({ metadata: { name: 'local' }, spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], storageClassName: 'local', persistentVolumeReclaimPolicy: 'Delete', hostPath: { path: '/x' } } });
+    for (const name of ['driven', 'local']) {
+      await claim(name, { storageClassName: name });
+      await claimIs(name, 'Bound');
+      await claims().delete('default', name);
+    }
+    await volumeIs('local', 'Failed');
+    await volumeIs('driven', 'Released');
+    assert.equal((await volumes().get('', 'driven')).status?.message, undefined);
+  });
+  test('a Pod whose volume is still being made says on which node it will be', async () => {
+    await cluster.client.of(STORAGE_CLASSES).create({ metadata: { name: 'outer' }, provisioner: 'outer.example.com', volumeBindingMode: 'WaitForFirstConsumer' });
+    await claim('outer', { storageClassName: 'outer' });
+    await pod('expected', { persistentVolumeClaim: { claimName: 'outer' } });
+    await eventually('the node is told', async () => (await cluster.client.of(PODS).get('default', 'expected')).status?.nominatedNodeName === 'node-1');
+    await volume('outer', { storageClassName: 'outer', claimRef: { namespace: 'default', name: 'outer' } });
+    await runs('expected');
+    assert.equal((await cluster.client.of(PODS).get('default', 'expected')).status?.nominatedNodeName, undefined);
+  });
   test('a claim may name its volume, and a volume its claim', async () => {
     await volume('named', { claimRef: { namespace: 'default', name: 'later' } });
     await volume('mine');

@@ -54,10 +54,9 @@ export function keepSystemFields(draft: Draft<KubeObject>, old: KubeObject): voi
   meta.uid ||= old.metadata.uid;
   restore(meta, old, 'creationTimestamp');
   restore(meta, old, 'generation');
+  // Marks of a deletion that nobody asked for are for validation to refuse.
   if (old.metadata.deletionTimestamp !== undefined) restore(meta, old, 'deletionTimestamp');
-  else delete meta.deletionTimestamp;
-  if (old.metadata.deletionGracePeriodSeconds === undefined) delete meta.deletionGracePeriodSeconds;
-  else meta.deletionGracePeriodSeconds ??= old.metadata.deletionGracePeriodSeconds;
+  if (old.metadata.deletionGracePeriodSeconds !== undefined) meta.deletionGracePeriodSeconds ??= old.metadata.deletionGracePeriodSeconds;
   delete meta.selfLink;
 }
 function restore(meta: Record<string, unknown>, old: KubeObject, field: 'creationTimestamp' | 'generation' | 'deletionTimestamp'): void {

@@ -3,6 +3,7 @@ import type { KubeObject } from '#api/object.ts';
 import { parseFieldSelector, parseLabelSelector, type FieldMatcher, type LabelMatcher } from '#machinery/selectors.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { ServedResource } from './resource-registry.ts';
+import type { ResourceInfo } from '#api/resources.ts';
 
 export interface Selection {
   /** Selects everything. */
@@ -29,11 +30,18 @@ export function selectionOf(served: ServedResource, labelSelector: string, field
   return compile(served, labels, fields);
 }
 
+/** Not every kind says it in the same words. */
+function unsupported(field: string, { group, version, kind }: ResourceInfo): string {
+  if (group === 'batch') return `field label ${JSON.stringify(field)} not supported for ${kind}`;
+  return group === 'resource.k8s.io' ? `field label not supported for ${group}/${version}, Kind=${kind}: ${field}` : `field label not supported: ${field}`;
+}
 function checkFields(served: ServedResource, fields: FieldMatcher): void {
-  const known = served.strategy.selectableFields;
+  const { info, strategy } = served;
+  const known = strategy.selectableFields;
   for (const { field } of fields.requirements) {
-    if (field === 'metadata.name' || field === 'metadata.namespace' || (known && Object.hasOwn(known, field))) continue;
-    throw badRequest(known ? `field label not supported: ${field}` : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
+    // Kinds with fields of their own that live in no namespace do not know the word.
+    if (field === 'metadata.name' || (field === 'metadata.namespace' && (info.namespaced || !known)) || (known && Object.hasOwn(known, field))) continue;
+    throw badRequest(known ? unsupported(field, info) : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
   }
 }
 

@@ -15,11 +15,12 @@ import { admissionAttributes } from './admit.ts';
 import { createObject } from './create.ts';
 import { withClaim } from './claims.ts';
 import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
-import { dedupOwnerReferences, groupKindOf, keepSystemFields, validateFinalizerNames } from './object-meta.ts';
+import { dedupOwnerReferences, groupKindOf, keepSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
 import { keepForeignFields } from './subresource-split.ts';
+import { validateUpdatedMetadata } from './update-metadata.ts';
 
 /** The object in another dress: what a subresource shows of it and takes back (a Scale). Field ownership and admission go by what is shown. */
 export interface ObjectView extends WrittenKind {
@@ -161,10 +162,8 @@ function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Kube
   const subresource = writtenPart(args);
   const strategyContext = ctx.strategyContext(subresource);
   const validate = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate) : strategy.validateUpdate;
-  const meta = validateObjectMetaUpdate(draft.metadata, old.metadata);
-  // Upstream looks at the metadata twice, in the registry and in the kind's own validation: causes are told twice.
-  const own = codec.structType ? [...meta, ...validateFinalizerNames(draft, info)] : [];
-  const errors = [...meta, ...own, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
+  const meta = codec.structType ? validateUpdatedMetadata(draft, old, info, strategy, subresource === '') : validateObjectMetaUpdate(draft.metadata, old.metadata);
+  const errors = [...meta, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
   if (errors.length) throw invalid(groupKindOf(info), args.name, errors);
   if (subresource !== '') return;
   for (const warning of strategy.warnings?.(draft, old) ?? []) ctx.warn(warning);

@@ -3,12 +3,15 @@
  */
 import { structByFactsName, type StructType, type TypeRef } from '#api/schema.ts';
 import type { LabelSelector } from '#api/gen/meta-v1.ts';
+import { semanticEqual } from '#machinery/equality.ts';
+import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
+import { IMMUTABLE } from './field-checks.ts';
 
 /** Words that Go writes in capitals inside of names. */
 const ACRONYMS: readonly (readonly [pattern: RegExp, go: string])[] = [
   [/^dns/, 'DNS'], [/^ip(?=[A-Z]|s?$)/, 'IP'], [/^pid/, 'PID'], [/^tty$/, 'TTY'], [/^uid$/, 'UID'], [/^gid$/, 'GID'], [/^os$/, 'OS'], [/^tcp/, 'TCP'], [/^http/, 'HTTP'], [/^grpc$/, 'GRPC'], [/^api/, 'API'],
   [/^nfs$/, 'NFS'], [/^rbd$/, 'RBD'], [/^fc$/, 'FC'], [/^csi$/, 'CSI'], [/^iscsi$/, 'ISCSI'], [/^cephfs$/, 'CephFS'], [/^gcePersistentDisk$/, 'GCEPersistentDisk'],
-  [/^awsElasticBlockStore$/, 'AWSElasticBlockStore'], [/^gmsa/, 'GMSA'], [/^storageos$/, 'StorageOS'], [/^seLinux/, 'SELinux'], [/^tls$/, 'TLS'],
+  [/^awsElasticBlockStore$/, 'AWSElasticBlockStore'], [/^gmsa/, 'GMSA'], [/^storageos$/, 'StorageOS'], [/^seLinux/, 'SELinux'], [/^ssl(?=[A-Z])/, 'SSL'], [/^fs(?=Type$)/, 'FS'], [/^tls$/, 'TLS'],
 ];
 /** `hostIP` → `HostIP`, `dnsPolicy` → `DNSPolicy`. */
 export function goName(json: string): string {
@@ -74,4 +77,10 @@ export function internalForm(type: StructType, value: object, order: readonly st
       return [goName(name), own === undefined || own === null ? zero(field.type, field.pointer) : formOf(field.type, own)];
     }),
   );
+}
+
+/** A spec that may not change, shown in internal form. `factsName` is its type's name in the table of facts. */
+export function immutableSpec(now: object | undefined, old: object | undefined, factsName: string): FieldError[] {
+  if (semanticEqual(now, old)) return [];
+  return [invalidValue(fieldPath('spec'), internalForm(structByFactsName(factsName), now ?? {}), IMMUTABLE)];
 }

@@ -76,7 +76,7 @@ export const deployments = defineStrategy<Deployment>('apps', 'v1', 'deployments
   warnings: workloadWarnings(SPEC.child('template'), ({ spec }) => spec?.template),
   validateStatusUpdate({ status = {} }, old) {
     return [
-      ...validateCounts(status, ['observedGeneration', 'replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas', 'unavailableReplicas', 'collisionCount'], STATUS),
+      ...validateCounts(status, ['observedGeneration', 'replicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas', 'unavailableReplicas', 'collisionCount', 'terminatingReplicas'], STATUS),
       ...validateWithinReplicas(status, ['updatedReplicas', 'readyReplicas', 'availableReplicas'], STATUS),
       ...validateAvailable(status, 'readyReplicas', STATUS),
       ...validateCollisionCount(status.collisionCount, old.status?.collisionCount, STATUS),

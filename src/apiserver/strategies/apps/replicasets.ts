@@ -37,7 +37,7 @@ export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets
   validateStatusUpdate({ status }) {
     const counts = status ?? { replicas: 0 };
     return [
-      ...validateCounts(counts, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration'], STATUS),
+      ...validateCounts(counts, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration', 'terminatingReplicas'], STATUS),
       ...validateWithinReplicas(counts, ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'], STATUS),
       ...validateAvailable(counts, 'readyReplicas', STATUS),
     ];
@@ -48,5 +48,4 @@ export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets
     const [names, images] = containerCells(spec.template?.spec?.containers);
     return [metadata.name ?? '', spec.replicas ?? 0, status?.replicas ?? 0, status?.readyReplicas ?? 0, age(metadata, now), names, images, selectorText(spec.selector)];
   },
-  selectableFields: { 'status.replicas': (rs) => String(rs.status?.replicas ?? 0) },
 });

@@ -47,5 +47,5 @@ export const namespaces = defineStrategy<Namespace>('', 'v1', 'namespaces', {
   },
   columns: [NAME, text('Status'), AGE],
   row: (ns, now) => [ns.metadata.name ?? '', ns.status?.phase ?? '', age(ns.metadata, now)],
-  selectableFields: { 'status.phase': (ns) => ns.status?.phase ?? '', name: (ns) => ns.metadata.name ?? '' },
+  selectableFields: { 'status.phase': (ns) => ns.status?.phase ?? '' },
 });

@@ -1,12 +1,12 @@
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { structByFactsName } from '#api/schema.ts';
-import { fieldPath, forbiddenField, required, type FieldError } from '#machinery/field-errors.ts';
+import { fieldPath, forbiddenField, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isQualifiedName } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
-import { eachKey, fromMessages, immutable, oneOf } from '../field-checks.ts';
+import { eachKey, fromMessages, immutable } from '../field-checks.ts';
 import { internalForm } from '../internal-form.ts';
 import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
@@ -15,6 +15,7 @@ import { validateClaimSpec } from './persistentvolumeclaim-validation.ts';
 import { validateSize } from './persistentvolume-validation.ts';
 import { accessModesText, STORAGE_CLASS_ANNOTATION } from './persistentvolumes.ts';
 import { claimSpecWarnings } from './pod/warnings.ts';
+import { isNativeResource } from '#machinery/resource-names.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -59,7 +60,7 @@ function validateSpecUpdate(claim: PersistentVolumeClaim, old: PersistentVolumeC
   }
   if (bound) now = { ...now, volumeAttributesClassName: before.volumeAttributesClassName };
   if (semanticEqual({ ...now, volumeName: now.volumeName ?? '' }, { ...before, volumeName: before.volumeName ?? '' })) return [];
-  const diff = unifiedDiff(shown(now), shown(before));
+  const diff = unifiedDiff(shown(before), shown(now));
   return [forbiddenField(SPEC, `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${diff}`)];
 }
 function validateUpdate(claim: PersistentVolumeClaim, old: PersistentVolumeClaim): FieldError[] {
@@ -81,6 +82,12 @@ function validateUpdate(claim: PersistentVolumeClaim, old: PersistentVolumeClaim
     else if (attributes === '') errors.push(forbiddenField(at, 'update from non-nil value to an empty string is forbidden'));
   }
   return errors;
+}
+
+/** Of Kubernetes' own resources a volume has only its size. */
+function validateResizable(name: string, path: FieldPath): FieldError[] {
+  const errors = fromMessages(path, name, isQualifiedName(name));
+  return errors.length === 0 && isNativeResource(name) && name !== 'storage' ? [notSupported(path, name, ['storage'])] : errors;
 }
 
 export const persistentvolumeclaims = defineStrategy<PersistentVolumeClaim>('', 'v1', 'persistentvolumeclaims', {
@@ -106,13 +113,17 @@ export const persistentvolumeclaims = defineStrategy<PersistentVolumeClaim>('', 
     ...claimSpecWarnings(spec, SPEC),
   ],
   validateStatusUpdate({ metadata, spec, status }) {
-    const resizing = STATUS.child('allocatedResourceStatus');
+    const resizing = STATUS.child('allocatedResourceStatuses');
+    const allocated = STATUS.child('allocatedResources');
     return [
       ...(metadata.resourceVersion === '' ? [required(fieldPath('resourceVersion'))] : []),
       ...(spec.accessModes?.length ? [] : [required(fieldPath('Spec', 'accessModes'))]),
       ...eachKey(status?.capacity, STATUS.child('capacity'), (_name, value, at) => validateSize(value, at)),
-      ...eachKey(status?.allocatedResourceStatuses, resizing, (name, state) => [...fromMessages(resizing, name, isQualifiedName(name)), ...oneOf(state, RESIZE_STATES, resizing)]),
-      ...eachKey(status?.allocatedResources, STATUS.child('allocatedResources'), (_name, value, at) => validateSize(value, at)),
+      ...eachKey(status?.allocatedResourceStatuses, resizing, (name, state) => [...validateResizable(name, resizing), ...(RESIZE_STATES.includes(state) ? [] : [notSupported(resizing, name, RESIZE_STATES)])]),
+      ...eachKey(status?.allocatedResources, allocated, (name, value, at) => {
+        const errors = validateResizable(name, allocated);
+        return errors.length ? errors : validateSize(value, at);
+      }),
     ];
   },
   columns: [

@@ -54,7 +54,7 @@ function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldE
   const expandRefAdded = !before.csi?.controllerExpandSecretRef && spec.csi?.controllerExpandSecretRef !== undefined && before.csi !== undefined;
   const from = expandRefAdded ? { ...before, csi: { ...before.csi!, controllerExpandSecretRef: spec.csi!.controllerExpandSecretRef } } : before;
   if (!semanticEqual(sourceOf(spec), sourceOf(from))) {
-    const diff = unifiedDiff(shownSource(spec), shownSource(from));
+    const diff = unifiedDiff(shownSource(from), shownSource(spec));
     errors.push(forbiddenField(SPEC.child('persistentvolumesource'), `spec.persistentvolumesource is immutable after creation\n${diff}`));
   }
   errors.push(...immutable(spec.volumeMode, before.volumeMode, fieldPath('volumeMode')), ...validateAffinityUpdate(spec, before));

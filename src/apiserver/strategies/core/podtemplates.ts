@@ -15,7 +15,6 @@ export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates'
   validateUpdate: validate,
   warnings: (obj, old) => (sameGeneration(obj, old) ? [] : templateWarnings(obj.template, fieldPath('template'))),
   generationFields: ['template'],
-  allowCreateOnUpdate: true,
   columns: [NAME, text('Containers'), text('Images'), text('Pod Labels')],
   row: (obj) => [obj.metadata.name ?? '', ...containerCells(obj.template?.spec?.containers), labelsText(obj.template?.metadata?.labels)],
 });

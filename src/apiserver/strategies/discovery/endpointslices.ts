@@ -8,6 +8,7 @@ import { each, fromMessages, immutable, oneOf } from '../field-checks.ts';
 import { familyOf, ipErrors, specialIPErrors } from '../ip-checks.ts';
 import { AGE, age, NAME, text, UNSET } from '../printing.ts';
 import { isValidIP, warningsForIP } from '#machinery/ip.ts';
+import type { Draft } from '#base/draft.ts';
 
 const MAX_ENDPOINTS = 1000;
 const MAX_ADDRESSES = 100;
@@ -82,6 +83,11 @@ function shortList(items: readonly string[]): string {
   return items.length > SHOWN ? `${shown} + ${items.length - SHOWN} more...` : shown;
 }
 
+/** This version of the API writes no such field; objects of the one before have it. */
+function dropTopology({ endpoints }: Draft<EndpointSlice>): void {
+  for (const endpoint of endpoints ?? []) delete endpoint.deprecatedTopology;
+}
+
 export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', {
   default({ ports }) {
     for (const port of ports ?? []) {
@@ -91,8 +97,7 @@ export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 
   },
   prepareForCreate(slice) {
     slice.metadata.generation = 1;
-    // This version of the API has no field for it; objects of the one before may.
-    for (const endpoint of slice.endpoints ?? []) delete endpoint.deprecatedTopology;
+    dropTopology(slice);
   },
   validate: (slice) => validate(slice),
   validateUpdate: (slice, old) => [...validate(slice, old), ...immutable(slice.addressType, old.addressType, fieldPath('addressType'))],
@@ -105,6 +110,7 @@ export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 
     ];
   },
   prepareForUpdate(slice, old) {
+    if (!semanticEqual(slice.endpoints, old.endpoints)) dropTopology(slice);
     // Labels say which Service the endpoints are of: they count as the rest does.
     if (!semanticEqual(slice.metadata.labels ?? {}, old.metadata.labels ?? {})) slice.metadata.generation = (old.metadata.generation ?? 0) + 1;
   },

@@ -50,7 +50,7 @@ export const events = defineStrategy<Event>('events.k8s.io', 'v1', 'events', {
   columns: coreEvents.columns,
   row: (event, now) => coreEvents.row(toCoreEvent(event), now),
   selectableFields: Object.fromEntries(
-    Object.entries(selectable).flatMap(([field, get]) => {
+    Object.entries(selectable).filter(([field]) => field !== 'source').flatMap(([field, get]) => {
       const own = (event: Event) => get(toCoreEvent(event));
       const renamed = field.startsWith('involvedObject.') ? field.replace('involvedObject', 'regarding') : field === 'reportingComponent' ? 'reportingController' : field;
       return [[renamed, own]];

@@ -37,6 +37,7 @@ export const runtimeclasses = defineStrategy<RuntimeClass>('node.k8s.io', 'v1', 
     const selected = Object.keys(scheduling?.nodeSelector ?? {}).toSorted();
     return selected.filter((key) => DEPRECATED_LABELS[key]).map((key) => `scheduling.nodeSelector: ${DEPRECATED_LABELS[key]}`);
   },
+  allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   columns: [NAME, text('Handler'), AGE],
   row: ({ metadata, handler }, now) => [metadata.name ?? '', handler, age(metadata, now)],

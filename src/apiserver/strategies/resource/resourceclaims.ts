@@ -1,7 +1,7 @@
 import type { ResourceClaim } from '#api/gen/resource-v1.ts';
 import { fieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
-import { immutable } from '../field-checks.ts';
+import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 import { validateClaimStatus } from './claim-status.ts';
@@ -22,7 +22,7 @@ export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', '
     claim.status = emptyStatus('resource.k8s.io', 'v1', 'ResourceClaim');
   },
   validate: ({ spec }) => validateDeviceClaim(spec?.devices, SPEC.child('devices')),
-  validateUpdate: (claim, old) => immutable(claim.spec, old.spec, SPEC),
+  validateUpdate: (claim, old) => immutableSpec(claim.spec, old.spec, 'api/resource/v1.ResourceClaimSpec'),
   validateStatusUpdate: (claim, old) => validateClaimStatus(claim, old, fieldPath('status')),
   columns: [NAME, text('State'), AGE],
   row: (claim, now) => [claim.metadata.name ?? '', stateText(claim), age(claim.metadata, now)],

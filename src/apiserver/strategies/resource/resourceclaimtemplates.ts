@@ -1,8 +1,8 @@
 import type { ResourceClaimTemplate } from '#api/gen/resource-v1.ts';
 import { fieldPath } from '#machinery/field-errors.ts';
-import { validateAnnotations, validateLabels } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
-import { immutable } from '../field-checks.ts';
+import { validateTemplateMetadata } from '../core/template-metadata.ts';
+import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME } from '../printing.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 
@@ -10,14 +10,8 @@ const SPEC = fieldPath('spec');
 
 export const resourceclaimtemplates = defineStrategy<ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates', {
   default: ({ spec }) => defaultDeviceClaim(spec?.spec?.devices),
-  validate({ spec }) {
-    const at = SPEC.child('metadata');
-    return [
-      ...validateAnnotations(spec?.metadata?.annotations, at.child('annotations')), ...validateLabels(spec?.metadata?.labels, at.child('labels')),
-      ...validateDeviceClaim(spec?.spec?.devices, SPEC.child('spec', 'devices')),
-    ];
-  },
-  validateUpdate: (template, old) => immutable(template.spec, old.spec, SPEC),
+  validate: ({ spec }) => [...validateTemplateMetadata(spec?.metadata, SPEC.child('metadata')), ...validateDeviceClaim(spec?.spec?.devices, SPEC.child('spec', 'devices'))],
+  validateUpdate: (template, old) => immutableSpec(template.spec, old.spec, 'api/resource/v1.ResourceClaimTemplateSpec'),
   columns: [NAME, AGE],
   row: ({ metadata }, now) => [metadata.name ?? '', age(metadata, now)],
 });

@@ -4,8 +4,9 @@ import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { validateInlineVolumeSpec } from '../core/persistentvolume-validation.ts';
 import { validateCSIDriverName } from '../core/volume-sources.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
-import { fromMessages, immutable } from '../field-checks.ts';
+import { fromMessages } from '../field-checks.ts';
 import { AGE, age, boolean, NAME, text } from '../printing.ts';
+import { immutableSpec } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
 const STATUS = fieldPath('status');
@@ -49,10 +50,10 @@ export const volumeattachments = defineStrategy<VolumeAttachment>('storage.k8s.i
     attachment.status = emptyStatus('storage.k8s.io', 'v1', 'VolumeAttachment');
   },
   validate,
-  validateUpdate: (attachment, old) => [...validate(attachment), ...immutable(attachment.spec, old.spec, SPEC)],
+  validateUpdate: (attachment, old) => [...validate(attachment), ...immutableSpec(attachment.spec, old.spec, 'api/storage/v1.VolumeAttachmentSpec')],
   validateStatusUpdate: validateStatus,
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('Attacher'), text('PV'), text('Node'), boolean('Attached'), AGE],
+  columns: [NAME, { ...text('Attacher'), format: 'name' }, text('PV'), text('Node'), boolean('Attached'), AGE],
   row({ metadata, spec, status }, now) {
     return [metadata.name ?? '', spec.attacher, spec.source?.persistentVolumeName ?? '', spec.nodeName, status?.attached ?? false, age(metadata, now)];
   },

@@ -17,6 +17,10 @@ function validateTolerationValue(toleration: Toleration, path: FieldPath): Field
     }
     case 'Exists':
       return value === '' ? [] : [invalidValue(path, value, "value must be empty when `operator` is 'Exists'")];
+    case 'Lt':
+    case 'Gt':
+      // Comparing numbers is off by default; upstream names the operators all the same.
+      return [notSupported(path, operator, ['Equal', 'Exists', 'Lt', 'Gt'], 'listed')];
     default:
       return [notSupported(path, operator, ['Equal', 'Exists'])];
   }

@@ -2,17 +2,24 @@
 import type { Container, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
 import { getOwn } from '#base/own.ts';
 import { mayRestartAll, shouldRestart } from '#machinery/container-restart.ts';
-import { duplicate, fieldPath, forbiddenField, invalidValue, notSupported, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
-import { isDNS1123Subdomain, isQualifiedName, isValidGroupID, isValidUserID } from '#machinery/names.ts';
+import { duplicate, fieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName, isValidGroupID, isValidUserID } from '#machinery/names.ts';
 import { each, fromMessages, immutable } from '../../field-checks.ts';
 import { familyOf, ipErrors } from '../../ip-checks.ts';
 import { validatePodAnnotationsUpdate } from './annotations.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 
 const STATUS = fieldPath('status');
+const NO_RESOURCE = 'must match the extended resource name of an entry in spec.initContainers.resources.requests or spec.containers.resources.requests';
 const SYSTEM_CONDITIONS = ['PodScheduled', 'Ready', 'Initialized'];
 
+function validateGeneration(generation: number, path: FieldPath): FieldError[] {
+  return generation < 0 ? [invalidValue(path.child('observedGeneration'), generation, 'must be a non-negative integer')] : [];
+}
 function validateConditions(status: PodStatus): FieldError[] {
-  return each(status.conditions, fieldPath('metadata', 'conditions'), ({ type = '' }, at) => (SYSTEM_CONDITIONS.includes(type) ? [] : fromMessages(at.child('Type'), type, isQualifiedName(type))));
+  return each(status.conditions, STATUS.child('conditions'), ({ type = '', observedGeneration = 0 }, at) => [
+    ...validateGeneration(observedGeneration, at), ...(SYSTEM_CONDITIONS.includes(type) ? [] : fromMessages(at.child('Type'), type, isQualifiedName(type))),
+  ]);
 }
 /** A container that ended and will not be started again stays ended. `restarts` tells who may. */
 function validateTransitions(now: readonly ContainerStatus[], old: readonly ContainerStatus[], path: FieldPath, restarts: (status: ContainerStatus) => boolean): FieldError[] {
@@ -66,6 +73,29 @@ function validateClaims(pod: Pod): FieldError[] {
     return resourceClaimName === undefined ? errors : [...errors, ...fromMessages(at.child('name'), resourceClaimName, isDNS1123Subdomain(resourceClaimName))];
   });
 }
+/** The claim that the scheduler made for extended resources: which container's resource each of its requests is for. */
+function validateExtendedClaim({ spec, status }: Pod): FieldError[] {
+  const claim = status?.extendedResourceClaimStatus;
+  if (!claim) return [];
+  const path = STATUS.child('extendedResourceClaimStatus');
+  const { requestMappings: mappings = [], resourceClaimName: name = '' } = claim;
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
+  const list = path.child('requestMappings');
+  const errors = mappings.length ? [] : [required(list, 'at least one request mapping is required')];
+  errors.push(...each(mappings, list, (mapping, at, i) => {
+    const { containerName, resourceName, requestName = '' } = mapping;
+    const container = containers.find((c) => c.name === containerName);
+    const repeated = mappings.slice(0, i).some((other) => semanticEqual(other, mapping));
+    return [
+      ...(container ? [] : [invalidValue(at.child('containerName'), containerName, 'must match the name of an entry in spec.initContainers.name or spec.containers.name')]),
+      ...(container && getOwn(container.resources?.requests, resourceName) === undefined ? [invalidValue(at.child('resourceName'), resourceName, NO_RESOURCE)] : []),
+      ...fromMessages(path.child('requestName'), requestName, isDNS1123Label(requestName)),
+      ...(repeated ? (['containerName', 'resourceName', 'requestName'] as const).map((field) => duplicate(at.child(field), mapping[field])) : []),
+    ];
+  }));
+  const at = path.child('resourceClaimName');
+  return [...errors, ...(name === '' ? [required(at)] : fromMessages(at, name, isDNS1123Subdomain(name)))];
+}
 function validateUser(status: ContainerStatus, os: string, path: FieldPath): FieldError[] {
   const user = status.user?.linux;
   if (!user) return [];
@@ -110,7 +140,11 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
   if ((pod.spec.nodeName ?? '') !== (old.spec.nodeName ?? '')) errors.push(forbiddenField(STATUS.child('nodeName'), 'may not be changed directly'));
   const nominated = status.nominatedNodeName ?? '';
   if (nominated !== '' && nominated !== old.status?.nominatedNodeName) errors.push(...fromMessages(STATUS.child('nominatedNodeName'), nominated, isDNS1123Subdomain(nominated)));
-  errors.push(...immutable(status.qosClass ?? '', old.status?.qosClass ?? '', STATUS.child('qosClass')), ...validateAllTransitions(pod, old), ...validateClaims(pod));
+  if (old.spec.nodeName && nominated !== '' && nominated !== old.status?.nominatedNodeName) {
+    errors.push(forbiddenField(STATUS.child('nominatedNodeName'), 'may not be set on pods that are already bound to a node'));
+  }
+  errors.push(...validateGeneration(status.observedGeneration ?? 0, STATUS), ...immutable(status.qosClass ?? '', old.status?.qosClass ?? '', STATUS.child('qosClass')));
+  errors.push(...validateAllTransitions(pod, old), ...validateClaims(pod), ...validateExtendedClaim(pod));
   errors.push(...validateAddresses(status.podIPs ?? [], STATUS.child('podIPs')), ...validateHostIPs(status));
   const lists = ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses'] as const;
   const os = pod.spec.os?.name ?? 'linux';

@@ -2,7 +2,6 @@
 import type { CSIVolumeSource, EphemeralVolumeSource, GitRepoVolumeSource, ImageVolumeSource, Volume } from '#api/gen/core-v1.ts';
 import { duplicate, forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Label, isDNS1123Subdomain, nameIsDNSSubdomain } from '#machinery/names.ts';
-import { validateAnnotations, validateLabels } from '#machinery/object-meta.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { each, fromMessages, requiredOneOf } from '../../field-checks.ts';
 import { validateClaimSpec } from '../persistentvolumeclaim-validation.ts';
@@ -10,6 +9,7 @@ import { validateDescendingPath, validateFileMode } from '../volume-paths.ts';
 import * as sources from '../volume-sources.ts';
 import type { PodOptions } from './options.ts';
 import { validateDownwardFile, validateKeyToPath, validateProjected } from './projected-volume.ts';
+import { validateTemplateMetadata } from '../template-metadata.ts';
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
@@ -26,13 +26,7 @@ function validateEphemeral(source: EphemeralVolumeSource, path: FieldPath): Fiel
   const at = path.child('volumeClaimTemplate');
   const template = source.volumeClaimTemplate;
   if (!template) return [required(at)];
-  const { labels, annotations, ...others } = template.metadata ?? {};
-  return [
-    ...validateAnnotations(annotations, at.child('metadata', 'annotations')),
-    ...validateLabels(labels, at.child('metadata', 'labels')),
-    ...Object.entries(others).filter(([, value]) => value !== undefined && value !== null).map(([key]) => forbiddenField(at.child('metadata', key), 'cannot be set')),
-    ...validateClaimSpec(template.spec, at.child('spec')),
-  ];
+  return [...validateTemplateMetadata(template.metadata, at.child('metadata')), ...validateClaimSpec(template.spec, at.child('spec'))];
 }
 function validateImage(source: ImageVolumeSource, path: FieldPath, options: PodOptions): FieldError[] {
   const errors = options.isPod && !source.reference ? [required(path.child('reference'))] : [];

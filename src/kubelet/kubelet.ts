@@ -166,7 +166,7 @@ export class Kubelet implements Component {
       payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal), trustBundles: this.#trustBundles, podCertificates: this.#podCertificates },
     });
     this.#prober = newProber({ runtime, cache, recorder, clock, nodeIPs: config.nodeIPs });
-    this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined });
+    this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined, onTerminated: (type, end) => this.#metrics.terminatedContainers.inc({ container_type: type, exit_code: String(end.exitCode), reason: end.reason ?? '' }) });
     this.#pullRecords = new PullRecords({ rootDir: config.rootDir, clock, policy: config.imagePullCredentialsVerificationPolicy, allowlist: config.preloadedImagesVerificationAllowlist });
     this.#imageGc = new ImageGc({ onListed: (ids, at) => this.#pullRecords.prune(ids, at), runtime, clock, recorder, nodeName: config.nodeName, highThresholdPercent: config.imageGCHighThresholdPercent, lowThresholdPercent: config.imageGCLowThresholdPercent });
     const hooks = newHookRunner({ runtime, clock, podIP: (pod) => this.podIPs(pod)[0] ?? '' });

@@ -2,7 +2,7 @@
  * Writes Pods' statuses to the API: the newest one per Pod, one write at a time per Pod, only what changed.
  * Upstream's counterpart: the kubelet's status manager.
  */
-import type { Pod, PodCondition, PodStatus } from '#api/gen/core-v1.ts';
+import type { ContainerStateTerminated, Pod, PodCondition, PodStatus } from '#api/gen/core-v1.ts';
 import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
@@ -25,7 +25,11 @@ export interface StatusManagerOptions {
   podOf(uid: string): Pod | undefined;
   /** True for a Pod that runs without the API, whose mirror may come or come back. */
   isStatic?(uid: string): boolean;
+  /** An end of a container is told for the first time. */
+  onTerminated?(type: ContainerType, end: ContainerStateTerminated): void;
 }
+export type ContainerType = 'container' | 'init_container' | 'ephemeral_container';
+const STATUSES = [['init_container', 'initContainerStatuses'], ['container', 'containerStatuses'], ['ephemeral_container', 'ephemeralContainerStatuses']] as const;
 
 export class StatusManager {
   readonly #pods: ResourceClient<Pod>;
@@ -61,6 +65,12 @@ export class StatusManager {
     return this.#wanted.get(uid) ?? this.#written.get(uid)?.status ?? this.#options.podOf(uid)?.status ?? pod.status;
   }
   set(pod: Pod, status: PodStatus): void {
+    const before = this.statusOf(pod);
+    for (const [type, list] of STATUSES) {
+      for (const { name, state } of status[list] ?? []) {
+        if (state?.terminated && !before?.[list]?.some((c) => c.name === name && c.state?.terminated)) this.#options.onTerminated?.(type, state.terminated);
+      }
+    }
     this.#wanted.set(uidOf(pod), status);
     this.#writer.queue.add(uidOf(pod));
   }

@@ -102,7 +102,7 @@ export interface ImageManager {
 
 export interface CgroupManager {
   /** The cgroup parent for the Pod's containers, created with the Pod's limits when it is not there. */
-  ensurePod(pod: Pod): Promise<string>;
+  ensurePod(pod: Pod, options?: { readonly raiseOnly?: boolean }): Promise<string>;
   /** Where the Pod's cgroup is, whether it is there or not; and that of a container or sandbox in it. */
   pathOf?(pod: Pod): string;
   containerPath?(podPath: string, id: string): string;

@@ -173,7 +173,7 @@ export class Kubelet implements Component {
     this.#killer = new Killer({ runtime, cache, recorder, clock, hooks, prober: this.#prober });
     this.#resizer = new Resizer({
       config, runtime, recorder, cgroupV2: this.#hierarchy.v2, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
-      others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod) => this.#cgroups.ensurePod(pod),
+      others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod, options) => this.#cgroups.ensurePod(pod, options),
     });
     this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: (pod, signal) => this.#containers.allocate(pod, signal), onRemoved: () => this.#retryResizes() });
     this.#eviction = this.#newEvictionManager();

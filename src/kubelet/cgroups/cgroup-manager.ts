@@ -17,20 +17,21 @@ export function newCgroupManager(driver: () => CgroupDriver, root: string, podPi
   const all = [...root.split('/').filter(Boolean), 'kubepods'];
   const classOf = (qos: QosClass): readonly string[] => [...all, ...QOS_GROUPS[qos]];
   const podOf = (qos: QosClass, uid: string): readonly string[] => [...classOf(qos), `${POD_PREFIX}${uid}`];
-  const made = new Map<string, string>();
+  const made = new Map<string, { readonly path: string; readonly limits: CgroupLimits }>();
   let qosShares: string | undefined;
   return {
-    async ensurePod(pod) {
+    async ensurePod(pod, { raiseOnly = false } = {}) {
       const uid = pod.metadata.uid!;
       const names = podOf(qosOf(pod), uid);
       const path = driver().pathOf(names);
       // CPUs of one's own bound better than a quota, which would only throttle (KEP-5084).
       const { cpuQuotaUs, ...others } = podLimits(pod);
-      const limits = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
-      const key = `${path} ${JSON.stringify(limits)}`;
-      if (made.get(uid) === key) return path;
+      const wanted = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
+      const before = made.get(uid);
+      const limits = raiseOnly && before ? larger(before.limits, wanted) : wanted;
+      if (before?.path === path && JSON.stringify(before.limits) === JSON.stringify(limits)) return path;
       await driver().create(names, limits);
-      made.set(uid, key);
+      made.set(uid, { path, limits });
       return path;
     },
     get groups() {
@@ -62,6 +63,11 @@ export function newCgroupManager(driver: () => CgroupDriver, root: string, podPi
   };
 }
 
+/** Of each limit the larger one. */
+function larger(a: CgroupLimits, b: CgroupLimits): CgroupLimits {
+  const most = (field: keyof CgroupLimits): CgroupLimits => (b[field] === undefined ? {} : { [field]: Math.max(a[field] ?? 0, b[field]) });
+  return { ...most('cpuShares'), ...most('cpuQuotaUs'), ...most('memoryBytes'), ...most('pids') };
+}
 function requestsOf(pod: Pod): Record<string, string> {
   return Object.fromEntries(Array.from(podRequests(pod), ([k, v]) => [k, v.toString()]));
 }

@@ -29,6 +29,17 @@ test('CgroupHierarchy writes limits in each hierarchy of version 1, below the no
   assert.deepEqual([...(await manager.listPods())].toSorted(), ['uid-b', 'uid-g']);
   assert.deepEqual([await hierarchy.has('memory'), await hierarchy.has('hugetlb')], [true, false]);
 });
+test('CgroupManager raises what a Pod has without lowering the rest, and lowers it when asked again', async () => {
+  for (const c of ['cpu', 'memory']) await mkdir(join(root, c));
+  const manager = newCgroupManager(() => cgroupfsDriver(new CgroupHierarchy(root)), '/p');
+  const of = (cpu: string, memory: string) => makePod('g').container('c', { resources: { requests: { cpu, memory }, limits: { cpu, memory } } }).build();
+  const limits = async () => [await read('cpu/p/kubepods/poduid-g/cpu.cfs_quota_us'), await read('memory/p/kubepods/poduid-g/memory.limit_in_bytes')];
+  await manager.ensurePod(of('500m', '64Mi'));
+  await manager.ensurePod(of('200m', '128Mi'), { raiseOnly: true });
+  assert.deepEqual(await limits(), ['50000', String(128 * 2 ** 20)]);
+  await manager.ensurePod(of('200m', '128Mi'));
+  assert.deepEqual(await limits(), ['20000', String(128 * 2 ** 20)]);
+});
 test('CgroupManager bounds all Pods together', async () => {
   for (const c of ['cpu', 'memory', 'pids']) await mkdir(join(root, c));
   await newCgroupManager(() => cgroupfsDriver(new CgroupHierarchy(root)), '/p').enforceNodeAllocatable!({ cpuMillis: 1500, memoryBytes: 2 ** 30, pids: 5000 });

@@ -86,7 +86,7 @@ export class PodSync {
     for (const id of record.messages.keys()) if (!runtime?.containers.some((c) => c.id === id)) record.messages.delete(id);
     const status = podStatus({
       pod, runtime, messages: record.messages, waiting: record.waiting, nodeIPs: config.nodeIPs, now: clock.now(), firstSeen: record.firstSeen,
-      terminating: record.terminating, ended: record.ended, resize: resizer.view(asked),
+      terminating: record.terminating, ended: record.ended, resize: resizer.view(asked, runtime),
       isReady: (name, id) => prober.isReady(uid, name, id),
       isStarted: (name, id) => prober.isStarted(uid, name, id),
     });
@@ -99,7 +99,7 @@ export class PodSync {
     const { cgroups, volumes, prober, cache, killer, config, resizer } = this.#o;
     const { uid } = record;
     const pod = await resizer.allocate(record.pod);
-    const [cgroupParent] = await Promise.all([cgroups.ensurePod(pod), mkdir(podDir(config, uid), { recursive: true, mode: 0o750 })]);
+    const [cgroupParent] = await Promise.all([cgroups.ensurePod(resizer.actuatedPod(pod)), mkdir(podDir(config, uid), { recursive: true, mode: 0o750 })]);
     // Goes on beside what follows: neither a kill nor a new sandbox needs the volumes.
     const ready = volumes.setUp(pod, signal);
     ready.catch(() => {});
@@ -129,6 +129,8 @@ export class PodSync {
     }));
     const toStart = actions.ephemeralToStart.length + actions.initToStart.length + actions.containersToStart.length;
     const again = actions.createSandbox || toStart > 0 ? await this.#start(record, pod, actions, cgroupParent, ready, signal) : undefined;
+    // What was restarted for less has given it back by now.
+    await cgroups.ensurePod(resizer.actuatedPod(pod));
     await ready;
     await killer.prune(uid, signal);
     return again;

@@ -56,3 +56,11 @@ test('podLimits: none where one container has none', () => {
 test('podLimits: the Pod\'s own come first', () => {
   assert.deepEqual(podLimits(makePod().spec({ resources: { requests: { cpu: '500m' }, limits: { cpu: '2', memory: '1Mi' } } }).container('a').build()), { cpuShares: 512, cpuQuotaUs: 200_000, memoryBytes: 2 ** 20 });
 });
+test('linuxResources: where a container has no limit of its own the Pod\'s holds for it', () => {
+  const pod = makePod().spec({ resources: { limits: { cpu: '500m', memory: '64Mi' } } }).container('a').container('b', { resources: { limits: { cpu: '100m' } } }).build();
+  const limits = (i: number) => {
+    const { cpuQuota, memoryLimitInBytes } = linuxResources(pod, pod.spec.containers[i]!, GIB, false);
+    return [cpuQuota, memoryLimitInBytes];
+  };
+  assert.deepEqual([limits(0), limits(1)], [[50_000, 64 * 2 ** 20], [10_000, 64 * 2 ** 20]]);
+});

@@ -8,6 +8,7 @@ import type { EventRecorder } from '#client/events.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { makeRuntimePod } from '../testing/make-runtime-pod.ts';
 import { kubeletConfig } from '../testing/running-kubelet.ts';
+import { podLimits } from '../cgroups/cgroup-manager.ts';
 import { Resizer } from './resize.ts';
 
 let dir = '';
@@ -22,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 const newResizer = () => new Resizer({
-  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, resizePod: () => Promise.resolve(void updates.push('pod')),
+  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
   node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),
   runtime: { updateContainerResources: (request) => (fail ? Promise.reject(fail) : (updates.push(`${request.containerId} ${request.linux?.cpuShares} ${request.linux?.cpuQuota ?? '-'}`), Promise.resolve({}))) },
   recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
@@ -43,11 +44,11 @@ test('Resizer grants what fits, updates what runs, says so', async () => {
   const wanted = podWith(cpu('500m'));
   const allocated = await resizer.allocate(wanted);
   assert.deepEqual(allocated.spec.containers[0]!.resources, cpu('500m'));
-  assert.deepEqual(resizer.view(wanted)!.conditions.map((c) => c.type), ['PodResizeInProgress']);
+  assert.deepEqual(resizer.view(wanted, runtimeOf(wanted))!.conditions.map((c) => c.type), ['PodResizeInProgress']);
   assert.deepEqual(await resizer.actuate(allocated, runtimeOf(wanted), never), []);
-  assert.deepEqual(updates, ['pod', 'c-0 512 50000']);
-  assert.deepEqual(resizer.view(wanted)!.conditions, []);
-  assert.deepEqual(resizer.view(wanted)!.actuatedOf('c'), cpu('500m'));
+  assert.deepEqual(updates, ['raise {"cpuShares":512,"cpuQuotaUs":50000}', 'c-0 512 50000', 'set {"cpuShares":512,"cpuQuotaUs":50000}']);
+  assert.deepEqual(resizer.view(wanted, runtimeOf(wanted))!.conditions, []);
+  assert.deepEqual(resizer.view(wanted, runtimeOf(wanted))!.actuatedOf('c'), cpu('500m'));
   assert.deepEqual(events.map((e) => e.split(':')[0]), ['ResizeStarted', 'ResizeCompleted']);
 });
 for (const [name, request, beside, reason, message] of [
@@ -60,13 +61,13 @@ for (const [name, request, beside, reason, message] of [
     others = [...beside];
     const allocated = await resizer.allocate(podWith(cpu(request)));
     assert.deepEqual(allocated.spec.containers[0]!.resources, cpu('100m'));
-    assert.deepEqual(resizer.view(allocated)!.conditions, [{ type: 'PodResizePending', status: 'True', reason, message }]);
+    assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, [{ type: 'PodResizePending', status: 'True', reason, message }]);
     assert.deepEqual(resizer.deferred(), reason === 'Deferred' ? ['uid-web'] : []);
     await resizer.allocate(podWith(cpu(request)));
     assert.deepEqual(events, [`Resize${reason}: ${message}`]);
     others = [];
     await resizer.allocate(podWith(cpu('100m')));
-    assert.deepEqual(resizer.view(allocated)!.conditions, []);
+    assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, []);
   });
 }
 test('Resizer restarts a container whose policy says so', async () => {
@@ -75,9 +76,10 @@ test('Resizer restarts a container whose policy says so', async () => {
   await running(resizer, podWith(cpu('100m'), policy));
   const allocated = await resizer.allocate(podWith(cpu('500m'), policy));
   assert.deepEqual(await resizer.actuate(allocated, runtimeOf(allocated), never), [{ id: 'c-0', name: 'c', reason: 'specChanged', message: 'Container c resize requires restart' }]);
-  assert.deepEqual(updates, []);
+  assert.deepEqual(updates, ['raise {"cpuShares":512,"cpuQuotaUs":50000}'], 'the Pod has room for what comes, and loses nothing before what is there is gone');
+  assert.deepEqual(resizer.actuatedPod(allocated).spec.containers[0]!.resources, cpu('100m'));
   await resizer.started(allocated, 'c');
-  assert.deepEqual(resizer.view(allocated)!.conditions, []);
+  assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, []);
 });
 test('Resizer tells of an update that failed, and tries again', async () => {
   const resizer = newResizer();
@@ -85,10 +87,10 @@ test('Resizer tells of an update that failed, and tries again', async () => {
   const allocated = await resizer.allocate(podWith(cpu('200m')));
   fail = new Error('too small');
   await resizer.actuate(allocated, runtimeOf(allocated), never);
-  assert.deepEqual(resizer.view(allocated)!.conditions, [{ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: 'too small' }]);
+  assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, [{ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message: 'too small' }]);
   fail = undefined;
   await resizer.actuate(allocated, runtimeOf(allocated), never);
-  assert.deepEqual(resizer.view(allocated)!.conditions, []);
+  assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, []);
 });
 test('Resizer remembers allocations beyond its own life, and writes nothing for Pods that were never resized', async () => {
   const first = newResizer();
@@ -106,4 +108,27 @@ test('Resizer leaves adopted containers alone whose resources are what the API w
   const pod = { ...podWith(cpu('100m')), status: { containerStatuses: [{ name: 'c', image: '', imageID: '', ready: true, restartCount: 0, state: { running: {} }, resources: cpu('100m') }] } };
   await resizer.actuate(await resizer.allocate(pod), runtimeOf(pod), never);
   assert.deepEqual(updates, []);
+});
+test('Resizer resizes the Pod as a whole: containers without limits of their own follow it', async () => {
+  const resizer = newResizer();
+  const pod = (podCpu: string) => makePod().spec({ resources: cpu(podCpu) }).container('c', { resources: { requests: { cpu: '100m' } } }).build();
+  await running(resizer, pod('200m'));
+  const allocated = await resizer.allocate(pod('500m'));
+  assert.deepEqual(allocated.spec.resources, cpu('500m'));
+  assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions.map((c) => c.type), ['PodResizeInProgress']);
+  await resizer.actuate(allocated, runtimeOf(allocated), never);
+  assert.deepEqual(updates, ['raise {"cpuShares":512,"cpuQuotaUs":50000}', 'c-0 102 50000', 'set {"cpuShares":512,"cpuQuotaUs":50000}']);
+  const view = resizer.view(allocated, runtimeOf(allocated))!;
+  assert.deepEqual([view.conditions, view.actuated.spec.resources], [[], cpu('500m')]);
+});
+test('Resizer: an init container that runs is resized, one that has ended waits for nothing', async () => {
+  const pod = (amount: string) => makePod().init('i', { resources: cpu(amount) }).container('c', { resources: cpu('100m') }).build();
+  const resizer = newResizer();
+  await resizer.allocate(pod('50m'));
+  await resizer.started(pod('50m'), 'i');
+  const allocated = await resizer.allocate(pod('80m'));
+  const ended = makeRuntimePod(allocated).sandbox().exited('i').build();
+  assert.deepEqual(resizer.view(allocated, ended)!.conditions, []);
+  await resizer.actuate(allocated, makeRuntimePod(allocated).sandbox().running('i').build(), never);
+  assert.deepEqual(updates.filter((u) => u.startsWith('i-0')), ['i-0 81 8000']);
 });

@@ -15,15 +15,16 @@ import { referenceTo, type EventRecorder } from '#client/events.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import type { KubeletConfig } from '../config.ts';
-import { linuxResources } from '../runtime/linux-resources.ts';
+import { effectiveResources, linuxResources } from '../runtime/linux-resources.ts';
 import type { ContainerToKill } from '../runtime/pod-actions.ts';
-import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podRequests } from './admission.ts';
-import { isRestartableInit } from './containers.ts';
 import { podDir } from './paths.ts';
 import { qosOf } from './qos.ts';
 
+/** By the name of the container; those of the Pod as a whole have none (KEP-5419). */
 type ByContainer = Map<string, ResourceRequirements>;
+const POD = '';
 interface Pending {
   readonly reason: 'Deferred' | 'Infeasible';
   readonly message: string;
@@ -39,6 +40,9 @@ interface Entry {
 export interface ResizeView {
   allocatedOf(container: string): ResourceRequirements | undefined;
   actuatedOf(container: string): ResourceRequirements | undefined;
+  /** The Pod as the node has granted it, and as it runs. */
+  readonly allocated: Pod;
+  readonly actuated: Pod;
   readonly conditions: readonly Omit<PodCondition, 'lastTransitionTime'>[];
 }
 export interface ResizerOptions {
@@ -50,8 +54,8 @@ export interface ResizerOptions {
   node(): Node | undefined;
   /** The other Pods that use the node. */
   others(uid: string): readonly Pod[];
-  /** Gives the Pod's cgroup the limits of this Pod. */
-  resizePod(pod: Pod): Promise<unknown>;
+  /** Gives the Pod's cgroup the limits of this Pod; with `raiseOnly` none below what it has. */
+  resizePod(pod: Pod, options?: { readonly raiseOnly?: boolean }): Promise<unknown>;
 }
 
 export class Resizer {
@@ -64,7 +68,7 @@ export class Resizer {
   /** The Pod with the resources that the node has granted it: what everything else on the node goes by. */
   async allocate(pod: Pod): Promise<Pod> {
     const entry = await this.#entryOf(pod);
-    const asked = resizable(pod).filter((c) => !sameResources(entry.allocated.get(c.name), c.resources));
+    const asked = parts(pod).filter((c) => !sameResources(entry.allocated.get(c.name), c.resources));
     if (asked.length === 0) entry.pending = undefined;
     else {
       const refusal = this.#refusal(pod);
@@ -81,37 +85,54 @@ export class Resizer {
   /** The same, from what was granted before. */
   allocatedPod(pod: Pod): Pod {
     const entry = this.#entries.get(uidOf(pod));
-    if (!entry || resizable(pod).every((c) => sameResources(entry.allocated.get(c.name), c.resources))) return pod;
-    const grant = (c: Container): Container => (entry.allocated.has(c.name) ? { ...c, resources: entry.allocated.get(c.name) } : c);
-    return { ...pod, spec: { ...pod.spec, containers: pod.spec.containers.map(grant), ...(pod.spec.initContainers ? { initContainers: pod.spec.initContainers.map((c) => (isRestartableInit(c) ? grant(c) : c)) } : {}) } };
+    return entry ? withResources(pod, entry.allocated) : pod;
+  }
+  /** The Pod as it runs now: with what its containers were last given. */
+  actuatedPod(pod: Pod): Pod {
+    const entry = this.#entries.get(uidOf(pod));
+    return entry ? withResources(pod, new Map([...entry.allocated, ...entry.actuated])) : pod;
   }
 
-  /** Brings running containers to what was allocated; resolves with those that must be restarted for it. `pod` is the allocated one. */
+  /**
+   * Brings running containers, and the Pod as a whole, to what was allocated; resolves with those that must be restarted for it. `pod` is the allocated
+   * one. The Pod's own limits are never below its containers': they are raised before, and lowered after them.
+   */
   async actuate(pod: Pod, runtime: RuntimePod | undefined, signal: AbortSignal): Promise<ContainerToKill[]> {
     const entry = await this.#entryOf(pod);
-    const running = resizable(pod).flatMap((c) => {
-      const run = runtime?.containers.find((r) => r.name === c.name && r.state === 'CONTAINER_RUNNING');
-      return run && !sameResources(entry.actuated.get(c.name), c.resources) ? [{ c, run }] : [];
-    });
-    if (running.length === 0) return [];
-    const restart = running.filter(({ c }) => needsRestart(c, entry.actuated.get(c.name)));
-    const update = running.filter((r) => !restart.includes(r));
+    const changed = this.#behind(pod, entry, runtime);
+    const ofPod = !sameResources(entry.actuated.get(POD), pod.spec.resources);
+    if (changed.length === 0 && !ofPod) return [];
+    const restart = changed.filter(({ c, from, to }) => needsRestart(c, from, to));
+    const update = changed.filter((r) => !restart.includes(r));
     entry.error = undefined;
     try {
-      // The Pod's own limits are never below its containers'.
-      if (update.length) await this.#o.resizePod(pod);
+      await this.#o.resizePod(pod, { raiseOnly: true });
       for (const { c, run } of update) {
         await this.#o.runtime.updateContainerResources({ containerId: run.id, linux: linuxResources(pod, c, this.#o.memoryCapacityBytes(), this.#o.cgroupV2) }, { signal });
         entry.actuated.set(c.name, c.resources ?? {});
       }
+      if (restart.length === 0) await this.#o.resizePod(pod);
+      if (pod.spec.resources) entry.actuated.set(POD, pod.spec.resources);
       await this.#save(pod, entry);
-      if (update.length && restart.length === 0) this.#event(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${describe(update.map((u) => u.c))}`);
+      if (restart.length === 0) this.#event(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${describe(update.map((u) => u.c))}`);
     } catch (err) {
       if (signal.aborted) throw err;
       entry.error = (err as Error).message;
       this.#event(pod, 'Warning', 'ResizeError', `Error resizing pod: ${entry.error}`);
     }
     return restart.map(({ c, run }) => ({ id: run.id, name: c.name, reason: 'specChanged', message: `Container ${c.name} resize requires restart` }));
+  }
+  /** Running containers that have not what is allocated to them. Others will start with it. `pod` is the allocated one. */
+  #behind(pod: Pod, entry: Entry, runtime: RuntimePod | undefined): { c: Container; run: RuntimeContainer; from: ResourceRequirements; to: ResourceRequirements }[] {
+    const before = this.actuatedPod(pod);
+    const [old, all] = [containersOf(before), containersOf(pod)];
+    return all.flatMap((c, i) => {
+      const run = runtime?.containers.find((r) => r.name === c.name && r.state === 'CONTAINER_RUNNING');
+      if (!run) return [];
+      const from = entry.actuated.has(c.name) ? effectiveResources(before, old[i]!) : {};
+      const to = effectiveResources(pod, c);
+      return sameResources(from, to) ? [] : [{ c, run, from, to }];
+    });
   }
   /** A container was started with what is allocated to it. */
   async started(pod: Pod, container: string): Promise<void> {
@@ -121,14 +142,17 @@ export class Resizer {
     entry.actuated.set(container, allocated);
     if (entry.kept) await this.#save(pod, entry);
   }
-  view(pod: Pod): ResizeView | undefined {
+  view(pod: Pod, runtime: RuntimePod | undefined): ResizeView | undefined {
     const entry = this.#entries.get(uidOf(pod));
     if (!entry) return undefined;
     const { pending, error } = entry;
-    const behind = resizable(pod).some((c) => entry.actuated.has(c.name) && !sameResources(entry.actuated.get(c.name), entry.allocated.get(c.name)));
+    const allocated = this.allocatedPod(pod);
+    const behind = this.#behind(allocated, entry, runtime).some(({ c }) => entry.actuated.has(c.name)) || !sameResources(entry.actuated.get(POD), entry.allocated.get(POD));
     return {
       allocatedOf: (name) => entry.allocated.get(name),
       actuatedOf: (name) => entry.actuated.get(name),
+      allocated,
+      actuated: this.actuatedPod(pod),
       conditions: [
         ...(pending ? [{ type: 'PodResizePending', status: 'True', ...pending }] : []),
         ...(behind || error ? [{ type: 'PodResizeInProgress', status: 'True', ...(error ? { reason: 'Error', message: error } : {}) }] : []),
@@ -148,7 +172,10 @@ export class Resizer {
     if (known) return known;
     const kept = await this.#load(pod);
     const entry: Entry = { allocated: kept?.allocated ?? new Map(), actuated: kept?.actuated ?? new Map(), kept: kept !== undefined };
-    for (const c of resizable(pod)) {
+    if (pod.spec.resources && !entry.allocated.has(POD)) entry.allocated.set(POD, pod.spec.resources);
+    const ofPod = entry.allocated.get(POD);
+    if (ofPod && !entry.actuated.has(POD)) entry.actuated.set(POD, ofPod);
+    for (const c of containersOf(pod)) {
       // A container that runs already, from an earlier process, runs with what the API was told of it.
       const status = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find((s) => s.name === c.name);
       const told = status?.state?.running ? status.resources : undefined;
@@ -195,8 +222,18 @@ export class Resizer {
 }
 
 /** Containers whose resources may change while they run. */
-function resizable(pod: Pod): Container[] {
-  return [...(pod.spec.initContainers ?? []).filter(isRestartableInit), ...pod.spec.containers];
+function containersOf(pod: Pod): Container[] {
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+}
+/** All that may be resized: the Pod as a whole among its containers. */
+function parts(pod: Pod): Pick<Container, 'name' | 'resources'>[] {
+  return [{ name: POD, resources: pod.spec.resources }, ...containersOf(pod)];
+}
+function withResources(pod: Pod, by: ReadonlyMap<string, ResourceRequirements>): Pod {
+  if (parts(pod).every((c) => sameResources(by.get(c.name), c.resources))) return pod;
+  const grant = (c: Container): Container => (by.has(c.name) ? { ...c, resources: by.get(c.name) } : c);
+  const { initContainers, containers } = pod.spec;
+  return { ...pod, spec: { ...pod.spec, containers: containers.map(grant), ...(initContainers && { initContainers: initContainers.map(grant) }), resources: by.get(POD) } };
 }
 function sameResources(a: ResourceRequirements | undefined, b: ResourceRequirements | undefined): boolean {
   return (['requests', 'limits'] as const).every((list) => ['cpu', 'memory'].every((name) => sameQuantity(a?.[list]?.[name], b?.[list]?.[name])));
@@ -205,10 +242,10 @@ function sameQuantity(a: string | undefined, b: string | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && parseQuantity(a).cmp(parseQuantity(b)) === 0);
 }
 /** Whether a resource that changes has the policy RestartContainer. */
-function needsRestart(c: Container, from: ResourceRequirements | undefined): boolean {
+function needsRestart(c: Container, from: ResourceRequirements, to: ResourceRequirements): boolean {
   return (c.resizePolicy ?? []).some(({ resourceName, restartPolicy }) =>
-    restartPolicy === 'RestartContainer' && (['requests', 'limits'] as const).some((list) => !sameQuantity(from?.[list]?.[resourceName], c.resources?.[list]?.[resourceName])));
+    restartPolicy === 'RestartContainer' && (['requests', 'limits'] as const).some((list) => !sameQuantity(from[list]?.[resourceName], to[list]?.[resourceName])));
 }
-function describe(containers: readonly Container[]): string {
-  return JSON.stringify({ containers: containers.map((c) => ({ name: c.name, resources: c.resources ?? {} })) });
+function describe(resized: readonly Pick<Container, 'name' | 'resources'>[]): string {
+  return JSON.stringify({ containers: resized.filter((c) => c.name !== POD).map((c) => ({ name: c.name, resources: c.resources ?? {} })) });
 }

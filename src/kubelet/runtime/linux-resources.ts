@@ -1,5 +1,5 @@
 /** Requests and limits as the kernel's numbers. Source: the CRI's LinuxContainerResources and the kubelet's cgroup documents. */
-import type { Pod } from '#api/gen/core-v1.ts';
+import type { Pod, ResourceRequirements } from '#api/gen/core-v1.ts';
 import type { LinuxContainerResources } from '#cri/types.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { oomScoreAdj } from '../pods/qos.ts';
@@ -17,6 +17,12 @@ export function sharesOf(millis: number): number {
 /** Microseconds of CPU in a period for a limit; 0 (no quota) for none. */
 export function quotaOf(millis: number): number {
   return millis === 0 ? 0 : Math.max(Math.floor((millis * CPU_PERIOD_US) / 1000), MIN_QUOTA_US);
+}
+
+/** What a container is given: where it has no limit of its own the Pod's holds for it (KEP-2837). */
+export function effectiveResources(pod: Pod, container: AnyContainer): ResourceRequirements {
+  const own = Object.entries(container.resources?.limits ?? {}).filter(([, text]) => parseQuantity(text).sign() > 0);
+  return { requests: container.resources?.requests, limits: { ...pod.spec.resources?.limits, ...Object.fromEntries(own) } };
 }
 
 /** Bytes of huge pages of a size that a container may use: none unless it has a limit for them. */
@@ -43,7 +49,7 @@ export function computeResources(requests: ReadonlyMap<string, Quantity>, limits
 }
 
 export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean, hugePageSizes: readonly string[] = []): LinuxResources {
-  const { requests, limits } = container.resources ?? {};
+  const { requests, limits } = effectiveResources(pod, container);
   return {
     ...computeResources(quantities(requests), quantities(limits)),
     oomScoreAdj: oomScoreAdj(pod, container, capacityBytes),

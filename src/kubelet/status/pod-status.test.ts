@@ -144,3 +144,16 @@ test('podStatus: an ended Pod keeps its address; a Pod in the host network has t
   const host = makePod().spec({ hostNetwork: true }).container('c').build();
   assert.equal(statusOf(host, makeRuntimePod(host).sandbox().running('c').build()).podIP, '192.0.2.1');
 });
+test('podStatus tells what the Pod as a whole was granted and runs with, when the node knows', () => {
+  const amount = (cpu: string) => ({ requests: { cpu }, limits: { cpu } });
+  const of = (cpu: string) => makePod().container('a', { resources: amount(cpu) }).container('b', { resources: amount('100m') }).build();
+  const resize = { allocatedOf: () => undefined, actuatedOf: () => undefined, conditions: [], allocated: of('300m'), actuated: of('200m') };
+  const runtime = makeRuntimePod(of('300m')).sandbox().running('a').running('b').build();
+  const running = statusOf(of('300m'), runtime, { resize });
+  assert.deepEqual([running.allocatedResources, running.resources], [{ cpu: '400m' }, amount('300m')]);
+  const pending = statusOf(of('300m'), undefined, { resize });
+  assert.deepEqual([pending.allocatedResources, pending.resources], [{ cpu: '400m' }, amount('400m')]);
+  const whole = makePod().spec({ resources: amount('1') }).container('a').build();
+  assert.deepEqual(statusOf(whole, runtime, { resize: { ...resize, allocated: whole, actuated: whole } }).resources, amount('1'));
+  assert.deepEqual([statusOf(one).resources, statusOf(one).allocatedResources], [undefined, undefined]);
+});

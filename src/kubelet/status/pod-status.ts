@@ -12,6 +12,7 @@ import type { ResizeView } from '../pods/resize.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podConditions } from './conditions.ts';
 import { isInitialised, isOver, phaseOf } from './phase.ts';
+import { podLevelStatus } from './pod-resources.ts';
 import { removedToRestart } from './restarting-all.ts';
 
 export interface StatusInputs {
@@ -64,6 +65,7 @@ export function podStatus(inputs: StatusInputs): PodStatus {
     ...(init.length ? { initContainerStatuses: init } : {}),
     ...(main.length ? { containerStatuses: main } : {}),
     ...(ephemeral.length ? { ephemeralContainerStatuses: ephemeral } : {}),
+    ...podLevelStatus(inputs.resize, phase),
     qosClass: pod.status?.qosClass ?? qosOf(pod),
   };
 }

@@ -53,7 +53,7 @@ test('StatusManager counts each end of a container once', async () => {
   await using k = await runKubelet({ container: ({ metadata }) => ({ exit: { afterMs: 200, code: metadata!.name === 'i' ? 0 : 7 } }) });
   k.create(makePod().restartPolicy('Never').init('i').container('c').build());
   await k.until('its end', () => k.pod('web')?.status?.phase === 'Failed');
-  const lines = (await k.kubelet.host().metrics('metrics', new AbortController().signal)).split('\n').filter((l) => l.startsWith('kubelet_terminated_containers_total{'));
+  const lines = (await k.kubelet.host().metrics('kubelet', new AbortController().signal)).split('\n').filter((l) => l.startsWith('kubelet_terminated_containers_total{'));
   assert.deepEqual(lines, [
     'kubelet_terminated_containers_total{container_type="init_container",exit_code="0",reason="Completed"} 1',
     'kubelet_terminated_containers_total{container_type="container",exit_code="7",reason="Error"} 1',

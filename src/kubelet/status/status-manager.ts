@@ -71,7 +71,10 @@ export class StatusManager {
         if (state?.terminated && !before?.[list]?.some((c) => c.name === name && c.state?.terminated)) this.#options.onTerminated?.(type, state.terminated);
       }
     }
+    const said = this.#wanted.get(uidOf(pod));
     this.#wanted.set(uidOf(pod), status);
+    // The word of the control plane stands while the node is not Ready: what was said before is no news.
+    if (!this.#nodeReady && said && semanticEqual(said, status)) return;
     this.#writer.queue.add(uidOf(pod));
   }
   /**

@@ -82,18 +82,26 @@ function prepareForUpdate(pod: Draft<Pod>, old: Pod, ctx: { subresource: string 
   }
   if (before.status) pod.status = before.status;
 }
+/** Resources and resize policies as they are asked for. Containers that are other ones stay in the draft, for validation to refuse. */
 function prepareForResize(pod: Draft<Pod>, before: Draft<Pod>): void {
   const { spec } = pod;
+  const lists = ['containers', 'initContainers'] as const;
+  if (lists.some((list) => (spec[list] ?? []).length !== (before.spec[list] ?? []).length)) return;
   pod.spec = before.spec;
-  if (spec.resources) pod.spec.resources = spec.resources;
-  for (const list of ['containers', 'initContainers'] as const) {
-    for (const container of pod.spec[list] ?? []) {
-      const wanted = spec[list]?.find((c) => c.name === container.name);
-      if (!wanted) continue;
-      if (wanted.resources) container.resources = wanted.resources;
-      if (wanted.resizePolicy) container.resizePolicy = wanted.resizePolicy;
+  putOrDelete(pod.spec, 'resources', spec.resources);
+  for (const list of lists) {
+    const wanted = spec[list] ?? [];
+    const kept = pod.spec[list] ?? [];
+    if (kept.some((c, i) => c.name !== wanted[i]!.name)) pod.spec[list] = wanted;
+    else for (const [i, { resources, resizePolicy }] of wanted.entries()) {
+      putOrDelete(kept[i]!, 'resources', resources);
+      putOrDelete(kept[i]!, 'resizePolicy', resizePolicy);
     }
   }
+}
+function putOrDelete<T extends object, K extends keyof T>(into: T, key: K, value: T[K]): void {
+  if (value === undefined) delete into[key];
+  else into[key] = value;
 }
 
 const TERMINATED = ['Succeeded', 'Failed'];

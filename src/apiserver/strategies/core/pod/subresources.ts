@@ -1,5 +1,5 @@
 /** Updates through `ephemeralcontainers` and `resize`, and the Binding of a Pod to its node. */
-import type { Binding, Container, ContainerResizePolicy, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
+import type { Binding, Container, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
 import { getOwn } from '#base/own.ts';
 import { fieldPath, FieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError } from '#machinery/field-errors.ts';
 import { semanticEqual } from '#machinery/equality.ts';
@@ -31,11 +31,27 @@ export function validateEphemeralContainersUpdate(pod: Pod, old: Pod, validate: 
 type List = Readonly<Record<string, string>> | undefined;
 const removed = (now: List, old: List) => Object.keys(old ?? {}).some((name) => getOwn(now, name) === undefined);
 
-function validateRemovals(now: ResourceRequirements | undefined, old: ResourceRequirements | undefined, path: FieldPath): FieldError[] {
+function validateRemovals(now: ResourceRequirements | undefined, old: ResourceRequirements | undefined, path: FieldPath, level = ''): FieldError[] {
   return [
-    ...(removed(now?.requests, old?.requests) ? [forbiddenField(path.child('requests'), 'resource requests cannot be removed')] : []),
-    ...(removed(now?.limits, old?.limits) ? [forbiddenField(path.child('limits'), 'resource limits cannot be removed')] : []),
+    ...(removed(now?.requests, old?.requests) ? [forbiddenField(path.child('requests'), `${level}resource requests cannot be removed`)] : []),
+    ...(removed(now?.limits, old?.limits) ? [forbiddenField(path.child('limits'), `${level}resource limits cannot be removed`)] : []),
   ];
+}
+/** The Pod's own resources: cpu and memory may change, and may come to a Pod that had none. */
+function validatePodLevelResize({ resources: now }: PodSpec, { resources: old }: PodSpec): FieldError[] {
+  const path = SPEC.child('resources');
+  if (!now) return old ? [forbiddenField(path, 'pod-level resources cannot be removed')] : [];
+  const munged = withoutComputeChanges(now, old);
+  const same = semanticEqual(munged, withoutComputeChanges(old, old));
+  return [...validateRemovals(now, old, path, 'pod-level '), ...(same ? [] : [forbiddenField(SPEC, 'only cpu and memory resources are mutable at pod-level')])];
+}
+/** A resize neither adds nor removes, renames nor reorders containers. */
+function validateOrder(now: PodSpec, old: PodSpec): FieldError[] {
+  return (['containers', 'initContainers'] as const).flatMap((list) => {
+    const [after, before] = [now[list] ?? [], old[list] ?? []];
+    if (after.length !== before.length) return [forbiddenField(SPEC.child(list), `${list} may not be added or removed on resize`)];
+    return before.flatMap((c, i) => (after[i]!.name === c.name ? [] : [forbiddenField(SPEC.child(list).index(i).child('name'), `${list} may not be renamed or reordered on resize`)]));
+  });
 }
 /** Requests and limits with cpu and memory put back as they were. */
 function withoutComputeChanges(now: ResourceRequirements | undefined, old: ResourceRequirements | undefined): ResourceRequirements {
@@ -47,12 +63,10 @@ function withoutComputeChanges(now: ResourceRequirements | undefined, old: Resou
   };
   return { limits: restore(now?.limits, old?.limits), requests: restore(now?.requests, old?.requests), claims: now?.claims };
 }
-/** A container with its cpu, memory and resize policy put back. */
-function unresized(container: Container, old: Container | undefined): Container {
-  const policy: readonly ContainerResizePolicy[] | undefined = old?.resizePolicy;
-  return { ...container, resources: withoutComputeChanges(container.resources, old?.resources), resizePolicy: policy };
+/** Whether a container differs from what it was in its cpu and memory at most. */
+function differsInComputeOnly(now: Container, old: Container): boolean {
+  return semanticEqual({ ...now, resources: withoutComputeChanges(now.resources, old.resources) }, { ...old, resources: withoutComputeChanges(old.resources, old.resources) });
 }
-const sameContainer = (now: Container, old: Container | undefined) => semanticEqual(now, old && { ...old, resources: { claims: old.resources?.claims, ...old.resources } });
 
 /** Whether the node tells the resources of running containers: an old kubelet would not resize. */
 function isResizeSupported(pod: Pod): boolean {
@@ -69,37 +83,30 @@ export function validateResize(pod: Pod, old: Pod, validate: (pod: Pod) => Field
     errors.push(invalidValue(SPEC, pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'));
   }
   if (!isResizeSupported(old)) errors.push(forbiddenField(SPEC, 'Pod running on node without support for resize'));
-  errors.push(...validateRemovals(now.resources, before.resources, SPEC.child('resources')));
+  errors.push(...validatePodLevelResize(now, before));
+  const order = validateOrder(now, before);
+  if (order.length > 0) return [...errors, ...order];
   for (const list of ['initContainers', 'containers'] as const) {
-    for (const [i, container] of (before[list] ?? []).entries()) {
-      if (list === 'initContainers' && !isSidecar(container)) continue;
-      errors.push(...validateRemovals(now[list]?.[i]?.resources, container.resources, SPEC.child(list).index(i).child('resources')));
-    }
+    for (const [i, container] of (before[list] ?? []).entries()) errors.push(...validateRemovals(now[list]?.[i]?.resources, container.resources, SPEC.child(list).index(i).child('resources')));
   }
-  const munged = mungeResized(now, before, errors);
+  errors.push(...validateContainersResize(now, before));
   if (errors.length > 0) return errors;
-  return semanticEqual(munged, { ...before, resources: before.resources && { claims: before.resources.claims, ...before.resources } })
+  return semanticEqual({ ...now, containers: [], initContainers: [], resources: undefined }, { ...before, containers: [], initContainers: [], resources: undefined })
     ? errors
     : [forbiddenField(SPEC, 'only cpu and memory resources are mutable')];
 }
-function mungeResized(now: PodSpec, before: PodSpec, errors: FieldError[]): PodSpec {
-  const containers = (now.containers ?? []).map((container, i) => {
-    const old = before.containers?.[i];
-    const munged = unresized(container, old);
-    if (!sameContainer(munged, old)) errors.push(forbiddenField(SPEC, 'only cpu and memory resources are mutable'));
-    return old ?? munged;
-  });
-  const initContainers = now.initContainers?.map((container, i) => {
-    const old = before.initContainers?.[i];
-    if (!isSidecar(container)) {
-      if (!semanticEqual(container, old)) errors.push(forbiddenField(SPEC, 'resources for non-sidecar init containers are immutable'));
-      return old ?? container;
-    }
-    if (!sameContainer(unresized(container, old), old)) errors.push(forbiddenField(SPEC, 'only cpu and memory resources for sidecar containers are mutable'));
-    return old ?? container;
-  });
-  const resources = now.resources && withoutComputeChanges(now.resources, before.resources);
-  return { ...now, containers, initContainers, resources };
+function validateContainersResize(now: PodSpec, before: PodSpec): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [i, container] of now.containers.entries()) if (!differsInComputeOnly(container, before.containers[i]!)) errors.push(forbiddenField(SPEC, 'only cpu and memory resources are mutable'));
+  for (const [i, container] of (now.initContainers ?? []).entries()) {
+    const old = before.initContainers![i]!;
+    const path = SPEC.child('initContainers').index(i);
+    if (!differsInComputeOnly(container, old)) errors.push(forbiddenField(path, 'only cpu and memory resources for init or sidecar containers are mutable'));
+    if (isSidecar(container) || semanticEqual(container, old)) continue;
+    // It runs once: it cannot be restarted for its resources.
+    if (container.resizePolicy?.some((p) => p.restartPolicy === 'RestartContainer')) errors.push(forbiddenField(path, 'non-sidecar init containers with a resize policy of RestartContainer cannot be resized'));
+  }
+  return errors;
 }
 
 /** The body of `pods/binding`. */

@@ -1,4 +1,4 @@
-/** HTTP probes: any answer from 200 up to 399 is a success; redirects to other hosts are not followed. Source: API reference HTTPGetAction. */
+/** HTTP probes: any answer from 200 up to 399 is a success; redirects to other hosts are not followed, and warned of. Source: API reference HTTPGetAction. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { HTTPGetAction } from '#api/gen/core-v1.ts';
@@ -15,6 +15,7 @@ export interface HttpProbeOptions {
 }
 const MAX_BODY = 10_240;
 const MAX_REDIRECTS = 10;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 export type HttpTarget = Omit<HTTPGetAction, 'port' | 'host'> & { readonly host: string; readonly port: number };
 
@@ -67,16 +68,16 @@ export async function probeHttp(target: HttpTarget, options: HttpProbeOptions): 
     for (let i = 0; i <= MAX_REDIRECTS; i++) {
       const res = await send(url, target, limited);
       const code = res.statusCode ?? 0;
-      const location = res.headers.location;
-      if (code >= 300 && code < 400 && location) {
-        const next = new URL(location, url);
+      const { location } = res.headers;
+      const next = location && REDIRECTS.has(code) ? new URL(location, url) : undefined;
+      if (next?.hostname === url.hostname) {
         res.destroy();
-        if (next.hostname !== url.hostname) return { outcome: 'warning', output: `Probe terminated redirects, Response body: ` };
         url = next;
         continue;
       }
       const text = await body(res);
-      if (code >= 200 && code < 400) return { outcome: 'success', output: text };
+      if (code >= 300 && code < 400) return { outcome: 'warning', output: `Probe terminated redirects, Response body: ${text}` };
+      if (code >= 200 && code < 300) return { outcome: 'success', output: text };
       return { outcome: 'failure', output: `HTTP probe failed with statuscode: ${code}` };
     }
     return { outcome: 'failure', output: `Get "${url.href}": stopped after ${MAX_REDIRECTS} redirects` };

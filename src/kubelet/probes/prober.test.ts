@@ -169,7 +169,7 @@ function listen(server: Server | ReturnType<typeof createTcp>): Promise<number> 
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)));
 }
 const options = { timeoutMs: 300, userAgent: 'kube-probe/1.36', signal: new AbortController().signal };
-for (const [status, outcome, output] of [[200, 'success', 'body'], [302, 'success', 'body'], [404, 'failure', 'HTTP probe failed with statuscode: 404'], [500, 'failure', 'HTTP probe failed with statuscode: 500']] as const) {
+for (const [status, outcome, output] of [[200, 'success', 'body'], [302, 'warning', 'Probe terminated redirects, Response body: body'], [304, 'warning', 'Probe terminated redirects, Response body: '], [404, 'failure', 'HTTP probe failed with statuscode: 404'], [500, 'failure', 'HTTP probe failed with statuscode: 500']] as const) {
   test(`probeHttp: ${status} is a ${outcome}`, async () => {
     const server = createHttp((_req, res) => res.writeHead(status).end('body'));
     const port = await listen(server);
@@ -182,7 +182,7 @@ test('probeHttp sends headers, follows redirects to its own host, warns of other
   const server = createHttp((req, res) => {
     seen.push([req.url, req.headers['x-a'], req.headers['user-agent'], req.headers.host]);
     if (req.url === '/own') res.writeHead(301, { location: '/end' }).end();
-    else if (req.url === '/other') res.writeHead(301, { location: 'http://example.invalid/' }).end();
+    else if (req.url === '/other') res.writeHead(301, { location: 'http://example.invalid/' }).end('moved');
     else res.end('ok');
   });
   const port = await listen(server);
@@ -190,7 +190,7 @@ test('probeHttp sends headers, follows redirects to its own host, warns of other
   assert.equal((await probeHttp({ ...target, path: '/own' }, options)).outcome, 'success');
   assert.deepEqual(seen.map((s) => (s as string[])[0]), ['/own', '/end']);
   assert.deepEqual(seen[0], ['/own', '1', 'kube-probe/1.36', 'my.host']);
-  assert.equal((await probeHttp({ ...target, path: '/other' }, options)).outcome, 'warning');
+  assert.deepEqual(await probeHttp({ ...target, path: '/other' }, options), { outcome: 'warning', output: 'Probe terminated redirects, Response body: moved' });
   server.close();
 });
 test('probeHttp: nobody there, nobody answering', async () => {

@@ -171,6 +171,10 @@ test('pods updates its image and adds tolerations', () => {
   });
   assert.deepEqual(errors, []);
 });
+test('pods takes a negative grace period for one second', () => {
+  const { object } = tryCreate(pods, pod({ containers: [container()], terminationGracePeriodSeconds: -1 }));
+  assert.equal((object as unknown as Pod).spec.terminationGracePeriodSeconds, 1);
+});
 test('pods shows the diff of what an update may not change', () => {
   const { errors } = tryUpdate(pods, running, (p) => (specOf(p).containers[0]!['command'] = ['sleep', '1']));
   assert.equal(errors.length, 1);
@@ -214,19 +218,19 @@ test('pods resizes init containers and its own resources; neither containers nor
   const amount = (cpu: string) => ({ requests: { cpu } });
   const never = [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }];
   const old = tryCreate(pods, pod({ resources: amount('2'), containers: [container({ resources: amount('100m'), resizePolicy: never })], initContainers: [container({ name: 'init', resources: amount('100m') })] })).object;
-  const errorsWith = (change: (spec: Record<string, any>) => void, before = old) => tryUpdate(pods, before, (p) => change(specOf(p)), 'resize').errors;
+  const errorsWith = (change: (spec: Record<'containers' | 'initContainers', Spec[]> & Spec) => void, before = old) => tryUpdate(pods, before, (p) => change(specOf(p) as Parameters<typeof change>[0]), 'resize').errors;
   assert.deepEqual(errorsWith((spec) => {
     spec['resources'] = amount('3');
-    spec['initContainers'][0].resources = amount('200m');
-    spec['containers'][0].resources = amount('50m');
+    spec.initContainers[0]!['resources'] = amount('200m');
+    spec.containers[0]!['resources'] = amount('50m');
   }), []);
   assert.deepEqual(errorsWith((spec) => delete spec['resources']), ['spec.resources: Forbidden: pod-level resources cannot be removed']);
   assert.deepEqual(errorsWith((spec) => (spec['resources'] = { requests: { memory: '1Gi' } })).slice(0, 1), ['spec.resources.requests[cpu]: Invalid value: "0": must be greater than or equal to aggregate container requests of 100m']);
-  assert.deepEqual(errorsWith((spec) => spec['containers'].push(container({ name: 'more' }))), ['spec.containers: Forbidden: containers may not be added or removed on resize']);
-  assert.deepEqual(errorsWith((spec) => (spec['initContainers'][0].name = 'other')), ['spec.initContainers[0].name: Forbidden: initContainers may not be renamed or reordered on resize']);
-  assert.deepEqual(errorsWith((spec) => delete spec['containers'][0].resizePolicy), ['spec: Forbidden: only cpu and memory resources are mutable']);
+  assert.deepEqual(errorsWith((spec) => spec.containers.push(container({ name: 'more' }))), ['spec.containers: Forbidden: containers may not be added or removed on resize']);
+  assert.deepEqual(errorsWith((spec) => (spec.initContainers[0]!['name'] = 'other')), ['spec.initContainers[0].name: Forbidden: initContainers may not be renamed or reordered on resize']);
+  assert.deepEqual(errorsWith((spec) => delete spec.containers[0]!['resizePolicy']), ['spec: Forbidden: only cpu and memory resources are mutable']);
   const restarts = tryCreate(pods, pod({ containers: [container()], initContainers: [container({ name: 'init', resources: amount('100m'), resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'RestartContainer' }] })] })).object;
-  assert.deepEqual(errorsWith((spec) => (spec['initContainers'][0].resources = amount('200m')), restarts), ['spec.initContainers[0]: Forbidden: non-sidecar init containers with a resize policy of RestartContainer cannot be resized']);
+  assert.deepEqual(errorsWith((spec) => (spec.initContainers[0]!['resources'] = amount('200m')), restarts), ['spec.initContainers[0]: Forbidden: non-sidecar init containers with a resize policy of RestartContainer cannot be resized']);
 });
 test('pods lets an ended container run again where its policy or its rules say so, and any where a rule restarts them all', () => {
   const verdict = (own: Spec, exitCode: number, others: Spec[] = []) => {

@@ -141,6 +141,8 @@ export function defaultPod(pod: Draft<Pod>): void {
   requestsFromLimits(spec.containers);
   requestsFromLimits(spec.initContainers);
   defaultPodLevelResources(spec);
+  // Of Pods alone: templates keep what they say.
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
   spec.enableServiceLinks ??= true;
   if (pod.status) alignAddresses(pod.status);
   if (spec.hostNetwork) {

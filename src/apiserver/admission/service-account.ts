@@ -33,7 +33,8 @@ export class ServiceAccount implements AdmissionPlugin {
     const pod = a.object as Draft<coreV1.Pod>;
     const spec = pod.spec;
     // A mirror Pod's token would be a way to get one from the node.
-    if (!spec || isMirror(pod)) return;
+    if (!spec) return;
+    if (isMirror(pod)) return mirrorRefersToNothing(a, spec);
     spec.serviceAccountName ||= DEFAULT_ACCOUNT;
     spec.serviceAccount = spec.serviceAccountName;
     const account = this.#accountOf(a, spec.serviceAccountName);

@@ -5,6 +5,7 @@
  * request at hand. The plain verb `impersonate`, which allows every request, comes last. When nothing allows it, the first refusal is told.
  * Source: the Kubernetes page "User Impersonation".
  */
+import { goQuote } from '#machinery/go-text.ts';
 import { badRequest, isReason, type StatusError } from '#machinery/status-error.ts';
 import { forbiddenError } from '../authorization/forbidden.ts';
 import type { AuthenticationRequest, AuthorizationAttributes, Authorizer, Impersonator, MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
@@ -34,13 +35,19 @@ interface Wish {
   readonly name: string;
 }
 
+/** As Go prints its own type. */
+function shownUser(uid: string, groups: readonly string[], extra: Readonly<Record<string, readonly string[]>>): string {
+  const list = (values: readonly string[]): string => `[]string{${values.map(goQuote).join(', ')}}`;
+  const map = Object.entries(extra).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, values]) => `${goQuote(key)}:${list(values)}`);
+  return `&user.DefaultInfo{Name:"", UID:${goQuote(uid)}, Groups:${groups.length ? list(groups) : '[]string(nil)'}, Extra:map[string][]string${map.length ? `{${map.join(', ')}}` : '(nil)'}}`;
+}
 function wantedOf(request: AuthenticationRequest): Wanted | undefined {
   const name = request.header(USER) ?? '';
   const groups = request.headerValues(GROUP);
   const uid = request.header(UID) ?? '';
   const extra = request.headerNames().some((h) => h.startsWith(EXTRA_PREFIX)) ? extraOf(request, [EXTRA_PREFIX]) : {};
   if (name !== '') return { name, uid, groups, extra };
-  if (groups.length || uid !== '' || Object.keys(extra).length) throw badRequest(`requested ${JSON.stringify({ uid, groups, extra })} without impersonating a user name`);
+  if (groups.length || uid !== '' || Object.keys(extra).length) throw badRequest(`requested ${shownUser(uid, groups, extra)} without impersonating a user name`);
   return undefined;
 }
 function nodeNameOf(user: string): string | undefined {

@@ -59,7 +59,8 @@ function boundObjects(ref: authenticationV1.BoundObjectReference, request: Token
   const { serviceAccount, objects } = request;
   const namespace = serviceAccount.metadata.namespace ?? '';
   const name = ref.name ?? '';
-  const kind = ref.apiVersion === 'v1' ? ref.kind : undefined;
+  // The group counts, not the version.
+  const kind = ref.apiVersion?.includes('/') ? undefined : ref.kind;
   const found = <T extends KubeObject>(resource: typeof PODS): T => {
     const object = objects.get<T>(resource, resource.namespaced ? namespace : '', name);
     if (!object) throw notFound({ group: '', resource: resource.plural }, name);
@@ -109,7 +110,7 @@ export class ServiceAccountTokenIssuer implements TokenIssuer {
     return {
       kind: 'TokenRequest',
       apiVersion: 'authentication.k8s.io/v1',
-      metadata: { ...asked.metadata, name: request.serviceAccount.metadata.name, namespace: request.serviceAccount.metadata.namespace, creationTimestamp: rfc3339(nowMs) },
+      metadata: { ...asked.metadata, name: request.serviceAccount.metadata.name, namespace: request.serviceAccount.metadata.namespace, uid: request.serviceAccount.metadata.uid, creationTimestamp: rfc3339(nowMs) },
       spec: { ...asked.spec, audiences, expirationSeconds: seconds },
       status: { token, expirationTimestamp: rfc3339(nowMs + seconds * 1000) },
     } as KubeObject;

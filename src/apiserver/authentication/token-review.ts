@@ -1,5 +1,6 @@
 /** TokenReview and SelfSubjectReview: what a token is good for, and who the caller is. Source: the API reference, authentication.k8s.io/v1. */
 import type * as authenticationV1 from '#api/gen/authentication-v1.ts';
+import { rfc3339 } from '#base/clock.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { TokenAuthenticator, UserInfo } from '../interfaces.ts';
 import { withAuthenticatedGroup } from './users.ts';
@@ -36,6 +37,7 @@ export async function reviewToken(review: authenticationV1.TokenReview, tokens: 
 }
 
 /** Answers a SelfSubjectReview. */
-export function reviewSelf(review: authenticationV1.SelfSubjectReview, user: UserInfo): authenticationV1.SelfSubjectReview {
-  return { ...review, kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', status: { userInfo: userInfoOf(user) } };
+/** `now` in milliseconds. */
+export function reviewSelf(review: authenticationV1.SelfSubjectReview, user: UserInfo, now: number): authenticationV1.SelfSubjectReview {
+  return { ...review, kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', metadata: { ...review.metadata, creationTimestamp: rfc3339(now) }, status: { userInfo: userInfoOf(user) } };
 }

@@ -3,8 +3,9 @@
  * Source: the API reference, authorization.k8s.io/v1.
  */
 import type * as authorizationV1 from '#api/gen/authorization-v1.ts';
-import type { LabelSelectorRequirement, ObjectMeta } from '#api/gen/meta-v1.ts';
-import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
+import type { FieldSelectorRequirement, LabelSelectorRequirement, ObjectMeta } from '#api/gen/meta-v1.ts';
+import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
+import { parseFieldSelector, parseLabelSelector } from '#machinery/selectors.ts';
 import { badRequest, invalid, StatusError } from '#machinery/status-error.ts';
 import type { AuthorizationAttributes, Authorizer, RuleResolver, UserInfo } from '../interfaces.ts';
 
@@ -16,9 +17,40 @@ const SPEC = fieldPath('spec');
 function shownPath({ path = '', verb = '' }: authorizationV1.NonResourceAttributes): unknown {
   return { Path: path, Verb: verb };
 }
+/** A selector is given either as text or as requirements. */
+function validateSelectors({ fieldSelector, labelSelector }: authorizationV1.ResourceAttributes): FieldError[] {
+  return ([['fieldSelector', fieldSelector], ['labelSelector', labelSelector]] as const).flatMap(([field, selector]) => {
+    if (!selector) return [];
+    const path = SPEC.child('resourceAttributes', field);
+    const { rawSelector = '', requirements = [] } = selector;
+    if (rawSelector !== '' && requirements.length > 0) return [invalidValue(path.child('rawSelector'), rawSelector, 'may not specified at the same time as requirements')];
+    return rawSelector === '' && requirements.length === 0 ? [required(path.child('requirements'), `when ${path.toString()} is specified, requirements or rawSelector is required`)] : [];
+  });
+}
+/** Selectors that cannot be read, wholly or in part: the answer is then about more than was asked for, and says so. */
+function unreadable({ fieldSelector, labelSelector }: authorizationV1.ResourceAttributes): string[] {
+  const fields = fieldSelector ? readable(fieldSelector.rawSelector, parseFieldSelector, fieldSelector.requirements, isField) : [];
+  const labels = labelSelector ? readable(labelSelector.rawSelector, parseLabelSelector, labelSelector.requirements, isLabel) : [];
+  return ([['fieldSelector', fields], ['labelSelector', labels]] as const).flatMap(([field, parts]) =>
+    parts.every(Boolean) ? [] : [`spec.resourceAttributes.${field} ${parts.some(Boolean) ? 'partially ' : ''}ignored due to parse error`]);
+}
+/** Which parts of a selector can be read. */
+function readable<R>(raw: string | undefined, parse: (text: string) => unknown, requirements: readonly R[] | undefined, holds: (requirement: R) => boolean): boolean[] {
+  const reads = (read: () => boolean): boolean => {
+    try {
+      return read();
+    } catch {
+      return false;
+    }
+  };
+  return raw ? [reads(() => parse(raw) !== undefined)] : (requirements ?? []).map((r) => reads(() => holds(r)));
+}
+const isField = (r: FieldSelectorRequirement): boolean => (r.operator === 'In' || r.operator === 'NotIn') && r.values?.length === 1;
+const isLabel = (r: LabelSelectorRequirement): boolean => LABEL_OPERATORS[r.operator] !== undefined && parseLabelSelector(LABEL_OPERATORS[r.operator]!(r)) !== undefined;
 function validateWhat(spec: SelfSpec): FieldError[] {
   if (spec.resourceAttributes && spec.nonResourceAttributes) return [invalidValue(SPEC.child('nonResourceAttributes'), shownPath(spec.nonResourceAttributes), 'cannot be specified in combination with resourceAttributes')];
-  if (!spec.resourceAttributes && !spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
+  if (spec.resourceAttributes) return validateSelectors(spec.resourceAttributes);
+  if (!spec.nonResourceAttributes) return [invalidValue(SPEC.child('resourceAttributes'), null, 'exactly one of nonResourceAttributes or resourceAttributes must be specified')];
   return [];
 }
 function validateSpec(spec: Spec): FieldError[] {
@@ -60,9 +92,11 @@ export function attributesOfSpec(spec: SelfSpec, user: UserInfo): AuthorizationA
     labelSelector: labelSelectorText(r.labelSelector), fieldSelector: fieldSelectorText(r.fieldSelector), user,
   };
 }
-async function statusOf(attributes: AuthorizationAttributes, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReviewStatus> {
-  const { decision, reason, error } = await authorizer.authorize(attributes, signal);
-  return { allowed: decision === 'allow', ...(decision === 'deny' ? { denied: true } : {}), ...(reason ? { reason } : {}), ...(error ? { evaluationError: error } : {}) };
+async function statusOf(spec: SelfSpec, user: UserInfo, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReviewStatus> {
+  const { decision, reason, error } = await authorizer.authorize(attributesOfSpec(spec, user), signal);
+  const errors = [...(error ? [error] : []), ...(spec.resourceAttributes ? unreadable(spec.resourceAttributes) : [])];
+  const evaluationError = errors.join('; ');
+  return { allowed: decision === 'allow', ...(decision === 'deny' ? { denied: true } : {}), ...(reason ? { reason } : {}), ...(evaluationError ? { evaluationError } : {}) };
 }
 function userOf(spec: Spec): UserInfo {
   return { name: spec.user ?? '', groups: spec.groups ?? [], ...(spec.uid ? { uid: spec.uid } : {}), ...(spec.extra ? { extra: spec.extra } : {}) };
@@ -77,7 +111,7 @@ function validateMeta(meta: ObjectMeta | undefined, namespaced: boolean): FieldE
 
 export async function reviewSubjectAccess(review: authorizationV1.SubjectAccessReview, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReview> {
   refuse([...validateSpec(review.spec), ...validateMeta(review.metadata, false)]);
-  return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
+  return { ...review, status: await statusOf(review.spec, userOf(review.spec), authorizer, signal) };
 }
 /** `namespace` is that of the request's path. */
 export async function reviewLocalSubjectAccess(review: authorizationV1.LocalSubjectAccessReview, namespace: string, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.LocalSubjectAccessReview> {
@@ -85,11 +119,11 @@ export async function reviewLocalSubjectAccess(review: authorizationV1.LocalSubj
   if (review.spec.resourceAttributes && review.spec.resourceAttributes.namespace !== namespace) errors.push(invalidValue(SPEC.child('resourceAttributes', 'namespace'), review.spec.resourceAttributes.namespace ?? '', 'must match metadata.namespace'));
   if (review.spec.nonResourceAttributes) errors.push(invalidValue(SPEC.child('nonResourceAttributes'), shownPath(review.spec.nonResourceAttributes), 'disallowed on this kind of request'));
   refuse(errors);
-  return { ...review, status: await statusOf(attributesOfSpec(review.spec, userOf(review.spec)), authorizer, signal) };
+  return { ...review, status: await statusOf(review.spec, userOf(review.spec), authorizer, signal) };
 }
 export async function reviewSelfSubjectAccess(review: authorizationV1.SelfSubjectAccessReview, user: UserInfo, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SelfSubjectAccessReview> {
   refuse([...validateWhat(review.spec), ...validateMeta(review.metadata, false)]);
-  return { ...review, status: await statusOf(attributesOfSpec(review.spec, user), authorizer, signal) };
+  return { ...review, status: await statusOf(review.spec, user, authorizer, signal) };
 }
 export async function reviewSelfSubjectRules(review: authorizationV1.SelfSubjectRulesReview, user: UserInfo, resolver: RuleResolver, signal: AbortSignal): Promise<authorizationV1.SelfSubjectRulesReview> {
   const namespace = review.spec.namespace ?? '';

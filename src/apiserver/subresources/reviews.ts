@@ -17,7 +17,7 @@ import type { SubresourceHandler } from '../registry/resource-registry.ts';
 type Answer = (ctx: RequestContext, review: KubeObject) => MaybePromise<KubeObject | object>;
 
 const ANSWERS: Readonly<Record<string, Answer>> = {
-  selfsubjectreviews: (ctx, review) => reviewSelf(review as authenticationV1.SelfSubjectReview, ctx.user),
+  selfsubjectreviews: (ctx, review) => reviewSelf(review as authenticationV1.SelfSubjectReview, ctx.user, ctx.services.clock.now()),
   tokenreviews: (ctx, review) => {
     const tokens = ctx.services.tokenAuthenticator;
     if (!tokens) throw pathNotFound();

@@ -1,7 +1,8 @@
 /** `serviceaccounts/token`: TokenRequest. */
 import type { KubeObject } from '#api/object.ts';
 import { structByKind } from '#api/schema.ts';
-import { badRequest } from '#machinery/status-error.ts';
+import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
+import { badRequest, invalid } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
 import { pathNotFound } from '../generic-errors.ts';
 import { isPromise } from '../maybe-promise.ts';
@@ -21,8 +22,8 @@ export async function serveToken(ctx: RequestContext): Promise<ApiResult> {
   const options = writeOptions(ctx.request.query, 'CreateOptions');
   const tokenRequest = decodeBody(ctx, await ctx.request.readBody(), { expected: EXPECTED, codec, fieldValidation: options.fieldValidation });
   const { name = '', namespace = '' } = tokenRequest.metadata;
-  if (name !== '' && name !== ctx.name) throw badRequest('name in URL does not match name in TokenRequest object');
   if (namespace !== '' && namespace !== ctx.namespace) throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  if (name !== '' && name !== ctx.name) throw invalid(EXPECTED, ctx.name, [invalidValue(fieldPath('metadata', 'name'), name, 'must match the service account name if specified')]);
   await ctx.served.storage!.freshen(undefined, ctx.signal);
   const serviceAccount = entryOf(ctx).object;
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: 'token', name: ctx.name, object: tokenRequest, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun, kind: EXPECTED });

@@ -139,7 +139,7 @@ export function newDaemonSetController(context: ControllerContext): Component {
       }
     }
     const observed = await observe();
-    await writeStatus(ds, daemonSetStatus(observed, settled && failure === undefined ? ds.metadata.generation : ds.status?.observedGeneration), signal);
+    await writeStatus(ds, daemonSetStatus(observed, settled ? ds.metadata.generation : ds.status?.observedGeneration), signal);
     if (failure !== undefined) throw failure;
     const used = new Set(podsBy.owned(uid).map((p) => p.metadata.labels?.[CONTROLLER_REVISION_HASH]));
     const isLive = (r: (typeof old)[number]) => used.has(hashOf(r));

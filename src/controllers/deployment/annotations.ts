@@ -4,12 +4,15 @@ import type { Deployment, ReplicaSet } from '#api/gen/apps-v1.ts';
 export const REVISION = 'deployment.kubernetes.io/revision';
 export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history';
 export const DESIRED_REPLICAS = 'deployment.kubernetes.io/desired-replicas';
+export const ROLLBACK_TO = 'deprecated.deployment.rollback.to';
 export const MAX_REPLICAS = 'deployment.kubernetes.io/max-replicas';
 
 /** A set's own; all others come from its Deployment. */
 const NOT_COPIED: ReadonlySet<string> = new Set([
-  'kubectl.kubernetes.io/last-applied-configuration', REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS, 'deprecated.deployment.rollback.to',
+  'kubectl.kubernetes.io/last-applied-configuration', REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS, ROLLBACK_TO,
 ]);
+/** Whether a Deployment and its newest set share an annotation. */
+export const isCopied = (key: string): boolean => !NOT_COPIED.has(key);
 const MAX_HISTORY_CHARS = 2000;
 
 type Annotations = Readonly<Record<string, string>>;
@@ -36,7 +39,7 @@ export function sizeAnnotations(desired: number, max: number): Annotations {
 
 /** The annotations that the newest set must have: the Deployment's, and the revision. A set that is taken up again keeps its former revisions. */
 export function newSetAnnotations(deployment: Deployment, before: Annotations, revision: bigint): Annotations {
-  const copied = Object.fromEntries(Object.entries(deployment.metadata.annotations ?? {}).filter(([k]) => !NOT_COPIED.has(k)));
+  const copied = Object.fromEntries(Object.entries(deployment.metadata.annotations ?? {}).filter(([k]) => isCopied(k)));
   const known = before[REVISION];
   const oldRevision = known === undefined ? 0n : /^\d{1,19}$/.test(known) ? BigInt(known) : undefined;
   const out = { ...before, ...copied };

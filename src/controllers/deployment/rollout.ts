@@ -18,6 +18,7 @@ import {
   actualReplicas, availableReplicas, byCreation, byRevision, equalIgnoringHash, findActiveOrLatest, findNewSet, HASH_LABEL, isActive, isSaturated, replicasOf, specReplicas,
 } from './replicasets.ts';
 import { maxSurge, maxUnavailable, newSetReplicas, proportionalSizes } from './sizes.ts';
+import { lastRevision, rollbackRevision, rolledBackTo, withoutRollback } from './rollback.ts';
 import { deploymentStatus, hasProgressDeadline, isComplete, rolloutStatus } from './status.ts';
 
 /** `revisionHistoryLimit: 2147483647` keeps every set. */
@@ -54,7 +55,10 @@ export class Rollout {
   async run(): Promise<void> {
     if (this.deployment.metadata.deletionTimestamp !== undefined) return await this.#syncStatus(deploymentStatus);
     await this.#notePause();
-    if (this.deployment.spec.paused || this.#wasScaled()) return await this.#scaleOnly();
+    if (this.deployment.spec.paused) return await this.#scaleOnly();
+    const revision = rollbackRevision(this.deployment);
+    if (revision !== undefined) return await this.#rollBack(revision);
+    if (this.#wasScaled()) return await this.#scaleOnly();
     return this.deployment.spec.strategy?.type === 'Recreate' ? await this.#recreate() : await this.#roll();
   }
 
@@ -77,6 +81,19 @@ export class Rollout {
     });
   }
 
+  /** Takes the template of an earlier revision, and takes back that this was asked for; the rest follows from the new template. */
+  async #rollBack(asked: bigint): Promise<void> {
+    await this.#ensureNewSet();
+    const { recorder, signal } = this.#options;
+    const revision = asked === 0n ? lastRevision(this.#all) : asked;
+    const set = revision === 0n ? undefined : this.#all.find((rs) => revisionOf(rs) === revision);
+    const name = nameOf(this.deployment);
+    const differs = set && !equalIgnoringHash(set.spec.template, this.deployment.spec.template);
+    if (!set) recorder.event(this.deployment, 'Warning', 'DeploymentRollbackRevisionNotFound', revision === 0n ? 'Unable to find last revision.' : 'Unable to find the revision to rollback to.');
+    else if (!differs) recorder.event(this.deployment, 'Warning', 'DeploymentRollbackTemplateUnchanged', `The rollback revision contains the same template as current deployment "${name}"`);
+    this.deployment = await this.#deployments().update(withoutRollback(differs ? rolledBackTo(this.deployment, set) : this.deployment), { signal });
+    if (differs) recorder.event(this.deployment, 'Normal', 'DeploymentRollback', `Rolled back deployment "${name}" to revision ${revision}`);
+  }
   async #scaleOnly(): Promise<void> {
     await this.#syncRevision();
     await this.#scale();

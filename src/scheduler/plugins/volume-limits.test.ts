@@ -10,7 +10,7 @@ import { newNodeVolumeLimits } from './node-volume-limits.ts';
 import { newVolumeRestrictions } from './volume-restrictions.ts';
 import { newVolumeZone } from './volume-zone.ts';
 
-const ONCE = 'node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode';
+const ONCE = 'node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod';
 const FULL = 'node(s) exceed max volume count';
 
 const disks: readonly [name: string, a: Volume, b: Volume, want: string][] = [

@@ -1,6 +1,6 @@
 /** Volumes that not every two Pods may use: disks of some kinds on one node, `ReadWriteOncePod` claims anywhere (KEP-2485). */
 import type { Pod, Volume } from '#api/gen/core-v1.ts';
-import { splitKey } from '#api/object.ts';
+import { namespaceOf } from '#api/object.ts';
 import { StateKey } from '../framework/cycle-state.ts';
 import type { FrameworkHandle } from '../framework/handle.ts';
 import type { Plugin } from '../framework/plugin.ts';
@@ -10,7 +10,7 @@ import { skip, unresolvable, unschedulable } from '../framework/status.ts';
 const NAME = 'VolumeRestrictions';
 const SKIP = skip(NAME);
 const DISK_CONFLICT = unschedulable(NAME, 'node(s) had no available disk');
-const CLAIM_CONFLICT = unschedulable(NAME, 'node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode');
+const CLAIM_CONFLICT = unschedulable(NAME, 'node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod');
 
 /** Which of the Pod's claims are for one Pod only, and how often other Pods use one of them. */
 class State {
@@ -52,8 +52,10 @@ export function newVolumeRestrictions({ listers }: Pick<FrameworkHandle, 'lister
     name: NAME,
     preFilter(state, info, nodes) {
       const single = new Set<string>();
-      for (const key of info.claims) {
-        const { namespace, name } = splitKey(key);
+      const namespace = namespaceOf(info.pod);
+      // Claims that a Pod makes for itself are its own.
+      for (const name of (info.pod.spec.volumes ?? []).flatMap((v) => v.persistentVolumeClaim?.claimName ?? [])) {
+        const key = `${namespace}/${name}`;
         const claim = listers.persistentVolumeClaims.get(namespace, name);
         if (!claim) return { status: unresolvable(NAME, `persistentvolumeclaim ${JSON.stringify(name)} not found`) };
         if (claim.spec.accessModes?.includes('ReadWriteOncePod')) single.add(key);

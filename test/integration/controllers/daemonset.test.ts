@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { DaemonSet } from '#api/gen/apps-v1.ts';
 import { nameOf, uidOf } from '#api/object.ts';
-import { CONTROLLER_REVISIONS, DAEMON_SETS, NODES } from '#client/kinds.ts';
+import { CONTROLLER_REVISIONS, DAEMON_SETS, NODES, RESOURCE_QUOTAS } from '#client/kinds.ts';
 import type { InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually } from './eventually.ts';
-import { podsOf, someEventsOf, startWithNamespace, template, withImage } from './workloads.ts';
+import { newNamespace, podsOf, someEventsOf, startWithNamespace, template, withImage } from './workloads.ts';
 
 describe('DaemonSets', () => {
   let cluster: InProcessCluster;
@@ -94,6 +94,17 @@ describe('DaemonSets', () => {
     await until('ssd', 'it is in its place again', isOut(1));
     await label(null);
     await eventually('the Pod goes', async () => (await pods('ssd')).length === 0);
+  });
+  test('tell that they were looked at also where their Pods are refused', async () => {
+    await newNamespace(cluster.client, 'refused');
+    await cluster.client.of(RESOURCE_QUOTAS).create({ metadata: { name: 'none', namespace: 'refused' }, spec: { hard: { pods: '0' } } });
+    await eventually('the quota counts', async () => (await cluster.client.of(RESOURCE_QUOTAS).get('refused', 'none')).status?.used?.['pods'] === '0');
+    await cluster.client.of(DAEMON_SETS).create({ metadata: { name: 'barred', namespace: 'refused' }, spec: { selector: { matchLabels: { app: 'barred' } }, template: template('barred') } });
+    const { status } = await eventually('it is told', async () => {
+      const found = await cluster.client.of(DAEMON_SETS).get('refused', 'barred');
+      return found.status?.observedGeneration === 1 && found;
+    });
+    assert.equal(status?.currentNumberScheduled, 0);
   });
   test('a node that comes is served, one that goes counts no more', async () => {
     await create('grow');

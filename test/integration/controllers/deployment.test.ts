@@ -93,6 +93,27 @@ describe('Deployments on nodes', () => {
     });
     await until('rec', 'it is complete', isComplete);
   });
+  test('go back to a former revision, and to its annotations, when one of theirs says so', async () => {
+    await cluster.client.of(DEPLOYMENTS).create({ ...deployment('d', 'undo', { replicas: 1 }), metadata: { name: 'undo', namespace: 'd', annotations: { cause: 'first' } } });
+    await until('undo', 'it is complete', isComplete);
+    await cluster.client.of(DEPLOYMENTS).patch('d', 'undo', 'application/merge-patch+json', { metadata: { annotations: { cause: 'second' } }, spec: { template: withImage(template('undo'), 'nginx:2') } });
+    await until('undo', 'it has two revisions', (d) => isComplete(d) && d.metadata.annotations?.['deployment.kubernetes.io/revision'] === '2');
+    const ask = (revision: string) => cluster.client.of(DEPLOYMENTS).patch('d', 'undo', 'application/merge-patch+json', { metadata: { annotations: { 'deprecated.deployment.rollback.to': revision } } });
+    const answered = (what: string) => until('undo', what, (d) => d.metadata.annotations?.['deprecated.deployment.rollback.to'] === undefined);
+    await ask('0');
+    await answered('it has gone back');
+    const back = await until('undo', 'it is complete again', (d) => isComplete(d) && d.metadata.annotations?.['deployment.kubernetes.io/revision'] === '3');
+    assert.deepEqual([back.spec.template.spec!.containers[0]!.image, back.metadata.annotations?.['cause']], ['nginx:1.14.2', 'first']);
+    await ask('3');
+    await answered('there is nothing to do');
+    await ask('9');
+    await answered('there is no such revision');
+    const told = await someEventsOf(cluster.client, back, 7);
+    assert.deepEqual(told.filter((t) => t.startsWith('DeploymentRollback')), [
+      'DeploymentRollback: Rolled back deployment "undo" to revision 1', 'DeploymentRollbackTemplateUnchanged: The rollback revision contains the same template as current deployment "undo"',
+      'DeploymentRollbackRevisionNotFound: Unable to find the revision to rollback to.',
+    ]);
+  });
   test('history: revisionHistoryLimit bounds the old sets', async () => {
     await cluster.client.of(DEPLOYMENTS).create(deployment('d', 'hist', { replicas: 1, revisionHistoryLimit: 1 }));
     await until('hist', 'it is complete', isComplete);

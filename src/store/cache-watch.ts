@@ -15,7 +15,8 @@ import type { Entry } from './entry.ts';
 import type { Change, EventRing } from './event-ring.ts';
 
 export type CacheEvent<T extends KubeObject = KubeObject> =
-  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly entry: Entry<T> }
+  /** `previous`: what a MODIFIED object was before. */
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly entry: Entry<T>; readonly previous?: Entry<T> }
   /** `initialEventsEnd`: the bookmark with the annotation `k8s.io/initial-events-end`. */
   | { readonly type: 'BOOKMARK'; readonly revision: number; readonly initialEventsEnd: boolean };
 
@@ -187,6 +188,6 @@ export function eventOf<T extends KubeObject>(change: Change<T>, select: Select<
   const { entry, previous } = change;
   const is = entry !== undefined && (!select || select(entry));
   const was = previous !== undefined && (!select || select(previous));
-  if (is) return { type: was ? 'MODIFIED' : 'ADDED', entry };
+  if (is) return was ? { type: 'MODIFIED', entry, previous } : { type: 'ADDED', entry };
   return was ? { type: 'DELETED', entry: change.gone } : undefined;
 }

@@ -68,6 +68,7 @@ export function customCodec(options: CustomCodecOptions): ResourceCodec {
 
   return {
     structType: undefined,
+    waits: !converter.convert,
     get apply() {
       return (apply ??= { schema: applySchema(served.schema), versions: otherVersions(options) });
     },
@@ -98,12 +99,6 @@ export function customCodec(options: CustomCodecOptions): ResourceCodec {
       if (!needsConverting(object)) return remember(entry, object);
       if (!converter.convert) throw new Error(`"${entry.key}" was not converted before it was asked for`);
       return remember(entry, inServed(converter.convert(object, servedVersion)));
-    },
-    // Fields that are selected on and labels mean the same in every version, so that a selection need not wait for the webhook.
-    peek(entry) {
-      const known = shown.get(entry);
-      if (known) return known;
-      return converter.convert ? this.fromStorage(entry) : entry;
     },
     isStale: (entry) => entry.object.apiVersion !== storedVersion,
     prepare(entries) {

@@ -17,10 +17,10 @@ import { selectionOf, type Selection } from './selection.ts';
 const WAIT_FOR_REVISION_MS = 3_000;
 
 export type Select = (entry: Entry<KubeObject>) => boolean;
-/** A selection on entries of the cache; undefined selects everything. */
+/** A selection on entries of the cache, prepared ones where the codec `waits`; undefined selects everything. */
 export function selectOf(served: ServedResource, selection: Selection): Select | undefined {
   if (selection.empty) return undefined;
-  const matches: Select = (entry) => selection.matches(served.codec.peek ? served.codec.peek(entry).object : served.codec.fromStorage(entry).object);
+  const matches: Select = (entry) => selection.matches(served.codec.fromStorage(entry).object);
   if (selection.name === undefined) return matches;
   // The key tells the name, and no object needs to be decoded for it.
   const end = `/${selection.name}`;
@@ -42,9 +42,10 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   if (!token && selection.name !== undefined && (ctx.namespace !== '' || !served.info.namespaced) && exact === undefined) return single(ctx, selection);
   try {
     if (exact !== undefined && exact < ctx.services.kept.oldest) throw new ExpiredError(ctx.services.kept.oldest, storage.revision);
-    const page = !token && exact === undefined && options.limit === 0
+    const ready = await prepared(served, prefix, selection, exact);
+    const page = !token && ready === undefined && options.limit === 0
       ? newest(ctx, prefix, options, selection)
-      : storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: exact });
+      : storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: ready });
     const last = page.entries.at(-1);
     await served.codec.prepare?.(page.entries);
     return {
@@ -59,6 +60,14 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
     if (!(err instanceof ExpiredError)) throw err;
     throw token ? tokenExpired(token, prefix) : expired('The resourceVersion for the provided list is too old.');
   }
+}
+
+/** Makes everything ready for a selection that needs that; returns the revision to select at, `exact` where nothing is to be done. */
+async function prepared({ codec, storage }: ServedResource, prefix: string, selection: Selection, exact: number | undefined): Promise<number | undefined> {
+  if (!codec.waits || selection.empty) return exact;
+  const { entries, revision } = storage!.list({ prefix, revision: exact });
+  await codec.prepare?.(entries);
+  return revision;
 }
 
 /** The whole newest state of a selection, found by what is remembered of it where that is possible. */

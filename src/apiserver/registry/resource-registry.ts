@@ -36,8 +36,8 @@ export interface ResourceCodec {
   fromStorage(entry: CacheEntry): CacheEntry;
   /** Does what {@link fromStorage} needs and takes time (conversion by a webhook). Absent: nothing does. Await it before. */
   prepare?(entries: readonly CacheEntry[]): Promise<void> | undefined;
-  /** For selections, which cannot wait: the entry in the served version, or one with the same labels and selectable fields. Absent: {@link fromStorage}. */
-  peek?(entry: CacheEntry): CacheEntry;
+  /** {@link prepare} may have to ask somebody, also before it is known what a selection takes: labels and fields are those of the served version. */
+  readonly waits?: boolean;
   /** The entry is stored in a version that is no longer the one to store: even an update that changes nothing writes it. */
   isStale?(entry: CacheEntry): boolean;
 }

@@ -3,11 +3,14 @@ import { apiVersionOf, type KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { badRequest, expired, StatusError } from '#machinery/status-error.ts';
 import { ExpiredError, type CacheEvent } from '#store/cache-watch.ts';
+import { Entry, withRevision } from '#store/entry.ts';
 import { listPrefix } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
 import type { WatchedEvent, WatchResult } from '../request.ts';
 import { reach, selectOf, type Select } from './list.ts';
+import type { CacheEntry } from './object-cache.ts';
 import { listOptions, parseResourceVersion, type ListOptions } from './options.ts';
+import type { ResourceCodec } from './resource-registry.ts';
 import { selectionOf } from './selection.ts';
 
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
@@ -63,10 +66,11 @@ async function* stream(ctx: RequestContext, options: ListOptions, select: Select
       : { type: event.type, entry: codec.fromStorage(event.entry) };
   try {
     const prefix = listPrefix(info, ctx.namespace);
-    const events = storage!.watch({ prefix, select, after: start.after, initialEventsEnd: start.initialEventsEnd, bookmarks: options.allowWatchBookmarks, signal });
+    const events = storage!.watch({ prefix, select: codec.waits ? undefined : select, after: start.after, initialEventsEnd: start.initialEventsEnd, bookmarks: options.allowWatchBookmarks, signal });
     for await (const batch of events) {
-      await codec.prepare?.(batch.flatMap((event) => (event.type === 'BOOKMARK' ? [] : [event.entry])));
-      yield batch.map(translate);
+      await codec.prepare?.(batch.flatMap((event) => (event.type === 'BOOKMARK' ? [] : codec.waits && event.previous ? [event.entry, event.previous] : [event.entry])));
+      const selected = codec.waits && select ? await selectPrepared(codec, batch, select) : batch;
+      if (selected.length) yield selected.map(translate);
     }
   } catch (err) {
     if (!(err instanceof ExpiredError)) throw err;
@@ -76,6 +80,24 @@ async function* stream(ctx: RequestContext, options: ListOptions, select: Select
     timer.cancel();
     over.abort();
   }
+}
+
+/** The events of a selection that could not be made before the entries were prepared. */
+async function selectPrepared(codec: ResourceCodec, batch: readonly CacheEvent[], select: Select): Promise<readonly CacheEvent[]> {
+  const left: CacheEntry[] = [];
+  const events = batch.flatMap((event): readonly CacheEvent[] => {
+    if (event.type === 'BOOKMARK') return [event];
+    const { entry, previous } = event;
+    if (!previous) return select(entry) ? [event] : [];
+    const was = select(previous);
+    if (select(entry)) return [{ type: was ? 'MODIFIED' : 'ADDED', entry }];
+    if (!was) return [];
+    const gone = new Entry(previous.key, withRevision(previous.object, entry.revision), entry.revision);
+    left.push(gone);
+    return [{ type: 'DELETED', entry: gone }];
+  });
+  await codec.prepare?.(left);
+  return events;
 }
 
 function bookmark(info: ResourceInfo, revision: number, end: boolean): KubeObject {

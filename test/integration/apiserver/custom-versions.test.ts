@@ -32,8 +32,8 @@ const definition = (storage: 'v1' | 'v2') => ({
   spec: {
     group: 'example.com', scope: 'Namespaced', names: { plural: 'endpoints2s', kind: 'Endpoint2' },
     versions: [
-      { name: 'v1', served: true, storage: storage === 'v1', schema: shape({ host: S, port: { type: 'integer' } }) },
-      { name: 'v2', served: true, storage: storage === 'v2', schema: shape({ address: S }) },
+      { name: 'v1', served: true, storage: storage === 'v1', schema: shape({ host: S, port: { type: 'integer' } }), selectableFields: [{ jsonPath: '.spec.host' }] },
+      { name: 'v2', served: true, storage: storage === 'v2', schema: shape({ address: S }), selectableFields: [{ jsonPath: '.spec.address' }] },
     ],
     conversion: {
       strategy: 'Webhook',
@@ -95,6 +95,29 @@ test('a webhook converts what is read, listed, watched and written in another ve
   assert.deepEqual(list.items.map((o) => [o.metadata.name, o.spec]), [['a', { address: 'h:80' }]]);
   const patched = await http.call('PATCH', `${V2}/a`, { body: { spec: { address: 'h:81' } }, headers: { 'content-type': 'application/merge-patch+json' } });
   assert.deepEqual([patched.code, (await http.get(`${V1}/a`)).json()['spec']], [200, { host: 'h', port: 81 }]);
+});
+
+test('a selection is of the version that is asked for, also where its fields come from the webhook', async () => {
+  const list = async (path: string) => (await http.get(path)).json<KubeList>().items.map((o) => o.metadata.name);
+  const selected = `${V2}?fieldSelector=spec.address=h:90`;
+  const watch = await openWatch(http, `${selected}&watch=true&resourceVersion=${(await http.get(V2)).json<KubeList>().metadata.resourceVersion}`);
+  const put = async (name: string, port: number) => {
+    const answer = await http.call('PATCH', `${V1}/${name}?fieldManager=t`, { body: { apiVersion: 'example.com/v1', kind: 'Endpoint2', spec: { host: 'h', port } }, headers: { 'content-type': 'application/apply-patch+yaml' } });
+    assert.ok(answer.code < 300, answer.text);
+  };
+  for (const [name, port] of [['s1', 90], ['s2', 91], ['s1', 92], ['s2', 90]] as const) await put(name, port);
+  assert.deepEqual(await list(selected), ['s2']);
+  assert.deepEqual(await list(`${V1}?fieldSelector=spec.host=h&limit=10`), ['a', 's1', 's2']);
+  await http.call('DELETE', `${V1}/s2`);
+  await http.call('DELETE', `${V1}/s1`);
+  const seen = [];
+  for (let i = 0; i < 4; i++) {
+    const { type, object } = (await watch.next())!;
+    seen.push([type, object.metadata.name, object['spec']]);
+  }
+  watch.close();
+  const spec = { address: 'h:90' };
+  assert.deepEqual(seen, [['ADDED', 's1', spec], ['DELETED', 's1', spec], ['ADDED', 's2', spec], ['DELETED', 's2', spec]]);
 });
 
 test('a conversion that fails is told', async () => {

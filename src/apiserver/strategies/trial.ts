@@ -30,11 +30,11 @@ export function tryCreate(strategy: Strategy, input: object): Trial {
   warnings.push(...(strategy.warnings?.(object, undefined) ?? []));
   return { object, errors: lines(errors), warnings };
 }
-/** An update of `old`, which is defaulted and prepared as its create was, by `change` on a copy of it. */
+/** An update of `old`, which is defaulted and prepared as its create was and has the status that it gives, by `change` on a copy of it. */
 export function tryUpdate(strategy: Strategy, old: object, change: (obj: Trial['object']) => void, subresource = ''): Trial {
   const warnings: string[] = [];
   const ctx = context(subresource, warnings);
-  const before = tryCreate(strategy, old).object;
+  const before = { ...tryCreate(strategy, old).object, ...('status' in old ? { status: draftOf(old.status) } : {}) };
   const object = draftOf(before) as Trial['object'];
   change(object);
   strategy.default?.(object);

@@ -41,6 +41,23 @@ test('jobs keeps its template', () => {
   const { errors } = tryUpdate(jobs, job(), (j) => ((j['spec'] as { completions: number }).completions = 5));
   assert.deepEqual(errors, ['spec.completions: Invalid value: 5: field is immutable']);
 });
+test('jobs takes other resources and scheduling of Pods while it is suspended and has none (KEP-5440)', () => {
+  type Draft = { spec: { template: { metadata: { labels: Record<string, string> }; spec: { nodeSelector: object; containers: { image: string; resources: object }[] } } } };
+  const update = (status: object, change: (spec: Draft['spec']['template']['spec']) => void, suspend = true) =>
+    tryUpdate(jobs, { ...job({ suspend }), status }, (j) => change((j as unknown as Draft).spec.template.spec)).errors.map((e) => e.replace(/: Invalid value.*: /s, ': '));
+  const more = (spec: Draft['spec']['template']['spec']) => (spec.containers[0]!.resources = { requests: { cpu: '2' } });
+  const moved = (spec: Draft['spec']['template']['spec']) => (spec.nodeSelector = { zone: 'a' });
+  const started = { startTime: '2026-01-02T03:03:05Z' };
+  const suspended = { ...started, conditions: [{ type: 'Suspended', status: 'True' }] };
+  for (const change of [more, moved]) {
+    assert.deepEqual(update({}, change), []);
+    assert.deepEqual(update(suspended, change), []);
+    assert.deepEqual(update({ ...suspended, active: 1 }, change), ['spec.template: field is immutable']);
+    assert.deepEqual(update(started, change), ['spec.template: field is immutable']);
+    assert.deepEqual(update({}, change, false), ['spec.template: field is immutable']);
+  }
+  assert.deepEqual(update({}, (spec) => (spec.containers[0]!.image = 'other')), ['spec.template.spec: field is immutable']);
+});
 test('jobs prints completions and its status', () => {
   const running = { ...job({ completions: 3 }), status: { active: 1, succeeded: 1, startTime: '2026-01-02T03:03:05Z' } };
   const row = rowOf(jobs, running);

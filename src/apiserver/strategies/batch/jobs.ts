@@ -1,5 +1,5 @@
 import type { Job, JobSpec } from '#api/gen/batch-v1.ts';
-import type { PodTemplateSpec } from '#api/gen/core-v1.ts';
+import type { Container, PodSpec, PodTemplateSpec } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { humanDuration } from '#machinery/duration.ts';
 import { fieldPath, invalidValue, required, type FieldError } from '#machinery/field-errors.ts';
@@ -69,7 +69,21 @@ function validate(job: Job): FieldError[] {
   return errors;
 }
 
-/** A suspended Job that has not started may have its Pods scheduled elsewhere (KEP-2926): the old template with the new directives. */
+/** A suspended Job without Pods may have them scheduled elsewhere (KEP-2926) and give them other resources (KEP-5440); else its template stays. */
+function validateTemplateUpdate({ spec: { template } }: Job, old: Job): FieldError[] {
+  const { suspend, template: before } = old.spec;
+  const at = SPEC.child('template');
+  const idle = suspend === true && (!old.status?.startTime || jobHas(old, 'Suspended')) && !old.status?.active;
+  if (!idle) return immutable(template, before, at);
+  return immutable(template?.spec, withResourcesOf(template?.spec, withSchedulingOf(template, before).spec), at.child('spec'));
+}
+/** The old Pod with the resources of the new one's containers of the same names and places. */
+function withResourcesOf(now: PodSpec | undefined, old: PodSpec | undefined): PodSpec {
+  const merge = (next: readonly Container[] | undefined, last: readonly Container[] | undefined) =>
+    next?.length === last?.length ? last?.map((c, i) => (c.name === next![i]!.name ? { ...c, resources: next![i]!.resources } : c)) : last;
+  return { ...old, containers: merge(now?.containers, old?.containers) ?? [], initContainers: merge(now?.initContainers, old?.initContainers) };
+}
+/** The old template with the new scheduling directives. */
 function withSchedulingOf(now: PodTemplateSpec | undefined, old: PodTemplateSpec | undefined): PodTemplateSpec {
   const { affinity, nodeSelector, tolerations, schedulingGates } = now?.spec ?? {};
   const before = old?.spec?.affinity;
@@ -91,9 +105,7 @@ function validateUpdate(job: Job, old: Job): FieldError[] {
     errors.push(invalidValue(completions, now.completions, 'can only be modified in tandem with spec.parallelism'));
   }
   errors.push(...immutable(now.selector, before.selector, SPEC.child('selector')));
-  const movable = before.suspend === true && !old.status?.startTime;
-  const template = movable ? withSchedulingOf(now.template, before.template) : before.template;
-  errors.push(...immutable(now.template, template, SPEC.child('template')));
+  errors.push(...validateTemplateUpdate(job, old));
   return [...errors, ...FIXED.flatMap((field) => immutable(now[field], before[field], SPEC.child(field)))];
 }
 

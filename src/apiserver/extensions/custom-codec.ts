@@ -14,7 +14,7 @@ import { Entry } from '#store/entry.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
 import type { ResourceCodec } from '../registry/resource-registry.ts';
 import type { Converter } from './conversion.ts';
-import { OBJECT_META } from './embedded-objects.ts';
+import { OBJECT_META, settleEmbedded } from './embedded-objects.ts';
 import { applyDefaults, dropNulls, prune } from './pruning.ts';
 import { asRoot, isObject, sameJson, type Json, type Schema } from './schema.ts';
 
@@ -76,7 +76,7 @@ export function customCodec(options: CustomCodecOptions): ResourceCodec {
       if (!isObject(value)) throw new Error(`json: cannot unmarshal ${Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value} into Go value of type map[string]interface {}`);
       checkDepth(value);
       const object = draftOf(value) as Json;
-      const unknown = [...settleMetadata(object), ...pruned(object, root)];
+      const unknown = [...[...settleMetadata(object), ...settleEmbedded(object, served.schema)].toSorted(), ...pruned(object, root)];
       dropNulls(object, root);
       applyDefaults(object, root);
       return { object: object as unknown as Draft<KubeObject>, strict: strictMessages(unknown, text) };

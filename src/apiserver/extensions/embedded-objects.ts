@@ -2,7 +2,7 @@
 import { structByKind } from '#api/schema.ts';
 import type { ObjectMeta } from '#api/gen/meta-v1.ts';
 import { getOwn } from '#base/own.ts';
-import { decodeInto } from '#machinery/decode.ts';
+import { decodeInto, normalise } from '#machinery/decode.ts';
 import { invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label } from '#machinery/names.ts';
 import { nameIsPathSegment } from '#machinery/names.ts';
@@ -26,6 +26,27 @@ export function validateEmbedded(value: unknown, schema: Schema | undefined, pat
     return property ? validateEmbedded(inner, property, path.child(key), false) : values ? validateEmbedded(inner, values, path.key(key), false) : [];
   })];
 }
+/**
+ * Gives the metadata of embedded objects below the root the form of ObjectMeta, in place; returns the paths of what that does not have. Metadata that
+ * cannot be decoded stays as it is, for validation to refuse.
+ */
+export function settleEmbedded(value: unknown, schema: Schema | undefined, path = '', isRoot = true): string[] {
+  if (!schema) return [];
+  if (Array.isArray(value)) return value.flatMap((item, i) => settleEmbedded(item, itemsOf(schema), `${path}[${i}]`, false));
+  if (!isObject(value)) return [];
+  const own = !isRoot && schema['x-kubernetes-embedded-resource'] ? settleMetadata(value, path) : [];
+  const values = valuesOf(schema);
+  return [...own, ...Object.entries(value).flatMap(([key, inner]) => settleEmbedded(inner, propertyOf(schema, key) ?? values, path === '' ? key : `${path}.${key}`, false))];
+}
+function settleMetadata(object: Json, path: string): string[] {
+  const metadata = getOwn(object, 'metadata');
+  if (metadata === undefined) return [];
+  const { object: meta, unknown, errors } = decodeInto(OBJECT_META, metadata);
+  if (errors.length) return [];
+  object['metadata'] = normalise(OBJECT_META, meta);
+  return unknown.map((field) => `${path}.metadata.${field}`);
+}
+
 function validateObject(object: Json, path: FieldPath): FieldError[] {
   const out: FieldError[] = [];
   const apiVersion = getOwn(object, 'apiVersion');

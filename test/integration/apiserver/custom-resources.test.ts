@@ -101,6 +101,11 @@ test('objects are pruned and defaulted, strict requests hear of it', async () =>
   assert.match(String(made.headers['warning']), /unknown field \\"spec.bogus\\".*unknown field \\"spec.steps\[0\].extra\\"/s);
   const strict = await http.post(`${TABS}?fieldValidation=Strict`, tab('two', { bogus: 1 }));
   assert.deepEqual([strict.code, strict.status.message], [400, 'CronTab in version "v1" cannot be handled as a CronTab: strict decoding error: unknown field "spec.bogus"']);
+  const template = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'inner', namespace: 'default', other: 1 }, any: 1 };
+  const embedded = await http.post(`${TABS}?fieldValidation=Strict`, tab('two', { template }));
+  assert.deepEqual([embedded.code, embedded.status.message], [400, 'CronTab in version "v1" cannot be handled as a CronTab: strict decoding error: unknown field "spec.template.metadata.other"']);
+  const dropped = await http.post(`${TABS}?dryRun=All`, tab('two', { template }));
+  assert.deepEqual(dropped.json<KubeObject & { spec: { template: object } }>().spec.template, { ...template, metadata: { name: 'inner', namespace: 'default' } });
 });
 
 test('bad objects are refused in the words of upstream', async () => {

@@ -43,6 +43,8 @@ import type { CredentialProviderFile } from './credential-provider-file.ts';
 
 /** What the rows make and share; each is there once its row is ready. */
 export interface Assembly {
+  /** Names of the rows that are ready. */
+  readonly ready: ReadonlySet<string>;
   readonly config: ClusterConfig;
   readonly clock: Clock;
   readonly changes: HostChanges;
@@ -71,6 +73,9 @@ export interface Assembly {
   kubelet?: Kubelet;
   kubeletServer?: KubeletServer;
 }
+
+/** What `componentstatuses` shows: upstream's names, and the rows that stand for them. */
+const COMPONENT_STATUSES = { 'controller-manager': 'controllers', scheduler: 'scheduler', 'etcd-0': 'store' } as const;
 
 /** A component that only opens something at its start. */
 function opened(name: string, start: (signal: AbortSignal) => Promise<void>, stop: () => Promise<void> | void = () => {}): Component {
@@ -115,6 +120,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key, local: (node) => (node.metadata.name === config.nodeName && a.kubeletServer?.running ? a.kubeletServer : undefined) }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
+          components: Object.entries(COMPONENT_STATUSES).map(([name, row]) => ({ name, check: () => (a.ready.has(row) ? undefined : `${row} is not running`) })),
           serviceNetwork: { cidrs: [config.serviceCIDR] }, runtimeConfig: parseRuntimeConfig(config.runtimeConfig ?? ''),
         });
         return a.server;

@@ -48,6 +48,7 @@ export interface ControlPlaneOptions {
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
   readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
+  readonly components?: ApiServerOptions['components'];
 }
 
 const SERVICES = resourceOf('', 'v1', 'services');
@@ -134,6 +135,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,
     awaitsBootstrap: true,
+    components: options.components,
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
     ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
   });

@@ -74,8 +74,13 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   await claimPidFile(config);
   const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), clock);
   await changes.record('empty-directory', config.runDir);
-  const assembly: Assembly = { config, clock, changes, registries: await readRegistries(config), kubeletChoices, credentialProviders, encryption, authentication, authorization, tracing, audit };
-  const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady: (name, ms) => reporter?.tell({ type: 'step', name, ms }) });
+  const ready = new Set<string>();
+  const assembly: Assembly = { ready, config, clock, changes, registries: await readRegistries(config), kubeletChoices, credentialProviders, encryption, authentication, authorization, tracing, audit };
+  const onReady = (name: string, ms: number): void => {
+    ready.add(name);
+    reporter?.tell({ type: 'step', name, ms });
+  };
+  const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady });
   try {
     await group.start(signal);
     await writeAdminKubeconfig(assembly);

@@ -23,6 +23,7 @@ import { certificatesigningrequests } from './certificates/certificatesigningreq
 import { clustertrustbundles } from './certificates/clustertrustbundles.ts';
 import { podcertificaterequests } from './certificates/podcertificaterequests.ts';
 import { leases } from './coordination/leases.ts';
+import { componentstatuses } from './core/componentstatuses.ts';
 import { configmaps } from './core/configmaps.ts';
 import { endpoints } from './core/endpoints.ts';
 import { events as coreEvents } from './core/events.ts';
@@ -67,7 +68,7 @@ import { volumeattachments } from './storage/volumeattachments.ts';
 import { volumeattributesclasses } from './storage/volumeattributesclasses.ts';
 
 const STRATEGIES: readonly Strategy[] = [
-  configmaps, endpoints, coreEvents, limitranges, namespaces, nodes, persistentvolumeclaims, persistentvolumes, pods, podtemplates, replicationcontrollers,
+  componentstatuses, configmaps, endpoints, coreEvents, limitranges, namespaces, nodes, persistentvolumeclaims, persistentvolumes, pods, podtemplates, replicationcontrollers,
   resourcequotas, secrets, serviceaccounts, services,
   mutatingadmissionpolicies, mutatingadmissionpolicybindings, mutatingwebhookconfigurations, validatingadmissionpolicies, validatingadmissionpolicybindings,
   validatingwebhookconfigurations,

@@ -18,6 +18,8 @@ const steadyPid = async (): Promise<number | undefined> => (await hostProcesses(
 test('status, a second up, and what they say', async (c) => {
   const { stdout } = await c.podyard(['status']);
   assert.match(stdout, /^process +\d+, \d+ MB resident\nAPI server +https:\/\/127\.0\.0\.1:\d+\nkubeconfig +\S+\nlog +\S+\nnode +node01 Ready, v1\.36\.\d+, containerd:\/\/\S+\npods +0 of 0 running\n$/);
+  const parts = await c.kubectl(['get', 'componentstatuses']);
+  assert.match(parts.stdout, /^NAME +STATUS +MESSAGE +ERROR\ncontroller-manager +Healthy +ok +\nscheduler +Healthy +ok +\netcd-0 +Healthy +ok +\n$/);
   const again = await c.up();
   assert.match(again.stdout, /^Podyard already runs \(process \d+\); stop it with: \.\/podyard down$/m);
 });

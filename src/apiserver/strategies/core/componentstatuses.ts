@@ -1,0 +1,13 @@
+import type { ComponentStatus } from '#api/gen/core-v1.ts';
+import { defineStrategy } from '../define.ts';
+import { NAME, text } from '../printing.ts';
+
+/** Not stored (`subresources/component-statuses.ts` answers): only printed. */
+export const componentstatuses = defineStrategy<ComponentStatus>('', 'v1', 'componentstatuses', {
+  columns: [NAME, text('Status'), text('Message'), text('Error')],
+  row({ metadata, conditions }) {
+    const healthy = conditions?.find((c) => c.type === 'Healthy');
+    const status = healthy ? (healthy.status === 'True' ? 'Healthy' : 'Unhealthy') : 'Unknown';
+    return [metadata?.name ?? '', status, healthy?.message ?? '', healthy?.error ?? ''];
+  },
+});

@@ -80,12 +80,13 @@ export class SpdyConnection {
       consumed: (stream) => this.#consumed(stream),
       forget: (stream) => this.#forget(stream),
     };
+    // Handled when the caller has what it asked for, as everything that comes after.
+    if (head.length) socket.unshift(head);
     socket.on('data', this.#onChunk);
     socket.on('end', () => this.#socketEnded(undefined));
     socket.on('error', (err) => this.#socketEnded(err));
     socket.on('close', () => this.#socketEnded(undefined));
     socket.on('drain', () => this.#drained());
-    if (head.length) this.#receive(head);
   }
 
   /** Opens a stream; resolves when the peer has accepted it, rejects when it refuses it or the connection ends. */
@@ -205,10 +206,12 @@ export class SpdyConnection {
       case SYN_STREAM:
         return this.#onSynStream(need(body, 10), flags);
       case SYN_REPLY:
-        return this.#onSynReply(need(body, 4), flags);
+        this.#onSynReply(need(body, 4), flags);
+        return undefined;
       case HEADERS:
         // Nothing in Kubernetes' protocols uses late headers, but the block belongs to the compression state.
-        return this.#decoder.decode(need(body, 4).subarray(4)).then(() => undefined);
+        this.#decoder.decode(need(body, 4).subarray(4));
+        return undefined;
       case RST_STREAM:
         this.#onReset(idOf(need(body, 8)));
         return undefined;
@@ -225,10 +228,9 @@ export class SpdyConnection {
     }
   }
 
-  async #onSynStream(body: Buffer, flags: number): Promise<void> {
+  #onSynStream(body: Buffer, flags: number): Promise<void> | undefined {
     const id = idOf(body);
-    const headers = await this.#decoder.decode(body.subarray(10));
-    if (this.#state !== 'open') return;
+    const headers = this.#decoder.decode(body.subarray(10));
     const fromPeer = id % 2 !== this.#nextId % 2;
     if (!fromPeer || id <= this.#lastPeerId) throw new SpdyProtocolError(`stream id ${id} is not valid after ${this.#lastPeerId}`);
     this.#lastPeerId = id;
@@ -241,16 +243,17 @@ export class SpdyConnection {
     }
     this.#send(controlFrame(SYN_REPLY, 0, Buffer.concat([words(id), this.#encoder.encode({})])));
     if (flags & FLAG_FIN) stream.receiveFin();
+    return undefined;
   }
 
-  #refuse(id: number): Promise<void> {
+  #refuse(id: number): Promise<void> | undefined {
     this.#send(controlFrame(RST_STREAM, 0, words(id, RST_REFUSED_STREAM)));
-    return this.#untilDrained() ?? Promise.resolve();
+    return this.#untilDrained();
   }
 
-  async #onSynReply(body: Buffer, flags: number): Promise<void> {
+  #onSynReply(body: Buffer, flags: number): void {
     const id = idOf(body);
-    await this.#decoder.decode(body.subarray(4));
+    this.#decoder.decode(body.subarray(4));
     const stream = this.#streams.get(id);
     const reply = this.#replies.get(id);
     if (!stream || !reply) return void (stream && this.#send(controlFrame(RST_STREAM, 0, words(id, RST_PROTOCOL_ERROR))));
@@ -271,12 +274,21 @@ export class SpdyConnection {
   }
 
   #send(bytes: Buffer): void {
-    if (this.#state === 'open' && this.#socket.writable) this.#socket.write(bytes);
+    if (this.#state !== 'open' || !this.#socket.writable) return;
+    this.#gather();
+    this.#socket.write(bytes);
+  }
+
+  /** The frames of one turn of the event loop leave together: each write of its own wakes the peer. */
+  #gather(): void {
+    if (this.#socket.writableCorked > 0) return;
+    this.#socket.cork();
+    process.nextTick(() => this.#socket.uncork());
   }
 
   #sendData(id: number, payload: Buffer, fin: boolean, done: (err?: Error | null) => void): void {
     if (this.#state !== 'open' || !this.#socket.writable) return done();
-    this.#socket.cork();
+    this.#gather();
     let at = 0;
     do {
       const part = payload.subarray(at, at + MAX_DATA_FRAME_BYTES);
@@ -284,7 +296,6 @@ export class SpdyConnection {
       this.#socket.write(dataFrameHead(id, part.length, fin && at >= payload.length));
       if (part.length) this.#socket.write(part);
     } while (at < payload.length);
-    this.#socket.uncork();
     if (this.#socket.writableNeedDrain) this.#writers.push(done);
     else done();
   }
@@ -322,7 +333,6 @@ export class SpdyConnection {
     this.#linger?.cancel();
     this.#queue = [];
     this.#endStreams();
-    this.#decoder.close();
     this.#resumeReading?.();
     this.#socket.off('data', this.#onChunk).resume();
     if (abrupt || this.#socket.destroyed || this.#socket.writableFinished) this.#socket.destroy();

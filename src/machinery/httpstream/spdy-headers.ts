@@ -2,7 +2,7 @@
  * Header blocks of SPDY/3: name/value pairs in one zlib stream per direction that lives as long as the connection
  * ("SPDY Protocol – Draft 3.1", section 2.6.10). Names are lower case; several values of a name are joined by NUL bytes.
  */
-import { constants, createInflate, type Inflate } from 'node:zlib';
+import { constants, inflateRawSync } from 'node:zlib';
 import { SPDY3_DICTIONARY, SPDY3_DICTIONARY_ID } from './spdy-dictionary.ts';
 import { SpdyProtocolError } from './spdy-frames.ts';
 
@@ -66,48 +66,42 @@ function storedBlock(data: Buffer): [Buffer, Buffer] {
   return [head, data];
 }
 
-/** Reads header blocks; decompression runs off the main thread, so blocks must be given one after the other. */
+/** What deflate can refer back to (RFC 1951, section 2). */
+const WINDOW_BYTES = 32 * 1024;
+const FDICT = 0x20;
+
+/**
+ * Reads header blocks. Each ends with a sync flush, on a byte's border: it can be inflated by itself, at once, with what came before it as
+ * the dictionary. Threads of zlib would make every frame wait for a turn of the event loop.
+ */
 export class HeaderDecoder {
-  readonly #inflate: Inflate;
-  #failed: ((err: Error) => void) | undefined;
-  #size = 0;
-  #parts: Buffer[] = [];
+  #window: Buffer | undefined;
 
-  constructor() {
-    this.#inflate = createInflate({ dictionary: SPDY3_DICTIONARY, flush: constants.Z_SYNC_FLUSH });
-    this.#inflate.on('error', (err) => this.#failed?.(new SpdyProtocolError(`header block is not valid: ${err.message}`, { cause: err })));
-    this.#inflate.on('data', (part: Buffer) => {
-      this.#size += part.length;
-      if (this.#size <= MAX_HEADER_BLOCK_BYTES) this.#parts.push(part);
-      else {
-        // A small compressed block may stand for gigabytes: stop before they exist.
-        this.#failed?.(new SpdyProtocolError(`header block is longer than ${MAX_HEADER_BLOCK_BYTES} bytes`));
-        this.close();
-      }
-    });
+  /** Throws {@link SpdyProtocolError}. */
+  decode(block: Buffer): Record<string, string> {
+    const first = this.#window === undefined;
+    const window = (this.#window ??= checkedDictionary(block));
+    const deflated = first ? block.subarray(window.length ? 6 : 2) : block;
+    const raw = inflate(deflated, window);
+    this.#window = Buffer.concat([window, raw]).subarray(-WINDOW_BYTES);
+    return decodePairs(raw);
   }
+}
 
-  decode(block: Buffer): Promise<Record<string, string>> {
-    return new Promise((resolve, reject) => {
-      this.#failed = reject;
-      this.#size = 0;
-      this.#parts = [];
-      this.#inflate.write(block, (err) => {
-        if (err) return;
-        // The block is consumed now, but its output may still lie in the stream's buffer: reading emits it.
-        while (this.#inflate.read() !== null);
-        try {
-          resolve(decodePairs(Buffer.concat(this.#parts)));
-        } catch (error) {
-          reject(error as Error);
-        }
-      });
-    });
-  }
-
-  close(): void {
-    this.#failed?.(new SpdyProtocolError('connection closed'));
-    this.#inflate.destroy();
+/** The preset dictionary of a zlib stream, by its head (RFC 1950). */
+function checkedDictionary(stream: Buffer): Buffer {
+  if (stream.length < 2 || (stream[0]! & 0x0f) !== 8 || stream.readUInt16BE(0) % 31 !== 0) throw new SpdyProtocolError('header block is not valid: incorrect header check');
+  if (!(stream[1]! & FDICT)) return Buffer.alloc(0);
+  if (stream.length < 6 || stream.readUInt32BE(2) !== SPDY3_DICTIONARY_ID) throw new SpdyProtocolError('header block is not valid: unknown dictionary');
+  return SPDY3_DICTIONARY;
+}
+function inflate(block: Buffer, dictionary: Buffer): Buffer {
+  try {
+    // A small compressed block may stand for gigabytes: zlib stops before they exist.
+    return inflateRawSync(block, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_HEADER_BLOCK_BYTES, ...(dictionary.length ? { dictionary } : {}) });
+  } catch (err) {
+    const tooLong = (err as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    throw new SpdyProtocolError(tooLong ? `header block is longer than ${MAX_HEADER_BLOCK_BYTES} bytes` : `header block is not valid: ${(err as Error).message}`, { cause: err });
   }
 }
 

@@ -15,6 +15,8 @@ const ANY_USAGE = '2.5.29.37.0';
 /** Attribute of a subject that carries a user's UID (KEP-5440). */
 const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2';
 
+const MAX_KNOWN = 1024;
+
 interface Judged {
   readonly user: UserInfo;
   readonly from: number;
@@ -55,8 +57,10 @@ export function userOfCertificate(cert: X509Certificate): UserInfo | undefined {
 export class ClientCertificateAuthenticator implements Authenticator {
   readonly #authorities: readonly X509Certificate[];
   readonly #clock: Clock;
-  /** One judgement a connection: the certificate object lives as long as it does. */
+  /** One look a connection: the certificate object lives as long as it does. */
   readonly #judged = new WeakMap<X509Certificate, Judged | string>();
+  /** By fingerprint, the oldest go first: clients come again, each time with a connection of its own. */
+  readonly #known = new Map<string, Judged | string>();
   constructor(options: { /** PEM bundle. */ readonly authorities: string; readonly clock: Clock }) {
     this.#authorities = parseCertificates(options.authorities);
     this.#clock = options.clock;
@@ -72,13 +76,20 @@ export class ClientCertificateAuthenticator implements Authenticator {
     return { user: judged.user };
   }
   #judge(cert: X509Certificate): Judged | string | undefined {
-    const known = this.#judged.get(cert);
-    if (known !== undefined) return known;
+    const seen = this.#judged.get(cert);
+    if (seen !== undefined) return seen;
+    const { fingerprint256: key } = cert;
+    const judged = this.#known.get(key) ?? this.#judgeAnew(cert);
+    if (judged === undefined) return undefined;
+    this.#judged.set(cert, judged);
+    this.#known.set(key, judged);
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!);
+    return judged;
+  }
+  #judgeAnew(cert: X509Certificate): Judged | string | undefined {
     const validity = judgeClientCertificate(cert, this.#authorities);
     const user = typeof validity === 'string' ? undefined : userOfCertificate(cert);
     if (typeof validity !== 'string' && user === undefined) return undefined;
-    const judged = typeof validity === 'string' ? validity : { ...validity, user: user! };
-    this.#judged.set(cert, judged);
-    return judged;
+    return typeof validity === 'string' ? validity : { ...validity, user: user! };
   }
 }

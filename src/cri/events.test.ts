@@ -98,6 +98,41 @@ test('runtimeEvents falls back to the native events, leaves out exits of execute
   assert.match(filters, /namespace==k8s\.io,topic=="\/tasks\/exit"/);
 });
 
+test('runtimeEvents asks for the status of an exit when the task has been removed', async () => {
+  const clock = new FakeClock();
+  let send: (message: Buffer) => void = () => {};
+  let asked = 0;
+  await using server = await startGrpcServer({
+    '/runtime.v1.RuntimeService/Version': version,
+    '/runtime.v1.RuntimeService/ContainerStatus': { handle: async () => (asked++, criCodec('ContainerStatusResponse').encode({ status: { id: 'c', state: 'CONTAINER_EXITED' } })) },
+    '/containerd.services.events.v1.Events/Subscribe': {
+      stream: true,
+      handle: async (call) => {
+        send = call.write;
+        await call.cancelled;
+      },
+    },
+    '/containerd.services.events.v1.Events/Publish': { handle: async ({ request }) => void send(envelope(request.subarray(2, 2 + request[1]!).toString(), Buffer.alloc(0))) },
+  });
+  const runtime = connectCri({ endpoint: server.endpoint, clock: systemClock });
+  const stop = new AbortController();
+  const seen: string[] = [];
+  for await (const event of runtimeEvents({ runtime, clock, signal: stop.signal })) {
+    seen.push(event.type);
+    if (event.type === 'Resync') {
+      send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'c'), Buffer.from([0x20, 7])])));
+      send(envelope('/tasks/start', text(1, 'other')));
+    } else if (event.type === 'ContainerStarted') {
+      // The exit came before: nobody has been asked for it, and by this clock nobody will be.
+      assert.equal(asked, 0);
+      send(envelope('/tasks/delete', text(1, 'c')));
+    } else stop.abort();
+  }
+  runtime.close();
+  assert.deepEqual(seen, ['Resync', 'ContainerStarted', 'ContainerStopped']);
+  assert.equal(asked, 1);
+});
+
 test('runtimeEvents ends when the runtime has no events at all', async () => {
   await using server = await startGrpcServer({ '/runtime.v1.RuntimeService/Version': version });
   const runtime = connectCri({ endpoint: server.endpoint, clock: systemClock });

@@ -7,6 +7,7 @@
  *      └──┴── lost: back off, Resync ───────┴──┘
  * ```
  */
+import { within } from '#base/abort.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from './client.ts';
@@ -37,6 +38,8 @@ const MAX_QUEUED = 4096;
 const BACKOFF_MS = { first: 100, max: 5000 } as const;
 /** How long the CRI status may lag behind the native exit event before it is reported anyway. */
 const SETTLE_MS = 2000;
+/** How long after it the removal of the task is to be told. */
+const REMOVAL_MS = 100;
 const log = logger('cri');
 
 /** Endless until `signal` aborts or the runtime proves to have no events. Each call is a subscription of its own. */
@@ -139,8 +142,12 @@ const fromNative: Source = async ({ runtime, clock, signal, namespace = 'k8s.io'
   const pause = (ms: number) => sleep(clock, ms, signal);
   // Exits wait for the CRI plugin to notice; later events of the same container wait behind them, others pass.
   const settling = new Map<string, Promise<void>>();
+  const removals = new Map<string, PromiseWithResolvers<void>>();
   const handle = async (event: NativeEvent & { kind: keyof typeof NATIVE_TYPES }): Promise<void> => {
-    if (event.kind === 'exited') await settled(runtime, event.containerId, clock, signal);
+    if (event.kind === 'exited') {
+      await settled(runtime, event.containerId, clock, removals.get(event.containerId)!.promise, signal);
+      removals.delete(event.containerId);
+    }
     emit({ type: NATIVE_TYPES[event.kind], containerId: event.containerId, atMs: event.atMs });
   };
   for await (const event of nativeEvents(runtime.channel!, namespace, { signal, pause })) {
@@ -149,6 +156,11 @@ const fromNative: Source = async ({ runtime, clock, signal, namespace = 'k8s.io'
       continue;
     }
     const id = event.containerId;
+    if (event.kind === 'taskDeleted') {
+      removals.get(id)?.resolve();
+      continue;
+    }
+    if (event.kind === 'exited') removals.set(id, Promise.withResolvers());
     const before = settling.get(id);
     if (!before && event.kind !== 'exited') {
       await handle(event as Parameters<typeof handle>[0]);
@@ -161,10 +173,14 @@ const fromNative: Source = async ({ runtime, clock, signal, namespace = 'k8s.io'
   }
 };
 
-/** Resolves when the CRI status of a container or sandbox shows the exit: 20–40 ms after the event, without an event of its own. */
-async function settled(runtime: ContainerRuntime, id: string, clock: Clock, signal: AbortSignal): Promise<void> {
+/**
+ * Resolves when the CRI status of a container or sandbox shows the exit, 20–40 ms after the event. There is no event for that: the CRI plugin
+ * notes the exit when it has removed the task, so nobody is asked before `removed`; a removal that is not told is not waited for.
+ */
+async function settled(runtime: ContainerRuntime, id: string, clock: Clock, removed: Promise<void>, signal: AbortSignal): Promise<void> {
   const deadline = clock.monotonic() + SETTLE_MS;
-  for (let delayMs = 4; clock.monotonic() < deadline; delayMs = Math.min(delayMs + 4, 50)) {
+  await within(clock, REMOVAL_MS, removed, () => new Error('not told')).catch(() => {});
+  for (let delayMs = 1; clock.monotonic() < deadline; delayMs = Math.min(2 * delayMs, 50)) {
     if (await hasStopped(runtime, id, signal)) return;
     await sleep(clock, delayMs, signal);
   }

@@ -9,7 +9,7 @@ import { codecOf } from './schema.ts';
 
 /** What the native service reports. Ids of sandboxes and of containers alike: to containerd both are containers. */
 export interface NativeEvent {
-  readonly kind: 'subscribed' | 'created' | 'started' | 'exited' | 'deleted' | 'oom';
+  readonly kind: 'subscribed' | 'created' | 'started' | 'exited' | 'taskDeleted' | 'deleted' | 'oom';
   readonly containerId: string;
   readonly atMs: number;
   readonly exitCode?: number;
@@ -35,7 +35,7 @@ const root = protobuf.Root.fromJSON({
     PublishRequest: { fields: { topic: field(1, 'string'), event: field(2, 'Any') } },
     Envelope: { fields: { timestamp: field(1, 'Timestamp'), namespace: field(2, 'string'), topic: field(3, 'string'), event: field(4, 'Any') } },
     TaskExit: { fields: { containerId: field(1, 'string'), id: field(2, 'string'), pid: field(3, 'uint32'), exitStatus: field(4, 'uint32') } },
-    // What ContainerCreate, ContainerDelete, TaskStart and TaskOOM have in common.
+    // What ContainerCreate, ContainerDelete, TaskStart, TaskDelete and TaskOOM have in common.
     Subject: { fields: { containerId: field(1, 'string') } },
   },
 });
@@ -53,7 +53,7 @@ const PUBLISH = {
 };
 
 const KINDS: Readonly<Record<string, NativeEvent['kind']>> = {
-  '/containers/create': 'created', '/tasks/start': 'started', '/tasks/exit': 'exited', '/containers/delete': 'deleted', '/tasks/oom': 'oom',
+  '/containers/create': 'created', '/tasks/start': 'started', '/tasks/exit': 'exited', '/tasks/delete': 'taskDeleted', '/containers/delete': 'deleted', '/tasks/oom': 'oom',
 };
 
 let subscriptions = 0;

@@ -104,9 +104,10 @@ async function mounts(pod: Pod, container: AnyContainer, env: ReadonlyMap<string
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) out.push(await volumeMount(pod, container, mount, index, env, inputs));
   const has = (path: string) => out.some((m) => m.containerPath === path);
   // Before a Pod has an address its hosts file would lie; the sandbox comes first, so only host-network Pods of odd runtimes are without.
-  if (!has('/etc/hosts')) out.push({ containerPath: '/etc/hosts', hostPath: await writeHosts(pod, inputs) });
   const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
-  if (messagePath && !has(messagePath)) out.push({ containerPath: messagePath, hostPath: await messageFile(pod, container, inputs) });
+  const [hosts, message] = await Promise.all([has('/etc/hosts') ? undefined : writeHosts(pod, inputs), messagePath && !has(messagePath) ? messageFile(pod, container, inputs) : undefined]);
+  if (hosts !== undefined) out.push({ containerPath: '/etc/hosts', hostPath: hosts });
+  if (message !== undefined) out.push({ containerPath: messagePath, hostPath: message });
   const { userNamespace: own } = inputs;
   // What is the host's id on the disk is the Pod's in the container.
   return own ? out.map((m) => ({ ...m, uidMappings: own.uids, gidMappings: own.gids })) : out;

@@ -150,8 +150,7 @@ export class ContainerStarter {
     let restartCount = runs.length ? Math.max(...runs.map((c) => c.restartCount)) + 1 : Math.max(nextRun(pod, container.name), await nextLog(config, pod, container.name));
     try {
       verifyRunAsNonRoot(pod, container, image);
-      const granted = await this.#o.grants.runOptions(pod, container, signal);
-      const environment = await this.#o.environment.environmentOf(pod, container, request.podIPs, signal);
+      const [granted, environment] = await Promise.all([this.#o.grants.runOptions(pod, container, signal), this.#o.environment.environmentOf(pod, container, request.podIPs, signal)]);
       for (;;) {
         const created = await containerConfig(pod, container, {
           config, image, volumeImages, restartCount, environment, granted, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,

@@ -122,13 +122,6 @@ test('readLogs follows what is written, across rotation, until the container sto
   await follower.ends('two\nthree\nfour\nlate\nfive\nend\n');
 });
 
-test('readLogs goes on with the next run of the container when it is told of one', async (t) => {
-  const path = await logFile(t, line('first run'));
-  const second = await logFile(t, line('second run'));
-  const follower = new Follower({ path, stopped: AbortSignal.abort(), next: async () => ({ path: second, stopped: AbortSignal.abort() }) });
-  await follower.ends('first run\nsecond run\n');
-});
-
 test('readLogs ends a follow when the signal aborts and leaves no listener on the container', async (t) => {
   const path = await logFile(t, line('x'));
   const follower = new Follower({ path, stopped: NEVER });

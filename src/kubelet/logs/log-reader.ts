@@ -16,26 +16,14 @@ export interface LogSource {
   readonly path: string;
   /** Aborts when the container has stopped and nothing more will be written. Needed only to follow. */
   readonly stopped: AbortSignal;
-  /** The container's next run, to go on with when following; upstream's kubelet ends with the first. Resolves undefined when there is none. */
-  readonly next?: (signal: AbortSignal) => Promise<LogSource | undefined>;
 }
 
 /**
- * What `kubectl logs` shows, in pieces. Ends at the end of the file, or when following with the container's end; when `signal` aborts it
- * ends, too. Rejects before the first piece when the file cannot be opened.
+ * What `kubectl logs` shows, in pieces. Ends at the end of the file, or when following with the end of this run of the container, as upstream's
+ * kubelet does (its next run is another request's); when `signal` aborts it ends, too. Rejects before the first piece when the file cannot be opened.
  */
 export async function* readLogs(source: LogSource, options: LogOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const formatter = new LogFormatter(options);
-  let tail = options.tailLines;
-  for (let run: LogSource | undefined = source; run && !signal.aborted; run = await nextRun(run, options, signal)) {
-    yield* readRun(await resolvePath(run.path), run, formatter, { follow: options.follow, tail, signal });
-    if (formatter.exhausted) return;
-    tail = undefined;
-  }
-}
-
-async function nextRun(run: LogSource, options: LogOptions, signal: AbortSignal): Promise<LogSource | undefined> {
-  return options.follow && !signal.aborted ? run.next?.(signal) : undefined;
+  yield* readRun(await resolvePath(source.path), source, new LogFormatter(options), { follow: options.follow, tail: options.tailLines, signal });
 }
 
 async function resolvePath(path: string): Promise<string> {

@@ -78,3 +78,37 @@ test('containerd hangs for a while: the node says so, Pods go on; what was asked
   assert.equal(ended.status?.containerStatuses?.[0]?.state?.terminated?.exitCode, 3);
   await c.kubectl('delete pod --all --now');
 });
+
+/** `1\n2\n…`: every line once, in order, and nothing else before `end`. */
+function assertCounted(stdout: string, end: string): void {
+  const lines = stdout.split('\n');
+  assert.equal(lines.pop(), '');
+  if (end) assert.equal(lines.pop(), end);
+  assert.deepEqual(lines.filter((line, i) => line !== String(i + 1)), []);
+}
+test('who follows a log misses nothing when containerd is killed; when Podyard is restarted, who asks again is shown all', async (c) => {
+  await c.apply(pod('counts', { ...sleeper(7), command: ['sh', '-c', 'i=0; until [ -e /end ]; do echo $((i=i+1)); sleep 0.05; done; echo over'] }, { restartPolicy: 'Never' }));
+  await waitForReady(c, 'counts');
+  await using follow = await c.startKubectl('logs -f counts');
+  await follow.seen(/^20$/m);
+  const old = await containerd(c);
+  process.kill(old, 'SIGKILL');
+  // Its node is back when it runs what is new.
+  await c.apply(pod('after', sleeper(8)));
+  await waitForReady(c, 'after');
+  assert.notEqual(await containerd(c), old);
+  const [, next] = await follow.seen(/^(\d+)\n$/m);
+  await follow.seen(new RegExp(`^${Number(next) + 20}$`, 'm'));
+
+  await c.down();
+  // Whatever it has shown by then, perhaps half a line.
+  assertCounted((await follow.ended).stdout.replace(/\d+$/, ''), '');
+  await c.up();
+  await using again = await c.startKubectl('logs -f counts');
+  await again.seen(/^20$/m);
+  await c.kubectl('exec counts -- touch /end');
+  const { code, stdout } = await again.ended;
+  assert.equal(code, 0);
+  assertCounted(stdout, 'over');
+  await c.kubectl('delete pod --all --now');
+});

@@ -1,6 +1,5 @@
 /** The kubelet: puts its subjects together and feeds them with the Pods of its node. */
 import { chmod, mkdir } from 'node:fs/promises';
-import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { Pod, Service, ServiceAccountTokenProjection } from '#api/gen/core-v1.ts';
 import type { TokenRequest } from '#api/gen/authentication-v1.ts';
@@ -29,16 +28,14 @@ import { ContainerManager } from './container-manager.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
-import { EvictionManager } from './eviction/eviction-manager.ts';
-import { allocatableThresholds, observe, parseThresholds, type Observation } from './eviction/pressure.ts';
+import type { EvictionManager } from './eviction/eviction-manager.ts';
+import { newNodeEviction } from './eviction/node-eviction.ts';
 import { newKubeletHost } from './host.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
 import type { CredentialProviderConfig } from './images/credential-provider-config.ts';
 import { CredentialProviders } from './images/credential-providers.ts';
-import { cgroupUse } from './stats/cgroup-use.ts';
-import { cadvisorMetrics } from './stats/cadvisor.ts';
-import { newStats, type StatsOptions } from './stats/stats.ts';
+import { newNodeStats } from './stats/node-stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
 import { ImageGc } from './images/image-gc.ts';
@@ -70,7 +67,6 @@ import { LogindWatch } from './shutdown/logind.ts';
 import { DEFAULT_GROUPS, NodeShutdown, shutdownGroups } from './shutdown/node-shutdown.ts';
 import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
-import { localUse, podUses } from './stats/pod-use.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { cachedTokens, type TokenSource } from './token-cache.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
@@ -79,7 +75,6 @@ import { newVolumeManager } from './volumes/volume-manager.ts';
 import type { CgroupManager, HookRunner, Prober, VolumeManager } from './interfaces.ts';
 
 const log = logger('kubelet');
-const EVICTION_INTERVAL_MS = 10_000;
 /** How long a shutdown waits for the API to take the statuses of Pods that have stopped. */
 const LAST_STATUSES_MS = 5000;
 
@@ -176,7 +171,11 @@ export class Kubelet implements Component {
       others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod, options) => this.#cgroups.ensurePod(pod, options),
     });
     this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: (pod, signal) => this.#containers.allocate(pod, signal), onRemoved: () => this.#retryResizes() });
-    this.#eviction = this.#newEvictionManager();
+    this.#eviction = newNodeEviction({
+      config, clock, runtime, recorder, hierarchy: this.#hierarchy, cgroups: this.#cgroups, imageDir: () => this.#imageGc.imageDir,
+      ended: (uid) => this.workers.ended(uid), activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
+      onEviction: (eviction_signal) => this.#metrics.evictions.inc({ eviction_signal }), reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal), onPressure: () => void this.node.report().catch(() => {}),
+    });
     this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc });
     this.#shutdown = new NodeShutdown({
       clock, activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
@@ -263,7 +262,10 @@ export class Kubelet implements Component {
     };
     return newKubeletHost({
       clock, runtime, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
-      stats: newStats({ runtime, clock, nodeName: config.nodeName, bootTimeMs: bootTimeMs(clock), counted: () => this.#metrics.registry.metrics(), cadvisor: (layers) => this.#cadvisor(layers), counts: () => ({ pods: this.cache.uids().length, containers: this.#running().length }) }),
+      stats: newNodeStats({
+        clock, runtime, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
+        podOf: (uid) => this.workers.podOf(uid), running: () => this.#running().length, counted: () => this.#metrics.registry.metrics(),
+      }),
       pods: () => this.#pods.list().map(shown),
       podByName: (namespace, name) => {
         const pod = this.#pods.get(namespace, name);
@@ -272,18 +274,6 @@ export class Kubelet implements Component {
     });
   }
 
-  #cadvisor(layers: Parameters<StatsOptions['cadvisor']>[0]): Promise<string> {
-    const { clock } = this.#o;
-    const { pathOf, containerPath, groups = [] } = this.#cgroups;
-    const pods = this.cache.uids().flatMap((uid) => {
-      const [pod, known] = [this.cache.get(uid), this.workers.podOf(uid)];
-      return pod && known && pathOf ? [{ pod, cgroup: pathOf(known), hostNetwork: isHostNetwork(known) }] : [];
-    });
-    return cadvisorMetrics({
-      hierarchy: this.#hierarchy, host: this.node.host, cores: this.#containers.cpus.cores(), bootTimeMs: bootTimeMs(clock), nowMs: clock.now(), pods, groups: ['/', ...groups], layers,
-      containerCgroup: (podPath, id) => containerPath?.(podPath, id) ?? '',
-    });
-  }
   #newPodSync(hooks: HookRunner): PodSync {
     const { config, runtime, clock, client } = this.#o;
     const recorder = this.#recorder;
@@ -304,29 +294,6 @@ export class Kubelet implements Component {
       refuseUserNamespace(pod, handler, this.node.runtimeHandlers);
       return handler;
     } });
-  }
-  #newEvictionManager(): EvictionManager {
-    const { config, runtime, clock } = this.#o;
-    const hard = parseThresholds(config.evictionHard, {}, config.evictionMinimumReclaim);
-    return new EvictionManager({
-      clock, recorder: this.#recorder, nodeName: config.nodeName, intervalMs: EVICTION_INTERVAL_MS, transitionMs: config.evictionPressureTransitionMs, maxPodGraceSeconds: config.evictionMaxPodGraceSeconds,
-      thresholds: [...hard, ...parseThresholds(config.evictionSoft, config.evictionSoftGracePeriodMs, config.evictionMinimumReclaim), ...allocatableThresholds(hard)],
-      observe: async () => observe(config.rootDir, this.#imageGc.imageDir, await this.#memoryOfPods()),
-      ended: (uid) => this.workers.ended(uid),
-      onEviction: (eviction_signal) => this.#metrics.evictions.inc({ eviction_signal }),
-      activePods: () => this.workers.activePods(),
-      usage: (pods, signal) => podUses(runtime, config, pods, async (pod) => Number(await this.#hierarchy.read('pids', this.#cgroups.pathOf?.(pod) ?? '', 'pids.current')), signal),
-      localUse: (pod, signal) => localUse(runtime, config, pod, signal),
-      endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
-      reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal),
-      onPressure: () => void this.node.report().catch(() => {}),
-    });
-  }
-  /** What all Pods together have left of the memory that bounds them; undefined where it is not bounded. */
-  async #memoryOfPods(): Promise<Observation | undefined> {
-    const [group] = this.#o.config.enforceNodeAllocatable.includes('pods') ? (this.#cgroups.groups ?? []) : [];
-    const use = group === undefined ? undefined : await cgroupUse(this.#hierarchy, group);
-    return use?.memoryLimitBytes === undefined ? undefined : { available: use.memoryLimitBytes - use.workingSetBytes, capacity: use.memoryLimitBytes };
   }
   #admit(pod: Pod, others: readonly Pod[]): PodRejection | undefined {
     const { node } = this.node;
@@ -401,10 +368,6 @@ export class Kubelet implements Component {
     };
     return await this.#o.client.of(SERVICE_ACCOUNTS).createSubresource<TokenRequest>(pod.metadata.namespace!, pod.spec.serviceAccountName || 'default', 'token', body, { signal });
   }
-}
-
-function bootTimeMs(clock: Clock): number {
-  return clock.now() - uptime() * 1000;
 }
 /** The driver that the runtime uses: containers must be where their Pod is bounded. One that does not say is taken to use the configured one (KEP-4033). */
 async function cgroupDriverOf(runtime: Pick<ContainerRuntime, 'runtimeConfig'>, configured: KubeletConfig['cgroupDriver']): Promise<KubeletConfig['cgroupDriver']> {

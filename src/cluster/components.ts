@@ -129,7 +129,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'bootstrap', needs: ['apiserver'],
       create: () => {
-        const transport = as(a, 'system:apiserver', 'system:masters');
+        const transport = inProcessTransport(a.server!, componentUser('system:apiserver', 'system:masters'), 'kube-apiserver');
         return opened('bootstrap', async (signal) => {
           await bootstrapObjects(transport, {}, signal);
           await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
@@ -145,7 +145,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],
       create: () => newControllerManager({
-        clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent), userAgent), clock,
+        clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent)), clock,
         resources: a.server!.resources, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),

@@ -57,7 +57,7 @@ import { policyTypeChecker } from './policy/type-checker.ts';
 import { servedResources } from './served-resources.ts';
 
 export interface ControllerManagerOptions {
-  /** A client that acts as a user, named after it: the informers' own, or a controller's service account. */
+  /** A client that acts as a user: the informers' own, or a controller's service account. What it writes is that of the agent's name up to a slash. */
   clientAs(user: UserInfo, userAgent: string): Client;
   readonly clock: Clock;
   readonly resources: ResourceRegistry;
@@ -74,6 +74,10 @@ const MANAGER = 'system:kube-controller-manager';
 /** Name of the service account in kube-system that the controller acts as (upstream's), or the manager's own user; how it is made; and the resource that it is of no use without. */
 type Row = readonly [account: string, create: (context: ControllerContext, options: ControllerManagerOptions) => Component, needs?: ResourceInfo];
 
+/** As upstream's controllers name themselves: what they write is the manager's, whichever of them wrote it. The provisioner is a program of its own. */
+function agentOf(account: string): string {
+  return account === 'local-path-provisioner' ? account : account === MANAGER ? 'kube-controller-manager' : `kube-controller-manager/system:serviceaccount:kube-system:${account}`;
+}
 const CONTROLLERS: readonly Row[] = [
   ['service-account-controller', (c) => newServiceAccountController(c)],
   ['root-ca-cert-publisher', (c, o) => newRootCaPublisher(c, o.rootCa)],
@@ -126,7 +130,7 @@ export function newControllerManager(options: ControllerManagerOptions): Compone
   const resources = servedResources(options.resources);
   const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
   const rows = CONTROLLERS.filter(([, , needs]) => !needs || options.resources.find(needs.group, needs.version, needs.plural));
-  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), account.replace('system:', '')), informers, clock, resources }, options));
+  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), agentOf(account)), informers, clock, resources }, options));
   return {
     name: 'kube-controller-manager',
     async start(signal) {

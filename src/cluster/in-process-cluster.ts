@@ -90,8 +90,9 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
   const bootstrap: Component = {
     name: 'bootstrap',
     async start(signal) {
-      await bootstrapObjects(admin, {}, signal);
-      await ensureKubernetesService(admin, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
+      const transport = inProcessTransport(server, componentUser('system:apiserver', 'system:masters'), 'kube-apiserver');
+      await bootstrapObjects(transport, {}, signal);
+      await ensureKubernetesService(transport, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
       server.bootstrapped();
     },
     stop: () => Promise.resolve(),
@@ -103,7 +104,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
     {
       name: 'controllers', needs: ['bootstrap'],
       create: () => newControllerManager({
-        clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent), agent), clock,
+        clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent)), clock,
         resources: server.resources, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
         signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),

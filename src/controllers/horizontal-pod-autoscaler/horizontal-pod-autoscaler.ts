@@ -140,7 +140,7 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
     const current = scale.spec?.replicas ?? 0;
     const { name } = hpa.spec.scaleTargetRef;
     try {
-      await client.transport.call({ verb: 'update', resource: target, namespace: namespaceOf(hpa), name, subresource: 'scale', body: { ...scale, spec: { ...scale.spec, replicas: to.replicas } }, query: { fieldManager: 'horizontal-pod-autoscaler' } }, signal);
+      await client.transport.call({ verb: 'update', resource: target, namespace: namespaceOf(hpa), name, subresource: 'scale', body: { ...scale, spec: { ...scale.spec, replicas: to.replicas } } }, signal);
     } catch (err) {
       // Somebody wrote to the target meanwhile: the next look is soon enough.
       if (isReason(err, 'Conflict')) throw err;

@@ -35,6 +35,7 @@ describe('Deployments on nodes', () => {
     const hash = rs!.metadata.labels!['pod-template-hash']!;
     assert.equal(nameOf(rs!), `web-${hash}`);
     assert.match(hash, /^[bcdfghjklmnpqrstvwxz2456789]{6,10}$/);
+    assert.deepEqual(rs!.metadata.managedFields?.map((m) => `${m.manager} ${m.subresource ?? ''}`).toSorted(), ['kube-controller-manager ', 'kube-controller-manager status']);
     assert.deepEqual(rs!.spec.selector, { matchLabels: { app: 'web', 'pod-template-hash': hash } });
     assert.deepEqual(rs!.spec.template!.metadata!.labels, { app: 'web', 'pod-template-hash': hash });
     assert.deepEqual(rs!.metadata.annotations, { 'deployment.kubernetes.io/desired-replicas': '3', 'deployment.kubernetes.io/max-replicas': '4', 'deployment.kubernetes.io/revision': '1' });

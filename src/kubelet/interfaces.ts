@@ -1,5 +1,6 @@
 /** The contracts between the kubelet's subjects. Each is implemented in the folder of its name. */
 import type { Container, EphemeralContainer, Pod } from '#api/gen/core-v1.ts';
+import type { VolumeUse } from './volumes/volume-use.ts';
 import type { NodeAllocatable } from './node/node-allocatable.ts';
 
 /** Labels and annotations by which the kubelet finds its own sandboxes and containers again, as upstream's. */
@@ -59,6 +60,8 @@ export interface ReadyVolume {
   readonly block?: boolean | undefined;
   /** For `image` volumes: the reference given to the runtime. */
   readonly image?: string | undefined;
+  /** How full it is; absent for what cannot be measured. */
+  readonly measure?: ((signal: AbortSignal) => Promise<VolumeUse>) | undefined;
 }
 export interface VolumeManager {
   /**
@@ -75,6 +78,8 @@ export interface VolumeManager {
   mountImage?: ((pod: Pod, volume: ReadyVolume, imageRef: string, signal: AbortSignal) => Promise<ReadyVolume>) | undefined;
   /** Unmounts and removes everything of the Pod; idempotent, works for Pods of an earlier process too. */
   tearDown(uid: string): Promise<void>;
+  /** What is ready of a Pod's volumes, by name. */
+  volumesOf(uid: string): ReadonlyMap<string, ReadyVolume>;
   /** Pods whose mounted content may have changed are told here (a ConfigMap was written, a token nears its end). */
   onChange(listener: (uid: string) => void): void;
   stop(): Promise<void>;

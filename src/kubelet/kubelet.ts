@@ -67,6 +67,7 @@ import { LogindWatch } from './shutdown/logind.ts';
 import { DEFAULT_GROUPS, NodeShutdown, shutdownGroups } from './shutdown/node-shutdown.ts';
 import { CONFIG, isMirrorPod, isStaticPod } from './static-pods/manifest.ts';
 import { StaticPods } from './static-pods/static-pods.ts';
+import { VolumeStats } from './stats/volume-stats.ts';
 import { StatusManager } from './status/status-manager.ts';
 import { cachedTokens, type TokenSource } from './token-cache.ts';
 import { hostMounter, type Mounter } from './volumes/mounter.ts';
@@ -112,6 +113,7 @@ export class Kubelet implements Component {
   readonly #trustBundles: TrustBundles;
   readonly #podCertificates: PodCertificates;
   readonly #volumes: VolumeManager;
+  readonly #volumeStats: VolumeStats;
   readonly #hierarchy = new CgroupHierarchy();
   #driver: CgroupDriver = cgroupfsDriver(this.#hierarchy);
   readonly #cgroups: CgroupManager;
@@ -139,7 +141,7 @@ export class Kubelet implements Component {
     this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
-    this.#cgroups = options.cgroups ?? newCgroupManager(() => this.#driver, config.cgroupRoot, config.podPidsLimit, (uid) => this.#containers.cpus.hasExclusive(uid));
+    this.#cgroups = options.cgroups ?? newCgroupManager({ driver: () => this.#driver, root: config.cgroupRoot, podPidsLimit: config.podPidsLimit, hasExclusiveCpus: (uid) => this.#containers.cpus.hasExclusive(uid), hugePageSizes: () => this.#features.hugePageSizes });
     this.#containers = new ContainerManager({
       config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
     });
@@ -160,6 +162,7 @@ export class Kubelet implements Component {
       config, client, clock, recorder, mounter: options.mounter ?? hostMounter,
       payload: { objects: this.#objects, node: () => this.#nodeFacts(), podIPs: (pod) => this.podIPs(pod), requestToken: (pod, p, signal) => this.#requestToken(pod, p, signal), trustBundles: this.#trustBundles, podCertificates: this.#podCertificates },
     });
+    this.#volumeStats = new VolumeStats({ clock, pods: () => this.workers.activePods(), volumesOf: (uid) => this.#volumes.volumesOf(uid) });
     this.#prober = newProber({ runtime, cache, recorder, clock, nodeIPs: config.nodeIPs });
     this.#statuses = new StatusManager({ client, clock, podOf: (uid) => this.#apiPodOf(uid), isStatic: (uid) => this.#static?.get(uid) !== undefined, onTerminated: (type, end) => this.#metrics.terminatedContainers.inc({ container_type: type, exit_code: String(end.exitCode), reason: end.reason ?? '' }) });
     this.#pullRecords = new PullRecords({ rootDir: config.rootDir, clock, policy: config.imagePullCredentialsVerificationPolicy, allowlist: config.preloadedImagesVerificationAllowlist });
@@ -230,7 +233,7 @@ export class Kubelet implements Component {
     this.#prober.stop();
     await this.#services.stop();
     await this.#statuses.stop();
-    await Promise.all([this.#volumes.stop(), this.#trustBundles.stop(), this.#podCertificates.stop()]);
+    await Promise.all([this.#volumeStats.stop(), this.#volumes.stop(), this.#trustBundles.stop(), this.#podCertificates.stop()]);
     await this.#plugins.stop();
     await this.#csi.stop();
     await Promise.all([this.node.stop(), this.#containers.stop()]);
@@ -263,7 +266,7 @@ export class Kubelet implements Component {
     return newKubeletHost({
       clock, runtime, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
       stats: newNodeStats({
-        clock, runtime, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
+        clock, runtime, volumes: this.#volumeStats, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
         podOf: (uid) => this.workers.podOf(uid), running: () => this.#running().length, counted: () => this.#metrics.registry.metrics(),
       }),
       pods: () => this.#pods.list().map(shown),

@@ -12,8 +12,19 @@ import type { CgroupLimits } from './hierarchy.ts';
 const QOS_GROUPS: Readonly<Record<QosClass, readonly string[]>> = { Guaranteed: [], Burstable: ['burstable'], BestEffort: ['besteffort'] };
 const POD_PREFIX = 'pod';
 
-/** `driver` is asked at each use: the runtime may say at the start which one it is to be. `root` is a path of plain names: `/podyard`. */
-export function newCgroupManager(driver: () => CgroupDriver, root: string, podPidsLimit = 0, hasExclusiveCpus: (uid: string) => boolean = () => false): CgroupManager {
+export interface CgroupManagerOptions {
+  /** Asked at each use: the runtime may say at the start which one it is to be. */
+  driver(): CgroupDriver;
+  /** A path of plain names: `/podyard`. */
+  readonly root: string;
+  /** 0: no limit. */
+  readonly podPidsLimit?: number;
+  hasExclusiveCpus?(uid: string): boolean;
+  /** Sizes of huge pages that the machine counts, as the control files name them: `2MB`. */
+  hugePageSizes?(): readonly string[];
+}
+
+export function newCgroupManager({ driver, root, podPidsLimit = 0, hasExclusiveCpus = () => false, hugePageSizes = () => [] }: CgroupManagerOptions): CgroupManager {
   const all = [...root.split('/').filter(Boolean), 'kubepods'];
   const classOf = (qos: QosClass): readonly string[] => [...all, ...QOS_GROUPS[qos]];
   const podOf = (qos: QosClass, uid: string): readonly string[] => [...classOf(qos), `${POD_PREFIX}${uid}`];
@@ -26,7 +37,8 @@ export function newCgroupManager(driver: () => CgroupDriver, root: string, podPi
       const path = driver().pathOf(names);
       // CPUs of one's own bound better than a quota, which would only throttle (KEP-5084).
       const { cpuQuotaUs, ...others } = podLimits(pod);
-      const wanted = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}) };
+      const sizes = hugePageSizes();
+      const wanted = { ...others, ...(hasExclusiveCpus(uid) ? {} : { cpuQuotaUs }), ...(podPidsLimit > 0 ? { pids: podPidsLimit } : {}), ...(sizes.length > 0 ? { hugePages: podHugePages(pod, sizes) } : {}) };
       const before = made.get(uid);
       const limits = raiseOnly && before ? larger(before.limits, wanted) : wanted;
       if (before?.path === path && JSON.stringify(before.limits) === JSON.stringify(limits)) return path;
@@ -63,13 +75,18 @@ export function newCgroupManager(driver: () => CgroupDriver, root: string, podPi
   };
 }
 
-/** Of each limit the larger one. */
+/** Of each limit the larger one; those of huge pages never change. */
 function larger(a: CgroupLimits, b: CgroupLimits): CgroupLimits {
-  const most = (field: keyof CgroupLimits): CgroupLimits => (b[field] === undefined ? {} : { [field]: Math.max(a[field] ?? 0, b[field]) });
-  return { ...most('cpuShares'), ...most('cpuQuotaUs'), ...most('memoryBytes'), ...most('pids') };
+  const most = (field: Exclude<keyof CgroupLimits, 'hugePages'>): CgroupLimits => (b[field] === undefined ? {} : { [field]: Math.max(a[field] ?? 0, b[field]) });
+  return { ...most('cpuShares'), ...most('cpuQuotaUs'), ...most('memoryBytes'), ...most('pids'), ...(b.hugePages ? { hugePages: b.hugePages } : {}) };
 }
 function requestsOf(pod: Pod): Record<string, string> {
   return Object.fromEntries(Array.from(podRequests(pod), ([k, v]) => [k, v.toString()]));
+}
+/** Bytes of huge pages of each size that a Pod as a whole may use: what it asks for, and none of the others. */
+function podHugePages(pod: Pod, sizes: readonly string[]): Record<string, number> {
+  const requests = podRequests(pod);
+  return Object.fromEntries(sizes.map((size) => [size, Number(requests.get(`hugepages-${size.replace(/B$/, 'i')}`)?.value() ?? 0)]));
 }
 /** What the Pod as a whole may use: its own resources, else the sum of its containers' where each has a limit. */
 export function podLimits(pod: Pod): CgroupLimits {

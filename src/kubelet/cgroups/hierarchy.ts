@@ -10,6 +10,8 @@ export interface CgroupLimits {
   readonly cpuQuotaUs?: number | undefined;
   readonly memoryBytes?: number | undefined;
   readonly pids?: number | undefined;
+  /** Bytes of huge pages by size, as the control files name it: `2MB`. */
+  readonly hugePages?: Readonly<Record<string, number>> | undefined;
 }
 
 const PERIOD_US = 100_000;
@@ -25,18 +27,19 @@ export class CgroupHierarchy {
   constructor(mount = '/sys/fs/cgroup') {
     this.#mount = mount;
     this.v2 = existsSync(join(mount, 'cgroup.controllers'));
-    // Symlinks are other names of a hierarchy (`cpu` → `cpu,cpuacct`): each hierarchy once.
-    this.#controllers = this.v2 || !existsSync(mount) ? [] : readdirSync(mount).filter((d) => lstatSync(join(mount, d)).isDirectory());
+    // Symlinks are other names of a hierarchy (`cpu` → `cpu,cpuacct`): each hierarchy once. A directory in which nothing is mounted is none.
+    this.#controllers = this.v2 || !existsSync(mount) ? [] : readdirSync(mount).filter((d) => lstatSync(join(mount, d)).isDirectory() && existsSync(join(mount, d, 'cgroup.procs')));
   }
   /** Creates the group in every hierarchy where it has limits, and its parents. `path` is absolute within the hierarchies. */
   async create(path: string, limits: CgroupLimits): Promise<void> {
     if (this.v2) return await this.#createV2(path, limits);
-    const { cpuShares, cpuQuotaUs, memoryBytes, pids } = limits;
+    const { cpuShares, cpuQuotaUs, memoryBytes, pids, hugePages = {} } = limits;
     const writes: [controller: string, file: string, value: number | undefined][] = [
       ['cpu', 'cpu.shares', cpuShares],
       ['cpu', 'cpu.cfs_quota_us', cpuQuotaUs],
       ['memory', 'memory.limit_in_bytes', memoryBytes],
       ['pids', 'pids.max', pids],
+      ...Object.entries(hugePages).map(([size, bytes]): [string, string, number] => ['hugetlb', `hugetlb.${size}.limit_in_bytes`, bytes]),
     ];
     for (const [controller, file, value] of writes) {
       const dir = value === undefined ? undefined : this.#controllerDir(controller, path);
@@ -83,11 +86,12 @@ export class CgroupHierarchy {
     for (let i = 0; i < parts.length; i++) await this.#delegate(`/${parts.slice(0, i).join('/')}`);
     const dir = join(this.#mount, path);
     await mkdir(dir, { recursive: true });
-    const { cpuShares, cpuQuotaUs, memoryBytes, pids } = limits;
+    const { cpuShares, cpuQuotaUs, memoryBytes, pids, hugePages = {} } = limits;
     if (cpuShares !== undefined) await writeFile(join(dir, 'cpu.weight'), String(weightOf(cpuShares)));
     if (cpuQuotaUs !== undefined) await writeFile(join(dir, 'cpu.max'), `${cpuQuotaUs} ${PERIOD_US}`);
     if (memoryBytes !== undefined) await writeFile(join(dir, 'memory.max'), String(memoryBytes));
     if (pids !== undefined) await writeFile(join(dir, 'pids.max'), String(pids));
+    for (const [size, bytes] of Object.entries(hugePages)) await writeFile(join(dir, `hugetlb.${size}.max`), String(bytes));
   }
   /** Lets the children of a group have controllers of their own. */
   async #delegate(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -29,7 +29,10 @@ describe('limitProperties', () => {
 let root = '';
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'podyard-slices-'));
-  for (const controller of ['cpu', 'memory', 'pids', 'systemd']) await mkdir(join(root, controller));
+  for (const controller of ['cpu', 'memory', 'pids', 'systemd']) {
+    await mkdir(join(root, controller));
+    await writeFile(join(root, controller, 'cgroup.procs'), '');
+  }
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 const pod = makePod('g').container('c', { resources: { limits: { cpu: '500m', memory: '64Mi' } } }).build();
@@ -58,7 +61,7 @@ class FakeSystemd {
 test('Pods get slices by their class, with limits both ways; they are found again and go', async () => {
   const systemd = new FakeSystemd();
   const driver = systemdDriver(new CgroupHierarchy(root), systemd.call);
-  const manager = newCgroupManager(() => driver, '/podyard-x', 100);
+  const manager = newCgroupManager({ driver: () => driver, root: '/podyard-x', podPidsLimit: 100 });
   const path = '/podyard_x.slice/podyard_x-kubepods.slice/podyard_x-kubepods-poduid_g.slice';
   assert.equal(await manager.ensurePod(pod), path);
   const accounting = 'CPUAccounting b true MemoryAccounting b true TasksAccounting b true BlockIOAccounting b true';

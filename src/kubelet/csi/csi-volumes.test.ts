@@ -33,6 +33,7 @@ let node: Node;
 let nodeListeners = new Set<() => void>();
 let driverListener: (name: string) => void = () => {};
 let reports = 0;
+let usage: object[] = [];
 
 function fakeClient(): CsiClient {
   const call = (name: string) => async (request: Record<string, unknown>) => {
@@ -40,9 +41,9 @@ function fakeClient(): CsiClient {
     requests.push(request);
     if (failing.has(name)) throw failing.get(name)!;
     if (name === 'nodePublishVolume') await mkdir(request['targetPath'] as string, { recursive: true });
-    return {};
+    return name === 'nodeGetVolumeStats' ? { usage } : {};
   };
-  const names = ['nodeStageVolume', 'nodeUnstageVolume', 'nodePublishVolume', 'nodeUnpublishVolume'];
+  const names = ['nodeGetVolumeStats', 'nodeStageVolume', 'nodeUnstageVolume', 'nodePublishVolume', 'nodeUnpublishVolume'];
   return { ...Object.fromEntries(names.map((n) => [n, call(n)])), capabilities: () => Promise.resolve(new Set(capabilities)), close: () => {} } as unknown as CsiClient;
 }
 async function newVolumes(): Promise<CsiVolumes> {
@@ -208,3 +209,14 @@ for (const [accessModes, able, want] of MODES) {
     assert.equal(volumeCapability(source({ accessModes: accessModes as never }), new Set(able), 7).accessMode?.mode, want);
   });
 }
+test('CsiVolumes asks the driver how full a volume is', async () => {
+  const volumes = await newVolumes();
+  const mount = await volumes.setUp(pod(), 'v', source(), never);
+  usage = [{ unit: 'BYTES', total: 100, available: 60, used: 40 }, { unit: 'INODES', total: 10, available: 8, used: 2 }];
+  assert.deepEqual(await volumes.use(source(), mount, never), { capacityBytes: 100, availableBytes: 60, usedBytes: 40, inodes: 10, inodesFree: 8, inodesUsed: 2 });
+  assert.deepEqual(requests.at(-1), { volumeId: 'h', volumePath: mount.hostPath });
+  usage = [{ unit: 'BYTES', total: 100, available: 60, used: 40 }];
+  assert.equal((await volumes.use(source(), mount, never)).inodes, 0);
+  usage = [];
+  await assert.rejects(volumes.use(source(), mount, never), { message: 'failed to get usage from response. usage is nil' });
+});

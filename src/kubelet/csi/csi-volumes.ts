@@ -23,6 +23,7 @@ import { SECRETS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
 import { csiAttachmentName, csiUniqueName } from '#machinery/volume-names.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { TokenSource } from '../token-cache.ts';
+import type { VolumeUse } from '../volumes/volume-use.ts';
 import { UnreadyVolume, VolumeError } from '../volumes/volume-error.ts';
 import { applyFsGroup } from '../volumes/fs-group.ts';
 import type { CsiDrivers } from './drivers.ts';
@@ -138,6 +139,13 @@ export class CsiVolumes {
         volumeId: source.handle, volumePath: mount.hostPath, stagingTargetPath: mount.stagingPath, capacityRange: { requiredBytes: bytes }, volumeCapability: volumeCapability(source, mount.capabilities, undefined), secrets,
       }, { signal });
     });
+  }
+  /** How full a mounted volume is, as its driver says. */
+  async use(source: CsiSource, mount: CsiMount, signal: AbortSignal): Promise<VolumeUse> {
+    const { usage } = await this.#o.drivers.client(source.driver).nodeGetVolumeStats({ volumeId: source.handle, volumePath: mount.hostPath }, { signal });
+    if (usage.length === 0) throw new Error('failed to get usage from response. usage is nil');
+    const [bytes, inodes] = (['BYTES', 'INODES'] as const).map((unit) => usage.find((u) => u.unit === unit));
+    return { capacityBytes: bytes?.total ?? 0, availableBytes: bytes?.available ?? 0, usedBytes: bytes?.used ?? 0, inodes: inodes?.total ?? 0, inodesFree: inodes?.available ?? 0, inodesUsed: inodes?.used ?? 0 };
   }
   /** Takes down everything of a Pod, whoever made it. Rejects when a driver refuses or is away; to be called again. */
   async tearDown(uid: string): Promise<void> {

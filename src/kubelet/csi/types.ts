@@ -6,6 +6,8 @@ export type Mode = 'UNKNOWN' | 'SINGLE_NODE_WRITER' | 'SINGLE_NODE_READER_ONLY' 
 
 export type Type = 'UNKNOWN' | 'STAGE_UNSTAGE_VOLUME' | 'GET_VOLUME_STATS' | 'EXPAND_VOLUME' | 'VOLUME_CONDITION' | 'SINGLE_NODE_MULTI_WRITER' | 'VOLUME_MOUNT_GROUP';
 
+export type Unit = 'UNKNOWN' | 'BYTES' | 'INODES';
+
 export type GetPluginInfoRequest = { readonly [key: string]: never };
 
 export interface GetPluginInfoResponse {
@@ -92,6 +94,29 @@ export interface NodeExpandVolumeResponse {
   readonly capacityBytes: number;
 }
 
+export interface NodeGetVolumeStatsRequest {
+  readonly volumeId: string;
+  readonly volumePath: string;
+  readonly stagingTargetPath: string;
+}
+
+export interface NodeGetVolumeStatsResponse {
+  readonly usage: readonly VolumeUsage[];
+  readonly volumeCondition?: VolumeCondition | undefined;
+}
+
+export interface VolumeUsage {
+  readonly available: number;
+  readonly total: number;
+  readonly used: number;
+  readonly unit: Unit;
+}
+
+export interface VolumeCondition {
+  readonly abnormal: boolean;
+  readonly message: string;
+}
+
 export type NodeGetCapabilitiesRequest = { readonly [key: string]: never };
 
 export interface NodeGetCapabilitiesResponse {
@@ -134,6 +159,10 @@ export interface Messages {
   NodeUnpublishVolumeResponse: NodeUnpublishVolumeResponse;
   NodeExpandVolumeRequest: NodeExpandVolumeRequest;
   NodeExpandVolumeResponse: NodeExpandVolumeResponse;
+  NodeGetVolumeStatsRequest: NodeGetVolumeStatsRequest;
+  NodeGetVolumeStatsResponse: NodeGetVolumeStatsResponse;
+  VolumeUsage: VolumeUsage;
+  VolumeCondition: VolumeCondition;
   NodeGetCapabilitiesRequest: NodeGetCapabilitiesRequest;
   NodeGetCapabilitiesResponse: NodeGetCapabilitiesResponse;
   NodeServiceCapability: NodeServiceCapability;
@@ -149,6 +178,7 @@ export interface Node {
   nodePublishVolume(request: Init<NodePublishVolumeRequest>, options?: CallOptions): Promise<NodePublishVolumeResponse>;
   nodeUnpublishVolume(request: Init<NodeUnpublishVolumeRequest>, options?: CallOptions): Promise<NodeUnpublishVolumeResponse>;
   nodeExpandVolume(request: Init<NodeExpandVolumeRequest>, options?: CallOptions): Promise<NodeExpandVolumeResponse>;
+  nodeGetVolumeStats(request: Init<NodeGetVolumeStatsRequest>, options?: CallOptions): Promise<NodeGetVolumeStatsResponse>;
   nodeGetCapabilities(request: Init<NodeGetCapabilitiesRequest>, options?: CallOptions): Promise<NodeGetCapabilitiesResponse>;
   nodeGetInfo(request: Init<NodeGetInfoRequest>, options?: CallOptions): Promise<NodeGetInfoResponse>;
 }

@@ -121,3 +121,20 @@ test('PluginWatcher leaves alone what is no socket, and does not wait for a sock
   await watcher.start(never);
   assert.deepEqual([registered, dead.statuses], [[], []]);
 });
+test('plugins in folders below register too: in those that are there, and in those that come; with a folder its plugins go', async () => {
+  await mkdir(join(dir, 'early', 'deep'), { recursive: true });
+  await using first = await plugin('early/deep/a');
+  await watcher.start(never);
+  await until('the first plugin', () => registered.length === 1);
+  assert.equal(registered[0]!.name, 'early/deep/a');
+  await mkdir(join(dir, 'late', '.hidden'), { recursive: true });
+  await using second = await plugin('late/b');
+  await until('the second plugin', () => registered.length === 2);
+  await mkdir(join(dir, 'late', 'deeper'));
+  await using third = await plugin('late/deeper/c');
+  await until('the third plugin', () => registered.length === 3);
+  await rm(join(dir, 'late'), { recursive: true });
+  await until('those of the folder to go', () => deregistered.length === 2);
+  assert.deepEqual(deregistered.toSorted(), ['late/b', 'late/deeper/c']);
+  assert.deepEqual([first, second, third].map((p) => p.statuses.map((x) => x.pluginRegistered)), [[true], [true], [true]]);
+});

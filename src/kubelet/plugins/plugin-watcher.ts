@@ -1,5 +1,5 @@
 /**
- * Follows the directory in which plugins of the node put their registration sockets. Upstream's counterpart: the plugin manager.
+ * Follows the directory in which plugins of the node put their registration sockets, and the folders below. Upstream's counterpart: the plugin manager.
  *
  * ```
  *   socket appears ──▶ GetInfo ──▶ handler of its type ──▶ NotifyRegistrationStatus   (a failure is told, and tried again)
@@ -49,7 +49,9 @@ export class PluginWatcher {
   readonly #registered = new Map<string, Registered>();
   /** Ends the registrations at the start. */
   readonly #abort = new AbortController();
-  #watcher: FSWatcher | undefined;
+  /** By folder, relative to the directory: '' is the directory itself. */
+  readonly #folders = new Map<string, FSWatcher>();
+  #stopped = false;
   #scanning: Promise<void> = Promise.resolve();
 
   constructor(options: PluginWatcherOptions) {
@@ -60,30 +62,47 @@ export class PluginWatcher {
   async start(signal: AbortSignal): Promise<void> {
     const { dir, clock } = this.#o;
     await mkdir(dir, { recursive: true, mode: 0o750 });
-    const first = Promise.allSettled((await readdir(dir)).map((name) => this.#reconcile(name, AbortSignal.any([signal, this.#abort.signal]))));
+    const first = Promise.allSettled((await readdir(dir, { recursive: true })).map((name) => this.#reconcile(name, AbortSignal.any([signal, this.#abort.signal]))));
     await within(clock, START_WAIT_MS, first, () => new Error('too slow')).catch(() => {});
     this.#abort.abort(new Error('the plugin was too slow to start with'));
     await first;
     this.#sockets.start();
-    this.#watcher = watch(dir, (_, name) => (name === null ? this.#scan() : this.#sockets.queue.add(name)));
-    this.#watcher.on('error', (err) => log.warn({ err }, 'directory of plugins is not watched any more'));
+    this.#follow('');
     this.#scan();
     await this.#scanning;
   }
   async stop(): Promise<void> {
-    this.#watcher?.close();
+    this.#stopped = true;
+    for (const watcher of this.#folders.values()) watcher.close();
     await Promise.all([this.#scanning, this.#sockets.stop()]);
   }
 
   #scan(): void {
     this.#scanning = this.#scanning.then(async () => {
-      for (const name of new Set([...(await readdir(this.#o.dir)), ...this.#registered.keys()])) this.#sockets.queue.add(name);
+      for (const name of new Set([...(await readdir(this.#o.dir, { recursive: true })), ...this.#registered.keys()])) this.#sockets.queue.add(name);
     }).catch((err: unknown) => log.warn({ err }, 'directory of plugins not read'));
   }
+  #follow(folder: string): void {
+    if (this.#stopped || this.#folders.has(folder)) return;
+    const watcher = watch(join(this.#o.dir, folder), (_, name) => (name === null ? this.#scan() : this.#sockets.queue.add(join(folder, name))));
+    watcher.on('error', (err) => log.warn({ err, folder }, 'folder of plugins is not watched any more'));
+    this.#folders.set(folder, watcher);
+  }
+  /** A folder that came is followed, with what is in it already; one that went takes its sockets with it. */
+  async #folderChanged(name: string, isThere: boolean): Promise<void> {
+    if (!isThere) {
+      this.#folders.get(name)?.close();
+      if (this.#folders.delete(name)) this.#scan();
+    } else if (!this.#folders.has(name)) {
+      this.#follow(name);
+      for (const entry of await readdir(join(this.#o.dir, name))) this.#sockets.queue.add(join(name, entry));
+    }
+  }
   async #reconcile(name: string, signal: AbortSignal): Promise<undefined> {
-    if (name.startsWith('.')) return;
+    if (name.split('/').some((part) => part.startsWith('.'))) return;
     const path = join(this.#o.dir, name);
     const info = await lstat(path).catch(() => undefined);
+    if (info?.isDirectory() || this.#folders.has(name)) return void (await this.#folderChanged(name, info?.isDirectory() ?? false));
     const identity = info?.isSocket() ? `${info.dev}:${info.ino}:${info.ctimeMs}` : undefined;
     const known = this.#registered.get(name);
     if (known?.identity === identity) return;

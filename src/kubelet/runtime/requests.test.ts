@@ -62,7 +62,7 @@ for (const { name, pod, sandbox, containers, ...vector } of VECTORS) {
   test(`the runtime is asked as upstream's kubelet asks: ${name}`, async () => {
     const manifests = await mkdtemp(join(tmpdir(), 'podyard-manifests-'));
     {
-      await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager(() => cgroupfsDriver(unmade), '/spike') });
+      await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager({ driver: () => cgroupfsDriver(unmade), root: '/spike' }) });
       const asked: { sandbox: Init<PodSandboxConfig>; containers: Init<ContainerConfig>[] } = { sandbox: {}, containers: [] };
       const { imageStatus, runPodSandbox, createContainer } = k.runtime;
       Object.assign(k.runtime, {

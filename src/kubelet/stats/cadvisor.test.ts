@@ -16,6 +16,8 @@ async function files(contents: Readonly<Record<string, string>>): Promise<void> 
   for (const [path, text] of Object.entries(contents)) {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
+    // What makes a directory a hierarchy of version 1.
+    await writeFile(join(root, path.split('/')[0]!, 'cgroup.procs'), '', { flag: 'a' }).catch(() => {});
   }
 }
 const WANT = {

@@ -11,7 +11,7 @@ import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
 import { newStats, type StatsOptions, type StatsProvider } from './stats.ts';
 
-export interface NodeStatsOptions extends Pick<StatsOptions, 'counted'> {
+export interface NodeStatsOptions extends Pick<StatsOptions, 'counted' | 'volumes'> {
   readonly clock: Clock;
   readonly runtime: ContainerRuntime;
   readonly cache: RuntimeCache;
@@ -26,7 +26,7 @@ export interface NodeStatsOptions extends Pick<StatsOptions, 'counted'> {
 }
 
 export function newNodeStats(options: NodeStatsOptions): StatsProvider {
-  const { clock, runtime, cache, hierarchy, nodeName, counted } = options;
+  const { clock, runtime, cache, hierarchy, nodeName, counted, volumes } = options;
   const bootTimeMs = (): number => clock.now() - uptime() * 1000;
   const pods = (): CadvisorOptions['pods'] => cache.uids().flatMap((uid) => {
     const { pathOf } = options.cgroups;
@@ -34,7 +34,7 @@ export function newNodeStats(options: NodeStatsOptions): StatsProvider {
     return pod && known && pathOf ? [{ pod, cgroup: pathOf(known), hostNetwork: isHostNetwork(known) }] : [];
   });
   return newStats({
-    runtime, clock, nodeName, bootTimeMs: bootTimeMs(), counted, counts: () => ({ pods: cache.uids().length, containers: options.running() }),
+    runtime, clock, nodeName, bootTimeMs: bootTimeMs(), counted, volumes, counts: () => ({ pods: cache.uids().length, containers: options.running() }),
     cadvisor: (layers) => cadvisorMetrics({
       hierarchy, layers, host: options.host(), cores: options.cores(), bootTimeMs: bootTimeMs(), nowMs: clock.now(), pods: pods(),
       groups: ['/', ...(options.cgroups.groups ?? [])], containerCgroup: (podPath, id) => options.cgroups.containerPath?.(podPath, id) ?? '',

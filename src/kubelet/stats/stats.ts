@@ -6,6 +6,7 @@ import type { ContainerStats } from '#cri/types.ts';
 import { LABELS } from '../interfaces.ts';
 import type { MetricsKind } from '../server/interfaces.ts';
 import { Exposition } from './exposition.ts';
+import type { VolumeStats } from './volume-stats.ts';
 
 export interface StatsProvider {
   /** The object of `/stats/summary`. */
@@ -25,6 +26,7 @@ export interface StatsOptions {
   counted(): Promise<string>;
   /** The text of `/metrics/cadvisor`; `layers` are containers' writable layers by ID. */
   cadvisor(layers: ReadonlyMap<string, ContainerStats['writableLayer']>): Promise<string>;
+  readonly volumes: Pick<VolumeStats, 'all' | 'expose'>;
   /** Probes' results so far, for `/metrics/probes`. */
   readonly probes?: () => string;
 }
@@ -75,7 +77,7 @@ export function newStats(options: StatsOptions): StatsProvider {
     return out;
   }
   async function summary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<unknown> {
-    const [node, pods] = await Promise.all([nodeUse(), byPod(signal)]);
+    const [node, pods, volumes] = await Promise.all([nodeUse(), byPod(signal), onlyCpuAndMemory ? undefined : options.volumes.all()]);
     const time = rfc3339(clock.now());
     return {
       node: { nodeName, startTime: rfc3339(options.bootTimeMs), cpu: { time, usageCoreNanoSeconds: node.cpuNanoSeconds }, memory: { time, availableBytes: node.memory.availableBytes, usageBytes: node.memory.usedBytes, workingSetBytes: node.memory.workingSetBytes, rssBytes: node.memory.rssBytes } },
@@ -83,6 +85,7 @@ export function newStats(options: StatsOptions): StatsProvider {
         podRef: { name: p.name, namespace: p.namespace, uid: p.uid },
         startTime: null,
         containers: p.containers.map((c) => containerSummary(c, onlyCpuAndMemory)),
+        ...(volumes?.get(p.uid)?.length ? { volume: volumes.get(p.uid) } : {}),
         cpu: { time, usageNanoCores: sum(p.containers, (c) => c.cpu?.usageNanoCores?.value), usageCoreNanoSeconds: sum(p.containers, (c) => c.cpu?.usageCoreNanoSeconds?.value) },
         memory: { time, workingSetBytes: sum(p.containers, (c) => c.memory?.workingSetBytes?.value), usageBytes: sum(p.containers, (c) => c.memory?.usageBytes?.value), rssBytes: sum(p.containers, (c) => c.memory?.rssBytes?.value) },
       })),
@@ -120,6 +123,7 @@ export function newStats(options: StatsOptions): StatsProvider {
       out.add('kubelet_running_pods', 'gauge', 'Number of pods that have a running pod sandbox', {}, pods);
       out.add('kubelet_running_containers', 'gauge', 'Number of containers currently running', { container_state: 'running' }, containers);
       out.add('kubelet_node_name', 'gauge', "The node's name. The count is always 1.", { node: nodeName }, 1);
+      await options.volumes.expose(out);
       return out.text() + (await options.counted());
     },
   };

@@ -39,7 +39,7 @@ beforeEach(async () => {
       view: (imageRef, key) => Promise.resolve(void views.set(key, imageRef)).then(() => ({ type: 'overlay', source: `of ${imageRef}`, options: [] })),
       release: (key) => Promise.resolve(mounter.mounts.size === 0 && void views.delete(key)).then(() => {}),
     },
-    config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {}, expand: () => Promise.resolve() }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
+    config: kubeletConfig(dir), client, clock, mounter, csi: { setUp: () => Promise.reject(new Error('no driver')), tearDown: () => Promise.resolve(), onChange: () => {}, expand: () => Promise.resolve(), use: () => Promise.reject(new Error('no driver')) }, recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
     payload: {
       trustBundles: { anchors: (_uid, { name }) => (name === 'no' ? Promise.reject(new Error(`no anchors of "${name}"`)) : Promise.resolve(`anchors of ${name}`)), forget: () => {}, onChange: () => {} },
       podCertificates: { bundle: (_pod, volume, index) => {
@@ -180,7 +180,10 @@ test('claims: bound local volumes are used, unbound ones are waited for', async 
   await assert.rejects(volumes.setUp(pod, never), { message: 'Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], failed to process volumes=[v]: error processing PVC default/data: PVC is not bound' });
   pvc({ spec: { volumeName: 'pv' }, status: { phase: 'Bound' } });
   api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { local: { path: dir }, claimRef: { uid: 'claim' } } });
-  assert.deepEqual((await volumes.setUp(pod, never)).get('v'), { name: 'v', hostPath: dir, readOnly: true });
+  const { measure, ...ready } = (await volumes.setUp(pod, never)).get('v')!;
+  assert.deepEqual(ready, { name: 'v', hostPath: dir, readOnly: true });
+  assert.ok((await measure!(never)).capacityBytes > 0);
+  assert.deepEqual([...volumes.volumesOf('uid-web').keys()], ['v']);
   api.put<PersistentVolume>(PERSISTENT_VOLUMES, { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 }, claimRef: { uid: 'claim' } } });
   await assert.rejects(volumes.setUp(makePod('other').container('c').volume('v', { persistentVolumeClaim: { claimName: 'data' } }).build(), never), { message: 'MountVolume.SetUp failed for volume "pv" : no volume plugin matched: volumes of type "iscsi" are not supported by this node' });
 });

@@ -24,6 +24,7 @@ import type { Mounter } from './mounter.ts';
 import { boundClaim, isReadOnlyVolume, pathOf, type BoundClaim } from './persistent.ts';
 import { defaultMode, downwardPayload, keyedPayload, projectedPayload, type IndexedSource, type PayloadContext, type VolumePayload } from './payload.ts';
 import { prepareSubPath } from './sub-path.ts';
+import { directoryUse, fileSystemUse } from './volume-use.ts';
 import { UnreadyVolume, VolumeError } from './volume-error.ts';
 
 export interface VolumeManagerOptions {
@@ -35,11 +36,13 @@ export interface VolumeManagerOptions {
   readonly payload: PayloadContext;
   /** Where the runtime does not mount images itself. */
   readonly images?: ImageMounts | undefined;
-  readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange' | 'expand'>;
+  readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange' | 'expand' | 'use'>;
 }
 
 /** Upstream's plugin names, as they stand in paths. */
 const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernetes.io~configmap', image: 'kubernetes.io~image' } as const;
+
+const NOTHING_MOUNTED: ReadonlyMap<string, ReadyVolume> = new Map();
 
 export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
   const { config, clock, client, mounter, recorder, payload, csi } = options;
@@ -59,7 +62,8 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     const pageSize = isHugePagesMedium(medium) ? pageSizeOf(medium, pod) : undefined;
     if (medium !== '' && medium !== 'Memory' && !pageSize) throw new Error(`unknown storage medium "${medium}"`);
     const fresh = made !== undefined || (medium !== '' && !(await mounter.isMountPoint(dir)));
-    if (!fresh) return { name: volume.name, hostPath: dir, readOnly: false };
+    const ready = { name: volume.name, hostPath: dir, readOnly: false, measure: () => directoryUse(dir) };
+    if (!fresh) return ready;
     const { memory } = payload.node().allocatable;
     const sizeBytes = memoryLimit(pod, sizeLimit, memory === undefined ? undefined : Number(parseQuantity(memory).value()));
     if (medium === 'Memory') await mounter.tmpfs(dir, { mode: 0o777, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
@@ -67,7 +71,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     // Every user of every container of the Pod may write: it is theirs alone.
     await chmod(dir, 0o777);
     await applyFsGroup(pod, dir);
-    return { name: volume.name, hostPath: dir, readOnly: false };
+    return ready;
   }
   async function files(pod: Pod, volume: Volume, secret: boolean, make: () => Promise<VolumePayload>): Promise<ReadyVolume> {
     const uid = uidOf(pod);
@@ -80,7 +84,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     // Open to every user of the Pod, mounted read-only; the directories above are closed to other users of the host.
     await chmod(dir, (secret ? 0o1777 : 0o777) | (gid === undefined ? 0 : 0o2000));
     if (refreshAt !== undefined) wakeAt(uid, refreshAt);
-    return { name: volume.name, hostPath: dir, readOnly: true };
+    return { name: volume.name, hostPath: dir, readOnly: true, measure: () => directoryUse(dir) };
   }
   /** Projected volumes ask for tokens: not at each sync, but when one nears its end or its sources changed. */
   async function projected(pod: Pod, volume: Volume, signal: AbortSignal): Promise<VolumePayload> {
@@ -116,7 +120,9 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     try {
       const hostPath = await pathOf({ mounter, mountDir: (plugin) => diskDir(uid, plugin, name) }, bound.volume, bound.block);
       if (!bound.block && !mounted.get(uid)?.has(volume.name)) await applyFsGroup(pod, hostPath, ready.readOnly);
-      return { ...ready, hostPath };
+      // A directory of the host's own has no size that would be the volume's.
+      const measured = bound.volume.spec.hostPath || bound.block ? {} : { measure: () => fileSystemUse(hostPath) };
+      return { ...ready, hostPath, ...measured };
     } catch (err) {
       throw signal.aborted ? err : new VolumeError('MountVolume.SetUp', name, err);
     }
@@ -128,14 +134,14 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     if (bound && storage !== undefined) await expandOnNode({ client, recorder, nodeName: config.nodeName }, pod, bound.claim, bound.volume, storage, (bytes) => csi.expand(source, mount, bytes, signal), signal);
     // Nobody tells a node of claims and volumes that change: it looks now and then, as upstream's does.
     if (mount.republish || grows) wakeAt(uidOf(pod), clock.now() + REPUBLISH_MS);
-    return { name: volume.name, hostPath: mount.hostPath, readOnly: source.readOnly, ...(source.block ? { block: true } : {}) };
+    return { name: volume.name, hostPath: mount.hostPath, readOnly: source.readOnly, ...(source.block ? { block: true } : {}), ...(mount.capabilities.has('GET_VOLUME_STATS') ? { measure: (signal) => csi.use(source, mount, signal) } : {}) };
   }
   async function nfs(pod: Pod, volume: Volume): Promise<ReadyVolume> {
     const { server, path, readOnly = false } = volume.nfs!;
     const dir = diskDir(uidOf(pod), 'kubernetes.io~nfs', volume.name);
     await mkdir(dir, { recursive: true, mode: 0o750 });
     if (!(await mounter.isMountPoint(dir))) await mounter.nfs(`${server}:${path}`, dir, readOnly ? ['ro'] : []);
-    return { name: volume.name, hostPath: dir, readOnly };
+    return { name: volume.name, hostPath: dir, readOnly, measure: () => fileSystemUse(dir) };
   }
   /** A run of a container sees the image that was pulled for it; those before it keep theirs. */
   const viewKey = (uid: string, volume: string, image: string): string => `image-volume_${uid}_${volume}_${image}`;
@@ -202,6 +208,7 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
       if (failed) throw failed.reason as Error;
       return known;
     },
+    volumesOf: (uid) => mounted.get(uid) ?? NOTHING_MOUNTED,
     async subPath(pod, container, volume, subPath, mountIndex) {
       const bindDir = join(podDir(config, uidOf(pod)), 'volume-subpaths', volume.name, container.name, String(mountIndex));
       return await prepareSubPath(volume.hostPath, subPath, bindDir, volume.name, mounter);

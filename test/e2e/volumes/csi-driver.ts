@@ -125,6 +125,7 @@ export class TestDriver implements AsyncDisposable {
       NodePublishVolume: (r: NodePublishVolumeRequest) => this.#publish(r),
       NodeUnpublishVolume: (r: { targetPath: string }) => this.#unbind(r.targetPath),
       NodeUnstageVolume: (r: { stagingTargetPath: string }) => this.#unbind(r.stagingTargetPath),
+      NodeGetVolumeStats: () => Promise.resolve({ usage: [{ unit: 'BYTES', total: 1000, available: 600, used: 400 }, { unit: 'INODES', total: 10, available: 8, used: 2 }] }),
       NodeExpandVolume: (r: { capacityRange?: { requiredBytes: number } }) => Promise.resolve({ capacityBytes: r.capacityRange?.requiredBytes ?? 0 }),
     };
     for (const [method, { in: input, out }] of Object.entries(csiFacts().services['Node']!)) {

@@ -40,7 +40,7 @@ test('a driver registers: CSINode, annotation and topology labels', async (c) =>
   await waitForNode(c, c.nodeName, 'without drivers', () => true);
   driver = new TestDriver({
     name: NAME, dir: `${c.dir}/csi`, kubeletDir: `${c.dataDir}/kubelet`, nodeId: 'machine-1', topology: { 'topology.dir.csi.example.com/rack': 'r1' },
-    capabilities: ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME'],
+    capabilities: ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME', 'GET_VOLUME_STATS'],
   });
   await c.apply({ apiVersion: 'storage.k8s.io/v1', kind: 'CSIDriver', metadata: { name: NAME }, spec: { attachRequired: true, podInfoOnMount: true, fsGroupPolicy: 'File', tokenRequests: [{ audience: 'vault' }], volumeLifecycleModes: ['Persistent', 'Ephemeral'] } });
   await driver.start();
@@ -59,6 +59,11 @@ test('a Pod writes to a volume that was attached, staged and published; the last
   await volume(c, 'one', { fsType: 'ext4', volumeAttributes: { colour: 'blue' }, nodeStageSecretRef: { name: 'keys', namespace: 'default' } }, { mountOptions: ['noatime'] });
   await c.apply(pod('writer', claimed('one'), { command: 'id -G; echo hello > /data/file; sleep 3600', spec: { securityContext: { fsGroup: 4242 } } }));
   await waitForReady(c, 'writer');
+  const proxy = `/api/v1/nodes/${c.nodeName}/proxy`;
+  const { pods } = JSON.parse((await c.kubectl(['get', '--raw', `${proxy}/stats/summary`])).stdout) as { pods: { podRef: { name: string }; volume?: { name: string }[] }[] };
+  const measured = pods.find((p) => p.podRef.name === 'writer')?.volume?.find((v) => v.name === 'data') as Record<string, unknown> | undefined;
+  assert.deepEqual({ ...measured, time: '' }, { time: '', capacityBytes: 1000, availableBytes: 600, usedBytes: 400, inodes: 10, inodesFree: 8, inodesUsed: 2, name: 'data', pvcRef: { name: 'one', namespace: 'default' } });
+  assert.match((await c.kubectl(['get', '--raw', `${proxy}/metrics`])).stdout, /^kubelet_volume_stats_used_bytes\{namespace="default",persistentvolumeclaim="one"\} 400$/m);
   await waitForEvent(c, 'writer', 'SuccessfulAttachVolume', /^AttachVolume\.Attach succeeded for volume "one" $/);
   const uid = await uidOf(c, 'writer');
   const kubelet = `${c.dataDir}/kubelet`;

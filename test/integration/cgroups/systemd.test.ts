@@ -22,7 +22,7 @@ const properties = async (unit: string): Promise<Record<string, string>> =>
 
 test('slices of Pods: made, bounded by systemd and by the kernel, changed, taken up by the next process, removed', async () => {
   const driver = systemdDriver(hierarchy, call);
-  const manager = newCgroupManager(() => driver, '/podyard-x', 100);
+  const manager = newCgroupManager({ driver: () => driver, root: '/podyard-x', podPidsLimit: 100 });
   await manager.enforceNodeAllocatable!({ cpuMillis: 1000, memoryBytes: 2 ** 30, pids: 1000 });
   const pod = podWith('g', { limits: { cpu: '500m', memory: '64Mi' } });
   const burstable = podWith('b', { requests: { cpu: '250m' } });
@@ -33,7 +33,7 @@ test('slices of Pods: made, bounded by systemd and by the kernel, changed, taken
   const [controller, file, expected] = hierarchy.v2 ? ['', 'memory.max', 2 ** 26] as const : ['memory', 'memory.limit_in_bytes', 2 ** 26] as const;
   assert.equal((await hierarchy.read(controller, path, file)).trim(), String(expected));
   assert.deepEqual([...(await manager.listPods())].toSorted(), ['uid-b', 'uid-g']);
-  const next = newCgroupManager(() => systemdDriver(hierarchy, call), '/podyard-x', 50);
+  const next = newCgroupManager({ driver: () => systemdDriver(hierarchy, call), root: '/podyard-x', podPidsLimit: 50 });
   assert.equal(await next.ensurePod(pod), path);
   assert.equal((await properties('podyard_x-kubepods-poduid_g.slice'))['TasksMax'], '50');
   assert.equal((await hierarchy.read('pids', path, 'pids.max')).trim(), '50');

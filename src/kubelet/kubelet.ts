@@ -35,6 +35,7 @@ import { Housekeeping } from './housekeeping.ts';
 import type { KubeletHost } from './server/interfaces.ts';
 import type { CredentialProviderConfig } from './images/credential-provider-config.ts';
 import { CredentialProviders } from './images/credential-providers.ts';
+import { cgroupUse } from './stats/cgroup-use.ts';
 import { newNodeStats } from './stats/node-stats.ts';
 import { newCredentials } from './images/credentials.ts';
 import { newImageManager } from './images/image-manager.ts';
@@ -172,6 +173,7 @@ export class Kubelet implements Component {
     this.#resizer = new Resizer({
       config, runtime, recorder, cgroupV2: this.#hierarchy.v2, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
       others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod, options) => this.#cgroups.ensurePod(pod, options),
+      memoryUsage: (pod, id) => this.#memoryUsage(pod, id),
     });
     this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: (pod, signal) => this.#containers.allocate(pod, signal), onRemoved: () => this.#retryResizes() });
     this.#eviction = newNodeEviction({
@@ -277,6 +279,12 @@ export class Kubelet implements Component {
     });
   }
 
+  async #memoryUsage(pod: Pod, containerId?: string): Promise<number | undefined> {
+    const { pathOf, containerPath } = this.#cgroups;
+    const path = pathOf?.(pod);
+    if (path === undefined || !containerPath) return undefined;
+    return (await cgroupUse(this.#hierarchy, containerId === undefined ? path : containerPath(path, containerId)))?.memoryBytes;
+  }
   #newPodSync(hooks: HookRunner): PodSync {
     const { config, runtime, clock, client } = this.#o;
     const recorder = this.#recorder;

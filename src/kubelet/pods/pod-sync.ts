@@ -28,6 +28,8 @@ import { podDir, podLogDir } from './paths.ts';
 import type { Resizer } from './resize.ts';
 import { wantsUserNamespace, type UserNamespaces } from './user-namespaces.ts';
 
+const RESIZE_RETRY_MS = 10_000;
+
 /** What the worker keeps of a Pod between its syncs. */
 export interface PodRecord {
   readonly uid: string;
@@ -133,7 +135,7 @@ export class PodSync {
     await cgroups.ensurePod(resizer.actuatedPod(pod));
     await ready;
     await killer.prune(uid, signal);
-    return again;
+    return resizer.hasFailed(pod) ? { afterMs: Math.min(again?.afterMs ?? Infinity, RESIZE_RETRY_MS) } : again;
   }
 
   /** Stops everything of the Pod. */

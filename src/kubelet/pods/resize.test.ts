@@ -16,14 +16,15 @@ let events: string[] = [];
 let updates: string[] = [];
 let others: Pod[] = [];
 let fail: Error | undefined;
+let usage: number | undefined;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'podyard-resize-'));
   await mkdir(join(dir, 'kubelet', 'pods', 'uid-web'), { recursive: true });
-  [events, updates, others, fail] = [[], [], [], undefined];
+  [events, updates, others, fail, usage] = [[], [], [], undefined, undefined];
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 const newResizer = () => new Resizer({
-  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
+  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
   node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),
   runtime: { updateContainerResources: (request) => (fail ? Promise.reject(fail) : (updates.push(`${request.containerId} ${request.linux?.cpuShares} ${request.linux?.cpuQuota ?? '-'}`), Promise.resolve({}))) },
   recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
@@ -131,4 +132,21 @@ test('Resizer: an init container that runs is resized, one that has ended waits 
   assert.deepEqual(resizer.view(allocated, ended)!.conditions, []);
   await resizer.actuate(allocated, makeRuntimePod(allocated).sandbox().running('i').build(), never);
   assert.deepEqual(updates.filter((u) => u.startsWith('i-0')), ['i-0 81 8000']);
+});
+test('Resizer takes no memory away that is in use; the error goes with the wish', async () => {
+  const resizer = newResizer();
+  const memory = (amount: string) => podWith({ requests: { memory: amount }, limits: { memory: amount } });
+  await running(resizer, memory('64Mi'));
+  usage = 40 * 2 ** 20;
+  const message = 'cannot decrease memory limits: [attempting to set pod memory limit (10485760) below current usage (41943040), attempting to set container "c" memory limit (10485760) below current usage (41943040)]';
+  const allocated = await resizer.allocate(memory('10Mi'));
+  await resizer.actuate(allocated, runtimeOf(allocated), never);
+  assert.deepEqual([updates, resizer.hasFailed(allocated)], [[], true]);
+  assert.deepEqual(resizer.view(allocated, runtimeOf(allocated))!.conditions, [{ type: 'PodResizeInProgress', status: 'True', reason: 'Error', message }]);
+  const back = await resizer.allocate(memory('64Mi'));
+  await resizer.actuate(back, runtimeOf(back), never);
+  assert.deepEqual(resizer.view(back, runtimeOf(back))!.conditions, []);
+  const enough = await resizer.allocate(memory('48Mi'));
+  await resizer.actuate(enough, runtimeOf(enough), never);
+  assert.equal(updates.length, 3);
 });

@@ -14,13 +14,14 @@ import { uidOf } from '#api/object.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
+import { podLimits } from '../cgroups/cgroup-manager.ts';
 import type { KubeletConfig } from '../config.ts';
 import { effectiveResources, linuxResources } from '../runtime/linux-resources.ts';
 import type { ContainerToKill } from '../runtime/pod-actions.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podRequests } from './admission.ts';
 import { podDir } from './paths.ts';
-import { qosOf } from './qos.ts';
+import { memoryBytes, qosOf } from './qos.ts';
 
 /** By the name of the container; those of the Pod as a whole have none (KEP-5419). */
 type ByContainer = Map<string, ResourceRequirements>;
@@ -36,6 +37,13 @@ interface Entry {
   kept: boolean;
   pending?: Pending | undefined;
   error?: string | undefined;
+}
+/** A running container, with what it is given now and what it is to be given. */
+interface Change {
+  readonly c: Container;
+  readonly run: RuntimeContainer;
+  readonly from: ResourceRequirements;
+  readonly to: ResourceRequirements;
 }
 export interface ResizeView {
   allocatedOf(container: string): ResourceRequirements | undefined;
@@ -54,6 +62,8 @@ export interface ResizerOptions {
   node(): Node | undefined;
   /** The other Pods that use the node. */
   others(uid: string): readonly Pod[];
+  /** Bytes that a container of the Pod uses now, or the Pod with all of them; undefined where that is not known. */
+  memoryUsage(pod: Pod, containerId?: string): Promise<number | undefined>;
   /** Gives the Pod's cgroup the limits of this Pod; with `raiseOnly` none below what it has. */
   resizePod(pod: Pod, options?: { readonly raiseOnly?: boolean }): Promise<unknown>;
 }
@@ -101,11 +111,12 @@ export class Resizer {
     const entry = await this.#entryOf(pod);
     const changed = this.#behind(pod, entry, runtime);
     const ofPod = !sameResources(entry.actuated.get(POD), pod.spec.resources);
+    entry.error = undefined;
     if (changed.length === 0 && !ofPod) return [];
     const restart = changed.filter(({ c, from, to }) => needsRestart(c, from, to));
     const update = changed.filter((r) => !restart.includes(r));
-    entry.error = undefined;
     try {
+      await this.#checkUsage(pod, update);
       await this.#o.resizePod(pod, { raiseOnly: true });
       for (const { c, run } of update) {
         await this.#o.runtime.updateContainerResources({ containerId: run.id, linux: linuxResources(pod, c, this.#o.memoryCapacityBytes(), this.#o.cgroupV2) }, { signal });
@@ -122,8 +133,20 @@ export class Resizer {
     }
     return restart.map(({ c, run }) => ({ id: run.id, name: c.name, reason: 'specChanged', message: `Container ${c.name} resize requires restart` }));
   }
+  /** What is in use cannot be taken away: the kernel would refuse it, or kill. Checked before anything is changed, as far as that can be known. */
+  async #checkUsage(pod: Pod, update: readonly Change[]): Promise<void> {
+    const errors: string[] = [];
+    const check = async (what: string, from: number, to: number, containerId?: string) => {
+      if (to === 0 || (from !== 0 && to >= from)) return;
+      const usage = await this.#o.memoryUsage(pod, containerId);
+      if (usage !== undefined && usage >= to) errors.push(`attempting to set ${what} memory limit (${to}) below current usage (${usage})`);
+    };
+    await check('pod', podLimits(this.actuatedPod(pod)).memoryBytes ?? 0, podLimits(pod).memoryBytes ?? 0);
+    for (const { c, run, from, to } of update) await check(`container ${JSON.stringify(c.name)}`, memoryBytes(from.limits), memoryBytes(to.limits), run.id);
+    if (errors.length > 0) throw new Error(`cannot decrease memory limits: ${errors.length === 1 ? errors[0] : `[${errors.join(', ')}]`}`);
+  }
   /** Running containers that have not what is allocated to them. Others will start with it. `pod` is the allocated one. */
-  #behind(pod: Pod, entry: Entry, runtime: RuntimePod | undefined): { c: Container; run: RuntimeContainer; from: ResourceRequirements; to: ResourceRequirements }[] {
+  #behind(pod: Pod, entry: Entry, runtime: RuntimePod | undefined): Change[] {
     const before = this.actuatedPod(pod);
     const [old, all] = [containersOf(before), containersOf(pod)];
     return all.flatMap((c, i) => {
@@ -158,6 +181,10 @@ export class Resizer {
         ...(behind || error ? [{ type: 'PodResizeInProgress', status: 'True', ...(error ? { reason: 'Error', message: error } : {}) }] : []),
       ],
     };
+  }
+  /** Whether bringing the Pod to what it was granted failed, and is to be tried again. */
+  hasFailed(pod: Pod): boolean {
+    return this.#entries.get(uidOf(pod))?.error !== undefined;
   }
   /** Pods whose resize waits for room. */
   deferred(): string[] {

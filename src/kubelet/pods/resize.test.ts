@@ -122,6 +122,12 @@ test('Resizer resizes the Pod as a whole: containers without limits of their own
   const view = resizer.view(allocated, runtimeOf(allocated))!;
   assert.deepEqual([view.conditions, view.actuated.spec.resources], [[], cpu('500m')]);
 });
+test('Resizer leaves a container alone that was started with the limits of its Pod', async () => {
+  const resizer = newResizer();
+  const pod = makePod().spec({ resources: cpu('500m') }).container('c', { resizePolicy: [{ resourceName: 'cpu', restartPolicy: 'RestartContainer' }] }).build();
+  await running(resizer, pod);
+  assert.deepEqual([await resizer.actuate(pod, runtimeOf(pod), never), updates, resizer.view(pod, runtimeOf(pod))!.conditions], [[], [], []]);
+});
 test('Resizer: an init container that runs is resized, one that has ended waits for nothing', async () => {
   const pod = (amount: string) => makePod().init('i', { resources: cpu(amount) }).container('c', { resources: cpu('100m') }).build();
   const resizer = newResizer();

@@ -157,12 +157,12 @@ export class Resizer {
       return sameResources(from, to) ? [] : [{ c, run, from, to }];
     });
   }
-  /** A container was started with what is allocated to it. */
+  /** A container was started with what this Pod says. */
   async started(pod: Pod, container: string): Promise<void> {
     const entry = this.#entries.get(uidOf(pod));
-    const allocated = entry?.allocated.get(container);
-    if (!entry || !allocated || sameResources(entry.actuated.get(container), allocated)) return;
-    entry.actuated.set(container, allocated);
+    const given = containersOf(pod).find((c) => c.name === container);
+    if (!entry || !given || (entry.actuated.has(container) && sameResources(entry.actuated.get(container), given.resources))) return;
+    entry.actuated.set(container, given.resources ?? {});
     if (entry.kept) await this.#save(pod, entry);
   }
   view(pod: Pod, runtime: RuntimePod | undefined): ResizeView | undefined {

@@ -38,6 +38,7 @@ import { newPvProtectionController } from '#controllers/pv-protection/pv-protect
 import { newPvcProtectionController } from '#controllers/pvc-protection/pvc-protection.ts';
 import { newReplicaSetController } from '#controllers/replicaset/replicaset.ts';
 import { newReplicationController } from '#controllers/replicationcontroller/replicationcontroller.ts';
+import { newResourceClaimController } from '#controllers/resourceclaim/resourceclaim.ts';
 import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
 import { newRootCaPublisher } from '#controllers/root-ca-certificate-publisher/root-ca-publisher.ts';
 import { newServiceCidrController } from '#controllers/service-cidr/service-cidr.ts';
@@ -100,6 +101,7 @@ const CONTROLLERS: readonly Row[] = [
   ['cronjob-controller', (c) => newCronJobController(c)],
   ['ttl-controller', (c) => newTtlController(c)],
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
+  ['resource-claim-controller', (c) => newResourceClaimController(c)],
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],
   ['horizontal-pod-autoscaler', (c) => newHorizontalPodAutoscaler(c)],

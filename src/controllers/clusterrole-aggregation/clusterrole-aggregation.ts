@@ -7,11 +7,13 @@ import { labelMatcherOf } from '#machinery/selectors.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, source, type ControllerContext } from '../controller.ts';
 
+const NAME = 'clusterrole-aggregation-controller';
+
 export function newClusterRoleAggregationController(context: ControllerContext): Component {
   const { client, informers } = context;
   const roles = informers.informer(CLUSTER_ROLES);
   return newController({
-    name: 'clusterrole-aggregation-controller',
+    name: NAME,
     context,
     workers: 1,
     sources: (queue) => [
@@ -24,7 +26,7 @@ export function newClusterRoleAggregationController(context: ControllerContext):
       const rules = aggregatedRules(role, roles.list());
       if (JSON.stringify(rules) === JSON.stringify(role.rules ?? [])) return undefined;
       const apply = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name }, rules };
-      await client.of(CLUSTER_ROLES).patch('', name, 'application/apply-patch+yaml', apply, { force: true, signal }).catch((err: unknown) => {
+      await client.of(CLUSTER_ROLES).patch('', name, 'application/apply-patch+yaml', apply, { fieldManager: NAME, force: true, signal }).catch((err: unknown) => {
         if (!isReason(err, 'NotFound')) throw err;
       });
       return undefined;

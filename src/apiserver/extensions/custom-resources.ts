@@ -47,10 +47,11 @@ function warningsOf(definition: CustomResourceDefinition, version: CustomResourc
   return [`${group}/${version.name} ${names.kind} is deprecated${next ? `; use ${group}/${next.name} ${names.kind}` : ''}`];
 }
 /** For OpenAPI: the parts that every object has are described by the builder. */
-function published(schema: Schema): Record<string, unknown> {
+function published(schema: Schema, { selectableFields }: CustomResourceDefinitionVersion): Record<string, unknown> {
   const { properties, ...rest } = schema;
   const { apiVersion: _a, kind: _k, metadata: _m, ...own } = properties ?? {};
-  return { ...rest, ...(properties ? { properties: own } : {}) };
+  const selectable = selectableFields?.length ? { 'x-kubernetes-selectable-fields': selectableFields.map(({ jsonPath }) => ({ fieldPath: jsonPath.replace(/^\./, '') })) } : {};
+  return { ...rest, ...(properties ? { properties: own } : {}), ...selectable };
 }
 
 export function customResources(definition: CustomResourceDefinition, storage: ObjectStorage, services: ConversionServices): ServedResource[] {
@@ -71,7 +72,7 @@ export function customResources(definition: CustomResourceDefinition, storage: O
       storage,
       subresources: handlers,
       warnings: warningsOf(definition, version),
-      openApiSchema: published(own.schema),
+      openApiSchema: published(own.schema, version),
     };
   });
 }

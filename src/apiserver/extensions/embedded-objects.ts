@@ -50,10 +50,10 @@ function settleMetadata(object: Json, path: string): string[] {
 function validateObject(object: Json, path: FieldPath): FieldError[] {
   const out: FieldError[] = [];
   const apiVersion = getOwn(object, 'apiVersion');
-  if (apiVersion === undefined) out.push(required(path.child('apiVersion'), 'must not be empty'));
+  if (apiVersion === undefined) out.push(required(path.child('apiVersion')));
   else if (typeof apiVersion !== 'string' || apiVersion === '' || apiVersion.split('/').length > 2) out.push(invalidValue(path.child('apiVersion'), apiVersion, apiVersion === '' ? 'must not be empty' : `unexpected GroupVersion string: ${String(apiVersion)}`));
   const kind = getOwn(object, 'kind');
-  if (kind === undefined) out.push(required(path.child('kind'), 'must not be empty'));
+  if (kind === undefined) out.push(required(path.child('kind')));
   else if (kind === '' || typeof kind !== 'string') out.push(invalidValue(path.child('kind'), kind, 'must not be empty'));
   else {
     const problems = isDNS1035Label(kind.toLowerCase());

@@ -146,5 +146,11 @@ function operand(text: string): JsonPath {
 /** A value as kubectl prints it: strings bare, objects and lists as JSON. */
 export function pathText(value: unknown): string {
   if (typeof value === 'string') return value;
-  return value === null || value === undefined ? '<nil>' : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return value === null || value === undefined ? '<nil>' : typeof value === 'object' ? JSON.stringify(inOrder(value)) : String(value);
+}
+/** With keys in their order, as Go prints maps. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, child]) => [key, inOrder(child)]));
 }

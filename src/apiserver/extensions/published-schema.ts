@@ -15,8 +15,10 @@ function mapSchema(schema: Json, change: (schema: Json) => Json): Json {
     ...(schema['additionalProperties'] === undefined ? {} : { additionalProperties: nested(schema['additionalProperties']) }),
   });
 }
-/** v3 shows it as it is. */
-export const publishedV3 = (schema: Json): Json => schema;
+/** v3 shows it as it is, and says of what may be an integer or a string that it is one of the two. */
+export function publishedV3(schema: Json): Json {
+  return mapSchema(schema, (s) => (s['x-kubernetes-int-or-string'] === true && s['anyOf'] === undefined && s['allOf'] === undefined ? { ...s, anyOf: [{ type: 'integer' }, { type: 'string' }] } : s));
+}
 
 /**
  * Without logical operators. Clients that validate by v2 must not refuse what the server takes, so what may be null or anything has no type there, and

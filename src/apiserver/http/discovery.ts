@@ -141,7 +141,8 @@ function apiResources(served: ServedResource): metaV1.APIResource[] {
     kind: sub.kind,
     verbs: sub.verbs,
   }));
-  return [main, ...subresources.toSorted((a, b) => (a.name < b.name ? -1 : 1))];
+  // Those of custom resources stand in the order of their definition.
+  return [main, ...(served.openApiSchema ? subresources : subresources.toSorted((a, b) => (a.name < b.name ? -1 : 1)))];
 }
 
 function groupDiscovery(group: Group): discoveryV2.APIGroupDiscovery {

@@ -93,7 +93,8 @@ export function negotiate(header: string | undefined, offer: Offer): Accepted {
     if (offer.routed && !parseAccept(header).some((c) => c.type === '*/*' || c.type === 'application/*' || offer.routed!.includes(c.type))) {
       throw routerRefusal('NotAcceptable', `406: Not Acceptable\n\nAvailable representations: ${offer.routed.join(', ')}`);
     }
-    const offered = MEDIA_TYPES.filter((m) => (m !== PROTOBUF_TYPE || offer.protobuf) && (m !== YAML_TYPE || !offer.watch));
+    // Protobuf is named also where custom resources have none.
+    const offered = MEDIA_TYPES.filter((m) => m !== YAML_TYPE || !offer.watch);
     throw notAcceptable(`only the following media types are accepted: ${offered.join(', ')}`);
   }
   return answer;

@@ -22,6 +22,7 @@ const BY_SUBRESOURCE: Readonly<Record<string, FieldFilter>> = {
   resize: includeFields(...['containers', 'initContainers'].flatMap((list) => ['resources', 'resizePolicy'].map((field) => `spec.${list}.${ANY}.${field}`)), 'spec.resources'),
 };
 
+const CUSTOM_STATUS = excludeFields('spec', 'metadata');
 /** A certificate signing request's spec is set once: nobody owns it. */
 const SIGNING_REQUESTS: Readonly<Record<string, FieldFilter>> = { '': excludeFields('spec', 'status'), status: excludeFields('spec', 'status.conditions', 'metadata.deletionTimestamp') };
 
@@ -29,6 +30,8 @@ const SIGNING_REQUESTS: Readonly<Record<string, FieldFilter>> = { '': excludeFie
 function filterOf(ctx: RequestContext, subresource: string): FieldFilter | undefined {
   const special = ctx.served.info.plural === 'certificatesigningrequests' ? SIGNING_REQUESTS[subresource] : undefined;
   if (special) return special;
+  // Of a custom resource the status endpoint writes the status alone.
+  if (subresource === 'status' && !ctx.served.codec.structType) return CUSTOM_STATUS;
   if (subresource === 'status') return excludeFields('spec', 'metadata.deletionTimestamp', ...statusKeeps(ctx.served.info).map((field) => `metadata.${field}`));
   if (subresource !== '') return BY_SUBRESOURCE[subresource];
   return hasStatus(ctx.served.info) ? WITHOUT_STATUS : undefined;

@@ -119,12 +119,13 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
   });
 }
 function settle(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
-  settleVersion(ctx, args.name, draft, old, args.optionsKind === 'UpdateOptions');
+  settleVersion(ctx, args, draft, old);
   ctx.served.strategy.default?.(draft);
 }
 
 /** The resourceVersion that the client wrote its change for, against the stored one; the UID likewise. */
-function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObject>, old: KubeObject, precondition: boolean): void {
+function settleVersion(ctx: RequestContext, { name, view, optionsKind }: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
+  const precondition = optionsKind === 'UpdateOptions';
   const { info, strategy } = ctx.served;
   const gr = { group: info.group, resource: info.plural };
   const meta = draft.metadata;
@@ -135,7 +136,8 @@ function settleVersion(ctx: RequestContext, name: string, draft: Draft<KubeObjec
     throw badRequest(`strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`);
   }
   if (asked === '' || asked === '0') {
-    if (strategy.allowUnconditionalUpdate === false) {
+    // A view of the object, its scale, may always leave the version out.
+    if (strategy.allowUnconditionalUpdate === false && !view) {
       // Upstream's storage knows no kinds.
       throw invalid({ group: info.group, kind: info.plural }, name, [invalidValue(fieldPath('metadata', 'resourceVersion'), 0, 'must be specified for an update')]);
     }

@@ -107,7 +107,8 @@ function viewOf(ctx: RequestContext, kind: ScalableKind): ObjectView {
 function validate(ctx: RequestContext, scale: autoscalingV1.Scale, old: KubeObject): void {
   const { info } = ctx.served;
   const replicas = scale.spec?.replicas ?? 0;
-  if (replicas < 0) throw invalid({ group: EXPECTED.group, kind: EXPECTED.kind }, ctx.name, [invalidValue(fieldPath('spec', 'replicas'), replicas, 'must be greater than or equal to 0')]);
+  // Of a custom resource its own schema and the checks of its definition say what is wrong.
+  if (replicas < 0 && ctx.served.codec.structType) throw invalid({ group: EXPECTED.group, kind: EXPECTED.kind }, ctx.name, [invalidValue(fieldPath('spec', 'replicas'), replicas, 'must be greater than or equal to 0')]);
   const { uid } = scale.metadata;
   if (uid && uid !== old.metadata.uid) {
     throw conflict({ group: info.group, resource: `${info.plural}/scale` }, ctx.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ''}`);

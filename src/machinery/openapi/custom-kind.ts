@@ -5,6 +5,7 @@ import type { DefinitionSet, Dialect, GroupVersionKind, Json } from './definitio
 export function customName({ group, version, kind }: GroupVersionKind): string {
   return [...group.split('.').toReversed(), version, kind].join('.');
 }
+const SELECTABLE = 'x-kubernetes-selectable-fields';
 const isOpen = (schema: Json): boolean => schema['x-kubernetes-preserve-unknown-fields'] === true;
 
 /** Adds the kind and its list to `definitions`. `schema` is `openAPIV3Schema` of the version. */
@@ -19,6 +20,7 @@ export function addCustomKind(definitions: DefinitionSet, dialect: Dialect, gvk:
     description: `${listKind} is a list of ${gvk.kind}`,
     properties: { ...list, items: { description: `List of ${plural}. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md`, items: own, type: 'array' } },
     required: ['items'], type: 'object', 'x-kubernetes-group-version-kind': [{ ...gvk, kind: listKind }],
+    ...(schema[SELECTABLE] === undefined ? {} : { [SELECTABLE]: schema[SELECTABLE] }),
   });
 }
 

@@ -54,24 +54,24 @@ test('validatingadmissionpolicies needs constraints and something to do', () => 
     'spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item',
   ]);
   const good = policy({ matchConstraints, validations: [{ expression: 'true' }], variables: [{ name: 'while', expression: '1' }], paramKind: { apiVersion: 'v1', kind: 'ConfigMap' } });
-  assert.deepEqual(good.errors, ['spec.variables[0].name: Invalid value: "while": name is not a valid CEL identifier']);
+  assert.deepEqual(good.errors, ['spec.variables[0].name: Invalid value: "while": must be a valid CEL identifier']);
   assert.deepEqual(rowOf(validatingadmissionpolicies, good.object), { Name: 'p', Validations: 1, ParamKind: 'v1/ConfigMap', Age: '<unknown>' });
 });
 test('validatingadmissionpolicybindings names its policy and actions', () => {
   const binding = (spec: object) => tryCreate(validatingadmissionpolicybindings, { metadata: { name: 'b' }, spec });
   assert.deepEqual(binding({}).errors, ['spec.policyName: Required value', 'spec.validationActions: Required value: at least one validation action is required']);
-  const { object, errors } = binding({ policyName: 'p', validationActions: ['Deny'], paramRef: { name: 'c' } });
+  const { object, errors } = binding({ policyName: 'p', validationActions: ['Deny'], paramRef: { name: 'c', parameterNotFoundAction: 'Deny' } });
   assert.deepEqual([errors, rowOf(validatingadmissionpolicybindings, object)['ParamRef']], [[], '*/c']);
 });
 test('mutatingadmissionpolicies has mutations', () => {
   const policy = (spec: object) => tryCreate(mutatingadmissionpolicies, { metadata: { name: 'p' }, spec: { matchConstraints, ...spec } });
-  assert.deepEqual(policy({}).errors, ['spec.mutations: Required value: mutations must contain at least one item']);
-  assert.deepEqual(policy({ mutations: [{ patchType: 'JSONPatch' }] }).errors, ['spec.mutations[0].jsonPatch: Required value']);
-  const { object, errors } = policy({ mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }] });
+  assert.deepEqual(policy({ reinvocationPolicy: 'Never' }).errors, ['spec.mutations: Required value: mutations must contain at least one item']);
+  assert.deepEqual(policy({ reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch' }] }).errors, ['spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch']);
+  const { object, errors } = policy({ reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }] });
   assert.deepEqual([errors, rowOf(mutatingadmissionpolicies, object)['Mutations']], [[], 1]);
 });
 test('mutatingadmissionpolicybindings names its policy', () => {
-  const { errors } = tryCreate(mutatingadmissionpolicybindings, { metadata: { name: 'b' }, spec: { policyName: 'p', paramRef: { name: 'a', selector: {} } } });
+  const { errors } = tryCreate(mutatingadmissionpolicybindings, { metadata: { name: 'b' }, spec: { policyName: 'p', paramRef: { name: 'a', selector: {}, parameterNotFoundAction: 'Allow' } } });
   assert.deepEqual(errors, ['spec.paramRef.name: Forbidden: name and selector are mutually exclusive', 'spec.paramRef.selector: Forbidden: name and selector are mutually exclusive']);
   assert.equal(rowOf(mutatingadmissionpolicybindings, { metadata: { name: 'b' }, spec: { policyName: 'p' } })['ParamRef'], '<unset>');
 });
@@ -92,7 +92,7 @@ test('expressions of policies and webhooks must compile, and be of the type that
   ]);
   const right = { variables: [{ name: 'v', expression: 'object.x > 1' }, { name: 'w', expression: '!variables.v' }], validations: [{ expression: 'variables.w' }] };
   assert.deepEqual(validating(right), []);
-  assert.deepEqual(policy(mutatingadmissionpolicies, { mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: 'Object{}' } }, { patchType: 'ApplyConfiguration', applyConfiguration: { expression: '[]' } }] }), [
+  assert.deepEqual(policy(mutatingadmissionpolicies, { reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: 'Object{}' } }, { patchType: 'ApplyConfiguration', applyConfiguration: { expression: '[]' } }] }), [
     'spec.mutations[0].jsonPatch.expression: Invalid value: "Object{}": must evaluate to list(JSONPatch)', 'spec.mutations[1].applyConfiguration.expression: Invalid value: "[]": must evaluate to Object',
   ]);
   const broken = { matchConditions: [{ name: 'c', expression: 'params.x' }] };

@@ -1,5 +1,5 @@
 import type { MutatingAdmissionPolicy, Mutation } from '#api/gen/admissionregistration-v1.ts';
-import { fieldPath, forbiddenField, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { each, oneOf, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, integer, NAME, text } from '../printing.ts';
@@ -17,13 +17,14 @@ function validateMutation(mutation: Mutation, place: ExpressionPlace, path: Fiel
   if (!type) return [required(path.child('patchType'))];
   const errors = oneOf(type, Object.keys(PATCHES), path.child('patchType'));
   if (errors.length > 0) return errors;
-  for (const [other, field] of Object.entries(PATCHES)) {
+  // Its own field first.
+  for (const [other, field] of Object.entries(PATCHES).toSorted(([a], [b]) => Number(b === type) - Number(a === type))) {
     const given = mutation[field];
     if (other === type) {
-      if (!given) errors.push(required(path.child(field)));
-      else if ((given.expression ?? '').trim() === '') errors.push(required(path.child(field, 'expression'), 'expression is not specified'));
+      if (!given) errors.push(required(path.child(field), `must be specified when patchType is ${type}`));
+      else if ((given.expression ?? '').trim() === '') errors.push(required(path.child(field, 'expression')));
       else errors.push(...validateExpression(given.expression!, field === 'jsonPatch' ? 'jsonPatch' : 'applyConfiguration', place, path.child(field, 'expression')));
-    } else if (given) errors.push(forbiddenField(path.child(field), `must not be set when patchType is ${type}`));
+    } else if (given) errors.push(invalidValue(path.child(field), `{${field}}`, `must not be specified when patchType is ${type}`));
   }
   return errors;
 }
@@ -43,7 +44,6 @@ export const mutatingadmissionpolicies = defineStrategy<MutatingAdmissionPolicy>
   default({ spec }) {
     if (!spec) return;
     spec.failurePolicy ??= 'Fail';
-    spec.reinvocationPolicy ??= 'Never';
     defaultMatchResources(spec.matchConstraints);
   },
   prepareForCreate({ metadata }) {

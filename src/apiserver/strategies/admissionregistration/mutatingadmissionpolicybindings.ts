@@ -2,7 +2,7 @@ import type { MutatingAdmissionPolicyBinding } from '#api/gen/admissionregistrat
 import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
-import { defaultParamRef, paramRefText, validateParamRef, validatePolicyName } from './policies.ts';
+import { paramRefText, validateParamRef, validatePolicyName } from './policies.ts';
 import { defaultMatchResources, validateMatchResources } from './rules.ts';
 
 const SPEC = fieldPath('spec');
@@ -16,7 +16,6 @@ function validate({ spec }: MutatingAdmissionPolicyBinding): FieldError[] {
 
 export const mutatingadmissionpolicybindings = defineStrategy<MutatingAdmissionPolicyBinding>('admissionregistration.k8s.io', 'v1', 'mutatingadmissionpolicybindings', {
   default({ spec }) {
-    defaultParamRef(spec?.paramRef);
     defaultMatchResources(spec?.matchResources);
   },
   prepareForCreate({ metadata }) {

@@ -1,6 +1,5 @@
 /** What validating and mutating admission policies have in common: parameters, variables, constraints. */
 import type { MatchResources, ParamKind, ParamRef, Variable } from '#api/gen/admissionregistration-v1.ts';
-import type { Draft } from '#base/draft.ts';
 import { forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1035Label, isDNS1123Subdomain, isPathSegmentName } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
@@ -38,7 +37,7 @@ export function validateVariables(variables: readonly Variable[] | undefined, pl
   return each(variables, path, ({ name = '', expression = '' }, at, i) => {
     const errors: FieldError[] = [];
     if (name.trim() === '') errors.push(required(at.child('name'), 'name is not specified'));
-    else if (!IDENTIFIER.test(name) || RESERVED.has(name)) errors.push(invalidValue(at.child('name'), name, 'name is not a valid CEL identifier'));
+    else if (!IDENTIFIER.test(name) || RESERVED.has(name)) errors.push(invalidValue(at.child('name'), name, 'must be a valid CEL identifier'));
     const where = at.child('expression');
     return [...errors, ...(expression.trim() === '' ? [required(where, 'expression is not specified')] : validateExpression(expression, 'any', { ...place, visible: i }, where))];
   });
@@ -61,13 +60,9 @@ export function validateParamRef(ref: ParamRef | undefined, path: FieldPath): Fi
     ...(name ? fromMessages(path.child('name'), name, isPathSegmentName(name)) : []), ...clash('name'),
     ...validateLabelSelector(selector, path.child('selector')), ...clash('selector'),
     ...(name || selector ? [] : [required(path, 'one of name or selector must be specified')]),
-    ...(action ? (action === 'Deny' || action === 'Allow' ? [] : [notSupported(at, action, ['Deny', 'Allow'])]) : [required(at)]),
+    ...(action ? (action === 'Deny' || action === 'Allow' ? [] : [notSupported(at, action, ['Deny', 'Allow'], 'listed')]) : [required(at)]),
   ];
 }
-export function defaultParamRef(ref: Draft<ParamRef> | undefined): void {
-  if (ref) ref.parameterNotFoundAction ??= 'Deny';
-}
-
 export function paramKindText(param: ParamKind | undefined): string {
   return param ? `${param.apiVersion ?? ''}/${param.kind ?? ''}` : '<unset>';
 }

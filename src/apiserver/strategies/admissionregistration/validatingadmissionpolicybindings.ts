@@ -3,7 +3,7 @@ import { duplicate, fieldPath, invalidValue, required, type FieldError, type Fie
 import { defineStrategy } from '../define.ts';
 import { each, oneOf } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
-import { defaultParamRef, paramRefText, validateParamRef, validatePolicyName } from './policies.ts';
+import { paramRefText, validateParamRef, validatePolicyName } from './policies.ts';
 import { defaultMatchResources, validateMatchResources } from './rules.ts';
 
 const SPEC = fieldPath('spec');
@@ -23,7 +23,6 @@ function validate({ spec }: ValidatingAdmissionPolicyBinding): FieldError[] {
 
 export const validatingadmissionpolicybindings = defineStrategy<ValidatingAdmissionPolicyBinding>('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicybindings', {
   default({ spec }) {
-    defaultParamRef(spec?.paramRef);
     defaultMatchResources(spec?.matchResources);
   },
   prepareForCreate({ metadata }) {

@@ -79,6 +79,8 @@ export function validateSources(spec: PersistentVolumeSpec, name: string, path: 
   const errors: FieldError[] = [];
   const given = SOURCE_FIELDS.filter((field) => spec[field] !== undefined);
   for (const [i, field] of given.entries()) {
+    // Upstream lets this one stand beside another.
+    if (i > 0 && field === 'flexVolume') continue;
     if (i > 0) errors.push(forbiddenField(path.child(OUTER[field] ?? field), 'may not specify more than 1 volume type'));
     else {
       const check = CHECKS[field] as (source: unknown, path: FieldPath, name: string) => FieldError[];

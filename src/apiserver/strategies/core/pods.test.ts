@@ -141,7 +141,7 @@ test('pods checks affinity, tolerations and spread', () => {
 test('pods checks names and addresses', () => {
   assert.deepEqual(withContainer({}, { dnsPolicy: 'None', hostAliases: [{ ip: '1.2.3', hostnames: ['a'] }], hostUsers: false, hostPID: true, activeDeadlineSeconds: 0 }), [
     'spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None',
-    'spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false',
+    'spec.HostPID: Forbidden: when `hostUsers` is false',
     'spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive',
     'spec.hostAliases[0].ip: Invalid value: "1.2.3": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
   ]);

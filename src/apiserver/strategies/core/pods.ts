@@ -1,4 +1,5 @@
-import type { Pod } from '#api/gen/core-v1.ts';
+import type { Container, Pod, PodSpec } from '#api/gen/core-v1.ts';
+import { rfc3339 } from '#base/clock.ts';
 import type { Draft } from '#base/draft.ts';
 import { draftOf } from '#base/draft.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
@@ -46,20 +47,36 @@ function validateCreate(pod: Pod): FieldError[] {
   return [...errors, ...validateProfilesMatch(pod.metadata, pod.spec, SPEC)];
 }
 
+function dropStopSignal(container: Draft<Pick<Container, 'lifecycle'>>): void {
+  const { lifecycle } = container;
+  if (lifecycle?.stopSignal === undefined) return;
+  delete lifecycle.stopSignal;
+  if (Object.keys(lifecycle).length === 0) delete container.lifecycle;
+}
+/** Signals to stop with, off by default: a Pod that has none gets none. */
+function dropStopSignals(spec: Draft<PodSpec>, old: PodSpec | undefined): void {
+  const listsOf = (of: PodSpec | undefined) => [...(of?.containers ?? []), ...(of?.initContainers ?? []), ...(of?.ephemeralContainers ?? [])];
+  if (listsOf(old).some(({ lifecycle }) => lifecycle?.stopSignal !== undefined)) return;
+  for (const list of [spec.containers, spec.initContainers, spec.ephemeralContainers]) for (const container of list ?? []) dropStopSignal(container);
+}
 const GATED = 'Scheduling is blocked due to non-empty scheduling gates';
 function prepareForCreate(pod: Draft<Pod>, ctx: StrategyContext): void {
   pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   // Gang scheduling is off by default in this release: its field is dropped, as upstream drops fields of disabled features.
   delete pod.spec.schedulingGroup;
+  dropStopSignals(pod.spec, undefined);
+  if ((pod.spec.terminationGracePeriodSeconds ?? 0) < 0) pod.spec.terminationGracePeriodSeconds = 1;
   dropUnservedProjections(pod.spec, ctx);
   applyLabelKeys(pod);
   if (pod.spec.schedulingGates?.length) {
-    pod.status.conditions = [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated', message: GATED }];
+    pod.status.conditions = [{ type: 'PodScheduled', status: 'False', lastTransitionTime: rfc3339(ctx.now), reason: 'SchedulingGated', message: GATED }];
   }
 }
 
 /** Only the part of the spec that a subresource is for changes with it. */
 function prepareForUpdate(pod: Draft<Pod>, old: Pod, ctx: { subresource: string }): void {
+  dropStopSignals(pod.spec, old.spec);
+  if (!old.spec.schedulingGroup) delete pod.spec.schedulingGroup;
   const before = draftOf(old);
   const { spec } = pod;
   switch (ctx.subresource) {

@@ -60,6 +60,10 @@ function portsText(service: Service): string {
 
 const SPEC = fieldPath('spec');
 const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints';
+/** A name has no traffic of the cluster's. */
+function dropInternalPolicy(spec: Draft<ServiceSpec>): void {
+  if (spec.type === 'ExternalName') delete spec.internalTrafficPolicy;
+}
 /** A headless Service has no address that others could stand in for. */
 function serviceWarnings(annotations: Readonly<Record<string, string>> | undefined, spec: ServiceSpec): string[] {
   const { clusterIPs = [], externalIPs = [], loadBalancerSourceRanges: ranges = [] } = spec;
@@ -86,6 +90,7 @@ function serviceWarnings(annotations: Readonly<Record<string, string>> | undefin
 export const services = defineStrategy<Service>('', 'v1', 'services', {
   default: defaultService,
   prepareForCreate(service) {
+    dropInternalPolicy(service.spec);
     service.status = { loadBalancer: {} };
     normaliseClusterIPs(service.spec, undefined);
     assignFamilies(service.spec, CLUSTER_FAMILIES);
@@ -95,6 +100,7 @@ export const services = defineStrategy<Service>('', 'v1', 'services', {
     normaliseClusterIPs(service.spec, old.spec);
     keepAllocated(service.spec, old.spec);
     dropUnused(service.spec, old.spec);
+    dropInternalPolicy(service.spec);
     assignFamilies(service.spec, CLUSTER_FAMILIES);
     if (service.spec.type !== 'LoadBalancer' && old.spec.type === 'LoadBalancer') service.status = { loadBalancer: {} };
   },

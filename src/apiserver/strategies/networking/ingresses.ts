@@ -2,7 +2,7 @@ import type { HTTPIngressPath, Ingress, IngressBackend, IngressRule, IngressSpec
 import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isValidIP } from '#machinery/ip.ts';
 import { isDNS1123Label, isDNS1123Subdomain, isValidPortName, isValidPortNum, isWildcardDNS1123Subdomain } from '#machinery/names.ts';
-import { defineStrategy, emptyStatus } from '../define.ts';
+import { defineStrategy } from '../define.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
 import { ipErrors } from '../ip-checks.ts';
 import { AGE, age, NAME, NONE, text } from '../printing.ts';
@@ -79,7 +79,7 @@ function hostsText(rules: readonly IngressRule[]): string {
 
 export const ingresses = defineStrategy<Ingress>('networking.k8s.io', 'v1', 'ingresses', {
   prepareForCreate(ingress) {
-    ingress.status = emptyStatus('networking.k8s.io', 'v1', 'Ingress');
+    ingress.status = { loadBalancer: {} };
     ingress.metadata.generation = 1;
   },
   validate({ metadata, spec = {} }) {

@@ -75,7 +75,7 @@ function validateCommon(container: AnyContainer, path: FieldPath, context: Conta
   return [
     ...(name === '' ? [required(path.child('name'))] : fromMessages(path.child('name'), name, isDNS1123Label(name))),
     ...(image === '' ? [required(path.child('image'))] : []),
-    ...requiredOneOf(container.terminationMessagePolicy, MESSAGE_POLICIES, path.child('terminationMessagePolicy')),
+    ...requiredOneOf(container.terminationMessagePolicy, MESSAGE_POLICIES, path.child('terminationMessagePolicy'), 'listed'),
     ...validatePorts(container.ports, path.child('ports')),
     ...validateEnv(container.env, path.child('env')),
     ...validateEnvFrom(container.envFrom, path.child('envFrom')),

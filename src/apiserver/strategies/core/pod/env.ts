@@ -1,9 +1,9 @@
 /** `env` and `envFrom` of a container. */
-import type { ConfigMapKeySelector, EnvFromSource, EnvVar, FileKeySelector, SecretKeySelector } from '#api/gen/core-v1.ts';
-import { invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import type { ConfigMapKeySelector, Container, EnvFromSource, EnvVar, FileKeySelector, PodSpec, SecretKeySelector } from '#api/gen/core-v1.ts';
+import { invalidValue, notFoundField, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isConfigMapKey, isDNS1123Label, isRelaxedEnvVarName, nameIsDNSSubdomain } from '#machinery/names.ts';
 import { each, fromMessages } from '../../field-checks.ts';
-import { validateLocalPath } from '../volume-paths.ts';
+import { validateNoBacksteps } from '../volume-paths.ts';
 import { ENV_FIELDS, validateFieldRef, validateResourceFieldRef } from './downward-api.ts';
 
 function validateKeyRef(ref: ConfigMapKeySelector | SecretKeySelector, path: FieldPath): FieldError[] {
@@ -15,7 +15,7 @@ function validateFileKeyRef(ref: FileKeySelector, path: FieldPath): FieldError[]
   const { volumeName = '', path: file = '', key = '' } = ref;
   const errors = key === '' ? [required(path.child('key'))] : fromMessages(path.child('key'), key, isRelaxedEnvVarName(key));
   errors.push(...(volumeName === '' ? [required(path.child('volumeName'))] : fromMessages(path.child('volumeName'), volumeName, isDNS1123Label(volumeName))));
-  errors.push(...(file === '' ? [required(path.child('path'))] : validateLocalPath(file, path.child('path'))));
+  errors.push(...(file === '' ? [required(path.child('path'))] : validateNoBacksteps(file, path.child('path'))));
   return errors;
 }
 const SOURCES = ['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef', 'fileKeyRef'] as const;
@@ -41,6 +41,18 @@ export function validateEnv(env: readonly EnvVar[] | undefined, path: FieldPath)
     ...(variable.name ? fromMessages(at.child('name'), variable.name, isRelaxedEnvVarName(variable.name)) : [required(at.child('name'))]),
     ...validateValueFrom(variable, at.child('valueFrom')),
   ]);
+}
+/** Files of variables lie in an emptyDir of the Pod. */
+export function validateFileVolumes(spec: PodSpec, path: FieldPath): FieldError[] {
+  const of = (list: 'initContainers' | 'containers') => each<Container>(spec[list], path.child(list), (container, at) => each(container.env, at.child('env'), ({ valueFrom }, variable) => {
+    const file = valueFrom?.fileKeyRef;
+    if (!file) return [];
+    const field = variable.child('valueFrom', 'fileKeyRef', 'volumeName');
+    const volume = spec.volumes?.find(({ name }) => name === file.volumeName);
+    if (!volume) return [notFoundField(field, file.volumeName ?? '')];
+    return volume.emptyDir ? [] : [invalidValue(field, file.volumeName, 'referenced volume must be of type emptyDir')];
+  }));
+  return [...of('initContainers'), ...of('containers')];
 }
 export function validateEnvFrom(sources: readonly EnvFromSource[] | undefined, path: FieldPath): FieldError[] {
   return each(sources, path, (source, at) => {

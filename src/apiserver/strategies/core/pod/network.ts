@@ -1,6 +1,6 @@
 /** Names and addresses of a Pod: DNS, host aliases, hostname, the host's network. */
 import type { HostAlias, PodDNSConfig, PodSpec } from '#api/gen/core-v1.ts';
-import { forbiddenField, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { forbiddenField, invalidValue, required, tooLong, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Label, isDNS1123Subdomain, isDNS1123SubdomainWithUnderscore } from '#machinery/names.ts';
 import { each, fromMessages } from '../../field-checks.ts';
 import { ipErrors } from '../../ip-checks.ts';
@@ -62,11 +62,12 @@ export function validateHostNetworkPorts(spec: PodSpec, options: PodOptions, pat
 /** A user namespace of its own goes with network, process and IPC namespaces of its own. */
 export function validateHostUsers(spec: PodSpec, path: FieldPath): FieldError[] {
   if (spec.hostUsers !== false) return [];
-  const why = 'when `pod.Spec.HostUsers` is false';
+  const why = 'when `hostUsers` is false';
   return [
     ...(spec.hostNetwork ? [forbiddenField(path.child('hostNetwork'), why)] : []),
     ...(spec.hostPID ? [forbiddenField(path.child('HostPID'), why)] : []),
     ...(spec.hostIPC ? [forbiddenField(path.child('HostIPC'), why)] : []),
+    ...(['initContainers', 'containers'] as const).flatMap((list) => each(spec[list], path.child(list), ({ volumeDevices }, at) => (volumeDevices?.length ? [forbiddenField(at.child('volumeDevices'), why)] : []))),
   ];
 }
 export function validateHostnames(spec: PodSpec, path: FieldPath): FieldError[] {
@@ -79,7 +80,7 @@ export function validateHostnames(spec: PodSpec, path: FieldPath): FieldError[] 
   if (override === undefined) return errors;
   const at = path.child('hostnameOverride');
   errors.push(...fromMessages(at, override, isDNS1123Subdomain(override)));
-  if (override.length > MAX_HOSTNAME) errors.push(invalidValue(at, override, `must be no more than ${MAX_HOSTNAME} characters`));
+  if (override.length > MAX_HOSTNAME) errors.push(tooLong(at, MAX_HOSTNAME));
   if (spec.setHostnameAsFQDN) errors.push(forbiddenField(at, 'cannot be set when `setHostnameAsFQDN` is true'));
   if (spec.hostNetwork) errors.push(forbiddenField(at, 'cannot be set when `hostNetwork` is true'));
   return errors;

@@ -53,11 +53,11 @@ export function validatePodLevelResources(spec: PodSpec, path: FieldPath): Field
   const resources = spec.resources;
   if (!resources) return [];
   const errors: FieldError[] = [];
-  if (resources.claims?.length) errors.push(forbiddenField(path.child('claims'), 'claims cannot be set for Resources at pod-level'));
+  if (resources.claims) errors.push(forbiddenField(path.child('claims'), 'claims may not be set for Resources at pod-level'));
   errors.push(...validateResourceRequirements(resources, new Set(), path, validateName));
   for (const [name, amount] of aggregate(spec, 'requests')) {
-    const pod = resources.requests?.[name] ?? '0';
-    if (isSupported(name) && amount.cmp(parseQuantity(pod)) > 0) {
+    const pod = resources.requests?.[name];
+    if (pod !== undefined && isSupported(name) && amount.cmp(parseQuantity(pod)) > 0) {
       errors.push(invalidValue(path.child('requests').key(name), pod, `must be greater than or equal to aggregate container requests of ${amount.toString()}`));
     }
   }

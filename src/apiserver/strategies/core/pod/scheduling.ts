@@ -42,15 +42,11 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
 
 function validateMatchLabelKeys({ matchLabelKeys, labelSelector }: TopologySpreadConstraint, path: FieldPath): FieldError[] {
   if (!matchLabelKeys?.length) return [];
-  const errors = labelSelector ? [] : [forbiddenField(path, 'must not be specified when labelSelector is not set')];
+  if (!labelSelector) return [forbiddenField(path, 'must not be specified when labelSelector is not set')];
   const selected = [...Object.keys(labelSelector?.matchLabels ?? {}), ...(labelSelector?.matchExpressions ?? []).map((e) => e.key)];
-  return [
-    ...errors,
-    ...each(matchLabelKeys, path, (key, at) => [
-      ...validateLabelName(key, at),
-      ...(selected.includes(key) ? [invalidValue(at, key, 'exists in both matchLabelKeys and labelSelector')] : []),
-    ]),
-  ];
+  return each(matchLabelKeys, path, (key, at) => [
+    ...validateLabelName(key, at), ...(selected.includes(key) ? [invalidValue(at, key, 'exists in both matchLabelKeys and labelSelector')] : []),
+  ]);
 }
 function validateMinDomains({ minDomains, whenUnsatisfiable }: TopologySpreadConstraint, path: FieldPath): FieldError[] {
   if (minDomains === undefined) return [];

@@ -107,6 +107,6 @@ export function validatePodSecurityContext(context: PodSecurityContext | undefin
     ...validateAppArmor(context.appArmorProfile, path.child('appArmorProfile')),
   );
   if (context.supplementalGroupsPolicy !== undefined) errors.push(...oneOf(context.supplementalGroupsPolicy, ['Merge', 'Strict'], path.child('supplementalGroupsPolicy')));
-  if (context.seLinuxChangePolicy !== undefined) errors.push(...oneOf(context.seLinuxChangePolicy, ['MountOption', 'Recursive'], path.child('seLinuxChangePolicy')));
+  if (context.seLinuxChangePolicy !== undefined) errors.push(...oneOf(context.seLinuxChangePolicy, ['Recursive'], path.child('seLinuxChangePolicy')));
   return errors;
 }

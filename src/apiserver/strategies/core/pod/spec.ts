@@ -15,6 +15,7 @@ import { validateSchedulingGates, validateTolerations, validateTopologySpread } 
 import { validatePodSecurityContext } from './security-context.ts';
 import { validateVolumes } from './volumes.ts';
 import { validateHostProcess, validateOS } from './windows.ts';
+import { validateFileVolumes } from './env.ts';
 
 const RESTART_POLICIES = ['Always', 'OnFailure', 'Never'];
 const DNS_POLICIES = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
@@ -79,6 +80,7 @@ export function validatePodSpec(spec: PodSpec, path: FieldPath, options: PodOpti
     ...(spec.preemptionPolicy === undefined ? [] : requiredOneOf(spec.preemptionPolicy, ['Never', 'PreemptLowerPriority'], path.child('preemptionPolicy'))),
     ...(spec.overhead ? validateResourceRequirements({ limits: spec.overhead }, new Set(), path.child('overhead')) : []),
     ...validateOS(spec, path),
+    ...validateFileVolumes(spec, path),
   ];
 }
 

@@ -96,7 +96,7 @@ function validateLinux(spec: PodSpec, path: FieldPath): FieldError[] {
 }
 export function validateOS(spec: PodSpec, path: FieldPath): FieldError[] {
   if (!spec.os) return [];
-  if (!spec.os.name) return [required(path.child('os', 'name'), 'cannot be empty')];
+  if (!spec.os.name) return [required(path.child('os', 'name'))];
   const errors = oneOf(spec.os.name, ['linux', 'windows'], path.child('os'));
   if (errors.length > 0) return errors;
   return spec.os.name === 'linux' ? validateLinux(spec, path) : validateWindows(spec, path);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -35,6 +35,12 @@ for (const [subPath, place] of [['a/b', 'a/b'], ['file', 'file'], ['new/deep', '
     assert.equal((await stat(target)).isDirectory(), subPath !== 'file');
   });
 }
+test('prepareSubPath makes directories with the mode of the volume', async () => {
+  await chmod(volume, 0o3777);
+  await prepare('made/deep');
+  const mode = async (path: string) => (await stat(join(volume, path))).mode & 0o7777;
+  assert.deepEqual([await mode('made'), await mode('made/deep')], [0o3777, 0o3777]);
+});
 test('prepareSubPath follows links that stay in the volume', async () => {
   await symlink('a', join(volume, 'link'));
   assert.equal(bound.get(await prepare('link/b')), join(volume, 'a', 'b'));

@@ -4,7 +4,7 @@
  * was opened. Upstream's counterpart: volume/util/subpath.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readlink, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises';
+import { chmod, mkdir, open, readlink, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join, normalize, relative } from 'node:path';
 import { StartError } from '../interfaces.ts';
 import type { Mounter } from './mounter.ts';
@@ -57,16 +57,20 @@ async function resolveInside(root: string, subPath: string): Promise<string> {
   }
   return at;
 }
-/** Opens a place step by step from the volume's root, following no link, making directories that are missing. */
+/** Opens a place step by step from the volume's root, following no link, making directories that are missing: with the mode of the root, for whoever may use that. */
 async function openInside(root: string, path: string): Promise<FileHandle> {
   let handle = await open(root, O_PATH | constants.O_DIRECTORY);
+  const mode = (await handle.stat()).mode & 0o7777;
   try {
     for (const part of relative(root, path).split('/').filter(Boolean)) {
       const step = `/proc/self/fd/${handle.fd}/${part}`;
       const next = await open(step, STEP).catch(async (err: NodeJS.ErrnoException) => {
         if (err.code !== 'ENOENT') throw err;
-        await mkdir(step, { mode: 0o750 });
-        return await open(step, STEP);
+        await mkdir(step, { mode: mode & 0o777 });
+        const made = await open(step, STEP);
+        // By descriptor, and whatever the umask has taken away.
+        if ((await made.stat()).isDirectory()) await chmod(`/proc/self/fd/${made.fd}`, mode);
+        return made;
       });
       await handle.close();
       handle = next;

@@ -81,6 +81,7 @@ test('emptyDir is open to every user, and in memory no larger than its limit, th
   assert.equal((await stat(path)).mode & 0o7777, 0o777);
   const memory = await pathOf(makePod('m').container('c', { resources: { limits: { memory: '64Mi' } } }).volume('v', { emptyDir: { medium: 'Memory' } }).build());
   assert.equal(mounter.mounts.get(memory), `tmpfs ${64 * 2 ** 20}`);
+  assert.equal((await stat(memory)).mode & 0o7777, 0o1777);
   const limited = await pathOf(makePod('l').container('c').volume('v', { emptyDir: { medium: 'Memory', sizeLimit: '10Mi' } }).build());
   assert.equal(mounter.mounts.get(limited), `tmpfs ${10 * 2 ** 20}`);
 });

@@ -39,6 +39,8 @@ export interface VolumeManagerOptions {
   readonly csi: Pick<CsiVolumes, 'setUp' | 'tearDown' | 'onChange' | 'expand' | 'use'>;
 }
 
+const EMPTY_DIR_MODE = 0o777;
+const STICKY = 0o1000;
 /** Upstream's plugin names, as they stand in paths. */
 const PLUGIN_DIRS = { emptyDir: 'kubernetes.io~empty-dir', configMap: 'kubernetes.io~configmap', image: 'kubernetes.io~image' } as const;
 
@@ -66,10 +68,11 @@ export function newVolumeManager(options: VolumeManagerOptions): VolumeManager {
     if (!fresh) return ready;
     const { memory } = payload.node().allocatable;
     const sizeBytes = memoryLimit(pod, sizeLimit, memory === undefined ? undefined : Number(parseQuantity(memory).value()));
-    if (medium === 'Memory') await mounter.tmpfs(dir, { mode: 0o777, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
+    // The sticky bit is what upstream's has, too.
+    if (medium === 'Memory') await mounter.tmpfs(dir, { mode: EMPTY_DIR_MODE | STICKY, ...(sizeBytes === undefined ? {} : { sizeBytes }) });
     if (pageSize) await mounter.hugetlbfs(dir, pageSize);
     // Every user of every container of the Pod may write: it is theirs alone.
-    await chmod(dir, 0o777);
+    await chmod(dir, medium === 'Memory' ? EMPTY_DIR_MODE | STICKY : EMPTY_DIR_MODE);
     await applyFsGroup(pod, dir);
     return ready;
   }

@@ -46,7 +46,7 @@ import { newKubeletMetrics, reportCertificates } from './metrics.ts';
 import { nodeAllocatable, readMaxPids } from './node/node-allocatable.ts';
 import { NodeManager } from './node/node-manager.ts';
 import { newNodeObjects, type NodeObjects } from './objects.ts';
-import { admitPod } from './pods/admission.ts';
+import { CriticalAdmission } from './pods/critical-admission.ts';
 import { isHostNetwork } from './pods/containers.ts';
 import { podDir } from './pods/paths.ts';
 import { PodSync } from './pods/pod-sync.ts';
@@ -125,6 +125,7 @@ export class Kubelet implements Component {
   readonly #pods: Informer<Pod>;
   readonly #services: Informer<Service>;
   readonly #resizer: Resizer;
+  readonly #admission: CriticalAdmission;
   readonly #imageGc: ImageGc;
   readonly #pullRecords: PullRecords;
   readonly #eviction: EvictionManager;
@@ -175,7 +176,13 @@ export class Kubelet implements Component {
       others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod, options) => this.#cgroups.ensurePod(pod, options),
       memoryUsage: (pod, id) => this.#memoryUsage(pod, id),
     });
-    this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: (pod, signal) => this.#containers.allocate(pod, signal), onRemoved: () => this.#retryResizes() });
+    this.#admission = new CriticalAdmission({
+      recorder, endPod: (uid, end) => this.workers.endPod(uid, end), ended: (uid) => this.workers.ended(uid), onPreemption: (preemption_signal) => this.#metrics.preemptions.inc({ preemption_signal }),
+    });
+    this.workers = new PodWorkers({ clock, cache, sync: this.#newPodSync(hooks), recorder, admit: (pod, others) => this.#admit(pod, others), allocate: async (pod, signal) => {
+      await this.#admission.roomFor(pod, signal);
+      return await this.#containers.allocate(pod, signal);
+    }, onRemoved: () => this.#retryResizes() });
     this.#eviction = newNodeEviction({
       config, clock, runtime, recorder, hierarchy: this.#hierarchy, cgroups: this.#cgroups, imageDir: () => this.#imageGc.imageDir,
       ended: (uid) => this.workers.ended(uid), activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
@@ -310,7 +317,7 @@ export class Kubelet implements Component {
     const { node } = this.node;
     if (!this.#features.appArmor && requiresAppArmor(pod)) return { reason: 'AppArmor', message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host' };
     const options = { allowedUnsafeSysctls: this.#o.config.allowedUnsafeSysctls, isAllocated: (resource: string) => this.#containers.devices.manages(resource) };
-    return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && admitPod(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, options));
+    return this.#shutdown.admit() ?? this.#eviction.admit(pod) ?? (node && this.#admission.admit(pod, others.map((p) => this.#resizer.allocatedPod(p)), node, options));
   }
   #nodeFacts(): NodeFacts {
     const { nodeName, nodeIPs } = this.#o.config;

@@ -10,6 +10,7 @@ export interface KubeletMetrics {
   readonly shutdownEnd: Gauge;
   readonly evictions: Counter<'eviction_signal'>;
   readonly terminatedContainers: Counter<'container_type' | 'exit_code' | 'reason'>;
+  readonly preemptions: Counter<'preemption_signal'>;
   readonly cpuPinningRequests: Counter;
   readonly cpuPinningErrors: Counter;
   readonly cpuSharedPool: Gauge;
@@ -26,6 +27,7 @@ export function newKubeletMetrics(): KubeletMetrics {
     shutdownEnd: new Gauge({ name: 'kubelet_graceful_shutdown_end_time_seconds', help: 'Last graceful shutdown end time since unix epoch in seconds', registers }),
     evictions: new Counter({ name: 'kubelet_evictions', help: 'Cumulative number of pod evictions by eviction signal', labelNames: ['eviction_signal'], registers }),
     terminatedContainers: new Counter({ name: 'kubelet_terminated_containers_total', help: 'Cumulative number of container terminations.', labelNames: ['container_type', 'exit_code', 'reason'], registers }),
+    preemptions: new Counter({ name: 'kubelet_preemptions', help: 'Cumulative number of pod preemptions by preemption resource', labelNames: ['preemption_signal'], registers }),
     cpuPinningRequests: new Counter({ name: 'kubelet_cpu_manager_pinning_requests_total', help: 'The number of cpu core allocations which required pinning.', registers }),
     cpuPinningErrors: new Counter({ name: 'kubelet_cpu_manager_pinning_errors_total', help: 'The number of cpu core allocations which required pinning failed.', registers }),
     cpuSharedPool: new Gauge({ name: 'kubelet_cpu_manager_shared_pool_size_millicores', help: 'The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.', registers }),

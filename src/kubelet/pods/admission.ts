@@ -6,6 +6,7 @@ import { toleratesTaint } from '#machinery/tolerations.ts';
 import { isExtendedResource } from '#machinery/resource-names.ts';
 import { isRestartableInit } from './containers.ts';
 import type { PodRejection } from './pod-workers.ts';
+import type { Shortage } from './preemption.ts';
 import { forbiddenSysctl } from './sysctls.ts';
 
 /** The most that a Pod asks of each resource at any time of its life. */
@@ -44,14 +45,25 @@ export interface AdmissionOptions {
   /** Resources whose allocation decides, not sums of requests: those of device plugins. */
   readonly isAllocated?: (resource: string) => boolean;
 }
-export function admitPod(pod: Pod, others: readonly Pod[], node: Node, { allowedUnsafeSysctls = [], isAllocated = () => false }: AdmissionOptions = {}): PodRejection | undefined {
+/** A reason to refuse a Pod; `shortage`, where nothing but room for it is missing. */
+export interface AdmissionFailure extends PodRejection {
+  readonly shortage?: Shortage;
+}
+/** The first reason to refuse a Pod, as users are told. */
+export function admitPod(pod: Pod, others: readonly Pod[], node: Node, options: AdmissionOptions = {}): PodRejection | undefined {
+  const [first] = admissionFailures(pod, others, node, options);
+  return first && { reason: first.reason, message: first.message };
+}
+/** Every reason to refuse a Pod, in the order in which they count. */
+export function admissionFailures(pod: Pod, others: readonly Pod[], node: Node, { allowedUnsafeSysctls = [], isAllocated = () => false }: AdmissionOptions = {}): AdmissionFailure[] {
   const sysctl = forbiddenSysctl(pod, allowedUnsafeSysctls);
-  if (sysctl !== undefined) return { reason: 'SysctlForbidden', message: sysctl };
+  if (sysctl !== undefined) return [{ reason: 'SysctlForbidden', message: sysctl }];
   const system = otherSystem(pod);
-  if (system) return system;
+  if (system) return [system];
+  const failures: AdmissionFailure[] = [];
   const allocatable = node.status?.allocatable ?? {};
   const maxPods = Number(allocatable['pods'] ?? 110);
-  if (others.length + 1 > maxPods) return insufficient('pods', 1, others.length, maxPods);
+  if (others.length + 1 > maxPods) failures.push(insufficient('pods', 1, others.length, maxPods));
   const used = new Map<string, Quantity>();
   for (const other of others) for (const [k, v] of podRequests(other)) used.set(k, (used.get(k) ?? parseQuantity('0')).add(v));
   for (const [k, v] of podRequests(pod)) {
@@ -61,22 +73,21 @@ export function admitPod(pod: Pod, others: readonly Pod[], node: Node, { allowed
     const taken = used.get(k) ?? parseQuantity('0');
     if (v.add(taken).cmp(capacity) <= 0) continue;
     const number = k === 'cpu' ? (q: Quantity) => Number(q.milliValue()) : (q: Quantity) => Number(q.value());
-    return insufficient(k, number(v), number(taken), number(capacity));
+    failures.push(insufficient(k, number(v), number(taken), number(capacity)));
   }
-  if (!(requiredNodeAffinity(pod.spec)?.(node) ?? true)) return { reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed: node(s) didn\'t match Pod\'s node affinity/selector' };
-  const clash = portClash(pod, others);
-  if (clash) return { reason: 'NodePorts', message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" };
+  if (!(requiredNodeAffinity(pod.spec)?.(node) ?? true)) failures.push({ reason: 'NodeAffinity', message: 'Predicate NodeAffinity failed: node(s) didn\'t match Pod\'s node affinity/selector' });
+  if (portClash(pod, others)) failures.push({ reason: 'NodePorts', message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports" });
   const taint = (node.spec.taints ?? []).find((t) => t.effect === 'NoExecute' && !toleratesTaint(pod.spec.tolerations, t));
-  if (taint) return { reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" };
-  return undefined;
+  if (taint) failures.push({ reason: 'TaintToleration', message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate" });
+  return failures;
 }
 /** Nodes here run Linux, whatever their label says. */
 function otherSystem({ metadata, spec }: Pod): PodRejection | undefined {
   if ((metadata.labels?.['kubernetes.io/os'] ?? 'linux') !== 'linux') return { reason: 'PodOSSelectorNodeLabelDoesNotMatch', message: "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label" };
   return (spec.os?.name ?? 'linux') === 'linux' ? undefined : { reason: 'PodOSNotSupported', message: "Failed to admit pod as the OS field doesn't match node OS" };
 }
-function insufficient(resource: string, requested: number, used: number, capacity: number): PodRejection {
-  return { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
+function insufficient(resource: string, requested: number, used: number, capacity: number): AdmissionFailure {
+  return { shortage: { resource, amount: requested - (capacity - used) }, reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
 }
 function portClash(pod: Pod, others: readonly Pod[]): boolean {
   const wanted = hostPorts(pod);

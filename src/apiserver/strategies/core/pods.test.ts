@@ -225,7 +225,7 @@ test('pods resizes init containers and its own resources; neither containers nor
     spec.containers[0]!['resources'] = amount('50m');
   }), []);
   assert.deepEqual(errorsWith((spec) => delete spec['resources']), ['spec.resources: Forbidden: pod-level resources cannot be removed']);
-  assert.deepEqual(errorsWith((spec) => (spec['resources'] = { requests: { memory: '1Gi' } })).slice(0, 1), ['spec.resources.requests[cpu]: Invalid value: "0": must be greater than or equal to aggregate container requests of 100m']);
+  assert.deepEqual(errorsWith((spec) => (spec['resources'] = { requests: { memory: '1Gi' } })).slice(0, 1), ['spec.resources.requests: Forbidden: pod-level resource requests cannot be removed']);
   assert.deepEqual(errorsWith((spec) => spec.containers.push(container({ name: 'more' }))), ['spec.containers: Forbidden: containers may not be added or removed on resize']);
   assert.deepEqual(errorsWith((spec) => (spec.initContainers[0]!['name'] = 'other')), ['spec.initContainers[0].name: Forbidden: initContainers may not be renamed or reordered on resize']);
   assert.deepEqual(errorsWith((spec) => delete spec.containers[0]!['resizePolicy']), ['spec: Forbidden: only cpu and memory resources are mutable']);

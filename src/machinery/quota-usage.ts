@@ -3,6 +3,7 @@
  * Source: the Kubernetes page "Resource Quotas".
  */
 import type * as coreV1 from '#api/gen/core-v1.ts';
+import type { DeviceSubRequest, ExactDeviceRequest, ResourceClaim } from '#api/gen/resource-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { parseQuantity, quantityOf, type Quantity } from './quantity.ts';
@@ -10,6 +11,8 @@ import { podAmounts } from './pod-resources.ts';
 
 export type Usage = Map<string, Quantity>;
 const ONE = quantityOf(1);
+/** Most devices of a claim. */
+const MOST_DEVICES = 32;
 const CLASS_ANNOTATION = 'volume.beta.kubernetes.io/storage-class';
 /** Kinds that quotas counted under their plain name before `count/…`. */
 const PLAIN_COUNTS: ReadonlySet<string> = new Set(['configmaps', 'secrets', 'replicationcontrollers', 'resourcequotas', 'services', 'persistentvolumeclaims']);
@@ -58,9 +61,23 @@ function claimUsage(claim: coreV1.PersistentVolumeClaim, usage: Usage): void {
   usage.set(`${className}.storageclass.storage.k8s.io/requests.storage`, size);
   usage.set(`${className}.storageclass.storage.k8s.io/persistentvolumeclaims`, ONE);
 }
+/** Devices by their class; of alternatives the most that each class may have to give, of "all" the most that a claim can get. */
+function deviceClaimUsage(claim: ResourceClaim, usage: Usage): void {
+  const countOf = ({ allocationMode, count }: ExactDeviceRequest | DeviceSubRequest): number => (allocationMode === 'All' ? MOST_DEVICES : allocationMode === 'ExactCount' ? (count ?? 0) : 0);
+  for (const { exactly, firstAvailable } of claim.spec?.devices?.requests ?? []) {
+    const most = new Map<string, number>();
+    for (const request of firstAvailable?.length ? firstAvailable : exactly ? [exactly] : []) {
+      const name = `${request.deviceClassName}.deviceclass.resource.k8s.io/devices`;
+      most.set(name, Math.max(most.get(name) ?? 0, countOf(request)));
+    }
+    for (const [name, count] of most) usage.set(name, (usage.get(name) ?? quantityOf(0)).add(quantityOf(count)));
+  }
+}
+const isDeviceClaim = ({ group, plural }: ResourceInfo): boolean => group === 'resource.k8s.io' && plural === 'resourceclaims';
 /** Everything that quotas may count of an object. */
 export function usageOf(resource: ResourceInfo, object: KubeObject, nowMs: number): Usage {
   const usage: Usage = new Map([[countName(resource), ONE]]);
+  if (isDeviceClaim(resource)) deviceClaimUsage(object as ResourceClaim, usage);
   if (resource.group !== '') return usage;
   if (PLAIN_COUNTS.has(resource.plural)) usage.set(resource.plural, ONE);
   if (resource.plural === 'pods') podUsage(object as coreV1.Pod, usage, nowMs);
@@ -71,6 +88,7 @@ export function usageOf(resource: ResourceInfo, object: KubeObject, nowMs: numbe
 /** Whether a write of this form can change what is used. */
 export function countsOn(operation: string, resource: ResourceInfo, subresource: string): boolean {
   if (operation === 'CREATE') return subresource === '';
+  if (operation === 'UPDATE' && isDeviceClaim(resource)) return subresource === '';
   if (operation !== 'UPDATE' || resource.group !== '') return false;
   return resource.plural === 'pods' ? subresource === 'resize' : subresource === '' && (resource.plural === 'services' || resource.plural === 'persistentvolumeclaims');
 }

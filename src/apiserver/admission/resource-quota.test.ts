@@ -142,4 +142,11 @@ describe('usageOf', () => {
     assert.deepEqual(of({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'c' }, spec: { storageClassName: 'fast', resources: { requests: { storage: '1Gi' } } } }),
       { 'count/persistentvolumeclaims': '1', persistentvolumeclaims: '1', 'requests.storage': '1Gi', 'fast.storageclass.storage.k8s.io/requests.storage': '1Gi', 'fast.storageclass.storage.k8s.io/persistentvolumeclaims': '1' });
   });
+  it('counts the devices of claims by their class: the most of what may be chosen from', () => {
+    const claim = (...requests: object[]) => of({ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim', metadata: { name: 'c' }, spec: { devices: { requests } } });
+    const exact = (deviceClassName: string, count: number) => ({ deviceClassName, allocationMode: 'ExactCount', count });
+    assert.deepEqual(claim({ name: 'a', exactly: exact('gold', 2) }, { name: 'b', exactly: { deviceClassName: 'gold', allocationMode: 'All' } }), { 'count/resourceclaims.resource.k8s.io': '1', 'gold.deviceclass.resource.k8s.io/devices': '34' });
+    assert.deepEqual(claim({ name: 'a', firstAvailable: [exact('gold', 1), exact('tin', 4), exact('gold', 3)] }),
+      { 'count/resourceclaims.resource.k8s.io': '1', 'gold.deviceclass.resource.k8s.io/devices': '3', 'tin.deviceclass.resource.k8s.io/devices': '4' });
+  });
 });

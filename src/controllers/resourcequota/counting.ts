@@ -16,6 +16,7 @@ export function countedBy(name: string): { readonly group: string; readonly plur
   if (CORE_COUNTS.has(name)) return { group: '', plural: name };
   if (name.startsWith('services.')) return { group: '', plural: 'services' };
   if (name === 'requests.storage' || name.includes('.storageclass.storage.k8s.io/')) return { group: '', plural: 'persistentvolumeclaims' };
+  if (name.endsWith('.deviceclass.resource.k8s.io/devices')) return { group: 'resource.k8s.io', plural: 'resourceclaims' };
   return { group: '', plural: 'pods' };
 }
 /** The served resources that a quota counts, each with the names that count it. Names of resources that are not served are left out. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Pod, ResourceQuotaSpec } from '#api/gen/core-v1.ts';
+import type { ResourceClaim } from '#api/gen/resource-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
 import { InformerFactory } from '#client/informer.ts';
-import { CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES, SERVICE_ACCOUNTS } from '#client/kinds.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, kind, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES, SERVICE_ACCOUNTS } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
 import { componentUser, inProcessTransport } from '#cluster/in-process-transport.ts';
 import { newResourceQuotaController } from '#controllers/resourcequota/resourcequota.ts';
@@ -34,11 +35,13 @@ describe('resource quotas', () => {
     await cluster.client.of(CONFIG_MAPS).create({ metadata: { name: 'c', namespace: 'old' } });
     await cluster.client.of(SERVICES).create({ metadata: { name: 's', namespace: 'old' }, spec: { type: 'NodePort', ports: [{ port: 80 }, { name: 'b', port: 81 }].map((p, i) => ({ ...p, name: `p${i}` })) } });
     await cluster.client.of(PERSISTENT_VOLUME_CLAIMS).create({ metadata: { name: 'v', namespace: 'old' }, spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'none', resources: { requests: { storage: '1Gi' } } } });
+    const devices: ResourceClaim['spec']['devices'] = { requests: [{ name: 'd', exactly: { deviceClassName: 'gold', allocationMode: 'ExactCount', count: 2 } }] };
+    await cluster.client.of(kind<ResourceClaim>('resource.k8s.io', 'v1', 'resourceclaims')).create({ metadata: { name: 'd', namespace: 'old' }, spec: { devices } });
     await quota('old', {
-      hard: { 'pods': '5', 'requests.cpu': '2', 'limits.cpu': '2', 'configmaps': '9', 'services.nodeports': '4', 'requests.storage': '5Gi', 'none.storageclass.storage.k8s.io/persistentvolumeclaims': '3', 'count/jobs.batch': '1', 'count/things.example.com': '1' },
+      hard: { 'gold.deviceclass.resource.k8s.io/devices': '9', 'pods': '5', 'requests.cpu': '2', 'limits.cpu': '2', 'configmaps': '9', 'services.nodeports': '4', 'requests.storage': '5Gi', 'none.storageclass.storage.k8s.io/persistentvolumeclaims': '3', 'count/jobs.batch': '1', 'count/things.example.com': '1' },
     });
     // kube-root-ca.crt counts too; a resource that is not served does not.
-    await becomes('old', { 'configmaps': '2', 'count/jobs.batch': '0', 'limits.cpu': '250m', 'none.storageclass.storage.k8s.io/persistentvolumeclaims': '1', 'pods': '1', 'requests.cpu': '250m', 'requests.storage': '1Gi', 'services.nodeports': '2' });
+    await becomes('old', { 'configmaps': '2', 'count/jobs.batch': '0', 'gold.deviceclass.resource.k8s.io/devices': '2', 'limits.cpu': '250m', 'none.storageclass.storage.k8s.io/persistentvolumeclaims': '1', 'pods': '1', 'requests.cpu': '250m', 'requests.storage': '1Gi', 'services.nodeports': '2' });
     assert.equal((await used('old'))?.['count/things.example.com'], undefined);
     await cluster.client.of(PODS).delete('old', 'a');
     await cluster.client.of(CONFIG_MAPS).delete('old', 'c');

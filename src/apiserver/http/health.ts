@@ -21,8 +21,12 @@ async function passes(check: HealthCheck): Promise<boolean> {
   }
 }
 
-/** `name` is what follows the endpoint in the path, '' for all checks. Undefined: there is no such check. */
-export async function answerHealth(endpoint: HealthEndpoint, name: string, query: Query, checks: readonly HealthCheck[]): Promise<HealthAnswer | undefined> {
+/**
+ * `name` is what follows the endpoint in the path, '' for all checks; `observe` hears of each of all. Undefined: there is no such check.
+ */
+export async function answerHealth(
+  endpoint: HealthEndpoint, name: string, query: Query, checks: readonly HealthCheck[], observe?: (name: string, endpoint: HealthEndpoint, passed: boolean) => void,
+): Promise<HealthAnswer | undefined> {
   if (name !== '') {
     const one = checks.find((c) => c.name === name);
     if (!one) return undefined;
@@ -37,6 +41,7 @@ export async function answerHealth(endpoint: HealthEndpoint, name: string, query
       continue;
     }
     const ok = await passes(check);
+    observe?.(check.name, endpoint, ok);
     failed ||= !ok;
     lines.push(ok ? `[+]${check.name} ok` : `[-]${check.name} failed: reason withheld`);
   }

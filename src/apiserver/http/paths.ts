@@ -5,6 +5,7 @@ import type { PathHandler } from '../pipeline.ts';
 import type { ResourceRegistry } from '../registry/resource-registry.ts';
 import type { ApiRequest, ApiResult, RawResult } from '../request.ts';
 import { Discovery, type AggregatedVersion } from './discovery.ts';
+import { HealthMetrics } from './health-metrics.ts';
 import { answerHealth, ENDPOINTS, type HealthCheck, type HealthEndpoint } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { parseAccept } from './negotiation.ts';
@@ -39,6 +40,7 @@ const object = (value: object | undefined): ApiResult | undefined => (value ? { 
 
 export function pathHandler(options: PathOptions): PathHandler {
   const discovery = new Discovery(options.resources, options.serverAddress);
+  const slis = new HealthMetrics();
   return (request, user) => {
     const { path, verb } = request.info;
     const [head = '', ...rest] = path.split('/').filter((part) => part !== '');
@@ -54,9 +56,10 @@ export function pathHandler(options: PathOptions): PathHandler {
       case 'healthz':
       case 'livez':
       case 'readyz':
-        return health(options, head, rest.join('/'), request);
+        return health(options, slis, head, rest.join('/'), request);
       case 'metrics':
-        return rest.length ? undefined : options.metrics.text().then((text) => rawText(200, text, options.metrics.registry.contentType));
+        if (rest.length === 0) return options.metrics.text().then((text) => rawText(200, text, options.metrics.registry.contentType));
+        return rest.join('/') === 'slis' ? slis.registry.metrics().then((text) => rawText(200, text, slis.registry.contentType)) : undefined;
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:
@@ -73,8 +76,8 @@ function extraPath(options: PathOptions, path: string): PathHandler | undefined 
   return undefined;
 }
 
-async function health(options: PathOptions, endpoint: HealthEndpoint, name: string, request: ApiRequest): Promise<ApiResult | undefined> {
-  const answer = await answerHealth(endpoint, name, request.query, options.health[endpoint]());
+async function health(options: PathOptions, slis: HealthMetrics, endpoint: HealthEndpoint, name: string, request: ApiRequest): Promise<ApiResult | undefined> {
+  const answer = await answerHealth(endpoint, name, request.query, options.health[endpoint](), (...check) => slis.observe(...check));
   return answer && rawText(answer.code, answer.text);
 }
 
@@ -113,5 +116,5 @@ function aggregated(discovery: Discovery, core: boolean, version: AggregatedVers
 function rootPaths(options: PathOptions, discovery: Discovery): readonly string[] {
   const groups = discovery.groupList().groups.flatMap((g) => [`/apis/${g.name}`, ...g.versions.map((v) => `/apis/${v.groupVersion}`)]);
   const checks = ENDPOINTS.flatMap((e) => [`/${e}`, ...options.health[e]().map((c) => `/${e}/${c.name}`)]);
-  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/metrics', '/openapi/v2', '/openapi/v3', '/version'].toSorted();
+  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/metrics', '/metrics/slis', '/openapi/v2', '/openapi/v3', '/version'].toSorted();
 }

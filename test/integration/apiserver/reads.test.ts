@@ -239,6 +239,10 @@ test('version, health, metrics and OpenAPI are served', async () => {
   assert.match((await http.get('/readyz?verbose')).text, /^\[\+\]ping ok\n[^]*readyz check passed\n$/);
   assert.equal((await http.get('/livez/ping')).text, 'ok');
   assert.equal((await http.get('/livez/nothing')).code, 404);
+  const slis = (await http.get('/metrics/slis')).text;
+  assert.match(slis, /^kubernetes_healthcheck\{name="etcd",type="readyz"\} 1$/m);
+  assert.match(slis, /^kubernetes_healthchecks_total\{name="ping",type="healthz",status="success"\} \d+$/m);
+  assert.equal((await http.get('/metrics/nothing')).code, 404);
   const metrics = (await http.get('/metrics')).text;
   assert.match(metrics, /apiserver_request_total\{verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver",code="201",dry_run=""\} \d+/);
   assert.match(metrics, /apiserver_request_duration_seconds_bucket\{verb="GET"/);

@@ -117,13 +117,12 @@ function tokenRefreshAt(request: TokenRequest, now: number): number {
   const life = (request.spec.expirationSeconds ?? (end - now) / 1000) * 1000;
   return Math.min(end - life * 0.2, now + 24 * 3_600_000);
 }
-/** Readable by the one user that all containers run as, else by those of the group, else by root's. */
-function ownFile(pod: Pod, text: string, mode: number): FileContent {
-  const data = Buffer.from(text);
-  if (pod.spec.securityContext?.fsGroup !== undefined) return { data, mode: 0o600 };
-  const users = new Set([...pod.spec.containers, ...(pod.spec.initContainers ?? [])].map((c) => c.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser));
+/** The one user's that all containers run as, and readable by him alone; with an fsGroup, by that and him. */
+function ownFile({ spec: { containers, initContainers = [], ephemeralContainers = [], securityContext } }: Pod, text: string, mode: number): FileContent {
+  const users = new Set([...containers, ...initContainers, ...ephemeralContainers].map((c) => c.securityContext?.runAsUser ?? securityContext?.runAsUser));
   const [only] = users;
-  return users.size === 1 && only !== undefined ? { data, mode: 0o600, uid: only } : { data, mode };
+  const uid = users.size === 1 ? only : undefined;
+  return { data: Buffer.from(text), mode: uid === undefined && securityContext?.fsGroup === undefined ? mode : 0o600, ...(uid === undefined ? {} : { uid }) };
 }
 export function defaultMode(mode: number | undefined): number {
   return mode ?? DEFAULT_MODE;

@@ -174,6 +174,11 @@ for (const [name, change, mode] of TOKEN_MODES) {
     assert.equal((await stat(join(path, 'token'))).mode & 0o777, mode);
   });
 }
+test('projected tokens belong to the only user also where the Pod has a group', async () => {
+  const pod = makePod().container('c').spec({ securityContext: { runAsUser: 1000, fsGroup: 2000 } }).volume('v', { projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }).build();
+  const { mode, uid, gid } = await stat(join(await pathOf(pod), 'token'));
+  assert.deepEqual([mode & 0o777, uid, gid], [0o640, 1000, 2000]);
+});
 test('claims: bound local volumes are used, unbound ones are waited for', async () => {
   const pvc = (change: Partial<PersistentVolumeClaim>) => api.put<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', namespace: 'default', uid: 'claim' }, spec: {}, ...change });
   const pod = podWith({ persistentVolumeClaim: { claimName: 'data', readOnly: true } });

@@ -67,10 +67,20 @@ describe('retention', () => {
     assert.deepEqual(ownersByPolicy(policy('Retain', 'Retain'), pod(1), claim(other, SET_REF)), [other]);
     assert.equal(ownersByPolicy(policy('Delete', 'Retain'), pod(1), claim(other, SET_REF)), undefined);
   });
+  test('ownersByPolicy makes an owner that is none a controller again, and leaves claims of a former set alone', () => {
+    const set = policy('Delete', 'Retain');
+    assert.deepEqual(ownersByPolicy(set, pod(1), claim({ ...SET_REF, controller: false })), [SET_REF]);
+    assert.equal(ownersByPolicy(set, pod(1), claim({ ...SET_REF, uid: 'former' })), undefined);
+  });
+  test('ownersByPolicy gives up a claim that has another controller', () => {
+    const operator: OwnerReference = { apiVersion: 'x/v1', kind: 'Operator', name: 'o', uid: 'o', controller: true };
+    assert.deepEqual(ownersByPolicy(policy('Delete', 'Retain'), pod(1), claim(operator, SET_REF)), [operator]);
+    assert.equal(ownersByPolicy(policy('Delete', 'Retain'), pod(1), claim(operator)), undefined);
+  });
   test('isStale and hasForeignController look at who owns the claim', () => {
     assert.ok(isStale(claim({ ...podRef(1), uid: 'former' }), pod(1)));
     assert.ok(!isStale(claim(podRef(1)), pod(1)));
-    assert.ok(hasForeignController(claim({ apiVersion: 'x/v1', kind: 'Operator', name: 'o', uid: 'o', controller: true }), SET, pod(1)));
+    assert.ok(hasForeignController(claim({ apiVersion: 'x/v1', kind: 'Operator', name: 'o', uid: 'o', controller: true }), policy('Delete', 'Retain'), pod(1)));
     assert.ok(!hasForeignController(claim(SET_REF), SET, pod(1)));
   });
 });

@@ -80,7 +80,7 @@ export class StatefulPods {
     return this.#claimsOf(set, pod).some((c) => isStale(c, pod));
   }
   retentionMatches(set: StatefulSet, pod: Pod): boolean {
-    return this.#claimsOf(set, pod).every((c) => hasForeignController(c, set, pod) || ownersByPolicy(set, pod, c) === undefined);
+    return this.#claimsOf(set, pod).every((c) => ownersByPolicy(set, pod, c) === undefined);
   }
   /** Makes the claims' owners what the retention policy asks for. */
   async applyRetention(set: StatefulSet, pod: Pod, signal: AbortSignal): Promise<void> {
@@ -89,7 +89,8 @@ export class StatefulPods {
       if (hasForeignController(claim, set, pod)) {
         const message = `PersistentVolumeClaim ${namespaceOf(claim)}/${nameOf(claim)} has a conflicting OwnerReference that acts as a managing controller, the retention policy is ignored for this claim`;
         this.#recorder.event(set, 'Warning', 'ConflictingController', message);
-      } else if (ownerReferences) await this.#client.of(PERSISTENT_VOLUME_CLAIMS).update({ ...claim, metadata: { ...claim.metadata, ownerReferences } }, { signal });
+      }
+      if (ownerReferences) await this.#client.of(PERSISTENT_VOLUME_CLAIMS).update({ ...claim, metadata: { ...claim.metadata, ownerReferences } }, { signal });
     }
   }
   #claimsOf(set: StatefulSet, pod: Pod): PersistentVolumeClaim[] {

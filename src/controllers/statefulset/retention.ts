@@ -13,22 +13,26 @@ function refersTo(ref: OwnerReference, kind: 'StatefulSet' | 'Pod', owner: KubeO
 function isOurs(ref: OwnerReference, set: StatefulSet, pod: Pod): boolean {
   return (ref.kind === 'StatefulSet' && ref.name === nameOf(set)) || (ref.kind === 'Pod' && ref.name === nameOf(pod));
 }
-/** Someone else manages the claim: the policy must not touch it. */
+/** Someone else manages the claim: a policy that deletes anything must not touch it. */
 export function hasForeignController(claim: PersistentVolumeClaim, set: StatefulSet, pod: Pod): boolean {
+  const { whenDeleted, whenScaled } = set.spec.persistentVolumeClaimRetentionPolicy ?? {};
+  if (whenDeleted !== 'Delete' && whenScaled !== 'Delete') return false;
   return claim.metadata.ownerReferences?.some((r) => r.controller && !isOurs(r, set, pod)) ?? false;
 }
 /** The claim still waits to be deleted with a former Pod of the name. */
 export function isStale(claim: PersistentVolumeClaim, pod: Pod): boolean {
   return claim.metadata.ownerReferences?.some((r) => r.kind === 'Pod' && r.name === nameOf(pod) && r.uid !== uidOf(pod)) ?? false;
 }
-/** The owners that the policy asks for; undefined where the claim has them. */
+/** The owners that the policy asks for; undefined where the claim has them, and where it belongs to a former set or Pod of the name. */
 export function ownersByPolicy(set: StatefulSet, pod: Pod, claim: PersistentVolumeClaim): OwnerReference[] | undefined {
   const { whenDeleted, whenScaled } = set.spec.persistentVolumeClaimRetentionPolicy ?? {};
+  const before = claim.metadata.ownerReferences ?? [];
+  const owned = (r: OwnerReference): boolean => refersTo(r, 'StatefulSet', set) || refersTo(r, 'Pod', pod);
+  if (before.some((r) => isOurs(r, set, pod) && !owned(r))) return undefined;
+  const others = before.filter((r) => !isOurs(r, set, pod));
+  if (hasForeignController(claim, set, pod)) return others.length < before.length ? others : undefined;
   const withPod = whenScaled === 'Delete' && !isInRange(set, pod);
   const withSet = whenDeleted === 'Delete' && !withPod;
-  const before = claim.metadata.ownerReferences ?? [];
-  const right = before.some((r) => refersTo(r, 'StatefulSet', set)) === withSet && before.some((r) => refersTo(r, 'Pod', pod)) === withPod;
-  if (right) return undefined;
-  const others = before.filter((r) => !isOurs(r, set, pod));
-  return [...others, ...(withSet ? [newControllerRef(set, STATEFUL_SETS)] : []), ...(withPod ? [newControllerRef(pod, PODS)] : [])];
+  const right = before.some((r) => refersTo(r, 'StatefulSet', set)) === withSet && before.some((r) => refersTo(r, 'Pod', pod)) === withPod && before.every((r) => !owned(r) || r.controller);
+  return right ? undefined : [...others, ...(withSet ? [newControllerRef(set, STATEFUL_SETS)] : []), ...(withPod ? [newControllerRef(pod, PODS)] : [])];
 }

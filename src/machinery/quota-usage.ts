@@ -151,8 +151,10 @@ export function inScopes(quota: coreV1.ResourceQuota, resource: ResourceInfo, ob
     return spec !== undefined && requirements.every((r) => podInScope(spec, r));
   }
   if (resource.plural !== 'persistentvolumeclaims') return false;
-  const attributesClass = (object as coreV1.PersistentVolumeClaim).spec?.volumeAttributesClassName;
-  return requirements.every((r) => r.scopeName === 'VolumeAttributesClass' && matchesValue(attributesClass, r));
+  const { spec, status } = object as coreV1.PersistentVolumeClaim;
+  // While a claim is moved from one class to another, it counts in both.
+  const classes = [spec?.volumeAttributesClassName, status?.currentVolumeAttributesClassName, status?.modifyVolumeStatus?.targetVolumeAttributesClassName].filter(Boolean);
+  return requirements.every((r) => r.scopeName === 'VolumeAttributesClass' && (classes.length ? classes : [undefined]).some((name) => matchesValue(name, r)));
 }
 
 /** A quota on compute resources makes every container name them: the message of what is missing, or undefined. */

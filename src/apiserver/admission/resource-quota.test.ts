@@ -8,7 +8,7 @@ import { conflict, MODIFIED, StatusError } from '#machinery/status-error.ts';
 import { FakeReader, resourceOfObject } from '../authentication/testing/fakes.ts';
 import type { ApiCallLike } from '../interfaces.ts';
 import { ResourceQuota } from './resource-quota.ts';
-import { usageOf } from '#machinery/quota-usage.ts';
+import { inScopes, usageOf } from '#machinery/quota-usage.ts';
 import { attributes, type TestAttributes } from './testing/attributes.ts';
 
 const QUOTAS = resourceOf('', 'v1', 'resourcequotas');
@@ -141,6 +141,11 @@ describe('usageOf', () => {
     assert.deepEqual(of({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' } }), { 'count/deployments.apps': '1' });
     assert.deepEqual(of({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'c' }, spec: { storageClassName: 'fast', resources: { requests: { storage: '1Gi' } } } }),
       { 'count/persistentvolumeclaims': '1', persistentvolumeclaims: '1', 'requests.storage': '1Gi', 'fast.storageclass.storage.k8s.io/requests.storage': '1Gi', 'fast.storageclass.storage.k8s.io/persistentvolumeclaims': '1' });
+  });
+  it('counts a claim in the attributes class that it has, and in the one that it is to have', () => {
+    const claim = { metadata: { name: 'c' }, spec: { volumeAttributesClassName: 'silver' }, status: { currentVolumeAttributesClassName: 'gold' } };
+    const counts = (operator: 'DoesNotExist' | 'Exists' | 'In', ...values: string[]) => inScopes({ metadata: { name: 'q' }, spec: { scopeSelector: { matchExpressions: [{ scopeName: 'VolumeAttributesClass', operator, values }] } } }, resourceOf('', 'v1', 'persistentvolumeclaims'), claim);
+    assert.deepEqual([counts('In', 'gold'), counts('In', 'silver'), counts('In', 'tin'), counts('Exists'), counts('DoesNotExist')], [true, true, false, true, false]);
   });
   it('counts the devices of claims by their class: the most of what may be chosen from', () => {
     const claim = (...requests: object[]) => of({ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim', metadata: { name: 'c' }, spec: { devices: { requests } } });

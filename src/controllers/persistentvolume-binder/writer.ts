@@ -22,10 +22,14 @@ export class VolumeWriter {
     return await this.#client.of(PERSISTENT_VOLUMES).updateStatus({ ...volume, status: { ...volume.status, ...moved, phase, message: message || undefined } }, { signal });
   }
   async claimStatus(claim: PersistentVolumeClaim, phase: 'Pending' | 'Bound' | 'Lost', volume: PersistentVolume | undefined, signal: AbortSignal): Promise<PersistentVolumeClaim> {
-    const { accessModes: _, capacity: before, ...rest } = claim.status ?? {};
+    const { accessModes: _, capacity: before, currentVolumeAttributesClassName: known, ...rest } = claim.status ?? {};
     // A bound claim keeps its size: growing it is another's work.
     const capacity = claim.status?.phase === 'Bound' && before ? before : volume?.spec.capacity;
-    const status: PersistentVolumeClaimStatus = { ...rest, phase, ...(volume ? { accessModes: volume.spec.accessModes, capacity } : {}) };
+    // From then on the resizer keeps it.
+    const attributesClass = claim.status?.phase === 'Pending' && phase === 'Bound' ? volume?.spec.volumeAttributesClassName : known;
+    const status: PersistentVolumeClaimStatus = {
+      ...rest, phase, ...(volume ? { accessModes: volume.spec.accessModes, capacity, ...(attributesClass === undefined ? {} : { currentVolumeAttributesClassName: attributesClass }) } : {}),
+    };
     if (semanticEqual(claim.status, status)) return claim;
     return await this.#client.of(PERSISTENT_VOLUME_CLAIMS).updateStatus({ ...claim, status }, { signal });
   }

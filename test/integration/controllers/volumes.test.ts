@@ -98,11 +98,12 @@ describe('persistent volumes', () => {
     assert.equal((await volumes().get('', 'tiny')).status?.phase, 'Available');
   });
   test('a volume of a driver stays released: its provisioner deletes it', async () => {
-    await volumes().create({ metadata: { name: 'driven' }, spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], storageClassName: 'driven', persistentVolumeReclaimPolicy: 'Delete', csi: { driver: 'csi.example.com', volumeHandle: 'h' } } });
+    await volumes().create({ metadata: { name: 'driven' }, spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], storageClassName: 'driven', volumeAttributesClassName: 'fast', persistentVolumeReclaimPolicy: 'Delete', csi: { driver: 'csi.example.com', volumeHandle: 'h' } } });
     await volumes().create({ metadata: { name: 'local' }, spec: { capacity: { storage: '1Gi' }, accessModes: ['ReadWriteOnce'], storageClassName: 'local', persistentVolumeReclaimPolicy: 'Delete', hostPath: { path: '/x' } } });
     for (const name of ['driven', 'local']) {
-      await claim(name, { storageClassName: name });
-      await claimIs(name, 'Bound');
+      const volumeAttributesClassName = name === 'driven' ? 'fast' : undefined;
+      await claim(name, { storageClassName: name, volumeAttributesClassName });
+      assert.equal((await claimIs(name, 'Bound')).status?.currentVolumeAttributesClassName, volumeAttributesClassName);
       await claims().delete('default', name);
     }
     await volumeIs('local', 'Failed');

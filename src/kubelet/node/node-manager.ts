@@ -56,8 +56,11 @@ export class NodeManager {
     if (!this.#host) throw new Error('the node manager has not started');
     return this.#host;
   }
+  /** The newest that is known: what was told last, or the answer to a write of ours that is yet to be told. */
   get node(): Node | undefined {
-    return this.#informer.get('', this.#o.config.nodeName) ?? this.#node;
+    const [told, written] = [this.#informer.get('', this.#o.config.nodeName), this.#node];
+    const revision = (node: Node): bigint => BigInt(node.metadata.resourceVersion ?? '0');
+    return told && written && told.metadata.uid === written.metadata.uid && revision(told) < revision(written) ? written : (told ?? written);
   }
   /** Told of each change of the Node. Returns the unsubscriber. */
   onChange(listener: () => void): () => void {
@@ -88,10 +91,13 @@ export class NodeManager {
     this.#abort.abort(new Error('the kubelet is stopping'));
     await Promise.all([...this.#loops, this.#informer.stop()]);
   }
-  /** Writes the status when it changed, or when the last report is old. */
+  /**
+   * Writes the status when it is not what the API has, or when the last report is old. Others write it too: of a node that is silent for long the
+   * control plane says that nothing is known.
+   */
   async report(): Promise<void> {
     const inputs = await this.#inputs();
-    const before = this.#node?.status;
+    const before = this.node?.status;
     const status = nodeStatus(inputs, before);
     const now = this.#o.clock.now();
     if (before && sameBesidesHeartbeats(before, status) && now - this.#reportedAt < REPORT_EVERY_MS) return;

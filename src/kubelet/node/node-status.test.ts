@@ -83,6 +83,17 @@ test('NodeManager: what an administrator advertises becomes allocatable, and sto
   await k.clock.advance(30_000);
   assert.equal(node().metadata.resourceVersion, version, 'the node is at rest again');
 });
+test('NodeManager: what the control plane said of a node that was silent is taken back at the next report, not when the last one is old', async () => {
+  await using k = await runKubelet();
+  const node = () => k.api.get<Node>(NODES, NODE)!;
+  const conditions = node().status!.conditions!.map((c) => ({ ...c, status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.' }));
+  k.api.put(NODES, { ...node(), status: { ...node().status, conditions } });
+  await k.until('Ready', () => condition(node().status!, 'Ready') === 'True KubeletReady: kubelet is posting ready status', 15_000);
+  await k.until('the event', () => k.events(NODE).includes(`NodeReady: Node ${NODE} status is now: NodeReady`));
+  const version = node().metadata.resourceVersion;
+  await k.clock.advance(30_000);
+  assert.equal(node().metadata.resourceVersion, version, 'the node is at rest again');
+});
 test('NodeManager: a runtime that is down makes the node not ready; it comes back', async () => {
   await using k = await runKubelet();
   const ready = () => k.api.get<Node>(NODES, NODE)!.status!.conditions!.find((c) => c.type === 'Ready')!;

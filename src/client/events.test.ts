@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event } from '#api/gen/core-v1.ts';
-import { FakeClock } from '#base/fake-clock.ts';
-import { notFound } from '#machinery/status-error.ts';
+import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { notFound, serviceUnavailable, StatusError } from '#machinery/status-error.ts';
 import { Client } from './client.ts';
 import { EventRecorder } from './events.ts';
 import type { ApiCall, Transport } from './transport.ts';
@@ -11,7 +11,10 @@ class EventStore implements Transport {
   readonly created: Event[] = [];
   readonly patched: Record<string, unknown>[] = [];
   forgetNext = false;
+  /** So many calls do not get through. */
+  unreachable = 0;
   call(call: ApiCall): Promise<unknown> {
+    if (this.unreachable-- > 0) return Promise.reject(new StatusError(serviceUnavailable('request failed').status, new Error('connect ECONNREFUSED')));
     if (call.verb === 'create') {
       this.created.push(call.body as Event);
       return Promise.resolve(call.body);
@@ -53,6 +56,25 @@ test('EventRecorder creates the event anew when it has expired', async () => {
   await events.flush();
   assert.equal(store.created.length, 2);
   assert.equal(store.created[1]!.count, 1);
+});
+
+test('EventRecorder keeps events, in their order, while the API server cannot be reached; not for ever', async () => {
+  const { store, clock, events } = recorder();
+  store.unreachable = 3;
+  events.event(pod, 'Normal', 'Created', 'm');
+  events.event(pod, 'Normal', 'Started', 'm');
+  await flushMicrotasks();
+  await clock.advance(20_000);
+  assert.equal(store.created.length, 0);
+  await clock.advance(10_000);
+  await events.flush();
+  assert.deepEqual(store.created.map((e) => [e.reason, e.firstTimestamp]), [['Created', store.created[0]!.firstTimestamp], ['Started', store.created[0]!.firstTimestamp]]);
+  store.unreachable = 12;
+  events.event(pod, 'Normal', 'Killing', 'm');
+  await flushMicrotasks();
+  await clock.advance(110_000);
+  await events.flush();
+  assert.equal(store.created.length, 2);
 });
 
 test('EventRecorder combines many similar events and stops a flood', async () => {

@@ -1,12 +1,13 @@
 /**
  * Events about objects, correlated as client-go does it: a repeat counts up, many similar ones are combined, and one object
- * cannot flood. Recording never waits and never throws; what cannot be sent within the bounds is dropped and logged.
+ * cannot flood. Recording never waits and never throws; what cannot be sent within the bounds is dropped and logged. While the API server
+ * cannot be reached events wait in their order, each for two minutes at most.
  */
 import type { Event, ObjectReference } from '#api/gen/core-v1.ts';
 import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
-import { rfc3339, type Clock } from '#base/clock.ts';
+import { rfc3339, sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
-import { isReason } from '#machinery/status-error.ts';
+import { isReason, StatusError } from '#machinery/status-error.ts';
 import type { Client, ResourceClient } from './client.ts';
 import { EVENTS } from './kinds.ts';
 
@@ -22,6 +23,9 @@ const BURST = 25;
 const REFILL_MS = 300_000;
 const MAX_TRACKED = 4096;
 const MAX_QUEUED = 1000;
+/** How often an event is sent at most while nobody can be reached, and how long between. */
+const MAX_TRIES = 12;
+const RETRY_MS = 10_000;
 
 /** A map that forgets what was not touched for longest. */
 class RecentMap<V> {
@@ -70,7 +74,7 @@ export class EventRecorder {
     if (!this.#admit(ref, type, now)) return;
     if (this.#queued >= MAX_QUEUED) return void log.warn({ reason, object: ref.name }, 'event dropped: too many are waiting');
     this.#queued++;
-    this.#tail = this.#tail.then(() => this.#send(ref, type, reason, text, now)).finally(() => this.#queued--);
+    this.#tail = this.#tail.then(() => this.#sendInTime(ref, type, reason, text, now)).finally(() => this.#queued--);
   }
   /** Resolves when everything recorded so far was sent or given up. */
   flush(): Promise<void> {
@@ -93,17 +97,27 @@ export class EventRecorder {
     this.#similar.set(key, fresh);
     return fresh.messages.has(message) ? message : `${COMBINED}${message}`;
   }
+  async #sendInTime(ref: ObjectReference, type: EventType, reason: string, message: string, now: number): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#send(ref, type, reason, message, now);
+      } catch (err) {
+        if (tries < MAX_TRIES && isUnreachable(err)) {
+          await sleep(this.#options.clock, RETRY_MS);
+          continue;
+        }
+        // An object in a namespace that is going away cannot have events: nothing to be done about it.
+        log[isReason(err, 'Forbidden') || isReason(err, 'NotFound') ? 'debug' : 'warn']({ err, reason, object: ref.name }, 'event not recorded');
+        return;
+      }
+    }
+  }
   async #send(ref: ObjectReference, type: EventType, reason: string, message: string, now: number): Promise<void> {
     const combined = message.startsWith(COMBINED);
     const key = `${ref.kind}/${ref.namespace}/${ref.name}/${ref.uid}/${ref.fieldPath}/${type}/${reason}/${combined ? '' : message}`;
-    try {
-      const before = this.#sent.get(key);
-      const after = before ? await this.#repeat(before, message, now) : undefined;
-      this.#sent.set(key, after ?? (await this.#events.create(this.#newEvent(ref, type, reason, message, now))));
-    } catch (err) {
-      // An object in a namespace that is going away cannot have events: nothing to be done about it.
-      log[isReason(err, 'Forbidden') || isReason(err, 'NotFound') ? 'debug' : 'warn']({ err, reason, object: ref.name }, 'event not recorded');
-    }
+    const before = this.#sent.get(key);
+    const after = before ? await this.#repeat(before, message, now) : undefined;
+    this.#sent.set(key, after ?? (await this.#events.create(this.#newEvent(ref, type, reason, message, now))));
   }
   /** Counts up an event; undefined when it has expired meanwhile. */
   async #repeat(before: Event, message: string, now: number): Promise<Event | undefined> {
@@ -143,6 +157,11 @@ export function eventName(objectName: string, now: number): string {
   const nanos = BigInt(Math.floor(now)) * 1_000_000n + BigInt(sequence++ % 1_000_000);
   return `${objectName}.${nanos.toString(16)}`;
 }
+/** No answer came: what a server says itself is no failure of the way to it. */
+function isUnreachable(err: unknown): boolean {
+  return err instanceof StatusError && isReason(err, 'ServiceUnavailable') && err.cause !== undefined;
+}
+
 /** A reference to an object as events carry it. */
 export function referenceTo(obj: KubeObject, fieldPath?: string): ObjectReference {
   const { name, namespace, uid, resourceVersion } = obj.metadata;

@@ -80,11 +80,11 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
   let authorization: Authorization | undefined;
   let admission: ReturnType<typeof createAdmission> | undefined;
 
-  function security({ reader }: ServerParts): SecurityParts {
+  function security({ reader, loopback }: ServerParts): SecurityParts {
     const authentication = createAuthentication({
       reader, clock, clientCa: pki.ca.cert, file: options.authentication,
       requestHeader: { authorities: pki.frontProxyCa.cert, allowedNames: ['front-proxy-client'] },
-      serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey },
+      serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey, loopback },
     });
     const made = (authorization = createAuthorization({ reader, file: options.authorization }));
     const json = (body: unknown, type: string) => ({ kind: 'raw', code: 200, headers: { 'content-type': type }, body: Buffer.from(JSON.stringify(body)) }) as const;

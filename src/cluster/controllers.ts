@@ -25,6 +25,7 @@ import { newGarbageCollector } from '#controllers/garbage-collector/garbage-coll
 import { newHorizontalPodAutoscaler } from '#controllers/horizontal-pod-autoscaler/horizontal-pod-autoscaler.ts';
 import { newJobController } from '#controllers/job/job.ts';
 import { newServingTrustBundlePublisher } from '#controllers/kube-apiserver-serving-clustertrustbundle-publisher/kube-apiserver-serving-clustertrustbundle-publisher.ts';
+import { newLegacyTokenCleaner } from '#controllers/legacy-serviceaccount-token-cleaner/legacy-serviceaccount-token-cleaner.ts';
 import { newNamespaceController } from '#controllers/namespace/namespace.ts';
 import { newNodeIpamController } from '#controllers/node-ipam/node-ipam.ts';
 import { newNodeLifecycleController } from '#controllers/node-lifecycle/node-lifecycle.ts';
@@ -118,6 +119,7 @@ const CONTROLLERS: readonly Row[] = [
   ['certificate-controller', (c, o) => newCsrSigningController(c, o.signer)],
   ['certificate-controller', (c) => newCsrCleanerController(c)],
   [MANAGER, (c, o) => newServiceAccountTokenController(c, o)],
+  ['legacy-service-account-token-cleaner', (c) => newLegacyTokenCleaner(c)],
   ['bootstrap-signer', (c) => newBootstrapSigner(c)],
   ['token-cleaner', (c) => newTokenCleaner(c)],
   ['validatingadmissionpolicy-status-controller', (c, o) => newValidatingAdmissionPolicyStatus(c, policyTypeChecker(o.resources))],

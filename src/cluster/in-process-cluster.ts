@@ -24,7 +24,7 @@ import { Kubelet } from '#kubelet/kubelet.ts';
 import type { KubeletHost } from '#kubelet/server/interfaces.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { openMemoryStore } from '#store/memory.ts';
-import { bootstrapObjects, ensureKubernetesService } from './bootstrap/bootstrap.ts';
+import { bootstrapObjects, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
 import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
@@ -92,6 +92,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
     async start(signal) {
       const transport = inProcessTransport(server, componentUser('system:apiserver', 'system:masters'), 'kube-apiserver');
       await bootstrapObjects(transport, {}, signal);
+      await ensureTokenTracking(transport, clock, signal);
       await ensureKubernetesService(transport, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
       server.bootstrapped();
     },

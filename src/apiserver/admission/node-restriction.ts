@@ -6,11 +6,11 @@ import type * as coreV1 from '#api/gen/core-v1.ts';
 import type * as resourceV1 from '#api/gen/resource-v1.ts';
 import type * as storageV1 from '#api/gen/storage-v1.ts';
 import type { KubeObject } from '#api/object.ts';
+import { configMapNamesOf, secretNamesOf } from '#api/pod-visitors.ts';
 import { resourceOf, type ResourceInfo } from '#api/resources.ts';
 import { badRequest, notFound, StatusError } from '#machinery/status-error.ts';
 import { nodeOf } from '../authentication/users.ts';
 import type { AdmissionAttributes, AdmissionPlugin, Authorizer, ObjectReader } from '../interfaces.ts';
-import { configMapNamesOf, secretNamesOf } from './pod-visitors.ts';
 import { oneOf, quote, refusal } from './refusal.ts';
 
 const PODS = resourceOf('', 'v1', 'pods');

@@ -4,11 +4,11 @@
  */
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
+import { configMapNamesOf, containersOf, secretNamesOf } from '#api/pod-visitors.ts';
 import { resourceOf } from '#api/resources.ts';
 import type { Draft } from '#base/draft.ts';
 import { generateNameSuffix } from '#machinery/names.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes, ObjectReader } from '../interfaces.ts';
-import { configMapNamesOf, containersOf, secretNamesOf } from './pod-visitors.ts';
 import { oneOf, quote, refusal } from './refusal.ts';
 
 const ACCOUNTS = resourceOf('', 'v1', 'serviceaccounts');

@@ -3,12 +3,13 @@
  * Front proxy, client certificate, then bearer tokens: token file, service accounts, bootstrap tokens, OIDC, webhook; at last anonymous.
  */
 import type { Clock } from '#base/clock.ts';
-import type { Authenticator, ObjectReader, TokenAuthenticator, TokenIssuer } from '../interfaces.ts';
+import type { Authenticator, Loopback, ObjectReader, TokenAuthenticator, TokenIssuer } from '../interfaces.ts';
 import { AnonymousAuthenticator } from './anonymous.ts';
 import { BearerTokenAuthenticator } from './bearer-token.ts';
 import { BootstrapTokenAuthenticator } from './bootstrap-token.ts';
 import { ClientCertificateAuthenticator } from './client-certificate.ts';
 import type { AuthenticationFile } from './configured.ts';
+import { LegacyTokenUse } from './legacy-token-use.ts';
 import { RequestHeaderAuthenticator, type RequestHeaderOptions } from './request-header.ts';
 import { jwksDocument, openIdConfiguration, signingKey, verificationKey } from './service-account-keys.ts';
 import { ServiceAccountTokenAuthenticator } from './service-account-tokens.ts';
@@ -38,6 +39,8 @@ export interface AuthenticationOptions {
     readonly extendExpiration?: boolean;
     /** Default `<issuer>/openid/v1/jwks`. */
     readonly jwksUri?: string;
+    /** Writes to secrets when their tokens were used. Absent: nobody does. */
+    readonly loopback?: Loopback;
   };
   /** Text of a static token file. */
   readonly tokenFile?: string;
@@ -71,7 +74,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   const keys = [key, ...(serviceAccounts.moreKeys ?? []).map(verificationKey)];
   const tokens = new TokenUnion([
     ...(options.tokenFile === undefined ? [] : [new TokenFileAuthenticator(options.tokenFile)]),
-    new ServiceAccountTokenAuthenticator({ issuers, keys, audiences, reader, clock }),
+    new ServiceAccountTokenAuthenticator({ issuers, keys, audiences, reader, clock, legacyTokenUse: serviceAccounts.loopback && new LegacyTokenUse(serviceAccounts.loopback, clock) }),
     ...(options.bootstrapTokens === false ? [] : [new BootstrapTokenAuthenticator({ reader, clock })]),
     ...(options.file ? [options.file.tokens] : []),
     ...(options.webhook ? [new WebhookTokenAuthenticator({ ...options.webhook, audiences, clock })] : []),

@@ -97,8 +97,10 @@ export interface LegacyClaims {
   readonly 'kubernetes.io/serviceaccount/secret.name': string;
 }
 export const LEGACY_ISSUER = 'kubernetes/serviceaccount';
+const INVALID_SINCE = 'kubernetes.io/legacy-token-invalid-since';
 
-export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string, reader: ObjectReader): UserInfo {
+/** Calls `used` with the secret of a token that is genuine, whether or not it still counts. */
+export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string, reader: ObjectReader, used?: (secret: coreV1.Secret) => void): UserInfo {
   const namespace = claims['kubernetes.io/serviceaccount/namespace'] ?? '';
   const name = claims['kubernetes.io/serviceaccount/service-account.name'] ?? '';
   const uid = claims['kubernetes.io/serviceaccount/service-account.uid'] ?? '';
@@ -113,5 +115,9 @@ export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string,
   if (!account) throw new Error(`serviceaccounts "${name}" not found`);
   if (account.metadata.deletionTimestamp) throw new Error(`ServiceAccount ${namespace}/${name} has been deleted`);
   if (account.metadata.uid !== uid) throw new Error(`ServiceAccount UID (${account.metadata.uid ?? ''}) does not match claim (${uid})`);
+  used?.(secret);
+  if (secret.metadata.labels?.[INVALID_SINCE]) {
+    throw new Error(`the token in secret ${namespace}/${secretName} for service account ${namespace}/${name} has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '${INVALID_SINCE}' label from the secret to temporarily allow use of this token`);
+  }
   return { name: serviceAccountUserName(namespace, name), uid, groups: serviceAccountGroups(namespace) };
 }

@@ -7,6 +7,7 @@ import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Clock } from '#base/clock.ts';
 import type { AuthenticationResult, MaybePromise, ObjectReader, TokenAuthenticator } from '../interfaces.ts';
 import { BoundedCache } from './bounded-cache.ts';
+import type { LegacyTokenUse } from './legacy-token-use.ts';
 import { LEGACY_ISSUER, parseClaims, userOfClaims, userOfLegacyClaims, type LegacyClaims } from './service-account-claims.ts';
 import type { VerificationKey } from './service-account-keys.ts';
 
@@ -21,6 +22,8 @@ export interface ServiceAccountTokenOptions {
   readonly audiences: readonly string[];
   readonly reader: ObjectReader;
   readonly clock: Clock;
+  /** Absent: the use of tokens of secrets is noted nowhere. */
+  readonly legacyTokenUse?: LegacyTokenUse | undefined;
 }
 
 export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
@@ -65,12 +68,12 @@ export class ServiceAccountTokenAuthenticator implements TokenAuthenticator {
     throw new Error('invalid bearer token, none of the keys verifies its signature');
   }
   #judge(payload: unknown, token: string, requested: readonly string[]): AuthenticationResult {
-    const { audiences, reader, clock } = this.#options;
+    const { audiences, reader, clock, legacyTokenUse } = this.#options;
     const wanted = requested.length ? requested : audiences;
     if ((payload as { readonly iss?: unknown }).iss === LEGACY_ISSUER) {
       const good = wanted.filter((a) => audiences.includes(a));
       if (good.length === 0) throw new Error(`token audiences [] is invalid for the target audiences ${goList(wanted)}`);
-      return { user: userOfLegacyClaims(payload as Partial<LegacyClaims>, token, reader), audiences: good };
+      return { user: userOfLegacyClaims(payload as Partial<LegacyClaims>, token, reader, (secret) => legacyTokenUse?.mark(secret)), audiences: good };
     }
     const claims = parseClaims(payload);
     const good = claims.aud.filter((a) => wanted.includes(a));

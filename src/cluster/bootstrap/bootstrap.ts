@@ -16,6 +16,7 @@ import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPAC
 
 export { ensureExtensionAuthentication, type ExtensionAuthentication } from './authentication-config.ts';
 export { ensureKubernetesService, type KubernetesServiceOptions } from './kubernetes-service.ts';
+export { ensureTokenTracking } from './token-tracking.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
 const MAX_AT_ONCE = 16;

@@ -18,6 +18,9 @@ describe('tokens', () => {
     stringData: { 'token-id': id, 'token-secret': '0123456789abcdef', 'usage-bootstrap-signing': 'true', ...more },
   });
 
+  const reviewOf = async (token: string): Promise<{ status: { authenticated?: boolean; error?: string; user?: { username: string } } }> =>
+    (await cluster.client.transport.call({ verb: 'create', resource: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false }, body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } } })) as never;
+
   test('a secret for a service account is filled, and goes with the account', async () => {
     await cluster.client.of(SERVICE_ACCOUNTS).create({ metadata: { name: 'robot', namespace: 'default' } });
     await secrets().create({ metadata: { name: 'robot-token', namespace: 'default', annotations: { 'kubernetes.io/service-account.name': 'robot' } }, type: 'kubernetes.io/service-account-token' });
@@ -27,8 +30,18 @@ describe('tokens', () => {
     });
     assert.equal(text(filled.data?.['ca.crt']), cluster.pki.ca.cert);
     assert.equal(text(filled.data?.['namespace']), 'default');
-    const review = (await cluster.client.transport.call({ verb: 'create', resource: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false }, body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token: text(filled.data?.['token']) } } })) as unknown as { status: { authenticated: boolean; user: { username: string } } };
-    assert.deepEqual([review.status.authenticated, review.status.user.username], [true, 'system:serviceaccount:default:robot']);
+    const since = (await cluster.client.of(CONFIG_MAPS).get('kube-system', 'kube-apiserver-legacy-service-account-token-tracking')).data?.['since'];
+    assert.match(since ?? '', /^\d{4}-\d{2}-\d{2}$/);
+    const review = await reviewOf(text(filled.data?.['token']));
+    assert.deepEqual([review.status.authenticated, review.status.user?.username], [true, 'system:serviceaccount:default:robot']);
+    const LAST_USED = 'kubernetes.io/legacy-token-last-used';
+    const today = new Date().toISOString().slice(0, 10);
+    const noted = await eventually('the use is noted', async () => (await secrets().get('default', 'robot-token')).metadata.labels?.[LAST_USED]);
+    assert.ok(noted >= since! && noted <= today);
+    await secrets().patch('default', 'robot-token', 'application/merge-patch+json', { metadata: { labels: { 'kubernetes.io/legacy-token-invalid-since': today } } });
+    const refused = await reviewOf(text(filled.data?.['token']));
+    assert.equal(refused.status.authenticated, undefined);
+    assert.match(refused.status.error ?? '', /the token in secret default\/robot-token for service account default\/robot has been marked invalid\./);
     await cluster.client.of(SERVICE_ACCOUNTS).delete('default', 'robot');
     await eventually('the secret goes', () => isGone(secrets().get('default', 'robot-token')));
   });

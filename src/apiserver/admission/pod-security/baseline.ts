@@ -1,6 +1,6 @@
 /** The checks of the level `baseline`: no known privilege escalations. */
 import type * as coreV1 from '#api/gen/core-v1.ts';
-import { containersOf } from '../pod-visitors.ts';
+import { containersOf } from '#api/pod-visitors.ts';
 import { containerList, inUserNamespace, joinQuote, offenders, plural, setters, sorted, type Check, type CheckPod } from './check.ts';
 
 const APPARMOR_ANNOTATION = 'container.apparmor.security.beta.kubernetes.io/';

@@ -1,8 +1,8 @@
 /** The shape of a Pod Security check, and how findings are worded. Source: the Kubernetes page "Pod Security Standards". */
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import type { ObjectMeta } from '#api/gen/meta-v1.ts';
-import type { AnyContainer } from '../pod-visitors.ts';
-import { containersOf } from '../pod-visitors.ts';
+import type { AnyContainer } from '#api/pod-visitors.ts';
+import { containersOf } from '#api/pod-visitors.ts';
 
 /** Why a Pod is not allowed: `reason (detail)`. */
 export interface Finding {

@@ -1,6 +1,6 @@
 /** The checks that the level `restricted` adds: hardened Pods. */
 import type * as coreV1 from '#api/gen/core-v1.ts';
-import { containersOf } from '../pod-visitors.ts';
+import { containersOf } from '#api/pod-visitors.ts';
 import { badSeccomp, procMount, seccompProfile } from './baseline.ts';
 import { containerList, inUserNamespace, isWindows, joinQuote, offenders, plural, setters, sorted, type Check, type CheckPod } from './check.ts';
 

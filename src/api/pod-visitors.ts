@@ -1,5 +1,5 @@
 /** Walks over a Pod's containers, and over what it refers to. */
-import type * as coreV1 from '#api/gen/core-v1.ts';
+import type * as coreV1 from './gen/core-v1.ts';
 
 type PodSpec = coreV1.PodSpec;
 export type AnyContainer = coreV1.Container | coreV1.EphemeralContainer;

@@ -22,6 +22,18 @@ test('canonicalTime refuses in Go\'s words', () => {
   for (const [text, message] of cases) assert.throws(() => canonicalTime(text), { message });
 });
 
+test('canonical texts are taken as they are where there is such a day', () => {
+  for (const day of ['2026-01-31', '2026-04-30', '2026-11-29', '2028-02-29', '2000-02-29', '2026-12-31']) {
+    assert.equal(canonicalTime(`${day}T23:59:59Z`), `${day}T23:59:59Z`);
+    assert.equal(canonicalMicroTime(`${day}T23:59:59.000001Z`), `${day}T23:59:59.000001Z`);
+  }
+  for (const day of ['2026-01-32', '2026-04-31', '2026-11-00', '2026-02-29', '1900-02-29']) {
+    assert.throws(() => canonicalTime(`${day}T00:00:00Z`), /day out of range/);
+    assert.throws(() => canonicalMicroTime(`${day}T00:00:00.000000Z`), /day out of range/);
+  }
+  for (const [time, part] of [['24:00:00', 'hour'], ['23:60:00', 'minute'], ['23:59:60', 'second']] as const) assert.throws(() => canonicalTime(`2026-01-01T${time}Z`), new RegExp(`${part} out of range`));
+});
+
 test('canonicalMicroTime wants exactly six digits', () => {
   assert.equal(canonicalMicroTime('2026-01-02T03:04:05.000001Z'), '2026-01-02T03:04:05.000001Z');
   assert.equal(canonicalMicroTime('2026-01-02T03:04:05.123456+01:00'), '2026-01-02T02:04:05.123456Z');

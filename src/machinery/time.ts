@@ -5,6 +5,7 @@
 
 const TIME_LAYOUT = '2006-01-02T15:04:05Z07:00';
 const MICRO_LAYOUT = '2006-01-02T15:04:05.000000Z07:00';
+const CANONICAL_MICRO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const CANONICAL_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 const quote = (text: string): string => JSON.stringify(text);
@@ -59,23 +60,28 @@ function parse(text: string, layout: string, stages: readonly Stage[]): Instant 
 
 /** The canonical text of an RFC 3339 time: UTC, whole seconds. Throws an Error in Go's words. */
 export function canonicalTime(text: string): string {
-  if (CANONICAL_TIME.test(text) && isPlausible(text)) return text;
+  if (CANONICAL_TIME.test(text) && inRange(text)) return text;
   return `${new Date(parse(text, TIME_LAYOUT, TIME_STAGES).seconds).toISOString().slice(0, 19)}Z`;
 }
-/** True for a canonical text whose numbers are in range without a look at the calendar. */
-function isPlausible(text: string): boolean {
-  const month = Number(text.slice(5, 7));
-  const day = Number(text.slice(8, 10));
-  return month >= 1 && month <= 12 && day >= 1 && day <= 28 && text.slice(11, 13) <= '23' && text.slice(14, 16) <= '59' && text.slice(17, 19) <= '59';
+/** Whether the numbers of a text that has a canonical form are those of a date and a time of day. */
+function inRange(text: string): boolean {
+  const two = (at: number): number => (text.charCodeAt(at) - 48) * 10 + text.charCodeAt(at + 1) - 48;
+  const [month, day] = [two(5), two(8)];
+  return month >= 1 && month <= 12 && day >= 1 && day <= daysOf(two(0) * 100 + two(2), month) && two(11) <= 23 && two(14) <= 59 && two(17) <= 59;
+}
+function daysOf(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 /** The canonical text of a time with exactly six digits of fraction: UTC. Throws an Error in Go's words. */
 export function canonicalMicroTime(text: string): string {
+  if (CANONICAL_MICRO_TIME.test(text) && inRange(text)) return text;
   const { seconds, micros } = parse(text, MICRO_LAYOUT, MICRO_STAGES);
   return `${new Date(seconds).toISOString().slice(0, 19)}.${String(micros).padStart(6, '0')}Z`;
 }
 /** Seconds since the epoch and nanoseconds, as protobuf has them. Takes both forms. */
 export function timeParts(text: string): { seconds: number; nanos: number } {
-  if (CANONICAL_TIME.test(text) && isPlausible(text)) return { seconds: Date.parse(text) / 1000, nanos: 0 };
+  if (CANONICAL_TIME.test(text) && inRange(text)) return { seconds: Date.parse(text) / 1000, nanos: 0 };
   const { seconds, micros } = parse(text, TIME_LAYOUT, TIME_STAGES);
   return { seconds: seconds / 1000, nanos: micros * 1000 };
 }

@@ -18,24 +18,8 @@ export const BEFORE_VERSION: ReadonlySet<string> = new Set(['name', 'generateNam
 
 /** Serialises an object once, so that its resourceVersion can be put in later by copying bytes. */
 export function encodeObject(object: KubeObject): Encoded {
-  const [head, tail] = split(object, (key) => key !== 'metadata');
   const { resourceVersion: _, ...metadata } = object.metadata;
-  const [early, late] = split(metadata, (key) => BEFORE_VERSION.has(key));
-  const start = `{${head}${head === '' ? '' : ','}"metadata":{${early}`;
-  const text = `${start}${early !== '' && late !== '' ? ',' : ''}${late}}${tail === '' ? '' : ','}${tail}}`;
-  return { bytes: exactBuffer(text), at: Buffer.byteLength(start), before: early !== '', after: late !== '' };
-}
-
-/**
- * The members of a JSON object, without braces, in two parts: those of the leading keys that `early` accepts, and the
- * rest save the key `metadata`.
- */
-function split(object: object, early: (key: string) => boolean): [string, string] {
-  const members = Object.entries(object).filter(([, value]) => value !== undefined);
-  let cut = members.findIndex(([key]) => !early(key));
-  if (cut < 0) cut = members.length;
-  const text = (part: [string, unknown][]): string => JSON.stringify(Object.fromEntries(part)).slice(1, -1);
-  return [text(members.slice(0, cut)), text(members.slice(cut).filter(([key]) => key !== 'metadata'))];
+  return locateVersion(exactBuffer(JSON.stringify({ ...object, metadata })))!;
 }
 
 export function spliceVersion({ bytes, at, before, after }: Encoded, revision: number): Buffer {

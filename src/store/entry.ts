@@ -1,4 +1,5 @@
 import type { KubeObject } from '#api/object.ts';
+import { setOwn } from '#base/own.ts';
 import { readJson } from '#machinery/json.ts';
 import { BEFORE_VERSION, exactBuffer, locateVersion, spliceVersion, type Encoded } from './encoded.ts';
 import { KeptBytes, type Keeper, type Kept } from './kept-bytes.ts';
@@ -108,11 +109,18 @@ export class Entry<T extends KubeObject = KubeObject> implements Keeper {
 
 /** The object with another resourceVersion, sharing everything but the metadata's first level. */
 export function withRevision<T extends KubeObject>(object: T, revision: number): T {
-  const members = Object.entries(object.metadata).filter(([key, value]) => value !== undefined && key !== 'resourceVersion');
-  const at = members.findIndex(([key]) => !BEFORE_VERSION.has(key));
-  members.splice(at < 0 ? members.length : at, 0, ['resourceVersion', String(revision)]);
-  // Not by assignment: `__proto__` is a member like any other.
-  return { ...object, metadata: Object.fromEntries(members) };
+  const metadata: Record<string, unknown> = {};
+  let placed = false;
+  for (const [key, value] of Object.entries(object.metadata)) {
+    if (value === undefined || key === 'resourceVersion') continue;
+    if (!placed && !BEFORE_VERSION.has(key)) {
+      metadata['resourceVersion'] = String(revision);
+      placed = true;
+    }
+    setOwn(metadata, key, value);
+  }
+  if (!placed) metadata['resourceVersion'] = String(revision);
+  return { ...object, metadata };
 }
 
 /** The object of a value that was read from the store. Throws when the value is no JSON object with metadata. */

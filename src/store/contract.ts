@@ -85,12 +85,20 @@ export interface StoredHead {
   /** The value begins as a JSON object does: it is not encrypted. */
   readonly plain: boolean;
 }
+/** A value where it lies. Good until somebody reads the store again: what is to stay must be copied. */
+export interface ValueView {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
 /** Of a store whose values are in this process's memory, or mapped into it: they need not be held a second time. */
 export interface ValuesAtHand {
   /** What lies under `prefix`, in byte order of keys, at the newest revision. */
   heads(prefix: string): { readonly heads: readonly StoredHead[]; readonly revision: number };
   /** The value written at `revision`: while it is the newest of its key, and then as long as the write that replaced it is in the history. Throws when it is gone. */
   value(revision: number): Buffer;
+  /** The same without a copy. */
+  view(revision: number): ValueView;
 }
 
 export interface Store {

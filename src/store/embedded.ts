@@ -9,7 +9,7 @@ import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, realpathSync } fr
 import { dirname, join, resolve } from 'node:path';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
 import { closeOnExec } from './close-on-exec.ts';
-import type { Store } from './contract.ts';
+import type { Store, ValueView } from './contract.ts';
 import { lockDirectory } from './data-lock.ts';
 import { headOf, LocalStore, type Row, type RowHead, type RowStorage } from './local-store.ts';
 
@@ -119,6 +119,12 @@ class LmdbRows implements RowStorage {
     const bytes = this.#rows.get(revision);
     if (!bytes) throw new Error(`row ${revision} is not in the store`);
     return valueOf(bytes);
+  }
+  view(revision: number): ValueView {
+    // One buffer for all reads; `length` is the row's, whatever the memory behind it.
+    const bytes = this.#rows.getBinaryFast(revision);
+    if (!bytes) throw new Error(`row ${revision} is not in the store`);
+    return { bytes, start: KEY_AT + bytes.readUInt32LE(9), end: bytes.length };
   }
   async close(): Promise<void> {
     await this.#rows.close();

@@ -3,10 +3,12 @@ import type { KubeObject } from '#api/object.ts';
 
 const LINE_END = 0x0a, QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a, OPEN = 0x7b, CLOSE = 0x7d, OPEN_LIST = 0x5b, CLOSE_LIST = 0x5d;
 
-/** An object's JSON without `metadata.resourceVersion`: what the store keeps. */
+/** An object's JSON without `metadata.resourceVersion`: what the store keeps. It is a part of `bytes`. */
 export interface Encoded {
   readonly bytes: Buffer;
-  /** Offset at which `"resourceVersion":"…"` belongs. */
+  readonly start: number;
+  readonly end: number;
+  /** Offset in {@link bytes} at which `"resourceVersion":"…"` belongs. */
   readonly at: number;
   /** Commas that the insertion needs around it. */
   readonly before: boolean;
@@ -22,14 +24,28 @@ export function encodeObject(object: KubeObject): Encoded {
   return locateVersion(exactBuffer(JSON.stringify({ ...object, metadata })))!;
 }
 
-export function spliceVersion({ bytes, at, before, after }: Encoded, revision: number): Buffer {
-  const text = `${before ? ',' : ''}"resourceVersion":"${revision}"${before || !after ? '' : ','}`;
-  const out = Buffer.allocUnsafeSlow(bytes.length + text.length + 1);
-  bytes.copy(out, 0, 0, at);
-  out.write(text, at, 'latin1');
-  bytes.copy(out, at + text.length, at);
-  out[out.length - 1] = LINE_END;
+/** More bytes than the resourceVersion and the line end take. */
+export const VERSION_BYTES = 48;
+function versionText({ before, after }: Encoded, revision: number): string {
+  return `${before ? ',' : ''}"resourceVersion":"${revision}"${before || !after ? '' : ','}`;
+}
+/** The object with its resourceVersion, and a line end. */
+export function spliceVersion(encoded: Encoded, revision: number): Buffer {
+  const text = versionText(encoded, revision);
+  const out = Buffer.allocUnsafeSlow(encoded.end - encoded.start + text.length + 1);
+  splice(encoded, text, out, 0, 0);
   return out;
+}
+/** Writes the same without the first `skip` bytes to `out`, which has {@link VERSION_BYTES} more room than the object needs. Returns the offset behind it. */
+export function spliceInto(encoded: Encoded, revision: number, out: Buffer, to: number, skip: number): number {
+  return splice(encoded, versionText(encoded, revision), out, to, skip);
+}
+function splice({ bytes, start, end, at }: Encoded, text: string, out: Buffer, to: number, skip: number): number {
+  to += bytes.copy(out, to, start + skip, at);
+  to += out.write(text, to, 'latin1');
+  to += bytes.copy(out, to, at, end);
+  out[to] = LINE_END;
+  return to + 1;
 }
 
 /** The text as UTF-8 in memory of its own: a slice of Node's pool would keep the whole slab alive. */
@@ -43,57 +59,66 @@ export function exactBuffer(text: string): Buffer {
  * The counterpart of `encodeObject` for bytes that it made once: JSON without blanks whose metadata has no resourceVersion. Undefined for
  * what is not of that form.
  */
-export function locateVersion(bytes: Buffer): Encoded | undefined {
-  if (bytes[0] !== OPEN) return undefined;
-  let at = 1;
+export function locateVersion(bytes: Buffer, start = 0, end = bytes.length): Encoded | undefined {
+  if (bytes[start] !== OPEN) return undefined;
+  let at = start + 1;
   while (bytes[at] === QUOTE) {
-    const end = stringEnd(bytes, at);
-    if (bytes[end] !== COLON) return undefined;
-    if (bytes.toString('latin1', at + 1, end - 1) === 'metadata') return inMetadata(bytes, end + 1);
-    at = valueEnd(bytes, end + 1);
+    const colon = stringEnd(bytes, at, end);
+    if (bytes[colon] !== COLON) return undefined;
+    if (isText(bytes, at + 1, colon - 1, METADATA)) return inMetadata(bytes, start, end, colon + 1);
+    at = valueEnd(bytes, colon + 1, end);
     if (bytes[at] !== COMMA) return undefined;
     at++;
   }
   return undefined;
 }
+const METADATA = Buffer.from('metadata');
+const EARLY = Array.from(BEFORE_VERSION, (name) => Buffer.from(name));
 
-function inMetadata(bytes: Buffer, open: number): Encoded | undefined {
+function inMetadata(bytes: Buffer, start: number, end: number, open: number): Encoded | undefined {
   if (bytes[open] !== OPEN) return undefined;
-  const start = open + 1;
+  const first = open + 1;
   /** Behind the members that stand before the resourceVersion. */
-  let at = start;
-  for (let next = start; bytes[next] === QUOTE; next = at + 1) {
-    const end = stringEnd(bytes, next);
-    if (bytes[end] !== COLON) return undefined;
-    if (!BEFORE_VERSION.has(bytes.toString('latin1', next + 1, end - 1))) break;
-    at = valueEnd(bytes, end + 1);
+  let at = first;
+  for (let next = first; bytes[next] === QUOTE; next = at + 1) {
+    const colon = stringEnd(bytes, next, end);
+    if (bytes[colon] !== COLON) return undefined;
+    const from = next + 1;
+    if (!EARLY.some((name) => isText(bytes, from, colon - 1, name))) break;
+    at = valueEnd(bytes, colon + 1, end);
     if (bytes[at] !== COMMA) break;
   }
+  if (at >= end) return undefined;
   const follows = bytes[at];
-  if (at === start ? follows !== QUOTE && follows !== CLOSE : follows !== COMMA && follows !== CLOSE) return undefined;
-  return { bytes, at, before: at > start, after: follows !== CLOSE };
+  if (at === first ? follows !== QUOTE && follows !== CLOSE : follows !== COMMA && follows !== CLOSE) return undefined;
+  return { bytes, start, end, at, before: at > first, after: follows !== CLOSE };
 }
 
+// By hand: for texts as short as these a call of a native function costs more than they do.
+function isText(bytes: Buffer, from: number, to: number, text: Buffer): boolean {
+  if (to - from !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text[i]) return false;
+  return true;
+}
 /** Offset behind the string that begins at `at`. */
-function stringEnd(bytes: Buffer, at: number): number {
-  for (let end = at + 1; ; end++) {
-    end = bytes.indexOf(QUOTE, end);
-    if (end < 0) return bytes.length;
-    let from = end;
-    while (bytes[from - 1] === BACKSLASH) from--;
-    if ((end - from) % 2 === 0) return end + 1;
+function stringEnd(bytes: Buffer, at: number, end: number): number {
+  for (let i = at + 1; i < end; i++) {
+    const c = bytes[i];
+    if (c === QUOTE) return i + 1;
+    if (c === BACKSLASH) i++;
   }
+  return end;
 }
 /** Offset behind the value that begins at `at`. */
-function valueEnd(bytes: Buffer, at: number): number {
+function valueEnd(bytes: Buffer, at: number, end: number): number {
   let depth = 0;
-  for (let i = at; i < bytes.length; i++) {
+  for (let i = at; i < end; i++) {
     const c = bytes[i];
-    if (c === QUOTE) i = stringEnd(bytes, i) - 1;
+    if (c === QUOTE) i = stringEnd(bytes, i, end) - 1;
     else if (c === OPEN || c === OPEN_LIST) depth++;
     else if (c === CLOSE || c === CLOSE_LIST) {
       if (depth-- === 0) return i;
     } else if (c === COMMA && depth === 0) return i;
   }
-  return bytes.length;
+  return end;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { KubeObject } from '#api/object.ts';
-import { encodeObject, locateVersion } from './encoded.ts';
+import { encodeObject, locateVersion, VERSION_BYTES } from './encoded.ts';
 import { decodeObject, Entry, withRevision } from './entry.ts';
 
 const NAMES = ['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'labels', 'annotations', '__proto__'];
@@ -24,9 +24,17 @@ test('an entry made of an encoded object has the bytes that its object has as JS
       assert.deepEqual(again.json, entry.json, 'and after a restart');
       assert.ok(again.holds(encodeObject(again.object)));
       assert.deepEqual(locateVersion(encoded.bytes), encoded);
-      const stored = new Entry('/k', undefined, revision, undefined, { value: () => encoded.bytes }, encoded.bytes.length);
+      const padded = Buffer.concat([Buffer.from('row'), encoded.bytes, Buffer.from('}}')]);
+      const stored = new Entry('/k', undefined, revision, undefined, { view: () => ({ bytes: padded, start: 3, end: padded.length - 2 }) }, encoded.bytes.length);
       assert.ok(stored.holds(encoded));
       assert.deepEqual(stored.passingLine, entry.line, 'and from the store, without being decoded');
+      for (const e of [stored, entry, again]) {
+        const prefix = entry.line.subarray(0, 4);
+        const out = Buffer.alloc(encoded.bytes.length + 2 * VERSION_BYTES + 1);
+        const behind = e.writeItem(out, 1, prefix)!;
+        assert.equal(out.toString('utf8', 1, behind), `{${entry.line.subarray(4).toString()}`);
+        assert.equal(e.writeItem(out, 2 * VERSION_BYTES + 2, prefix), undefined, 'no room');
+      }
       assert.deepEqual(stored.object, again.object);
     }),
   );
@@ -56,9 +64,9 @@ test('an entry whose value the store has at hand needs it no more once it is rep
   const { bytes } = encodeObject({ metadata: { name: 'a' } });
   let reads = 0;
   const source = {
-    value: () => {
+    view: () => {
       reads++;
-      return bytes;
+      return { bytes, start: 0, end: bytes.length };
     },
   };
   const entry = new Entry('/k', undefined, 7, undefined, source, bytes.length);

@@ -1,9 +1,11 @@
 import type { KubeObject } from '#api/object.ts';
 import { setOwn } from '#base/own.ts';
 import { readJson } from '#machinery/json.ts';
-import { BEFORE_VERSION, exactBuffer, locateVersion, spliceVersion, type Encoded } from './encoded.ts';
+import type { ValuesAtHand } from './contract.ts';
+import { BEFORE_VERSION, exactBuffer, locateVersion, spliceInto, spliceVersion, VERSION_BYTES, type Encoded } from './encoded.ts';
 import { KeptBytes, type Keeper, type Kept } from './kept-bytes.ts';
 
+const OPEN = 0x7b;
 /** JSON of entries: it can be made again. */
 const keptBytes = new KeptBytes(32 * 1024 * 1024);
 /** Objects of entries whose values the store has at hand, counted by their values: they take about twice that. Enough for all objects of most clusters. */
@@ -15,9 +17,7 @@ const keptObjects = new KeptBytes(32 * 1024 * 1024);
 const keptFresh = new KeptBytes(256 * 1024);
 
 /** Where an entry's value lies, while it is the newest of its key. */
-export interface ValueSource {
-  value(revision: number): Buffer;
-}
+export type ValueSource = Pick<ValuesAtHand, 'view'>;
 
 /**
  * One revision of an object as everybody in the process shares it: never changed, replaced as a whole. With a source, the object and its
@@ -55,7 +55,8 @@ export class Entry<T extends KubeObject = KubeObject> implements Keeper {
   /** Has `metadata.resourceVersion` set. Deeply readonly. */
   get object(): T {
     if (this.#object) return this.#object;
-    const object = (this.#object = decodeObject<T>(this.key, this.#source!.value(this.revision), this.revision));
+    const { bytes, start, end } = this.#source!.view(this.revision);
+    const object = (this.#object = decodeText<T>(this.key, bytes.toString('utf8', start, end), this.revision));
     this.#keptObject = keptObjects.keep(this, this.size);
     return object;
   }
@@ -73,8 +74,31 @@ export class Entry<T extends KubeObject = KubeObject> implements Keeper {
   /** {@link line}, but not kept where it was not there already. */
   get passingLine(): Buffer {
     if (this.#line) return this.#line;
-    const encoded = this.#encoded ?? (this.#source && locateVersion(this.#source.value(this.revision)));
+    const encoded = this.#encoded ?? this.#stored();
     return encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
+  }
+  /**
+   * Writes {@link passingLine} into a list, for which `prefix` is left out where it begins with that, save the brace. Returns the offset
+   * behind it; undefined when there is no room.
+   */
+  writeItem(out: Buffer, to: number, prefix: Buffer): number | undefined {
+    const encoded = this.#line ? undefined : (this.#encoded ?? this.#stored());
+    const line = encoded ? undefined : this.passingLine;
+    const { bytes, start, end } = encoded ?? { bytes: line!, start: 0, end: line!.length };
+    if (out.length - to < end - start + VERSION_BYTES) return undefined;
+    const skip = prefix.length > 0 && bytes.compare(prefix, 0, prefix.length, start, start + prefix.length) === 0 ? prefix.length - 1 : 0;
+    const behind = encoded ? spliceInto(encoded, this.revision, out, to, skip) : to + bytes.copy(out, to, start + skip, end);
+    if (skip > 0) out[to] = OPEN;
+    return behind;
+  }
+  /** More bytes than {@link writeItem} needs, for what is in a store as it would be written now; else a guess. */
+  get itemBytes(): number {
+    return (this.size || 1000) + VERSION_BYTES;
+  }
+  #stored(): Encoded | undefined {
+    if (!this.#source) return undefined;
+    const { bytes, start, end } = this.#source.view(this.revision);
+    return locateVersion(bytes, start, end);
   }
   /** {@link line} without its end. */
   get json(): Buffer {
@@ -102,8 +126,9 @@ export class Entry<T extends KubeObject = KubeObject> implements Keeper {
 
   /** Whether a write of these bytes would change nothing but the resourceVersion. */
   holds(encoded: Encoded): boolean {
-    const own = this.#encoded?.bytes ?? this.#source?.value(this.revision);
-    return own ? own.equals(encoded.bytes) : this.line.equals(spliceVersion(encoded, this.revision));
+    const own = this.#encoded ?? this.#source?.view(this.revision);
+    if (own) return own.bytes.compare(encoded.bytes, encoded.start, encoded.end, own.start, own.end) === 0;
+    return this.line.equals(spliceVersion(encoded, this.revision));
   }
 }
 
@@ -125,9 +150,12 @@ export function withRevision<T extends KubeObject>(object: T, revision: number):
 
 /** The object of a value that was read from the store. Throws when the value is no JSON object with metadata. */
 export function decodeObject<T extends KubeObject>(key: string, value: Buffer, revision: number): T {
+  return decodeText(key, value.toString('utf8'), revision);
+}
+function decodeText<T extends KubeObject>(key: string, text: string, revision: number): T {
   let object: unknown;
   try {
-    object = readJson(value.toString('utf8'));
+    object = readJson(text);
   } catch (err) {
     throw new Error(`the stored value of "${key}" at revision ${revision} is not JSON`, { cause: err });
   }

@@ -5,7 +5,7 @@
  * allocated in order), committed as one transaction, and published: index, watchers, promises, in one synchronous step.
  * So what can be read is always durable, and a failed commit leaves nothing behind.
  */
-import { CompactedError, RevisionConflictError, StoreClosedError, type ListOptions, type ListResult, type Store, type StoredHead, type StoreEntry, type StoreEvent, type ValuesAtHand } from './contract.ts';
+import { CompactedError, RevisionConflictError, StoreClosedError, type ListOptions, type ListResult, type Store, type StoredHead, type StoreEntry, type StoreEvent, type ValuesAtHand, type ValueView } from './contract.ts';
 import { LocalWatch } from './local-watch.ts';
 import { SortedMap } from './sorted-map.ts';
 
@@ -34,6 +34,7 @@ export interface RowStorage {
   commit(rows: readonly Row[], drop: readonly number[], compacted: number): Promise<void>;
   /** Value of a row that was committed and not dropped. */
   value(revision: number): Buffer;
+  view(revision: number): ValueView;
   close(): Promise<void>;
 }
 /** What a storage found when it was opened. */
@@ -72,7 +73,11 @@ interface Plan {
 }
 
 export class LocalStore implements Store {
-  readonly atHand: ValuesAtHand = { heads: (prefix) => this.#heads(prefix), value: (revision) => this.#storage.value(revision) };
+  readonly atHand: ValuesAtHand = {
+    heads: (prefix) => this.#heads(prefix),
+    value: (revision) => this.#storage.value(revision),
+    view: (revision) => this.#storage.view(revision),
+  };
   readonly #storage: RowStorage;
   readonly #historyLimit: number;
   #index: SortedMap<RowHead>;

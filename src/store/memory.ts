@@ -1,4 +1,4 @@
-import type { Store } from './contract.ts';
+import type { Store, ValueView } from './contract.ts';
 import { LocalStore, type Row, type RowStorage } from './local-store.ts';
 
 export interface MemoryStoreOptions {
@@ -23,6 +23,10 @@ class MemoryRows implements RowStorage {
     const value = this.#values.get(revision);
     if (!value) throw new Error(`row ${revision} is not in memory`);
     return value;
+  }
+  view(revision: number): ValueView {
+    const bytes = this.value(revision);
+    return { bytes, start: 0, end: bytes.length };
   }
   close(): Promise<void> {
     this.#values.clear();

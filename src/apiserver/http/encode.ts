@@ -10,7 +10,7 @@ import { internalPackage, JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registr
 import type { CacheEntry } from '../registry/object-cache.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ListResult } from '../request.ts';
-import { joinList, joinLongList, LONG_LIST } from './join-list.ts';
+import { ENTRIES_A_TURN, joinList, listParts, LONG_LIST } from './join-list.ts';
 import type { Accepted } from './negotiation.ts';
 import { ListBodies } from './list-bodies.ts';
 import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
@@ -23,6 +23,12 @@ export interface Format extends Accepted {
 export interface Encoded {
   readonly contentType: string;
   readonly body: Buffer;
+}
+
+/** A body that is made while it is sent. */
+export interface EncodedParts {
+  readonly contentType: string;
+  readonly parts: AsyncIterable<Buffer>;
 }
 
 /** Any value of the API that has no bytes yet. */
@@ -60,8 +66,8 @@ export function listMeta(list: ListResult): metaV1.ListMeta {
   };
 }
 
-/** A promise for long lists alone, which takes several turns of the event loop; it rejects when `signal` aborts. */
-export function encodeList(list: ListResult, format: Format, signal: AbortSignal): MaybePromise<Encoded> {
+/** Long lists take several turns of the event loop, which end with an error when `signal` aborts. */
+export function encodeList(list: ListResult, format: Format, signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
   const { info } = list.served;
   const metadata = listMeta(list);
   if (format.transform === 'Table') {
@@ -74,13 +80,21 @@ export function encodeList(list: ListResult, format: Format, signal: AbortSignal
   }
   // Lists of custom resources always say whether there is more.
   const head = { kind: info.listKind, apiVersion: apiVersionOf(info.group, info.version), metadata: list.served.codec.structType ? metadata : { continue: '', ...metadata } };
-  if (format.mediaType === JSON_TYPE && !format.indent) {
-    const prefix = typePrefix(list.served);
-    if (list.entries.length > LONG_LIST) return joinLongList(head, list.entries, prefix, signal).then((body) => ({ contentType: JSON_TYPE, body }));
-    return { contentType: JSON_TYPE, body: bodies.get(list.entries, list.resourceVersion, () => joinList(head, list.entries, prefix)) };
-  }
+  if (format.mediaType === JSON_TYPE && !format.indent) return joined(list, head, signal);
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
+}
+function joined({ served, entries, resourceVersion }: ListResult, head: object, signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
+  const prefix = typePrefix(served);
+  if (entries.length > LONG_LIST) return { contentType: JSON_TYPE, parts: listParts(head, entries, prefix, signal) };
+  const known = bodies.find(entries, resourceVersion);
+  if (known) return { contentType: JSON_TYPE, body: known };
+  const keep = (body: Buffer): Encoded => {
+    bodies.put(entries, resourceVersion, body);
+    return { contentType: JSON_TYPE, body };
+  };
+  if (entries.length <= ENTRIES_A_TURN) return keep(joinList(head, entries, prefix));
+  return Array.fromAsync(listParts(head, entries, prefix, signal, true)).then((parts) => keep(Buffer.concat(parts)));
 }
 /** Items of built-in kinds do not repeat what the list says of them; those of custom resources do. */
 function listItem(object: KubeObject, { codec }: ServedResource): object {

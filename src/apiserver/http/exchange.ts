@@ -33,6 +33,7 @@ export interface Exchange extends AuthenticationRequest {
   onGone(listener: () => void): void;
   /** The head was sent. */
   readonly answered: boolean;
+  /** For small bodies: all of it lies with the connection until the client has taken it. */
   respond(code: number, headers: ResponseHeaders, body: Buffer): void;
   stream(code: number, headers: ResponseHeaders): ResponseStream;
   /** Ends the exchange without an answer: the client broke the protocol. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { gunzipSync } from 'node:zlib';
 import { test } from 'node:test';
 import { FakeClock } from '#base/fake-clock.ts';
 import { Query } from '../query.ts';
@@ -6,7 +7,7 @@ import { warningHeader } from '../warnings.ts';
 import { compareVersions, storageVersionHash } from './discovery.ts';
 import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
-import { joinList, joinLongList } from './join-list.ts';
+import { ENTRIES_A_TURN, joinList, listParts } from './join-list.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
 import { aggregatedVersion } from './paths.ts';
 import { durationMs, mediaTypeOf } from './request-handler.ts';
@@ -121,15 +122,55 @@ test('writeResult cuts off a watcher that takes nothing for a minute', async () 
   assert.equal(taken, 1, 'nothing was taken while the client did not read');
 });
 
-test('joinLongList makes what joinList makes, and ends when its client is gone', async () => {
+test('writeResult sends a long list as fast as it is read; who takes nothing is idle after a second, and cut off after a minute', async () => {
+  const many = Array.from({ length: 5_001 }, (_, i) => new Entry(`/registry/configmaps/default/c-${i}`, { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: `c-${i}`, resourceVersion: String(i + 1) } }, i + 1));
+  const list = { kind: 'list' as const, served, entries: many, resourceVersion: '9' };
+  const clock = new FakeClock();
+  const written: Uint8Array[] = [];
+  let ended: 'whole' | 'cut off' | undefined;
+  let idle = 0;
+  let open = true;
+  const stream: ResponseStream = {
+    closed: false, write: (chunk) => written.push(chunk) > 0 && open, drained: () => new Promise(() => {}), end: () => void (ended = 'whole'), abort: () => void (ended = 'cut off'),
+  };
+  const exchange = { stream: () => stream, header: () => undefined, answered: false } as unknown as Exchange;
+  const ctx = { exchange, auditId: 'x', warnings: [], clock, signal: new AbortController().signal, onIdle: () => void idle++ };
+  const { bytes } = await writeResult(ctx, list, JSON_FORMAT, served);
+  const body = Buffer.concat(written);
+  assert.deepEqual([ended, bytes, idle], ['whole', body.length, 0]);
+  assert.equal((JSON.parse(body.toString()) as { items: unknown[] }).items.length, many.length);
+
+  written.length = 0;
+  const packs = { ...exchange, header: (name: string) => (name === 'accept-encoding' ? 'gzip' : undefined) } as Exchange;
+  await writeResult({ ...ctx, exchange: packs }, list, JSON_FORMAT, served);
+  assert.ok(gunzipSync(Buffer.concat(written)).equals(body));
+
+  written.length = 0;
+  open = false;
+  const blocked = writeResult(ctx, list, JSON_FORMAT, served);
+  while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(1_000);
+  assert.deepEqual([idle, written.length], [1, 1]);
+  while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(59_000);
+  await blocked;
+  assert.equal(ended, 'cut off');
+});
+
+test('listParts makes what joinList makes, in turns, and ends when its client is gone', async () => {
   const many = Array.from({ length: 2_345 }, (_, i) => new Entry(`/registry/configmaps/default/c-${i}`, { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: `c-${i}`, resourceVersion: String(i + 1) } }, i + 1));
   const head = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: '9' } };
   const prefix = Buffer.from('{"kind":"ConfigMap","apiVersion":"v1",');
-  for (const entries of [[], many.slice(0, 1), many.slice(0, 1_000), many.slice(0, 1_001), many]) {
+  for (const entries of [[], many.slice(0, 1), many.slice(0, ENTRIES_A_TURN), many.slice(0, ENTRIES_A_TURN + 1), many]) {
     const { signal } = new AbortController();
-    const long = await joinLongList(head, entries, prefix, signal);
+    const parts = await Array.fromAsync(listParts(head, entries, prefix, signal));
+    assert.equal(parts.length, Math.max(1, Math.ceil(entries.length / ENTRIES_A_TURN)));
+    const long = Buffer.concat(parts);
     assert.equal(long.toString(), joinList(head, entries, prefix).toString());
     assert.deepEqual(JSON.parse(long.toString()), { ...head, items: entries.map((e) => ({ metadata: e.object.metadata })) });
   }
-  await assert.rejects(joinLongList(head, many, prefix, AbortSignal.abort(new Error('gone'))), /gone/);
+  const gone = new AbortController();
+  await assert.rejects(async () => {
+    for await (const part of listParts(head, many, prefix, gone.signal)) if (part.length > 0) gone.abort(new Error('gone'));
+  }, /gone/);
 });

@@ -3,7 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Exchange, ResponseHeaders, ResponseStream } from './exchange.ts';
-import { drained, peerOf, PIECE_BYTES, STALL_MS } from './http2-exchange.ts';
+import { drained, peerOf } from './http2-exchange.ts';
 
 export class Http1Exchange implements Exchange {
   readonly #request: IncomingMessage;
@@ -64,7 +64,6 @@ export class Http1Exchange implements Exchange {
     const unread = this.body() !== undefined && !this.#request.readableEnded;
     if (unread) headers['connection'] = 'close';
     const response = this.#response!;
-    if (body.length > PIECE_BYTES) response.setTimeout(STALL_MS, () => this.#request.socket.destroy());
     response.writeHead(code, headers as OutgoingHttpHeaders);
     response.end(this.method === 'HEAD' ? undefined : body);
     if (unread) response.once('finish', () => this.#request.socket.destroySoon());

@@ -9,10 +9,6 @@ interface Peer {
   readonly certificate: X509Certificate | undefined;
   readonly address: string;
 }
-/** Bodies above this are written piece by piece. */
-export const PIECE_BYTES = 1024 * 1024;
-/** A client that takes nothing of a large body for this long is cut off. */
-export const STALL_MS = 60_000;
 const peers = new WeakMap<object, Peer>();
 /** The peer of a TLS connection; asked of OpenSSL once. `key` lives as long as the connection. */
 export function peerOf(key: object, socket: TLSSocket): Peer {
@@ -90,20 +86,10 @@ export class Http2Exchange implements Exchange {
     headers['content-length'] = body.length;
     if (this.method === 'HEAD' || body.length === 0) return void this.#stream.respond(headers as OutgoingHttpHeaders, { endStream: true });
     this.#stream.respond(headers as OutgoingHttpHeaders);
-    if (body.length <= PIECE_BYTES) this.#stream.end(body);
-    else void this.#sendInPieces(body);
+    this.#stream.end(body);
     // What the client still sends is of no interest; without this an unread body would hold the stream open. Where nothing comes, Node
     // reads the end itself when the stream closes: one that has told its end before is destroyed under its last write, at the cost of an Error.
     if (!this.#endsWithHeaders && !this.#bodyIsWhole && !this.#stream.readableEnded) this.#stream.resume();
-  }
-  /** A large body as fast as the client takes it: what lies in the session counts against its memory, and other streams would be refused. */
-  async #sendInPieces(body: Buffer): Promise<void> {
-    const stream = this.#stream;
-    stream.setTimeout(STALL_MS, () => stream.close(constants.NGHTTP2_CANCEL));
-    for (let at = 0; at < body.length && !stream.destroyed; at += PIECE_BYTES) {
-      if (!stream.write(body.subarray(at, at + PIECE_BYTES))) await drained(stream);
-    }
-    if (!stream.destroyed) stream.end();
   }
   stream(code: number, headers: ResponseHeaders): ResponseStream {
     headers[':status'] = code;

@@ -2,9 +2,11 @@
 import { setImmediate } from 'node:timers/promises';
 import type { CacheEntry } from '../registry/object-cache.ts';
 
-/** Longer lists are put together in several turns of the event loop, and leave no bytes behind: they would push out all others'. */
+/** Longer lists are sent while they are put together, and leave no bytes behind: they would push out all others'. */
 export const LONG_LIST = 5_000;
-const ENTRIES_A_TURN = 1_000;
+/** Lists are put together so much at a time, with a turn of the event loop for everybody else in between: about a millisecond. */
+export const ENTRIES_A_TURN = 250;
+const BYTES_A_TURN = 256 * 1024;
 const COMMA = 0x2c;
 const OPEN = 0x7b;
 const END = Buffer.from(']}\n');
@@ -20,17 +22,43 @@ export function joinList(head: object, entries: readonly CacheEntry[], prefix: B
   return joinLines(startOf(head), entries.map((e) => e.line), prefix, END);
 }
 
-/** The same for a list of any length. Rejects with the signal's reason when it aborts between two turns. */
-export async function joinLongList(head: object, entries: readonly CacheEntry[], prefix: Buffer, signal: AbortSignal): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for (let from = 0; from === 0 || from < entries.length; from += ENTRIES_A_TURN) {
+/** The same in parts, one in each turn. `keep`: the entries keep their lines. Throws the signal's reason when it aborts between two turns. */
+export async function* listParts(head: object, entries: readonly CacheEntry[], prefix: Buffer, signal: AbortSignal, keep = false): AsyncGenerator<Buffer> {
+  for (let from = 0; from === 0 || from < entries.length;) {
     if (from > 0) await setImmediate();
     signal.throwIfAborted();
-    const to = Math.min(from + ENTRIES_A_TURN, entries.length);
-    const lines = entries.slice(from, to).map((e) => e.passingLine);
-    parts.push(joinLines(from === 0 ? startOf(head) : Buffer.from(','), lines, prefix, to === entries.length ? END : NOTHING));
+    const before = from === 0 ? startOf(head) : Buffer.from(',');
+    const to = endOfTurn(entries, from);
+    const [part, next] = keep ? [joinLines(before, entries.slice(from, to).map((e) => e.line), prefix, NOTHING), to] : writeItems(before, entries, from, to, prefix);
+    yield next === entries.length ? Buffer.concat([part, END]) : part;
+    if (next === 0) return;
+    from = next;
   }
-  return Buffer.concat(parts);
+}
+function endOfTurn(entries: readonly CacheEntry[], from: number): number {
+  let bytes = 0;
+  let to = from;
+  while (to < entries.length && to - from < ENTRIES_A_TURN && bytes < BYTES_A_TURN) bytes += entries[to++]!.itemBytes;
+  return to;
+}
+/** The items `from … to - 1` by as few copies as can be, and the number of the first that found no room. */
+function writeItems(before: Buffer, entries: readonly CacheEntry[], from: number, to: number, prefix: Buffer): [part: Buffer, next: number] {
+  let room = before.length;
+  for (let i = from; i < to; i++) room += entries[i]!.itemBytes;
+  const out = Buffer.allocUnsafeSlow(room);
+  let at = before.copy(out, 0);
+  for (let i = from; i < to; i++) {
+    const behind = entries[i]!.writeItem(out, at, prefix);
+    if (behind === undefined) {
+      // Larger than it was in the store, or never there.
+      if (i === from) return [joinLines(before, [entries[i]!.passingLine], prefix, NOTHING), from + 1];
+      return [out.subarray(0, at - 1), i];
+    }
+    at = behind;
+    // In the place of the line end.
+    out[at - 1] = COMMA;
+  }
+  return [out.subarray(0, to > from ? at - 1 : at), to];
 }
 
 function joinLines(before: Buffer, lines: readonly Buffer[], prefix: Buffer, after: Buffer): Buffer {

@@ -21,20 +21,21 @@ export class ListBodies {
     this.#maxBytes = maxBytes;
   }
 
-  get(entries: readonly CacheEntry[], resourceVersion: string, make: () => Buffer): Buffer {
-    if (entries.length < FROM_ENTRIES) return make();
+  /** The body made of these very entries, where it is known. */
+  find(entries: readonly CacheEntry[], resourceVersion: string): Buffer | undefined {
     const known = this.#bodies.get(entries);
-    if (known?.resourceVersion === resourceVersion) return known.body;
-    const body = make();
+    return known?.resourceVersion === resourceVersion ? known.body : undefined;
+  }
+  put(entries: readonly CacheEntry[], resourceVersion: string, body: Buffer): void {
+    const known = this.#bodies.get(entries);
     if (known) this.#drop(entries, known);
-    if (body.length > this.#maxBytes / 2) return body;
+    if (entries.length < FROM_ENTRIES || body.length > this.#maxBytes / 2) return;
     this.#bodies.set(entries, { resourceVersion, body });
     this.#bytes += body.length;
     for (const [oldest, dropped] of this.#bodies) {
       if (this.#bytes <= this.#maxBytes) break;
       this.#drop(oldest, dropped);
     }
-    return body;
   }
   #drop(entries: readonly CacheEntry[], known: Known): void {
     this.#bodies.delete(entries);

@@ -92,7 +92,7 @@ export class RequestHandler {
     const started = this.#o.clock.monotonic();
     const lifetime = new Lifetime();
     const warnings: string[] = [];
-    const response: Serving['response'] = { exchange, flow: undefined, auditId: auditIdOf(exchange.header('audit-id')) ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; } };
+    const response: Serving['response'] = { exchange, flow: undefined, auditId: auditIdOf(exchange.header('audit-id')) ?? auditId, warnings, clock: this.#o.clock, get signal() { return lifetime.signal; }, onIdle: () => this.#leave(serving) };
     let parsed: ParsedPath;
     let query: Query;
     try {

@@ -1,25 +1,34 @@
 /** Writes results and refusals out over an exchange. */
+import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { constants as zlib, gzip } from 'node:zlib';
+import { constants as zlib, createGzip, gzip } from 'node:zlib';
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import { sleep, type Clock } from '#base/clock.ts';
 import { internalError, StatusError } from '#machinery/status-error.ts';
 import { PageNotFound } from '../generic-errors.ts';
+import type { MaybePromise } from '../interfaces.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import { errorEvent } from '../registry/watch.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ApiResult, RawResult, WatchResult } from '../request.ts';
 import { warningHeader } from '../warnings.ts';
-import { encodeList, encodeObjectResult, encodeValue, type Encoded, type Format } from './encode.ts';
+import { encodeList, encodeObjectResult, encodeValue, type Encoded, type EncodedParts, type Format } from './encode.ts';
 import type { Exchange, ResponseHeaders, ResponseStream } from './exchange.ts';
 import { WatchEncoder } from './watch-encoder.ts';
 
 const compress = promisify(gzip);
 /** Smaller answers cost more to compress than to send: upstream's threshold. */
 const GZIP_FROM_BYTES = 128 * 1024;
-/** A watcher that takes nothing for this long is cut off; it can come back and resume. */
-const WATCH_STALL_MS = 60_000;
+/**
+ * Bodies above this go out piece by piece, as fast as the client takes them: what lies in an HTTP/2 session counts against its memory, and other
+ * streams would be refused.
+ */
+const PIECE_BYTES = 256 * 1024;
+/** A client that takes nothing of its answer for this long is cut off; a watcher can come back and resume. */
+const STALL_MS = 60_000;
+/** The answer of who takes nothing of it for this long is no work of the server's any more. */
+const IDLE_MS = 1_000;
 
 /** Compressed bodies by the very body: a list that many ask for at the same time is compressed once. */
 const compressed = new WeakMap<Buffer, Promise<Buffer>>();
@@ -37,6 +46,8 @@ export interface ResponseContext {
   readonly signal: AbortSignal;
   /** The flow schema of the request, once it is known. */
   readonly flow?: { readonly uid: string; readonly level: { readonly uid: string } } | undefined;
+  /** Called when the client takes nothing of a large answer. */
+  readonly onIdle?: (() => void) | undefined;
   /** Called with the number of events of each batch. */
   readonly onEvents?: ((count: number) => void) | undefined;
 }
@@ -79,16 +90,50 @@ export async function writeResult(ctx: ResponseContext, result: ApiResult, forma
   }
 }
 
-async function send(ctx: ResponseContext, code: number, encoded: Encoded): Promise<Outcome> {
+async function send(ctx: ResponseContext, code: number, encoded: Encoded | EncodedParts): Promise<Outcome> {
   const headers = baseHeaders(ctx, encoded.contentType);
-  let { body } = encoded;
-  if (body.length >= GZIP_FROM_BYTES && acceptsGzip(ctx.exchange)) {
-    body = await packed(body);
+  const zip = ('parts' in encoded || encoded.body.length >= GZIP_FROM_BYTES) && acceptsGzip(ctx.exchange);
+  if (zip) {
     headers['content-encoding'] = 'gzip';
     headers['vary'] = 'Accept-Encoding';
   }
+  if ('parts' in encoded) return sendParts(ctx, code, headers, zip ? packedParts(encoded.parts) : encoded.parts);
+  return sendBody(ctx, code, headers, zip ? await packed(encoded.body) : encoded.body);
+}
+function sendBody(ctx: ResponseContext, code: number, headers: ResponseHeaders, body: Buffer): MaybePromise<Outcome> {
+  if (body.length > PIECE_BYTES && ctx.exchange.method !== 'HEAD') return sendParts(ctx, code, { ...headers, 'content-length': body.length }, piecesOf(body));
   ctx.exchange.respond(code, headers, body);
   return { code, bytes: body.length };
+}
+async function* piecesOf(body: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < body.length; at += PIECE_BYTES) yield body.subarray(at, at + PIECE_BYTES);
+}
+function packedParts(parts: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  // What fails is thrown where this is read.
+  return pipeline(Readable.from(parts), createGzip({ level: zlib.Z_BEST_SPEED }), () => {});
+}
+
+/** Resolves when the client has taken it all, but for what a socket holds; or when it is gone, or takes nothing. */
+async function sendParts(ctx: ResponseContext, code: number, headers: ResponseHeaders, parts: AsyncIterable<Buffer>): Promise<Outcome> {
+  if (ctx.exchange.answered) return { code, bytes: undefined };
+  const source = parts[Symbol.asyncIterator]();
+  // Before the head is out a failure is still answered with a Status.
+  let part = await source.next();
+  const out = ctx.exchange.stream(code, headers);
+  let bytes = 0;
+  try {
+    for (; !part.done && !out.closed; part = await source.next()) {
+      ctx.signal.throwIfAborted();
+      bytes += part.value.length;
+      if (!out.write(part.value) && !(await drainedInTime(ctx, out))) break;
+    }
+  } catch {
+    // All that is left to tell is that the answer is not whole.
+  }
+  if (part.done) out.end();
+  else out.abort();
+  await source.return?.();
+  return { code, bytes };
 }
 function acceptsGzip(exchange: Exchange): boolean {
   const header = exchange.header('accept-encoding');
@@ -97,10 +142,7 @@ function acceptsGzip(exchange: Exchange): boolean {
 
 async function writeRaw(ctx: ResponseContext, result: RawResult): Promise<Outcome> {
   const headers: ResponseHeaders = { ...commonHeaders(ctx), ...result.headers };
-  if (Buffer.isBuffer(result.body)) {
-    ctx.exchange.respond(result.code, headers, result.body);
-    return { code: result.code, bytes: result.body.length };
-  }
+  if (Buffer.isBuffer(result.body)) return sendBody(ctx, result.code, headers, result.body);
   const out = ctx.exchange.stream(result.code, headers);
   let bytes = 0;
   try {
@@ -128,7 +170,7 @@ async function writeWatch(ctx: ResponseContext, result: WatchResult, format: For
       const frames = batch.map((event) => encoder.encode(event));
       let room = true;
       for (const piece of out.inMessages || frames.length === 1 ? frames : [Buffer.concat(frames)]) room = out.write(piece);
-      if (!room && !(await drainedInTime(ctx, out))) {
+      if (!room && !(await within(ctx.clock, STALL_MS, out.drained()))) {
         out.abort();
         return { code: 200, bytes: undefined };
       }
@@ -142,9 +184,15 @@ async function writeWatch(ctx: ResponseContext, result: WatchResult, format: For
 
 /** False: the client did not read in time. */
 async function drainedInTime(ctx: ResponseContext, out: ResponseStream): Promise<boolean> {
+  const drained = out.drained();
+  if (await within(ctx.clock, IDLE_MS, drained)) return true;
+  ctx.onIdle?.();
+  return within(ctx.clock, STALL_MS - IDLE_MS, drained);
+}
+async function within(clock: Clock, ms: number, drained: Promise<void>): Promise<boolean> {
   const waited = new AbortController();
-  const late = sleep(ctx.clock, WATCH_STALL_MS, waited.signal).then(() => false, () => true);
-  const outcome = await Promise.race([out.drained().then(() => true), late]);
+  const late = sleep(clock, ms, waited.signal).then(() => false, () => true);
+  const outcome = await Promise.race([drained.then(() => true), late]);
   waited.abort();
   return outcome;
 }

@@ -141,3 +141,19 @@ test('a client that does not read its watch is cut off; it holds up no writer an
   reader.destroy();
   assert.ok(at(times, 0.99) < MAX_WAIT_MS, figures(times));
 });
+
+test('clients that do not read their lists give their seats back', { timeout: 60_000 }, async (t) => {
+  for (let i = 0; i < 4; i++) {
+    const answer = await http.post(CMS, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `large-${i}` }, data: { text: 'z'.repeat(900_000) } }, clientOf('writer'));
+    assert.equal(answer.code, 201, answer.text.slice(0, 500));
+  }
+  // More than there are seats, each with more than the window of its connection.
+  const lazy = new Requests(fixture);
+  const began = performance.now();
+  const lists = await Promise.all(Array.from({ length: 2 * SHARED_SEATS }, (_, i) => lazy.open('GET', CMS, { headers: clientOf(`lazy-${i}`) })));
+  const took = performance.now() - began;
+  const times = await victim(20);
+  t.diagnostic(`${lists.length} lists that nobody reads begin within ${took.toFixed(0)} ms; victim: ${figures(times)}`);
+  lazy.close();
+  assert.ok(at(times, 0.99) < MAX_WAIT_MS, figures(times));
+});

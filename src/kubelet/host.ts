@@ -1,7 +1,9 @@
 /** What the kubelet's server asks of the kubelet: Pods, the runtime's streaming addresses, logs, statistics. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
-import type { Clock } from '#base/clock.ts';
+import { rfc3339, type Clock } from '#base/clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
 import type { KubeletConfig } from './config.ts';
@@ -80,6 +82,15 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
       const output = Buffer.concat([stdout, stderr]);
       if (exitCode !== 0) throw new Error(`command '${command.join(' ')}' exited with ${exitCode}: ${output.toString('utf8')}`);
       return output;
+    },
+    async checkpoint(pod, container, timeout, signal) {
+      const run = cache.get(uidOf(pod))?.containers.find((c) => c.name === container);
+      if (!run) throw new Error(`container ${container} not found`);
+      const dir = join(options.config.rootDir, 'checkpoints');
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      const location = join(dir, `checkpoint-${pod.metadata.name}_${pod.metadata.namespace}-${container}-${rfc3339(options.clock.now())}.tar`);
+      await runtime.checkpointContainer({ containerId: run.id, location, timeout }, { signal });
+      return location;
     },
     async *logs(pod: Pod, container: string, logOptions: LogOptions, signal: AbortSignal) {
       const id = loggedContainerId(pod, container, logOptions.previous);

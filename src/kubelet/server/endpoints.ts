@@ -1,4 +1,4 @@
-/** The endpoints that answer with a document: health, Pods, statistics, metrics, logs, `/run`. */
+/** The endpoints that answer with a document: health, Pods, statistics, metrics, logs, `/run`, `/checkpoint`. */
 import type { Pod, PodList } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { isLogOptionsError, parseLogOptions } from '../logs/log-options.ts';
@@ -16,7 +16,7 @@ type DocumentRoute = Exclude<Route, StreamingRoute>;
 export async function serveDocument(route: DocumentRoute, request: KubeletRequest, options: EndpointOptions): Promise<KubeletAnswer> {
   const { url: { searchParams: query }, signal } = request;
   const { host } = options;
-  const method = route.kind === 'run' ? 'POST' : 'GET';
+  const method = route.kind === 'run' || route.kind === 'checkpoint' ? 'POST' : 'GET';
   if (request.method !== method) return textAnswer(405, 'Method Not Allowed', { Allow: method });
   switch (route.kind) {
     case 'healthz':
@@ -39,6 +39,8 @@ export async function serveDocument(route: DocumentRoute, request: KubeletReques
       return await serveLogs(route, request, options);
     case 'run':
       return await serveRun(route, request, host);
+    case 'checkpoint':
+      return await serveCheckpoint(route, request, host);
   }
 }
 
@@ -104,4 +106,19 @@ async function serveRun(ref: ContainerRef, { url, signal }: KubeletRequest, host
   }
   if (output === undefined) return textAnswer(500, `container not found (${JSON.stringify(ref.container)})`);
   return { status: 200, headers: { 'Content-Type': 'application/json' }, body: output };
+}
+
+/** KEP-2008. Without a `timeout` in seconds the runtime's own holds; of several the last counts. */
+async function serveCheckpoint(ref: ContainerRef, { url, signal }: KubeletRequest, host: KubeletHost): Promise<KubeletAnswer> {
+  const pod = host.podByName(ref.namespace, ref.pod);
+  if (!pod) return textAnswer(404, 'pod does not exist');
+  if (!hasContainer(pod, ref.container)) return textAnswer(404, `container ${ref.container} does not exist`);
+  const timeout = url.searchParams.getAll('timeout').at(-1);
+  if (timeout !== undefined && !/^[+-]?\d+$/.test(timeout)) return textAnswer(404, 'cannot parse value of timeout parameter');
+  try {
+    return jsonAnswer({ items: [await host.checkpoint(pod, ref.container, Number(timeout ?? 0), signal)] });
+  } catch (err) {
+    if (signal.aborted) throw err;
+    return textAnswer(500, `checkpointing of ${ref.namespace}/${ref.pod}/${ref.container} failed (${messageOf(err)})`);
+  }
 }

@@ -25,6 +25,8 @@ export interface KubeletHost {
   portForwardUrl(pod: Pod, ports: readonly number[], signal: AbortSignal): Promise<URL>;
   /** Runs a command and gives its stdout and stderr in one. Undefined when there is no such container running; rejects when the command fails. */
   run(pod: Pod, container: string, command: readonly string[], signal: AbortSignal): Promise<Buffer | undefined>;
+  /** Writes the state of a running container to an archive and gives its path. `timeoutSeconds` 0: the runtime's own. Rejects with what the runtime says. */
+  checkpoint(pod: Pod, container: string, timeoutSeconds: number, signal: AbortSignal): Promise<string>;
   /** The log of a container; rejects before the first piece with what the client is to read. */
   logs(pod: Pod, container: string, options: LogOptions, signal: AbortSignal): AsyncIterable<Buffer>;
   /** The object of `/stats/summary` (stats/v1alpha1 Summary). */

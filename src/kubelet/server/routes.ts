@@ -14,7 +14,7 @@ export type Route =
   /** What follows `/logs` in the path, as it came. */
   | { readonly kind: 'nodeLogs'; readonly path: string }
   | { readonly kind: 'metrics'; readonly metrics: MetricsKind }
-  | ({ readonly kind: 'logs' | 'run' } & ContainerRef)
+  | ({ readonly kind: 'logs' | 'run' | 'checkpoint' } & ContainerRef)
   | CommandRoute
   | PortForwardRoute;
 export type CommandRoute = { readonly kind: 'exec' | 'attach' } & ContainerRef;
@@ -49,6 +49,8 @@ export function routeOf(path: string): Route | undefined {
     }
     case 'containerLogs':
       return rest.length === 3 ? containerRoute('logs', rest) : undefined;
+    case 'checkpoint':
+      return rest.length === 3 ? containerRoute('checkpoint', rest) : undefined;
     case 'run':
     case 'exec':
     case 'attach':
@@ -62,7 +64,7 @@ export function routeOf(path: string): Route | undefined {
   }
 }
 
-function containerRoute(kind: 'logs' | 'run' | 'exec' | 'attach', parts: readonly string[]): Route {
+function containerRoute(kind: 'logs' | 'run' | 'checkpoint' | 'exec' | 'attach', parts: readonly string[]): Route {
   const [namespace = '', pod = ''] = parts;
   return { kind, namespace, pod, uid: parts.length === 4 ? parts[2] : undefined, container: parts.at(-1)! };
 }

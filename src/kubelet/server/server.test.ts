@@ -87,7 +87,7 @@ async function setUp(t: TestContext, host: Partial<KubeletHost> = {}): Promise<S
     address: '127.0.0.1', port: 0, certificate: serving, clientCa: authority.cert, auth,
     host: {
       pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined,
-      execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), nodeLogsDir: () => undefined, metrics: async (kind) => `# ${kind}\n`, ...host,
+      execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, checkpoint: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), nodeLogsDir: () => undefined, metrics: async (kind) => `# ${kind}\n`, ...host,
     },
   });
   await server.start(new AbortController().signal);
@@ -213,6 +213,20 @@ test('KubeletServer stops reading a log when the client goes away', async (t) =>
   await stopped.promise;
 });
 
+test('KubeletServer has containers checkpointed by POST, and tells what the runtime says', async (t) => {
+  const { url, asked } = await setUp(t, {
+    checkpoint: (pod, container, timeoutSeconds) => (container === 't' ? Promise.reject(new Error('rpc error: code = Unimplemented desc = no')) : Promise.resolve(`/d/${pod.metadata.name}-${container}-${timeoutSeconds}.tar`)),
+  });
+  const ask = (path: string): Promise<string> => brief(get(url, path, { certificate: apiserver, method: 'POST' }));
+  assert.equal(await ask('/checkpoint/ns/p/c'), '200 {"items":["/d/p-c-0.tar"]}');
+  assert.equal(await ask('/checkpoint/ns/p/c?timeout=3&timeout=20'), '200 {"items":["/d/p-c-20.tar"]}');
+  assert.equal(await ask('/checkpoint/ns/p/t'), '500 checkpointing of ns/p/t failed (rpc error: code = Unimplemented desc = no)');
+  assert.equal(await ask('/checkpoint/ns/p/x'), '404 container x does not exist');
+  assert.equal(await ask('/checkpoint/ns/q/c'), '404 pod does not exist');
+  assert.equal(await ask('/checkpoint/ns/p/c?timeout=soon'), '404 cannot parse value of timeout parameter');
+  assert.equal((await get(url, '/checkpoint/ns/p/c')).status, 405);
+  assert.deepEqual([asked[0]!.verb, asked[0]!.subresource], ['create', 'checkpoint']);
+});
 test('KubeletServer runs commands by POST', async (t) => {
   const { url } = await setUp(t, {
     async run(_pod, container, command) {

@@ -45,6 +45,15 @@ test('containerd is killed: containers keep their processes, one that ends meanw
   assert.equal((await c.kubectl('exec steady -- echo reached')).stdout, 'reached\n');
 });
 
+test('a checkpoint is what the runtime makes of it', async (c) => {
+  await c.apply(pod('checked', sleeper(6)));
+  await waitForReady(c, 'checked');
+  const { stdout, stderr } = await c.kubectl(['create', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/checkpoint/default/checked/c`, '-f', '/dev/null'], { expect: 'any' });
+  // Before its second release containerd has none, and later ones need CRIU on the machine.
+  assert.match(`${stdout}${stderr}`, /^\{"items":\["\S+\.tar"\]\}|checkpointing of default\/checked\/c failed \(rpc error: code = \w+ desc = /);
+  await c.kubectl('delete pod checked --now');
+});
+
 test('a shim is killed: its Pod is made anew, and no other', async (c) => {
   const steady = await waitForReady(c, 'steady');
   const shim = Number(/^\d+ \(.*\) \S (\d+)/.exec(await readFile(`/proc/${await pidOf(3)}/stat`, 'utf8'))?.[1]);

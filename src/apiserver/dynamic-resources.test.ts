@@ -34,8 +34,11 @@ test('resources and delegates come and go while the server runs, and discovery f
   server.resources.onChange(() => void changes++);
 
   const storage = await server.addStorage(resourcePrefix(info), new AbortController().signal);
-  server.resources.add({ info, strategy: genericStrategy(info), codec: structCodec(structByKind('', 'v1', 'ConfigMap')!), storage, subresources: new Map() });
+  const served = { info, strategy: genericStrategy(info), codec: structCodec(structByKind('', 'v1', 'ConfigMap')!), storage, subresources: new Map() };
+  server.resources.add({ ...served, unannounced: true });
   assert.equal((await create()).apiVersion, 'example.com/v1');
+  assert.ok(!groups().includes('example.com'), 'served before it is announced');
+  server.resources.add(served);
   assert.ok(groups().includes('example.com'));
   assert.notEqual(discovery.aggregated(false, 'v2').etag, before);
   await assert.rejects(server.call({ verb: 'delete', resource: info, namespace: 'default', name: 'w' }, me), (err) => isReason(err, 'MethodNotAllowed'));
@@ -54,6 +57,6 @@ test('resources and delegates come and go while the server runs, and discovery f
   await assert.rejects(server.call({ verb: 'list', resource: { group: 'metrics.k8s.io', version: 'v1beta1', plural: 'pods', namespaced: true } }, me), { message: 'the server is currently unable to handle the request' });
   server.resources.removeDelegate('metrics.k8s.io', 'v1beta1');
   assert.ok(!groups().includes('metrics.k8s.io'));
-  assert.equal(changes, 5);
+  assert.equal(changes, 6);
   await server.stop();
 });

@@ -71,6 +71,7 @@ export function customResources(definition: CustomResourceDefinition, storage: O
       codec: customCodec({ served: own, storage: stored, versions: byVersion, converter, preserve: definition.spec.preserveUnknownFields === true }),
       storage,
       subresources: handlers,
+      unannounced: definition.status?.conditions?.every((c) => c.type !== 'Established' || c.status !== 'True') ?? true,
       warnings: warningsOf(definition, version),
       openApiSchema: published(own.schema, version),
     };

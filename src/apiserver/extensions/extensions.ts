@@ -193,7 +193,7 @@ export class Extensions {
   }
 }
 
-/** The same for definitions that are served alike: the spec, the accepted names and whether it is being deleted. */
+/** The same for definitions that are served alike: the spec, the accepted names, whether it is established and whether it is being deleted. */
 function specId(definition: CustomResourceDefinition): string {
-  return JSON.stringify([definition.metadata.uid, definition.metadata.generation, definition.status?.acceptedNames, definition.metadata.deletionTimestamp !== undefined]);
+  return JSON.stringify([definition.metadata.uid, definition.metadata.generation, definition.status?.acceptedNames, isTrue(definition, 'Established'), definition.metadata.deletionTimestamp !== undefined]);
 }

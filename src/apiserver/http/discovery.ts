@@ -90,6 +90,7 @@ export class Discovery {
     this.#aggregated.clear();
     const found = new Map<string, Map<string, ServedResource[]>>();
     for (const served of this.#resources.all()) {
+      if (served.unannounced) continue;
       const versions = found.get(served.info.group) ?? new Map<string, ServedResource[]>();
       found.set(served.info.group, versions);
       versions.set(served.info.version, [...(versions.get(served.info.version) ?? []), served]);

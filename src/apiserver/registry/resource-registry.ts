@@ -53,6 +53,8 @@ export interface ServedResource {
   readonly storage: ObjectStorage | undefined;
   readonly subresources: ReadonlyMap<string, SubresourceHandler>;
   readonly virtual?: SubresourceHandler | undefined;
+  /** Served, but not in discovery yet: who finds it there may count on its definition being at rest. */
+  readonly unannounced?: boolean | undefined;
   /** Warnings of every answer: the version is deprecated. */
   readonly warnings?: readonly string[] | undefined;
   /** The schema for OpenAPI, of a resource that is not in the table of facts. */

@@ -12,6 +12,7 @@ import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 
 const IP_ADDRESSES = kind<IPAddress>('networking.k8s.io', 'v1', 'ipaddresses');
+const NAME = 'service-cidr-controller';
 const FINALIZER = 'networking.k8s.io/service-cidr-finalizer';
 const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by';
 const ALLOCATOR = 'ipallocator.k8s.io';
@@ -37,15 +38,15 @@ export function newServiceCidrController(context: ControllerContext): Component 
   const ranges = informers.informer(SERVICE_CIDRS);
   const addresses = informers.informer(IP_ADDRESSES);
   const client = context.client.of(SERVICE_CIDRS);
-  const recorder = recorderOf(context, 'service-cidr-controller');
+  const recorder = recorderOf(context, NAME);
 
   async function setReady(range: ServiceCIDR, ready: { status: 'True' | 'False'; reason: string; message: string }, signal: AbortSignal): Promise<void> {
     const old = range.status?.conditions?.find((c) => c.type === 'Ready');
     if (old?.status === ready.status && (ready.status === 'True' || old.reason === ready.reason)) return;
     const condition = { type: 'Ready', ...ready, lastTransitionTime: rfc3339(clock.now()) };
-    const others = (range.status?.conditions ?? []).filter((c) => c.type !== 'Ready');
     try {
-      await client.updateStatus({ ...range, status: { ...range.status, conditions: [...others, condition] } }, { signal });
+      const applied = { apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name: nameOf(range) }, status: { conditions: [condition] } };
+      await client.patch('', nameOf(range), 'application/apply-patch+yaml', applied, { subresource: 'status', fieldManager: NAME, force: true, signal });
     } catch (err) {
       if (!isReason(err, 'Conflict')) recorder.event({ ...range, apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR' }, 'Warning', 'KubernetesServiceCIDRError', `The ServiceCIDR Status can not be set to Ready=${ready.status}`);
       throw err;
@@ -65,7 +66,7 @@ export function newServiceCidrController(context: ControllerContext): Component 
     return undefined;
   }
   return newController({
-    name: 'service-cidr-controller',
+    name: NAME,
     context,
     workers: 1,
     sources: (queue) => [

@@ -6,10 +6,12 @@ import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#api/gen/admi
 import { nameOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { kind } from '#client/kinds.ts';
+import { isReason } from '#machinery/status-error.ts';
 import { newController, source, type ControllerContext } from '../controller.ts';
-import { untilCaughtUp } from '../workload/stale.ts';
 
 const POLICIES = kind<ValidatingAdmissionPolicy>('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicies');
+
+const MANAGER = 'validatingadmissionpolicy-status';
 
 /** Checks the expressions of a policy against the types of what it matches. */
 export type PolicyTypeChecker = (policy: ValidatingAdmissionPolicy) => readonly ExpressionWarning[];
@@ -27,11 +29,12 @@ export function newValidatingAdmissionPolicyStatus(context: ControllerContext, c
       const generation = policy?.metadata.generation ?? 0;
       if (!policy || (policy.status?.observedGeneration ?? 0) >= generation) return undefined;
       const expressionWarnings = check(policy);
-      const status = { ...policy.status, observedGeneration: generation, typeChecking: expressionWarnings.length ? { expressionWarnings } : {} };
-      return await untilCaughtUp(async () => {
-        await client.of(POLICIES).updateStatus({ ...policy, status }, { signal });
-        return undefined;
+      const status = { observedGeneration: generation, typeChecking: expressionWarnings.length ? { expressionWarnings } : {} };
+      const applied = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'ValidatingAdmissionPolicy', metadata: { name }, status };
+      await client.of(POLICIES).patch('', name, 'application/apply-patch+yaml', applied, { subresource: 'status', fieldManager: MANAGER, force: true, signal }).catch((err: unknown) => {
+        if (!isReason(err, 'NotFound')) throw err;
       });
+      return undefined;
     },
   });
 }

@@ -91,6 +91,7 @@ describe('addresses and node ports of Services', () => {
     await create('second', { ports, clusterIP: '10.200.0.9' });
     await ranges.delete('', 'more');
     const blocked = await eventually('the deletion is blocked', async () => (await ranges.get('', 'more')).status?.conditions?.find((c) => c.reason === 'Terminating'));
+    assert.deepEqual((await ranges.get('', 'more')).metadata.managedFields?.filter((f) => f.subresource === 'status').map((f) => [f.manager, f.operation]), [['service-cidr-controller', 'Apply']]);
     assert.equal(blocked.message, 'There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR');
     await assert.rejects(create('third', { ports, clusterIP: '10.200.0.10' }), /the provided network does not match the current range/);
     await ranges.create({ metadata: { name: 'wider' }, spec: { cidrs: ['10.200.0.0/16'] } });

@@ -23,6 +23,7 @@ describe('the status of validating admission policies', () => {
   }
   test('tells of fields that the matched kinds do not have', async () => {
     const status = await statusOf('typo', ['deployments', 'replicasets'], { validations: [{ expression: 'object.replicas > 1' }, { expression: 'object.spec.replicas > 1', messageExpression: "'now ' + object.spec.nothing" }] });
+    assert.deepEqual((await cluster.client.of(POLICIES).get('', 'typo')).metadata.managedFields?.filter((f) => f.subresource === 'status').map((f) => [f.manager, f.operation]), [['validatingadmissionpolicy-status', 'Apply']]);
     assert.deepEqual(status.typeChecking?.expressionWarnings?.map((w) => w.fieldRef), ['spec.validations[0].expression', 'spec.validations[1].messageExpression']);
     assert.equal(status.typeChecking?.expressionWarnings?.[0]?.warning, [
       "apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'", ' | object.replicas > 1', ' | ......^', '',

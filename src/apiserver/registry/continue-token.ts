@@ -31,7 +31,7 @@ export function decodeContinue(token: string, prefix: string): ContinueToken {
   } catch (err) {
     throw refuse(err instanceof Error ? err.message : String(err));
   }
-  if (parsed?.v !== TOKEN_VERSION) throw refuse(`server does not recognize this encoded version ${JSON.stringify(String(parsed?.v ?? ''))}`);
+  if (parsed?.v !== TOKEN_VERSION) throw refuse(`server does not recognize this encoded version ${String(parsed?.v ?? '')}`);
   if (!Number.isSafeInteger(parsed.rv) || parsed.rv === 0) throw refuse('incorrect encoded start resourceVersion (version meta.k8s.io/v1)');
   if (typeof parsed.start !== 'string' || parsed.start === '') throw refuse('encoded start key empty (version meta.k8s.io/v1)');
   // A start such as `../pods` must not leave the list's own keys.

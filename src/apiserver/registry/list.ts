@@ -33,6 +33,9 @@ export async function listObjects(ctx: RequestContext): Promise<ListResult> {
   return listSelected(ctx, options, selection);
 }
 
+/** A list of any state comes whole, whatever limit is asked for: upstream's cache has no pages there. */
+const limitOf = ({ limit, resourceVersion, continue: token }: ListOptions): number => (resourceVersion === '0' && token === '' ? 0 : limit);
+
 export async function listSelected(ctx: RequestContext, options: ListOptions, selection: Selection): Promise<ListResult> {
   const { served } = ctx;
   const storage = served.storage!;
@@ -40,12 +43,13 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   const token = options.continue === '' ? undefined : continueToken(options, prefix);
   const exact = token ? (token.revision > 0 ? token.revision : undefined) : await settleRevision(ctx, options);
   if (!token && selection.name !== undefined && (ctx.namespace !== '' || !served.info.namespaced) && exact === undefined) return single(ctx, selection);
+  const limit = limitOf(options);
   try {
     if (exact !== undefined && exact < ctx.services.kept.oldest) throw new ExpiredError(ctx.services.kept.oldest, storage.revision);
     const ready = await prepared(served, prefix, selection, exact);
-    const page = !token && ready === undefined && options.limit === 0
+    const page = !token && ready === undefined && limit === 0
       ? newest(ctx, prefix, options, selection)
-      : storage.list({ prefix, select: selectOf(served, selection), limit: options.limit, startKey: token?.startKey, revision: ready });
+      : storage.list({ prefix, select: selectOf(served, selection), limit, startKey: token?.startKey, revision: ready });
     const last = page.entries.at(-1);
     await served.codec.prepare?.(page.entries);
     return {

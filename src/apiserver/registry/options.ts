@@ -22,8 +22,8 @@ const MAX_MANAGER_BYTES = 128;
 
 /** A 64-bit integer of the query; undefined when absent. Worded as Go's `strconv.ParseInt`. */
 export function intParameter(query: Query, name: string): number | undefined {
+  if (!query.has(name)) return undefined;
   const text = query.get(name);
-  if (text === '') return undefined;
   if (!/^[+-]?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   const value = Number(text);
   if (Math.abs(value) > 2 ** 63) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);

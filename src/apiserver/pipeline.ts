@@ -80,7 +80,7 @@ export class Pipeline {
     const delegate = root === 'apis' && version !== '' ? this.#services.resources.delegate(group, version) : undefined;
     if (delegate) return delegate.handle(request, { user });
     const answer = await this.#options.paths(request, user);
-    if (!answer) throw root === 'apis' && !this.#hasGroup(group) ? new PageNotFound() : pathNotFound();
+    if (!answer) throw root === 'api' || root === 'version' || (root === 'apis' && this.#hasGroup(group)) ? pathNotFound() : new PageNotFound();
     return answer;
   }
 

@@ -125,6 +125,10 @@ export interface ApiServerOptions {
 export const DEFAULT_VERSION: VersionInfo = {
   major: '1',
   minor: '36',
+  emulationMajor: '1',
+  emulationMinor: '36',
+  minCompatibilityMajor: '1',
+  minCompatibilityMinor: '35',
   gitVersion: 'v1.36.0+podyard',
   gitCommit: '',
   gitTreeState: 'clean',

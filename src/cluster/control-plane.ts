@@ -87,7 +87,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
       serviceAccounts: { signingKey: pki.serviceAccountKey.privateKey, loopback },
     });
     const made = (authorization = createAuthorization({ reader, file: options.authorization }));
-    const json = (body: unknown, type: string) => ({ kind: 'raw', code: 200, headers: { 'content-type': type }, body: Buffer.from(JSON.stringify(body)) }) as const;
+    const json = (body: unknown, type: string) => ({ kind: 'raw', code: 200, headers: { 'content-type': type, 'cache-control': 'public, max-age=3600' }, body: Buffer.from(JSON.stringify(body)) }) as const;
     return {
       authenticator: authentication.authenticator,
       impersonator: new HeaderImpersonator(made.authorizer),

@@ -37,6 +37,13 @@ export function storageVersionHash(group: string, version: string, kind: string)
   return createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64');
 }
 
+/** Kinds that are stored as another group's or version's. */
+const STORED_AS: Readonly<Record<string, readonly [group: string, version: string]>> = { 'events.k8s.io/events': ['', 'v1'], 'autoscaling/horizontalpodautoscalers': ['autoscaling', 'v2'] };
+function storedAs({ group, version, plural, kind, sameAs }: ServedResource['info']): [string, string, string] {
+  const [storedGroup, storedVersion] = STORED_AS[`${group}/${plural}`] ?? [group, sameAs ?? version];
+  return [storedGroup, storedVersion, kind];
+}
+
 export class Discovery {
   readonly #resources: ResourceRegistry;
   readonly #serverAddress: () => string;
@@ -68,7 +75,8 @@ export class Discovery {
   resourceList(groupName: string, version: string): metaV1.APIResourceList | undefined {
     const served = this.#current().get(groupName)?.versions.get(version);
     if (!served) return undefined;
-    return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(groupName, version), resources: served.toSorted(byPlural).flatMap(apiResources) };
+    // The core group's list has no version of its own, as ever.
+    return { kind: 'APIResourceList', ...(groupName === '' ? {} : { apiVersion: 'v1' }), groupVersion: apiVersionOf(groupName, version), resources: served.toSorted(byPlural).flatMap(apiResources) };
   }
   /** `/api` and `/apis` in one document each. */
   aggregated(core: boolean, version: AggregatedVersion): AggregatedDocument {
@@ -131,7 +139,7 @@ function apiResources(served: ServedResource): metaV1.APIResource[] {
     verbs: info.verbs,
     ...(info.shortNames.length ? { shortNames: info.shortNames } : {}),
     ...(info.categories.length ? { categories: info.categories } : {}),
-    ...(storage ? { storageVersionHash: storageVersionHash(info.group, info.version, info.kind) } : {}),
+    ...(storage ? { storageVersionHash: storageVersionHash(...storedAs(info)) } : {}),
   };
   const subresources = info.subresources.map((sub): metaV1.APIResource => ({
     name: `${info.plural}/${sub.name}`,

@@ -1,6 +1,6 @@
 /** What is served outside of the resources: discovery, OpenAPI, version, health and metrics. */
 import type { KubeObject } from '#api/object.ts';
-import { verbNotAllowed } from '../generic-errors.ts';
+import { PageNotFound, verbNotAllowed } from '../generic-errors.ts';
 import type { PathHandler } from '../pipeline.ts';
 import type { ResourceRegistry } from '../registry/resource-registry.ts';
 import type { ApiRequest, ApiResult, RawResult } from '../request.ts';
@@ -14,6 +14,11 @@ import type { OpenApiPaths } from './openapi-paths.ts';
 export interface VersionInfo {
   readonly major: string;
   readonly minor: string;
+  /** The release whose behaviour is shown, and the oldest one that works beside it (KEP-4330). */
+  readonly emulationMajor: string;
+  readonly emulationMinor: string;
+  readonly minCompatibilityMajor: string;
+  readonly minCompatibilityMinor: string;
   readonly gitVersion: string;
   readonly gitCommit: string;
   readonly gitTreeState: string;
@@ -36,15 +41,23 @@ export interface PathOptions {
 export function rawText(code: number, text: string, contentType = 'text/plain; charset=utf-8'): RawResult {
   return { kind: 'raw', code, headers: { 'content-type': contentType, 'x-content-type-options': 'nosniff' }, body: Buffer.from(text) };
 }
+/** What is no page of words: nothing is said about guessing its type. */
+function rawDocument(text: string, contentType: string): RawResult {
+  return { kind: 'raw', code: 200, headers: { 'content-type': contentType }, body: Buffer.from(text) };
+}
+/** Paths whose handlers take GET alone; the others answer whatever they are asked by. */
+function takesGetAlone(discovery: Discovery, head: string, rest: readonly string[]): boolean {
+  return (head === 'api' && rest.length < 2) || (head === 'apis' && rest.length === 2 && discovery.resourceList(rest[0]!, rest[1]!) !== undefined) || (head === 'version' && rest.length === 0) || ['openid', '.well-known'].includes(head);
+}
 const object = (value: object | undefined): ApiResult | undefined => (value ? { kind: 'object', code: 200, object: value as KubeObject } : undefined);
 
 export function pathHandler(options: PathOptions): PathHandler {
   const discovery = new Discovery(options.resources, options.serverAddress);
   const slis = new HealthMetrics();
   return (request, user) => {
-    const { path, verb } = request.info;
+    const { path } = request.info;
     const [head = '', ...rest] = path.split('/').filter((part) => part !== '');
-    if (verb !== 'get' && verb !== 'head' && !options.extra?.size) throw verbNotAllowed();
+    if (takesGetAlone(discovery, head, rest) && request.method !== 'GET') throw verbNotAllowed();
     switch (head) {
       case '':
         return object({ paths: rootPaths(options, discovery) });
@@ -52,18 +65,18 @@ export function pathHandler(options: PathOptions): PathHandler {
       case 'apis':
         return answerDiscovery(discovery, head === 'api', rest, request);
       case 'version':
-        return rest.length ? undefined : rawText(200, `${JSON.stringify(options.version, null, 2)}`, 'application/json');
+        return rest.length ? undefined : rawDocument(`${JSON.stringify(options.version, null, 2)}`, 'application/json');
       case 'healthz':
       case 'livez':
       case 'readyz':
-        return health(options, slis, head, rest.join('/'), request);
+        return path.endsWith('/') ? undefined : health(options, slis, head, rest.join('/'), request);
       case 'metrics':
-        if (rest.length === 0) return options.metrics.text().then((text) => rawText(200, text, options.metrics.registry.contentType));
-        return rest.join('/') === 'slis' ? slis.registry.metrics().then((text) => rawText(200, text, slis.registry.contentType)) : undefined;
+        if (rest.length === 0) return options.metrics.text().then((text) => rawDocument(text, options.metrics.registry.contentType));
+        return rest.join('/') === 'slis' ? slis.registry.metrics().then((text) => rawDocument(text, slis.registry.contentType)) : undefined;
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:
-        return extraPath(options, path)?.(request, user) ?? rawText(404, JSON.stringify({ paths: rootPaths(options, discovery) }, null, 2), 'application/json');
+        return extraPath(options, path)?.(request, user);
     }
   };
 }
@@ -78,7 +91,8 @@ function extraPath(options: PathOptions, path: string): PathHandler | undefined 
 
 async function health(options: PathOptions, slis: HealthMetrics, endpoint: HealthEndpoint, name: string, request: ApiRequest): Promise<ApiResult | undefined> {
   const answer = await answerHealth(endpoint, name, request.query, options.health[endpoint](), (...check) => slis.observe(...check));
-  return answer && rawText(answer.code, answer.text);
+  if (!answer) throw new PageNotFound();
+  return name !== '' && answer.code === 200 ? rawDocument(answer.text, 'text/plain; charset=utf-8') : rawText(answer.code, answer.text);
 }
 
 function answerDiscovery(discovery: Discovery, core: boolean, rest: readonly string[], request: ApiRequest): ApiResult | undefined {

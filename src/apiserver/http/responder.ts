@@ -203,6 +203,7 @@ export function writeError(ctx: ResponseContext, err: unknown, format: Format | 
   if (ctx.exchange.answered) return { code, bytes: undefined };
   const encoded = err instanceof PageNotFound ? { contentType: 'text/plain; charset=utf-8', body: Buffer.from(PageNotFound.text) } : encodeStatus(status, format);
   const headers = baseHeaders(ctx, encoded.contentType);
+  if (err instanceof PageNotFound) headers['x-content-type-options'] = 'nosniff';
   const retry = status.details?.retryAfterSeconds;
   if (retry) headers['retry-after'] = String(retry);
   ctx.exchange.respond(code, headers, encoded.body);

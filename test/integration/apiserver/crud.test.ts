@@ -102,7 +102,8 @@ test('get of something that is not there answers 404 in upstream\'s words', asyn
   assert.equal((await http.get('/apis/no.such/v1/things')).text, '404 page not found\n');
   const other = await http.get('/no/such/path');
   assert.equal(other.code, 404);
-  assert.ok(other.json<{ paths: string[] }>().paths.includes('/api/v1'));
+  assert.equal(other.text, '404 page not found\n');
+  assert.ok((await http.get('/')).json<{ paths: string[] }>().paths.includes('/api/v1'));
   const method = await http.call('PUT', CMS, { body: cm('x') });
   assert.equal(method.code, 405);
   assert.equal(method.status.message, 'the server does not allow this method on the requested resource');

@@ -79,8 +79,8 @@ export class ServiceClaims implements Claims {
     const { spec } = service;
     if (!needsClusterIP(spec) || isHeadless(spec) || spec.clusterIP === HEADLESS) return;
     const wanted = spec.clusterIPs ?? [];
-    // What is no address is validation's to refuse.
-    if (wanted.some((ip) => ip !== '' && !parseIP(ip))) return;
+    // What is no address is validation's to refuse, and a list that its first does not stand before.
+    if (wanted.some((ip) => ip !== '' && !parseIP(ip)) || (wanted.length > 0 && !spec.clusterIP)) return;
     const held = new Set(before ? addressesOf(before) : []);
     const result: string[] = [];
     for (const [i, family] of (spec.ipFamilies ?? []).entries()) {
@@ -121,7 +121,8 @@ function claimPorts(service: Draft<Service>, before: ServiceSpec | undefined, cl
   if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') claimNodePorts(service, held, claim);
   if (!needsHealthCheckNodePort(spec)) return;
   const wanted = spec.healthCheckNodePort ?? 0;
-  if (wanted !== 0 && held.has(wanted)) return;
+  // What is no port is validation's to refuse.
+  if (wanted !== 0 && (held.has(wanted) || wanted < 1 || wanted > 65_535)) return;
   try {
     if (wanted === 0) spec.healthCheckNodePort = claim.takeNext();
     else claim.take(wanted);

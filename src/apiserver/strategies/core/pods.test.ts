@@ -111,7 +111,10 @@ test('pods checks init containers and sidecars', () => {
     'spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always',
     'spec.initContainers[2].name: Duplicate value: "app"',
   ]);
-  assert.deepEqual(withContainer({ restartPolicyRules: [{ action: 'Restart' }] }), ['spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used']);
+  assert.deepEqual(withContainer({ restartPolicyRules: [{ action: 'Restart' }] }), [
+    'spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used',
+    'spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified',
+  ]);
 });
 test('pods checks security contexts', () => {
   const errors = withContainer({ securityContext: { runAsUser: -1, privileged: true, allowPrivilegeEscalation: false, seccompProfile: { type: 'Localhost' } } }, { securityContext: { sysctls: [{ name: 'net.core.somaxconn', value: '1' }], fsGroup: -5 }, hostNetwork: true });

@@ -30,7 +30,7 @@ test('prioritylevelconfigurations is limited or exempt', () => {
   assert.deepEqual([queued.errors, rowOf(prioritylevelconfigurations, queued.object)], [
     [], { Name: 'a', Type: 'Limited', NominalConcurrencyShares: 30, Queues: 64, HandSize: 8, QueueLengthLimit: 50, Age: '<unknown>' },
   ]);
-  assert.deepEqual(level({ type: 'Exempt' }).errors, ["spec.type: Invalid value: \"Exempt\": type must be 'Exempt' if and only if name is 'exempt'"]);
+  assert.deepEqual(level({ type: 'Exempt' }).errors, ["spec.type: Invalid value: \"Exempt\": must be 'Exempt' if and only if `name` is 'exempt'"]);
   assert.deepEqual(level({ type: 'Limited' }).errors, ['spec.limited: Required value: must not be empty when type is Limited']);
   assert.deepEqual(level({ type: 'Limited', limited: { limitResponse: { type: 'Queue', queuing: { queues: 512, handSize: 8 } } } }).errors, [
     'spec.limited.limitResponse.queuing.handSize: Invalid value: 8: required entropy bits of deckSize 512 and handSize 8 should not be greater than 60',

@@ -57,7 +57,7 @@ function validate({ metadata, spec, status }: PriorityLevelConfiguration): Field
   const name = metadata.name ?? '';
   const { type = '', limited, exempt } = spec ?? {};
   const errors: FieldError[] = [];
-  if ((name === 'exempt') !== (type === 'Exempt')) errors.push(invalidValue(SPEC.child('type'), type, "type must be 'Exempt' if and only if name is 'exempt'"));
+  if ((name === 'exempt') !== (type === 'Exempt')) errors.push(invalidValue(SPEC.child('type'), type, "must be 'Exempt' if and only if `name` is 'exempt'"));
   if (type === 'Exempt') {
     if (limited) errors.push(forbiddenField(SPEC.child('limited'), 'must be nil if the type is not Limited'));
     if (exempt) errors.push(...validateShares(exempt.nominalConcurrencyShares, exempt.lendablePercent, SPEC.child('exempt')));

@@ -72,9 +72,11 @@ export function validateDevice(device: Device, old: Device | undefined, perDevic
   const total = Object.keys(device.attributes ?? {}).length + Object.keys(device.capacity ?? {}).length;
   const errors = validateShortName(device.name, path.child('name'));
   if (total > MAX_ATTRIBUTES) errors.push(invalidValue(path, total, `the total number of attributes and capacities must not exceed ${MAX_ATTRIBUTES}`));
+  // Of a bad name the map is told, of a bad value its entry.
+  const [attributes, capacities] = [path.child('attributes'), path.child('capacity')];
   errors.push(
-    ...eachKey(device.attributes, path.child('attributes'), (name, attribute, at) => [...validateQualifiedName(name, at), ...validateAttribute(attribute, at)]),
-    ...eachKey(device.capacity, path.child('capacity'), (name, capacity, at) => [...validateQualifiedName(name, at), ...validateCapacity(capacity, device.allowMultipleAllocations === true, at)]),
+    ...eachKey(device.attributes, attributes, (name, attribute, at) => [...validateQualifiedName(name, attributes), ...validateAttribute(attribute, at)]),
+    ...eachKey(device.capacity, capacities, (name, capacity, at) => [...validateQualifiedName(name, capacities), ...validateCapacity(capacity, device.allowMultipleAllocations === true, at)]),
   );
   if (!old || !semanticEqual(old.taints, device.taints)) errors.push(...validateList(device.taints, MAX_TAINTS, path.child('taints'), validateTaint));
   return [

@@ -1,4 +1,4 @@
-import type { ResourcePool, ResourceSlice, ResourceSliceSpec } from '#api/gen/resource-v1.ts';
+import type { Device, ResourcePool, ResourceSlice, ResourceSliceSpec } from '#api/gen/resource-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain } from '#machinery/names.ts';
@@ -67,6 +67,18 @@ function validate(slice: ResourceSlice, old?: ResourceSlice): FieldError[] {
     ...validateSet(spec.sharedCounters, MAX_COUNTER_SETS, SPEC.child('sharedCounters'), ({ name }) => name, validateCounterSet),
   ];
 }
+const LISTS = ['ints', 'bools', 'strings', 'versions'] as const;
+const hasLists = ({ attributes }: Device) => Object.values(attributes ?? {}).some((attribute) => LISTS.some((list) => attribute[list] !== undefined));
+/** Lists in attributes and shares of a node's own resources are off by default: a slice without them gets none. */
+function dropUnofferedFields({ spec }: Draft<ResourceSlice>, old: ResourceSlice | undefined): void {
+  const before = old?.spec?.devices ?? [];
+  const keepLists = before.some(hasLists);
+  const keepMappings = before.some((device) => device.nodeAllocatableResourceMappings !== undefined);
+  for (const device of spec?.devices ?? []) {
+    if (!keepMappings) delete device.nodeAllocatableResourceMappings;
+    if (!keepLists) for (const attribute of Object.values(device.attributes ?? {})) for (const list of LISTS) delete attribute[list];
+  }
+}
 function stampTaints({ spec }: Draft<ResourceSlice>, now: number): void {
   const time = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
   for (const device of spec?.devices ?? []) for (const taint of device.taints ?? []) taint.timeAdded ??= time;
@@ -75,9 +87,13 @@ function stampTaints({ spec }: Draft<ResourceSlice>, now: number): void {
 export const resourceslices = defineStrategy<ResourceSlice>('resource.k8s.io', 'v1', 'resourceslices', {
   prepareForCreate(slice, ctx) {
     slice.metadata.generation = 1;
+    dropUnofferedFields(slice, undefined);
     stampTaints(slice, ctx.now);
   },
-  prepareForUpdate: (slice, _old, ctx) => stampTaints(slice, ctx.now),
+  prepareForUpdate(slice, old, ctx) {
+    dropUnofferedFields(slice, old);
+    stampTaints(slice, ctx.now);
+  },
   validate: (slice) => validate(slice),
   validateUpdate: (slice, old) => validate(slice, old),
   generationFields: ['spec'],

@@ -1,7 +1,7 @@
 import type { PriorityClass } from '#api/gen/scheduling-v1.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
-import { immutable, oneOf } from '../field-checks.ts';
+import { immutable, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, boolean, integer, NAME, text } from '../printing.ts';
 
 const HIGHEST = 1_000_000_000;
@@ -23,7 +23,7 @@ function validate(priority: PriorityClass): FieldError[] {
     if (problem !== undefined) errors.push(forbiddenField(fieldPath('metadata', 'name'), `${RESERVED} ${problem}`));
   } else if ((priority.value ?? 0) > HIGHEST) errors.push(forbiddenField(fieldPath('value'), `maximum allowed value of a user defined priority is ${HIGHEST}`));
   const policy = priority.preemptionPolicy;
-  return policy === undefined ? errors : [...errors, ...oneOf(policy, ['PreemptLowerPriority', 'Never'], fieldPath('preemptionPolicy'), 'listed')];
+  return policy === undefined ? errors : [...errors, ...requiredOneOf(policy, ['PreemptLowerPriority', 'Never'], fieldPath('preemptionPolicy'), 'listed')];
 }
 
 export const priorityclasses = defineStrategy<PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses', {

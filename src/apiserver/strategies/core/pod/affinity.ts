@@ -33,7 +33,7 @@ function validateKeys(keys: readonly string[] | undefined, selector: LabelSelect
   return each(keys, path, (key, at) => validateLabelName(key, at));
 }
 /** `matchLabelKeys` and `mismatchLabelKeys` (KEP-3633). Creation writes the first into the selector, so a second expression on a key is the client's own. */
-function validateLabelKeys(term: PodAffinityTerm, path: FieldPath): FieldError[] {
+export function validateLabelKeys(term: Pick<PodAffinityTerm, 'matchLabelKeys' | 'mismatchLabelKeys' | 'labelSelector'>, path: FieldPath): FieldError[] {
   const { matchLabelKeys = [], mismatchLabelKeys = [], labelSelector } = term;
   const errors = [
     ...validateKeys(matchLabelKeys, labelSelector, path.child('matchLabelKeys')),

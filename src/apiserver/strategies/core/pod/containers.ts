@@ -55,8 +55,9 @@ function validateRestartRules(container: Container, path: FieldPath): FieldError
   const rules = container.restartPolicyRules ?? [];
   const at = path.child('restartPolicyRules');
   const policy = path.child('restartPolicy');
-  if (container.restartPolicy === undefined) return rules.length > 0 ? [required(policy, 'must specify restartPolicy when restart rules are used')] : [];
-  const errors = oneOf(container.restartPolicy, ['Always', 'Never', 'OnFailure'], policy);
+  const errors: FieldError[] = [];
+  if (container.restartPolicy !== undefined) errors.push(...oneOf(container.restartPolicy, ['Always', 'Never', 'OnFailure'], policy));
+  else if (rules.length > 0) errors.push(required(policy, 'must specify restartPolicy when restart rules are used'));
   if (rules.length > MAX_RULES) errors.push(tooMany(at, rules.length, MAX_RULES));
   return [...errors, ...each(rules, at, validateRestartRule)];
 }

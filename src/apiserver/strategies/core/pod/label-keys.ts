@@ -1,6 +1,6 @@
 /**
  * `matchLabelKeys` and `mismatchLabelKeys` become part of their label selectors when a Pod is created: the values are those of the
- * Pod's own labels at that time. Source: KEP-3633.
+ * Pod's own labels at that time. Those of a topology spread constraint too. Source: KEP-3633, KEP-3243.
  */
 import type { Pod, PodAffinityTerm } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
@@ -24,4 +24,5 @@ export function applyLabelKeys(pod: Draft<Pod>): void {
     for (const term of affinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []) extend(term, labels);
     for (const { podAffinityTerm } of affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []) extend(podAffinityTerm, labels);
   }
+  for (const constraint of pod.spec.topologySpreadConstraints ?? []) extend(constraint, labels);
 }

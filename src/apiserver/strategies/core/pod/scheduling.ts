@@ -1,10 +1,11 @@
 /** What else steers scheduling: tolerations, topology spread, gates. */
 import type { PodSchedulingGate, Toleration, TopologySpreadConstraint } from '#api/gen/core-v1.ts';
-import { duplicate, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { duplicate, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isQualifiedName, isValidLabelValue } from '#machinery/names.ts';
 import { validateLabelName, validateLabelSelector } from '#machinery/object-meta.ts';
 import { each, fromMessages, NOT_POSITIVE, oneOf, positive } from '../../field-checks.ts';
 import { TAINT_EFFECTS } from '../nodes.ts';
+import { validateLabelKeys } from './affinity.ts';
 import type { PodOptions } from './options.ts';
 
 function validateTolerationValue(toleration: Toleration, path: FieldPath): FieldError[] {
@@ -40,14 +41,6 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
   });
 }
 
-function validateMatchLabelKeys({ matchLabelKeys, labelSelector }: TopologySpreadConstraint, path: FieldPath): FieldError[] {
-  if (!matchLabelKeys?.length) return [];
-  if (!labelSelector) return [forbiddenField(path, 'must not be specified when labelSelector is not set')];
-  const selected = [...Object.keys(labelSelector?.matchLabels ?? {}), ...(labelSelector?.matchExpressions ?? []).map((e) => e.key)];
-  return each(matchLabelKeys, path, (key, at) => [
-    ...validateLabelName(key, at), ...(selected.includes(key) ? [invalidValue(at, key, 'exists in both matchLabelKeys and labelSelector')] : []),
-  ]);
-}
 function validateMinDomains({ minDomains, whenUnsatisfiable }: TopologySpreadConstraint, path: FieldPath): FieldError[] {
   if (minDomains === undefined) return [];
   const errors = minDomains <= 0 ? [invalidValue(path, minDomains, NOT_POSITIVE)] : [];
@@ -66,7 +59,7 @@ export function validateTopologySpread(constraints: readonly TopologySpreadConst
       ...validateMinDomains(constraint, at.child('minDomains')),
       ...(nodeAffinityPolicy === undefined ? [] : oneOf(nodeAffinityPolicy, ['Honor', 'Ignore'], at.child('nodeAffinityPolicy'))),
       ...(nodeTaintsPolicy === undefined ? [] : oneOf(nodeTaintsPolicy, ['Honor', 'Ignore'], at.child('nodeTaintsPolicy'))),
-      ...validateMatchLabelKeys(constraint, at.child('matchLabelKeys')),
+      ...validateLabelKeys(constraint, at),
       ...(options.allowInvalidSelectorValues ? [] : validateLabelSelector(labelSelector, at.child('labelSelector'))),
     ];
   });

@@ -174,6 +174,12 @@ test('pods updates its image and adds tolerations', () => {
   });
   assert.deepEqual(errors, []);
 });
+test('pods fills in requests of its own, and no limits but those of huge pages', () => {
+  const resources = (own: Spec, ofContainer: Spec) => (tryCreate(pods, pod({ resources: own, containers: [container({ resources: ofContainer })] })).object as unknown as Pod).spec.resources;
+  assert.deepEqual(resources({ requests: { cpu: '4m' } }, { requests: { cpu: '2m' }, limits: { cpu: '10m' } }), { requests: { cpu: '4m' } });
+  assert.deepEqual(resources({ limits: { memory: '1Gi' } }, { requests: { cpu: '2m' } }), { limits: { memory: '1Gi' }, requests: { cpu: '2m', memory: '1Gi' } });
+  assert.deepEqual(resources({ limits: { cpu: '1' } }, { limits: { 'hugepages-2Mi': '4Mi', cpu: '1', memory: '1Mi' } })!.limits, { cpu: '1', 'hugepages-2Mi': '4Mi' });
+});
 test('pods takes a negative grace period for one second', () => {
   const { object } = tryCreate(pods, pod({ containers: [container()], terminationGracePeriodSeconds: -1 }));
   assert.equal((object as unknown as Pod).spec.terminationGracePeriodSeconds, 1);

@@ -16,11 +16,10 @@ function isSupported(name: string): boolean {
   return name === 'cpu' || name === 'memory' || isHugePages(name);
 }
 
-/** Fills in what is given in part: requests from the containers', then from the Pod's limits; limits where every container has one. */
+/** Fills in what is given in part: requests from the containers', then from the Pod's limits; of limits only those of huge pages, from the containers'. */
 export function defaultPodLevelResources(spec: Draft<PodSpec>): void {
   const resources = spec.resources;
   if (!resources) return;
-  const containers = [...(spec.containers ?? [])];
   const hugePages = [...aggregate(spec, 'limits')].filter(([name]) => isHugePages(name));
   if (Object.keys(resources.requests ?? {}).length + Object.keys(resources.limits ?? {}).length > 0) {
     for (const [name, amount] of hugePages) {
@@ -34,13 +33,6 @@ export function defaultPodLevelResources(spec: Draft<PodSpec>): void {
     }
     for (const [name, limit] of Object.entries(resources.limits ?? {})) if (isSupported(name)) requests[name] ??= limit;
     if (Object.keys(requests).length > 0) resources.requests = requests;
-  }
-  if (Object.keys(resources.requests ?? {}).length === 0) return;
-  const limits = aggregate(spec, 'limits');
-  for (const name of ['cpu', 'memory']) {
-    const everywhere = containers.length > 0 && containers.every((c) => c.resources?.limits?.[name] !== undefined);
-    const amount = limits.get(name);
-    if (everywhere && amount && resources.limits?.[name] === undefined) (resources.limits ??= {})[name] = amount.toString();
   }
 }
 

@@ -38,6 +38,8 @@ export interface ContainerManagerOptions {
   isOver(uid: string): boolean;
   /** The node has other capacities than before. */
   onCapacity(): void;
+  /** The health of devices may have changed: Pods that have some tell of it. */
+  onDeviceHealth(): void;
 }
 
 export class ContainerManager {
@@ -52,7 +54,10 @@ export class ContainerManager {
     this.devices = new DeviceManager({
       dir: join(config.rootDir, 'device-plugins'), clock,
       isOver,
-      onChange: () => options.onCapacity(),
+      onChange: () => {
+        options.onCapacity();
+        options.onDeviceHealth();
+      },
       onRegistration: (resource) => metrics.devicePluginRegistrations.inc({ resource_name: resource }),
       onAllocation: (resource, ms) => metrics.devicePluginAllocation.observe({ resource_name: resource }, ms / 1000),
     });

@@ -146,6 +146,7 @@ export class Kubelet implements Component {
     this.#cgroups = options.cgroups ?? newCgroupManager({ driver: () => this.#driver, root: config.cgroupRoot, podPidsLimit: config.podPidsLimit, hasExclusiveCpus: (uid) => this.#containers.cpus.hasExclusive(uid), hugePageSizes: () => this.#features.hugePageSizes });
     this.#containers = new ContainerManager({
       config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
+      onDeviceHealth: () => this.#wakeUsersOfDevices(),
     });
     this.#podResources = new PodResourcesServer({ dir: join(config.rootDir, 'pod-resources'), resources: this.#containers, pods: () => this.workers.activePods() });
     this.node = new NodeManager({ config, client, runtime, clock, recorder, pressure: () => this.#eviction.pressure(), devices: () => this.#containers.capacity(), volumesInUse: () => this.#csi.volumes.inUse() });
@@ -362,6 +363,9 @@ export class Kubelet implements Component {
     if (!pod || !isStaticPod(pod)) return pod;
     const mirror = this.#pods.get(pod.metadata.namespace!, pod.metadata.name!);
     return mirror && mirror.metadata.annotations?.[CONFIG.mirror] === uid ? mirror : undefined;
+  }
+  #wakeUsersOfDevices(): void {
+    for (const { metadata: { uid = '' }, spec } of this.workers.activePods()) if (spec.containers.some((c) => this.#containers.devices.health(uid, c.name).length > 0)) this.workers.wake(uid);
   }
   #retryResizes(): void {
     for (const uid of this.#resizer.deferred()) this.workers.wake(uid);

@@ -173,3 +173,20 @@ test('DeviceManager: a checkpoint that somebody changed is left aside', async ()
   await using m = await managerWith();
   assert.deepEqual(m.manager.capacity().capacity, {});
 });
+test('DeviceManager tells how the devices of a container are', async () => {
+  await using m = await managerWith();
+  const plugin = await pluginWith(['b', 'a', 'c']);
+  await m.numbers('3/3');
+  const pod = podOf('p', 2);
+  await m.manager.allocate(pod, signal);
+  const [first, second] = m.idsOf('p').toSorted() as [string, string];
+  const of = (...health: string[]) => [{ name: GPU, resources: [first, second].map((resourceID, i) => ({ resourceID, health: health[i] })) }];
+  assert.deepEqual(m.manager.health('uid-p', 'c'), of('Healthy', 'Healthy'));
+  plugin.setDevices(['a', 'b', 'c'].map((id) => (id === second ? `!${id}` : id)));
+  await m.numbers('3/2');
+  assert.deepEqual(m.manager.health('uid-p', 'c'), of('Healthy', 'Unhealthy'));
+  await plugin[Symbol.asyncDispose]();
+  await m.numbers('3/0');
+  assert.deepEqual(m.manager.health('uid-p', 'c'), of('Unhealthy', 'Unhealthy'), 'without a plugin');
+  assert.deepEqual(m.manager.health('uid-p', 'other'), []);
+});

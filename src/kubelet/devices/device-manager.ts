@@ -11,7 +11,7 @@
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Container, Pod } from '#api/gen/core-v1.ts';
+import type { Container, Pod, ResourceStatus } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
@@ -95,6 +95,14 @@ export class DeviceManager {
       allocatable[name] = String(removed ? 0 : healthy(devices).size);
     }
     return { capacity, allocatable };
+  }
+  /** How the devices of a container are, by resource (KEP-4680). One that nobody tells of any more counts as it did when it was given. */
+  health(uid: string, container: string): readonly ResourceStatus[] {
+    const statusOf = (resource: string, ids: readonly string[]): ResourceStatus => {
+      const known = this.#resources.get(resource)?.devices;
+      return { name: resource, resources: ids.toSorted().map((id) => ({ resourceID: id, health: (known?.get(id)?.health ?? HEALTHY) === HEALTHY ? 'Healthy' : 'Unhealthy' })) };
+    };
+    return this.#allocations.ofContainer(uid, container).map(({ resource, ids }) => statusOf(resource, ids)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
   /** Whether the resource is one of devices: {@link allocate} then decides over it, not the sums of requests. */
   manages(resource: string): boolean {

@@ -57,7 +57,7 @@ export interface PodSyncOptions {
   readonly volumes: VolumeManager;
   readonly cgroups: CgroupManager;
   readonly resizer: Resizer;
-  readonly grants: Pick<ContainerManager, 'release'>;
+  readonly grants: Pick<ContainerManager, 'release' | 'devices'>;
   /** Pods that are being brought up in the runtime at the same time. */
   readonly starts: Slots;
   /** Whoever is told that a Pod runs can reach it: its hostPorts are open before its containers start, as with upstream's network plugins. */
@@ -75,7 +75,7 @@ export class PodSync {
 
   /** Generates and publishes the Pod's status from what is known now. */
   async publishStatus(record: PodRecord): Promise<PodStatus> {
-    const { cache, prober, statuses, config, clock, resizer } = this.#o;
+    const { cache, prober, statuses, config, clock, grants, resizer } = this.#o;
     const { uid, pod: asked } = record;
     // Who reads that the node has seen a new generation also sees what came of the resize that it asks for.
     if (!record.terminating) await resizer.allocate(asked);
@@ -91,6 +91,7 @@ export class PodSync {
       terminating: record.terminating, ended: record.ended, resize: resizer.view(asked, runtime),
       isReady: (name, id) => prober.isReady(uid, name, id),
       isStarted: (name, id) => prober.isStarted(uid, name, id),
+      deviceHealth: (name) => grants.devices.health(uid, name),
     });
     statuses.set(asked, withForeignConditions(status, asked.status));
     return status;

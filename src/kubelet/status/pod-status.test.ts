@@ -157,3 +157,11 @@ test('podStatus tells what the Pod as a whole was granted and runs with, when th
   assert.deepEqual(statusOf(whole, runtime, { resize: { ...resize, allocated: whole, actuated: whole } }).resources, amount('1'));
   assert.deepEqual([statusOf(one).resources, statusOf(one).allocatedResources], [undefined, undefined]);
 });
+test('podStatus tells how the devices of containers are, and nothing of those that have none', () => {
+  const health = [{ name: 'example.com/gpu', resources: [{ resourceID: 'a', health: 'Unhealthy' }] }];
+  const status = podStatus({
+    pod: makePod().container('gpu').container('plain').build(), runtime: undefined, messages: new Map(), waiting: new Map(), nodeIPs: [], now: NOW, firstSeen: NOW, terminating: false, isReady: () => true, isStarted: () => true,
+    deviceHealth: (name) => (name === 'gpu' ? health : []),
+  });
+  assert.deepEqual(status.containerStatuses!.map((c) => c.allocatedResourcesStatus), [health, undefined]);
+});

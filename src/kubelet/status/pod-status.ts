@@ -2,7 +2,7 @@
  * A Pod's status as the API shows it, from its spec, what the runtime has, the probes and why containers wait: pure but for reading
  * termination messages. Source: API reference PodStatus; concepts/workloads/pods/pod-lifecycle; upstream's counterpart: generateAPIPodStatus.
  */
-import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from '#api/gen/core-v1.ts';
+import type { Container, ContainerState, ContainerStatus, Pod, PodStatus, ResourceStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { shouldRestart } from '#machinery/container-restart.ts';
 import type { AnyContainer, PodEnd } from '../interfaces.ts';
@@ -24,6 +24,8 @@ export interface StatusInputs {
   readonly waiting: ReadonlyMap<string, { reason: string; message: string }>;
   isReady(name: string, id: string): boolean;
   isStarted(name: string, id: string): boolean;
+  /** How the devices of a container are; absent: none has any. */
+  deviceHealth?(name: string): readonly ResourceStatus[];
   readonly nodeIPs: readonly string[];
   readonly now: number;
   /** When the kubelet first saw the Pod: its startTime unless the API has one. */
@@ -45,7 +47,7 @@ export function podStatus(inputs: StatusInputs): PodStatus {
   if (isOver(pod) && !runtime && !ended) return pod.status!;
   const init = (pod.spec.initContainers ?? []).map((c) => containerStatus(inputs, c, true));
   const initialised = isInitialised(pod, init) || hasRun(pod, runtime);
-  const main = pod.spec.containers.map((c) => containerStatus(inputs, c, false));
+  const main = pod.spec.containers.map((c) => withDeviceHealth(containerStatus(inputs, c, false), inputs));
   // Nobody waits for them: they are neither started nor ready.
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => ({ ...containerStatus(inputs, c, false), ready: false, started: false }));
   // An end is told when it has come: no phase is final while a container runs.
@@ -125,6 +127,10 @@ function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: 
     ...(last || inputs.terminating ? {} : removedToRestart(pod, known)),
     ...(last?.user?.linux ? { user: { linux: { uid: last.user.linux.uid, gid: last.user.linux.gid, supplementalGroups: last.user.linux.supplementalGroups } } } : {}),
   };
+}
+function withDeviceHealth(status: ContainerStatus, { deviceHealth }: StatusInputs): ContainerStatus {
+  const health = deviceHealth?.(status.name) ?? [];
+  return health.length === 0 ? status : { ...status, allocatedResourcesStatus: health };
 }
 /** The API has the container running, the runtime has nothing of it: it was removed behind the kubelet's back. */
 function wasLost(inputs: StatusInputs, known: ContainerStatus | undefined): boolean {

@@ -62,5 +62,7 @@ test('over a restart of Podyard a container keeps its device; the plugin sees th
   assert.notEqual(await toysOf(c, 'two'), before);
   toys.setDevices(['!toy-1', '!toy-2']);
   await offers(c, '2', '0');
+  const sick = await waitForPod(c, 'one', 'told of its device', (p) => p.status?.containerStatuses?.[0]?.allocatedResourcesStatus?.[0]?.resources?.[0]?.health === 'Unhealthy');
+  assert.deepEqual(sick.status!.containerStatuses![0]!.allocatedResourcesStatus, [{ name: TOY, resources: [{ resourceID: before, health: 'Unhealthy' }] }]);
   await c.kubectl('delete pod one two --now');
 });

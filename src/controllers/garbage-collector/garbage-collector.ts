@@ -92,6 +92,13 @@ export function newGarbageCollector(context: ControllerContext): Component {
     await remove(node, foreground ? 'Foreground' : undefined, signal);
     return undefined;
   }
+  /** An owner of a kind that is not served cannot be proved absent: better wait than delete what may be owned. */
+  function servedOf(owner: OwnerReference): ResourceInfo {
+    const { group } = splitApiVersion(owner.apiVersion);
+    const resource = resources.list().find((r) => r.group === group && r.kind === owner.kind);
+    if (!resource) throw new Error(`no resource of kind "${owner.kind}" in "${owner.apiVersion}" is served`);
+    return resource;
+  }
   /** Whether the owner of a reference exists. A namespaced owner is looked for in the dependent's namespace only; an object without one cannot have such an owner. */
   async function findOwner(node: GraphNode, owner: OwnerReference, signal: AbortSignal): Promise<boolean | 'invalid'> {
     const known = graph.get(owner.uid);
@@ -101,13 +108,13 @@ export function newGarbageCollector(context: ControllerContext): Component {
         recorder.event({ apiVersion: apiVersionOf(node.resource!.group, node.resource!.version), kind: node.resource!.kind, ...node.object! }, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef [${owner.apiVersion}/${owner.kind}, namespace: ${node.namespace}, name: ${owner.name}, uid: ${owner.uid}] does not exist in namespace "${node.namespace}"`);
       }
       if (!near && node.namespace === '') return 'invalid';
-      return near && known.name === owner.name && known.resource?.kind === owner.kind && known.resource.group === splitApiVersion(owner.apiVersion).group;
+      if (!near) return false;
+      if (known.resource?.kind === owner.kind && known.resource.group === splitApiVersion(owner.apiVersion).group) return known.name === owner.name;
+      servedOf(owner);
+      return false;
     }
     if (absent.has(owner.uid)) return false;
-    const { group, version } = splitApiVersion(owner.apiVersion);
-    const resource = resources.list().find((r) => r.group === group && r.kind === owner.kind && (r.version === version || group === r.group));
-    // An owner of a kind that is not served cannot be proved absent: better wait than delete what may be owned.
-    if (!resource) throw new Error(`no resource of kind "${owner.kind}" in "${owner.apiVersion}" is served`);
+    const resource = servedOf(owner);
     if (resource.namespaced && node.namespace === '') return 'invalid';
     try {
       const live = await client.dynamic(resource, resource.kind).get(node.namespace, owner.name, signal);

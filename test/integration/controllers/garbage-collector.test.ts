@@ -77,6 +77,14 @@ describe('garbage collector', () => {
     await make('dependent-5', { metadata: { ...owner.metadata, name: 'somebody' } });
     await eventually('the dependent goes', () => isGone(maps().get('default', 'dependent-5')));
   });
+  test('an owner of a kind that nobody serves is waited for', async () => {
+    const owner = await make('owner-7');
+    await maps().create({ metadata: { name: 'dependent-7', namespace: 'default', ownerReferences: [{ apiVersion: 'v1', kind: 'Nonsense', name: 'owner-7', uid: owner.metadata.uid! }] } });
+    // Whatever is made after it and goes would have been judged after it.
+    await make('after-7', { metadata: { ...owner.metadata, name: 'somebody' } });
+    await eventually('the later one goes', () => isGone(maps().get('default', 'after-7')));
+    assert.equal((await maps().get('default', 'dependent-7')).metadata.deletionTimestamp, undefined);
+  });
   test('an object without a namespace that refers to an owner in one stays, and says why', async () => {
     const owner = await make('owner-6');
     const classes = cluster.client.of(kind<PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses'));

@@ -214,3 +214,14 @@ export function resourceOf(groupName: string, version: string, plural: string): 
   if (!info) throw new Error(`resource "${groupName}/${version}/${plural}" is not in the resource table`);
   return info;
 }
+
+/** Resources, `group/plural`, whose delete answers with the object as it was and not with a Status, in every version. */
+const RETURN_DELETED = new Set([
+  '/persistentvolumeclaims', '/persistentvolumes', '/pods', '/podtemplates', '/resourcequotas', '/serviceaccounts', '/services',
+  'resource.k8s.io/deviceclasses', 'resource.k8s.io/resourceclaims', 'resource.k8s.io/resourceclaimtemplates', 'resource.k8s.io/resourceslices',
+  'storage.k8s.io/csidrivers', 'storage.k8s.io/csinodes', 'storage.k8s.io/storageclasses', 'storage.k8s.io/volumeattachments', 'storage.k8s.io/volumeattributesclasses',
+]);
+/** What a delete answers once the object is gone, as the API reference tells of each operation: the object, or a Status. */
+export function returnsDeletedObject(resource: Pick<ResourceInfo, 'group' | 'plural'>): boolean {
+  return RETURN_DELETED.has(`${resource.group}/${resource.plural}`);
+}

@@ -64,6 +64,11 @@ export interface Field {
   readonly default?: unknown;
 }
 
+/** `x-kubernetes-unions`: the discriminator's JSON name, and its value for each member by the member's JSON name. */
+export interface Union {
+  readonly discriminator?: string;
+  readonly 'fields-to-discriminateBy': Readonly<Record<string, string>>;
+}
 export interface StructType {
   /** The OpenAPI name: `io.k8s.api.core.v1.Pod`. */
   readonly name: string;
@@ -73,6 +78,8 @@ export interface StructType {
   readonly goName: string;
   /** The struct merges as a whole in server-side apply (`+structType=atomic`). */
   readonly atomic: boolean;
+  /** At most one of the members is set (`+union`), as the discriminator says. */
+  readonly union?: Union;
   /** Fields by JSON name, in declaration order. Resolved on first use. */
   readonly fields: ReadonlyMap<string, Field>;
 }
@@ -132,11 +139,13 @@ export function structByFactsName(factsName: string): StructType {
   const pkg = factsName.slice(0, dot);
   const goName = factsName.slice(dot + 1);
   let fields: ReadonlyMap<string, Field> | undefined;
+  const union = raw.markers?.includes('+union') ? unionOf(raw.fields) : undefined;
   const type: StructType = {
     name: openApiName(pkg, goName),
     factsName,
     goName,
     atomic: raw.markers?.includes('+structType=atomic') ?? false,
+    ...(union ? { union } : {}),
     get fields() {
       fields ??= resolveFields(pkg, raw.fields);
       return fields;
@@ -184,6 +193,13 @@ function resolveFields(pkg: string, raw: readonly FieldFacts[]): ReadonlyMap<str
     out.set(f.name, resolveField(pkg, f));
   }
   return out;
+}
+
+/** All fields but the discriminator are members, named as Go names them. */
+function unionOf(fields: readonly FieldFacts[]): Union {
+  const discriminator = fields.find((f) => f.markers?.includes('+unionDiscriminator'));
+  const members = fields.filter((f) => f !== discriminator).map((f): [string, string] => [f.name, f.name.slice(0, 1).toUpperCase() + f.name.slice(1)]);
+  return { ...(discriminator ? { discriminator: discriminator.name } : {}), 'fields-to-discriminateBy': Object.fromEntries(members) };
 }
 
 function marker(f: FieldFacts, name: string): string | undefined {

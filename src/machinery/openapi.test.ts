@@ -189,3 +189,34 @@ test('an independent table of OpenAPI facts agrees', { skip: factsFile ? false :
     }
   }
 });
+
+test('a delete answers with the object of some kinds, with a Status of others', () => {
+  const answer = (path: string) => at(v2, 'paths', path, 'delete', 'responses', '200', 'schema', '$ref');
+  assert.equal(answer('/apis/storage.k8s.io/v1/storageclasses/{name}'), '#/definitions/io.k8s.api.storage.v1.StorageClass');
+  assert.equal(answer('/api/v1/namespaces/{namespace}/configmaps/{name}'), '#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Status');
+});
+
+test('fields that are never null have a default in v3', () => {
+  const doc = buildOpenApiV3('apis/flowcontrol.apiserver.k8s.io/v1', { version: VERSION });
+  const property = (type: string, name: string) => at(doc, 'components', 'schemas', `io.k8s.api.flowcontrol.v1.${type}`, 'properties', name) as Json;
+  assert.deepEqual(property('FlowSchema', 'status')['default'], {});
+  assert.equal(property('FlowDistinguisherMethod', 'type')['default'], '');
+  assert.equal(property('FlowSchemaSpec', 'matchingPrecedence')['default'], 0);
+  assert.equal('default' in property('FlowSchemaSpec', 'distinguisherMethod'), false, 'a pointer');
+  assert.equal('default' in property('FlowSchemaCondition', 'message'), false, 'left out when empty');
+  assert.equal('default' in (at(v2, 'definitions', 'io.k8s.api.flowcontrol.v1.FlowSchema', 'properties', 'status') as Json), false, 'v2 tells none');
+});
+
+test('unions tell their discriminator and members', () => {
+  const unions = (type: string) => at(v2, 'definitions', `io.k8s.api.core.v1.${type}`, 'x-kubernetes-unions');
+  assert.deepEqual(unions('SeccompProfile'), [{ discriminator: 'type', 'fields-to-discriminateBy': { localhostProfile: 'LocalhostProfile' } }]);
+  assert.deepEqual(unions('PodSchedulingGroup'), [{ 'fields-to-discriminateBy': { podGroupName: 'PodGroupName' } }]);
+});
+
+test('v3 has documents of what holds no resources', () => {
+  for (const key of ['api', 'apis', 'apis/apps', 'version', '.well-known/openid-configuration', 'openid/v1/jwks']) {
+    assert.ok(openApiV3Keys({}).includes(key), key);
+    assert.deepEqual(Object.keys(at(buildOpenApiV3(key, { version: VERSION }), 'paths') as object), [`/${key}/`]);
+  }
+  assert.deepEqual(at(v2, 'paths', '/apis/apps/', 'get', 'tags'), ['apps']);
+});

@@ -35,6 +35,13 @@ const PATCH_MEDIA_TYPES = ['application/json-patch+json', 'application/merge-pat
 const CODE_TEXTS: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 401: 'Unauthorized' };
 const SECURITY = { BearerToken: { description: 'Bearer Token authentication', in: 'header', name: 'authorization', type: 'apiKey' } } as const;
 
+/** Paths of the server that belong to no group, by the keys of their v3 documents. */
+const SERVER_PATHS: Readonly<Record<string, { readonly tag: string; readonly description: string; readonly id: string; readonly mediaType: string }>> = {
+  '.well-known/openid-configuration': { tag: 'WellKnown', description: 'get the OpenID configuration of the issuer of service account tokens', id: 'getServiceAccountIssuerOpenIDConfiguration', mediaType: 'application/json' },
+  'openid/v1/jwks': { tag: 'openid', description: 'get the public keys of the issuer of service account tokens', id: 'getServiceAccountIssuerOpenIDKeyset', mediaType: 'application/jwk-set+json' },
+  version: { tag: 'version', description: 'get the version of this server', id: 'getCodeVersion', mediaType: 'application/json' },
+};
+
 class DocumentBuilder {
   readonly definitions: DefinitionSet;
   readonly paths: Record<string, Json> = {};
@@ -57,9 +64,15 @@ class DocumentBuilder {
     this.addResource(resource);
   }
   /** Discovery's own paths of a group's version. */
-  addDiscovery(path: string, description: string, id: string, response: 'APIResourceList' | 'APIGroup' | 'APIGroupList' | 'APIVersions'): void {
+  addDiscovery(path: string, tag: string, description: string, id: string, response: 'APIResourceList' | 'APIGroup' | 'APIGroupList' | 'APIVersions'): void {
     const schema = this.definitions.struct(metaType(response));
-    this.paths[path] = { get: this.#wrap({ description, operationId: id }, [], undefined, undefined, [200], schema, MEDIA_TYPES, MEDIA_TYPES) };
+    this.paths[path] = { get: this.#wrap({ description, operationId: id, tags: [tag] }, [], undefined, undefined, [200], schema, MEDIA_TYPES, MEDIA_TYPES) };
+  }
+  /** A path of the server itself, by its key. */
+  addServerPath(key: string): void {
+    const { tag, description, id, mediaType } = SERVER_PATHS[key]!;
+    const schema = key === 'version' ? this.definitions.version() : { type: 'string' };
+    this.paths[`/${key}/`] = { get: this.#wrap({ description, operationId: id, tags: [tag] }, [], undefined, undefined, [200], schema, ['application/json'], [mediaType]) };
   }
 
   #payload(payload: Payload): Json {
@@ -115,8 +128,19 @@ function sorted(paths: Readonly<Record<string, Json>>): Record<string, Json> {
   return Object.fromEntries(Object.entries(paths).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 function addDiscoveryOf(builder: DocumentBuilder, group: string, version: string): void {
-  const prefix = groupVersionPath(group, version);
-  builder.addDiscovery(`${prefix}/`, 'get available resources', `get${tagOf(group, version).replace(/^./, (c) => c.toUpperCase()).replace('_v', 'V')}APIResources`, 'APIResourceList');
+  const tag = tagOf(group, version);
+  builder.addDiscovery(`${groupVersionPath(group, version)}/`, tag, 'get available resources', `get${tag.replace(/^./, (c) => c.toUpperCase()).replace('_v', 'V')}APIResources`, 'APIResourceList');
+}
+/** The paths that list groups: one of the core group, one of all, and one for each. Documents of their own in v3, named by the key. */
+function addDiscoveryOfGroup(builder: DocumentBuilder, key: string): void {
+  if (key === 'api') return builder.addDiscovery('/api/', 'core', 'get available API versions', 'getCoreAPIVersions', 'APIVersions');
+  if (key === 'apis') return builder.addDiscovery('/apis/', 'apis', 'get available API versions', 'getAPIVersions', 'APIGroupList');
+  const tag = tagOf(key.slice('apis/'.length), '').replace(/_$/, '');
+  builder.addDiscovery(`/${key}/`, tag, 'get information of a group', `get${tag.replace(/^./, (c) => c.toUpperCase())}APIGroup`, 'APIGroup');
+}
+/** Keys of the documents that {@link addDiscoveryOfGroup} fills. */
+function groupKeys(resources: readonly ResourceInfo[]): string[] {
+  return ['api', 'apis', ...new Set(resources.flatMap((r) => (r.group === '' ? [] : [`apis/${r.group}`])))];
 }
 
 /** The v2 document, `GET /openapi/v2`. Building it takes tens of milliseconds: keep it until the custom resources change. */
@@ -127,35 +151,45 @@ export function buildOpenApiV2(options: OpenApiOptions): Json {
   for (const custom of options.custom ?? []) builder.addCustom(custom);
   const versions = [...builtin, ...(options.custom ?? []).map((c) => c.resource)];
   for (const { group, version } of versions) addDiscoveryOf(builder, group, version);
-  for (const group of new Set(versions.map((r) => r.group))) if (group !== '') builder.addDiscovery(`/apis/${group}/`, 'get information of a group', `get${tagOf(group, '').replace(/_$/, '').replace(/^./, (c) => c.toUpperCase())}APIGroup`, 'APIGroup');
-  builder.addDiscovery('/api/', 'get available API versions', 'getCoreAPIVersions', 'APIVersions');
-  builder.addDiscovery('/apis/', 'get available API versions', 'getAPIVersions', 'APIGroupList');
+  for (const key of groupKeys(versions)) addDiscoveryOfGroup(builder, key);
+  for (const key of Object.keys(SERVER_PATHS)) builder.addServerPath(key);
   builder.definitions.struct(metaType('WatchEvent'));
   return {
     swagger: '2.0', info: { title: 'Kubernetes', version: options.version }, paths: sorted(builder.paths), definitions: builder.definitions.all(), securityDefinitions: SECURITY, security: [{ BearerToken: [] }],
   };
 }
 
-/** Keys of the v3 documents: `api/v1`, `apis/apps/v1`. */
+/** Keys of the v3 documents: `api/v1`, `apis/apps/v1`, and those that hold no resources: `apis/apps`, `version`. */
 export function openApiV3Keys(options: Pick<OpenApiOptions, 'resources' | 'custom'>): string[] {
-  const resources = [...(options.resources ?? RESOURCES), ...(options.custom ?? []).map((c) => c.resource)];
-  return [...new Set(resources.map((r) => groupVersionPath(r.group, r.version).slice(1)))].toSorted();
+  const builtin = options.resources ?? RESOURCES;
+  const resources = [...builtin, ...(options.custom ?? []).map((c) => c.resource)];
+  return [...new Set([...resources.map((r) => groupVersionPath(r.group, r.version).slice(1)), ...groupKeys(builtin), ...Object.keys(SERVER_PATHS)])].toSorted();
 }
 
-/** The v3 document of a group's version, `GET /openapi/v3/apis/apps/v1`; undefined where nothing is served. */
+/** A v3 document, `GET /openapi/v3/apis/apps/v1`; undefined where nothing is served. */
 export function buildOpenApiV3(key: string, options: OpenApiOptions): Json | undefined {
+  const builder = new DocumentBuilder('v3', options.describe);
+  const document = (): Json => ({
+    openapi: '3.0.0', info: { title: 'Kubernetes', version: options.version }, paths: sorted(builder.paths), components: { schemas: builder.definitions.all(), securitySchemes: SECURITY },
+  });
+  if (key in SERVER_PATHS) {
+    builder.addServerPath(key);
+    return document();
+  }
+  if (groupKeys(options.resources ?? RESOURCES).includes(key)) {
+    addDiscoveryOfGroup(builder, key);
+    return document();
+  }
   const isHere = (r: ResourceInfo): boolean => groupVersionPath(r.group, r.version) === `/${key}`;
   const resources = (options.resources ?? RESOURCES).filter(isHere);
   const custom = (options.custom ?? []).filter((c) => isHere(c.resource));
   const first = resources[0] ?? custom[0]?.resource;
   if (first === undefined) return undefined;
-  const builder = new DocumentBuilder('v3', options.describe);
   for (const resource of resources) builder.addResource(resource);
   for (const kind of custom) builder.addCustom(kind);
   addDiscoveryOf(builder, first.group, first.version);
-  return {
-    openapi: '3.0.0', info: { title: 'Kubernetes', version: options.version }, paths: sorted(builder.paths), components: { schemas: builder.definitions.all(), securitySchemes: SECURITY },
-  };
+  if (resources.some((r) => r.verbs.includes('watch'))) builder.definitions.struct(metaType('WatchEvent'));
+  return document();
 }
 
 /** The hash in a v3 document's address: clients keep the document as long as it stays the same. */

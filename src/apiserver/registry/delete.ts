@@ -1,5 +1,6 @@
 /** Deletes an object: upstream's delete handler, `rest.BeforeDelete` and `Store.Delete`. Source: the API concepts page, "Resource deletion". */
 import type { KubeObject } from '#api/object.ts';
+import { returnsDeletedObject } from '#api/resources.ts';
 import type { Status } from '#api/gen/meta-v1.ts';
 import { conflict, notFound } from '#machinery/status-error.ts';
 import { rfc3339 } from '#base/clock.ts';
@@ -16,11 +17,6 @@ import type { CacheEntry } from './object-cache.ts';
 import type { DeleteOptions } from './options.ts';
 import { resultOf } from './result.ts';
 import { editable, isNamespace } from './update.ts';
-
-/** Kinds whose delete answers with the object and not with a Status. */
-const RETURNS_OBJECT: ReadonlySet<string> = new Set(
-  ['persistentvolumes', 'persistentvolumeclaims', 'pods', 'podtemplates', 'resourcequotas', 'serviceaccounts', 'services'].map((p) => `/${p}`),
-);
 
 export interface DeleteArgs {
   readonly name: string;
@@ -144,7 +140,7 @@ function markDeleting(next: Draft<KubeObject>, now: number): void {
 
 function deleted(ctx: RequestContext, object: KubeObject): ObjectResult {
   const { info } = ctx.served;
-  if (RETURNS_OBJECT.has(`${info.group}/${info.plural}`)) return { kind: 'object', code: 200, object };
+  if (returnsDeletedObject(info)) return { kind: 'object', code: 200, object };
   const { name, uid } = object.metadata;
   const details = { ...(name ? { name } : {}), ...(info.group ? { group: info.group } : {}), kind: info.plural, ...(uid ? { uid } : {}) };
   const status: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };

@@ -88,6 +88,15 @@ export class DefinitionSet {
     return this.refTo(name);
   }
 
+  /** What `/version` answers: a type outside the API's groups. */
+  version(): { $ref: string } {
+    const string = { type: 'string', ...(this.#dialect === 'v3' ? { default: '' } : {}) };
+    const always = ['major', 'minor', 'gitVersion', 'gitCommit', 'gitTreeState', 'buildDate', 'goVersion', 'compiler', 'platform'];
+    const sometimes = ['emulationMajor', 'emulationMinor', 'minCompatibilityMajor', 'minCompatibilityMinor'];
+    const properties = Object.fromEntries([...always.map((name): [string, Json] => [name, string]), ...sometimes.map((name): [string, Json] => [name, { type: 'string' }])]);
+    return this.add('io.k8s.apimachinery.pkg.version.Info', { properties, required: always, type: 'object' });
+  }
+
   #structSchema(type: StructType): Json {
     const properties: Record<string, Json> = {};
     const required: string[] = [];
@@ -104,14 +113,16 @@ export class DefinitionSet {
       type: 'object',
       ...(kinds.length ? { 'x-kubernetes-group-version-kind': kinds } : {}),
       ...(type.atomic ? { 'x-kubernetes-map-type': 'atomic' } : {}),
+      ...(type.union ? { 'x-kubernetes-unions': [type.union] } : {}),
     };
   }
 
   #property(owner: StructType, field: Field): Json {
-    const description = this.#describe(owner, field.name) ?? (kindsOf(owner).length ? TYPE_META[field.name] : undefined);
+    const description = this.#describe(owner, field.name) ?? (kindsOf(owner).length ? textOfKindsField(field) : undefined);
+    const fallback = field.default ?? zeroOf(field);
     return this.#with(this.#schemaOf(field.type), {
       ...(description === undefined ? {} : { description }),
-      ...(this.#dialect === 'v3' && field.default !== undefined ? { default: field.default } : {}),
+      ...(this.#dialect === 'v3' && fallback !== undefined ? { default: fallback } : {}),
       ...fieldExtensions(field),
     });
   }
@@ -144,6 +155,25 @@ export class DefinitionSet {
       case 'any': return ref.go === 'interface{}' ? { type: 'object' } : this.#special(SPECIAL_NAMES[ref.go] ?? `${EXTENSIONS}.${ref.go}`);
       default: return this.#special(SPECIAL_NAMES[ref.kind]!);
     }
+  }
+}
+
+/** The text of a field that all kinds have: the installed client has none for `metadata`. */
+function textOfKindsField({ name, type }: Field): string | undefined {
+  if (name !== 'metadata' || type.kind !== 'struct') return TYPE_META[name];
+  return type.type.goName === 'ListMeta' ? LIST_METADATA : METADATA;
+}
+
+/** The default of a field that is never null: an empty struct, or the zero value of a scalar that is always written. */
+function zeroOf({ type, pointer, omitEmpty }: Field): unknown {
+  if (pointer) return undefined;
+  if (type.kind === 'struct') return {};
+  if (omitEmpty) return undefined;
+  switch (type.kind) {
+    case 'string': return '';
+    case 'bool': return false;
+    case 'int': case 'float': return 0;
+    default: return undefined;
   }
 }
 

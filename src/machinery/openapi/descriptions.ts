@@ -9,7 +9,7 @@ import type { Describe } from './definitions.ts';
 const COMMENT = /\/\*\*((?:(?!\*\/)[^])*?)\*\/\s*(?:export declare class \w+|'([^']+)'\??:)/g;
 
 function clean(comment: string): string {
-  return comment.split('\n').map((line) => line.replace(/^\s*\*\s?/, '').trimEnd()).join('\n').trim().replaceAll(/\\(['"`])/g, '$1');
+  return comment.split('\n').map((line) => line.replace(/^\s*\*\s?/, '').trimEnd()).join('\n').trim().replaceAll(/\\(['"`])/g, '$1').replaceAll('*_/', '*/');
 }
 /** A property as the client's generator renames it, back to JSON's name. */
 function jsonName(property: string): string {

@@ -2,7 +2,7 @@
  * Paths and operations of resources, the same for both dialects: `openapi.ts` turns these neutral descriptions into v2 or v3.
  * Operation ids and actions as upstream's installer names them (`createCoreV1NamespacedPod`, `post`).
  */
-import type { ResourceInfo, Subresource } from '#api/resources.ts';
+import { returnsDeletedObject, type ResourceInfo, type Subresource } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
 import type { GroupVersionKind } from './definitions.ts';
 
@@ -38,7 +38,7 @@ const query = (type: Parameter['type'], ...names: string[]): Parameter[] => name
 const inPath = (name: string): Parameter => ({ name, in: 'path', type: 'string' });
 const PRETTY = query('string', 'pretty');
 const SELECTION = [
-  ...query('string', 'continue', 'fieldSelector', 'labelSelector'), ...query('integer', 'limit'), ...query('string', 'resourceVersion', 'resourceVersionMatch'), ...query('boolean', 'sendInitialEvents'), ...query('integer', 'timeoutSeconds'),
+  ...query('string', 'continue', 'fieldSelector', 'labelSelector'), ...query('integer', 'limit'), ...query('string', 'resourceVersion', 'resourceVersionMatch'), ...query('boolean', 'sendInitialEvents'), ...query('string', 'shardSelector'), ...query('integer', 'timeoutSeconds'),
 ];
 const LIST = [...query('boolean', 'allowWatchBookmarks', 'watch'), ...SELECTION];
 const WRITE = query('string', 'dryRun', 'fieldManager', 'fieldValidation');
@@ -98,7 +98,7 @@ class ResourcePaths {
   }
 
   #list(suffix: string, parameters: readonly Parameter[]): Operation {
-    return { method: 'get', id: this.#id('list', suffix), action: 'list', description: `list or watch objects of kind ${this.#noun}`, gvk: this.#gvk, parameters, response: { kind: this.#listGvk }, codes: [200], watches: true };
+    return { method: 'get', id: this.#id('list', suffix), action: 'list', description: `list ${this.#has('watch') ? 'or watch ' : ''}objects of kind ${this.#noun}`, gvk: this.#gvk, parameters, response: { kind: this.#listGvk }, codes: [200], watches: true };
   }
   #collection(): Operation[] {
     const out: Operation[] = [];
@@ -119,7 +119,7 @@ class ResourcePaths {
   #item(): Operation[] {
     const out = this.#readWrite(this.#resource.verbs, '', this.#gvk);
     if (this.#has('delete')) {
-      out.push({ method: 'delete', id: this.#id('delete', `${this.#scope}${this.#noun}`), action: 'delete', description: `delete ${article(this.#noun)}`, gvk: this.#gvk, parameters: DELETE, body: { meta: 'DeleteOptions' }, response: { meta: 'Status' }, codes: [200, 202] });
+      out.push({ method: 'delete', id: this.#id('delete', `${this.#scope}${this.#noun}`), action: 'delete', description: `delete ${article(this.#noun)}`, gvk: this.#gvk, parameters: DELETE, body: { meta: 'DeleteOptions' }, response: returnsDeletedObject(this.#resource) ? { kind: this.#gvk } : { meta: 'Status' }, codes: [200, 202] });
     }
     return out;
   }
@@ -166,10 +166,13 @@ class ResourcePaths {
 
 const INTEGERS = new Set(['ports', 'sinceSeconds', 'tailLines', 'limitBytes']);
 const BOOLEANS = new Set(['stdin', 'stdout', 'stderr', 'tty', 'follow', 'previous', 'timestamps', 'insecureSkipTLSVerifyBackend']);
+/** Fields of options that are no parameters: they are of no scalar type, or tell the kind. */
+const UNNAMED = new Set(['kind', 'apiVersion', 'sinceTime']);
 function optionParameters(names: Iterable<string>): Parameter[] {
-  return [...names].filter((name) => name !== 'kind' && name !== 'apiVersion').map((name) => ({ name, in: 'query', type: BOOLEANS.has(name) ? 'boolean' : INTEGERS.has(name) ? 'integer' : 'string' }));
+  return [...names].filter((name) => !UNNAMED.has(name)).map((name) => ({ name, in: 'query', type: BOOLEANS.has(name) ? 'boolean' : INTEGERS.has(name) ? 'integer' : 'string' }));
 }
 function article(noun: string): string {
+  if (noun === 'Endpoints') return noun; // a plural
   return `${/^[AEIOU]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 

@@ -140,6 +140,7 @@ class Checker {
         this.#mapping.assignable(target, DYN);
         return DYN;
       case 'dyn':
+        return DYN;
       case 'error':
         return target;
       default:

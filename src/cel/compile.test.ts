@@ -192,6 +192,7 @@ describe('compile', () => {
     ['for', 'ERROR: <input>:1:1: reserved identifier: for\n | for\n | ^'],
     ['1 +', "ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | 1 +\n | ...^"],
     ['a in [1, 2, ', "ERROR: <input>:1:13: Syntax error: missing ']' at '<EOF>'\n | a in [1, 2, \n | ............^"],
+    ['', "ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"],
     ['a b', "ERROR: <input>:1:3: Syntax error: extraneous input 'b' expecting <EOF>\n | a b\n | ..^"],
     ['1 @ 2', "ERROR: <input>:1:3: Syntax error: token recognition error at: '@'\n | 1 @ 2\n | ..^"],
     ['self.name.matches("[")', 'ERROR: <input>:1:19: invalid matches argument\n | self.name.matches("[")\n | ..................^'],

@@ -32,6 +32,7 @@ function placeOf(source: string, offset: number): Place {
 }
 function formatIssue(source: string, { offset, message }: CelIssue): string {
   if (offset < 0) return `ERROR: <input>:-1:0: ${message}`;
+  if (source === '') return `ERROR: <input>:1:0: ${message}`;
   const { line, column, text } = placeOf(source, offset);
   // Wide characters are followed by wide marks, as cel-go does it.
   const dots = [...text].slice(0, column - 1).map((c) => (c.length > 1 || c.charCodeAt(0) > 0x7f ? '．' : '.')).join('');

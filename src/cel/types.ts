@@ -13,7 +13,8 @@ export interface ListSemantics {
 }
 type Simple = 'dyn' | 'null' | 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'duration' | 'timestamp' | 'error';
 export type CelType =
-  | { readonly kind: Simple }
+  | { readonly kind: Exclude<Simple, 'dyn'> }
+  | { readonly kind: 'dyn'; readonly shown?: string }
   | { readonly kind: 'list'; readonly item: CelType; readonly semantics?: ListSemantics | undefined }
   | { readonly kind: 'map'; readonly key: CelType; readonly value: CelType }
   /** `open`: any field may be selected, as dyn. Fields are read lazily, for types that contain themselves. */
@@ -24,6 +25,8 @@ export type CelType =
 
 const simple = (kind: Simple): CelType => ({ kind });
 export const DYN = simple('dyn');
+/** Of a type that is not known until it runs, as {@link DYN}, which messages show by another name. */
+export const ANY: CelType = { kind: 'dyn', shown: 'any' };
 export const NULL = simple('null');
 export const BOOL = simple('bool');
 export const INT = simple('int');
@@ -67,9 +70,17 @@ export function showType(type: CelType): string {
       return type.params.length ? `${type.name}(${type.params.map(showType).join(', ')})` : type.name;
     case 'type':
       return `type(${showType(type.of)})`;
+    case 'dyn':
+      return type.shown ?? 'dyn';
     default:
       return NAMES[type.kind] ?? type.kind;
   }
+}
+/** As {@link showType}, with the names that types have when they run: `map(string, google.protobuf.Any)`. */
+export function showRuntimeType(type: CelType): string {
+  const params = type.kind === 'list' ? [type.item] : type.kind === 'map' ? [type.key, type.value] : type.kind === 'opaque' ? type.params : type.kind === 'type' ? [type.of] : [];
+  const name = type === ANY ? 'google.protobuf.Any' : runtimeName(type);
+  return params.length ? `${name}(${params.map(showRuntimeType).join(', ')})` : name;
 }
 const RUNTIME_NAMES: Readonly<Partial<Record<CelType['kind'], string>>> = { null: 'null_type', timestamp: 'google.protobuf.Timestamp', duration: 'google.protobuf.Duration', list: 'list', map: 'map', type: 'type' };
 /** The name of a value's type, as `type(x)` prints it. */

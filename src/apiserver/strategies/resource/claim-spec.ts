@@ -3,18 +3,18 @@ import type {
   DeviceClaim, DeviceClaimConfiguration, DeviceConfiguration, DeviceConstraint, DeviceRequest, DeviceSelector, DeviceSubRequest, DeviceToleration, ExactDeviceRequest,
 } from '#api/gen/resource-v1.ts';
 import type { Draft } from '#base/draft.ts';
-import { invalidValue, notSupported, required, tooLong, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isValidLabelValue } from '#machinery/names.ts';
 import { validateLabelName } from '#machinery/object-meta.ts';
 import { each, fromMessages, oneOf } from '../field-checks.ts';
 import { validateDeviceClassName, validateDriver, validateFullyQualifiedName, validateList, validateRawObject, validateSet, validateShortName } from './names.ts';
+import { validateSelectorExpression } from './selector-expressions.ts';
 
 export const MAX_REQUESTS = 32;
 export const MAX_CONFIGS = 32;
 const MAX_SUB_REQUESTS = 8;
 const MAX_SELECTORS = 32;
 const MAX_CONSTRAINTS = 32;
-const MAX_EXPRESSION = 10 * 1024;
 const MAX_PARAMETERS = 10 * 1024;
 export const TAINT_EFFECTS = ['NoExecute', 'NoSchedule', 'None'];
 const NO_REQUEST = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
@@ -38,8 +38,7 @@ export function validateRequestRefs(refs: readonly string[] | undefined, names: 
 
 export function validateSelectors(selectors: readonly DeviceSelector[] | undefined, path: FieldPath): FieldError[] {
   return validateList(selectors, MAX_SELECTORS, path, ({ cel }, at) => {
-    if (!cel) return [required(at.child('cel'))];
-    return Buffer.byteLength(cel.expression ?? '') > MAX_EXPRESSION ? [tooLong(at.child('cel', 'expression'), MAX_EXPRESSION)] : [];
+    return cel ? validateSelectorExpression(cel.expression ?? '', at.child('cel', 'expression')) : [required(at.child('cel'))];
   });
 }
 function validateToleration({ key, operator, value = '', effect }: DeviceToleration, path: FieldPath): FieldError[] {

@@ -14,6 +14,10 @@ const allocation = { devices: { results: [result] } };
 test('deviceclasses checks configuration and names', () => {
   const make = (spec: object) => tryCreate(deviceclasses, { metadata: { name: 'a' }, spec }).errors;
   assert.deepEqual(make({ selectors: [{ cel: { expression: 'true' } }] }), []);
+  assert.deepEqual(make({ selectors: [{ cel: { expression: 'device.attributes["a.example"].b.c' } }, { cel: { expression: 'device.attributes' } }] }), [
+    'spec.selectors[0].cel.expression: Invalid value: "device.attributes[\\"a.example\\"].b.c": must evaluate to bool or the unknown type, not dyn',
+    'spec.selectors[1].cel.expression: Invalid value: "device.attributes": must evaluate to bool or the unknown type, not map(string, map(string, google.protobuf.Any))',
+  ]);
   assert.deepEqual(make({ selectors: [{}], config: [{ opaque: { driver: 'd', parameters: 1 } }], extendedResourceName: 'cpu' }), [
     'spec.selectors[0].cel: Required value', 'spec.config[0].opaque.parameters: Invalid value: "<value omitted>": must be a valid JSON object',
     'spec.extendedResourceName: Invalid value: "cpu": must be a valid extended resource name',

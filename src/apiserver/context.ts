@@ -1,4 +1,5 @@
 /** What the handlers of one request share. */
+import { resourceOf } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import { warningText } from './warnings.ts';
 import type { AdmissionChain } from './admission-chain.ts';
@@ -10,6 +11,8 @@ import type { KeptRevisions } from './registry/kept-revisions.ts';
 import type { ListMemo } from './registry/list-memo.ts';
 import type { ResourceRegistry, ServedResource } from './registry/resource-registry.ts';
 import type { StrategyContext } from './registry/strategy.ts';
+
+const NAMESPACES = resourceOf('', 'v1', 'namespaces');
 
 /** What is there once per server. */
 export interface Services {
@@ -68,8 +71,11 @@ export class RequestContext {
     this.request.auditAnnotations.set(key, value);
   }
   strategyContext(subresource: string): StrategyContext {
-    const { clock, resources } = this.services;
-    return { user: this.user, now: clock.now(), subresource, serves: (...id) => resources.find(...id) !== undefined, warn: (message) => this.warn(message) };
+    const { clock, resources, reader } = this.services;
+    return {
+      user: this.user, now: clock.now(), subresource, serves: (...id) => resources.find(...id) !== undefined, warn: (message) => this.warn(message),
+      namespaceLabels: () => reader.get(NAMESPACES, '', this.namespace)?.metadata.labels ?? {},
+    };
   }
   /** The same request for an object of another namespace: deletecollection over all of them. */
   inNamespace(namespace: string): RequestContext {

@@ -26,6 +26,8 @@ export interface StrategyContext {
   readonly subresource: string;
   /** Whether a resource is served: fields that are of no use without it are dropped, as upstream drops those of disabled features. */
   serves(group: string, version: string, plural: string): boolean;
+  /** Labels of the namespace that the object is in; empty for an object of the cluster. */
+  namespaceLabels(): Readonly<Record<string, string>>;
   /** Adds a `Warning` header to the answer. */
   warn(message: string): void;
 }

@@ -17,7 +17,7 @@ export interface Trial {
 const lines = (errors: readonly FieldError[]) => errors.map((e) => toAggregate([e]));
 
 function context(subresource: string, warnings: string[]): StrategyContext {
-  return { user: { name: 'jane', groups: ['system:authenticated'] }, now: NOW, subresource, serves: () => true, warn: (message) => void warnings.push(message) };
+  return { user: { name: 'jane', groups: ['system:authenticated'] }, now: NOW, subresource, serves: () => true, namespaceLabels: () => ({}), warn: (message) => void warnings.push(message) };
 }
 /** A create: default, prepare, validate. Warnings are told of objects with errors too. */
 export function tryCreate(strategy: Strategy, input: object): Trial {

@@ -3,6 +3,7 @@ import { fieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
+import { validateAdminRequests, validateAdminResults } from './admin-access.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 import { validateClaimStatus } from './claim-status.ts';
 
@@ -21,9 +22,9 @@ export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', '
   prepareForCreate(claim) {
     claim.status = emptyStatus('resource.k8s.io', 'v1', 'ResourceClaim');
   },
-  validate: ({ spec }) => validateDeviceClaim(spec?.devices, SPEC.child('devices')),
+  validate: ({ spec }, ctx) => [...validateAdminRequests(spec?.devices, ctx), ...validateDeviceClaim(spec?.devices, SPEC.child('devices'))],
   validateUpdate: (claim, old) => immutableSpec(claim.spec, old.spec, 'api/resource/v1.ResourceClaimSpec'),
-  validateStatusUpdate: (claim, old) => validateClaimStatus(claim, old, fieldPath('status')),
+  validateStatusUpdate: (claim, old, ctx) => [...validateAdminResults(claim.status?.allocation, old.status?.allocation, ctx), ...validateClaimStatus(claim, old, fieldPath('status'))],
   columns: [NAME, text('State'), AGE],
   row: (claim, now) => [claim.metadata.name ?? '', stateText(claim), age(claim.metadata, now)],
 });

@@ -4,13 +4,17 @@ import { defineStrategy } from '../define.ts';
 import { validateTemplateMetadata } from '../core/template-metadata.ts';
 import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME } from '../printing.ts';
+import { validateAdminRequests } from './admin-access.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 
 const SPEC = fieldPath('spec');
 
 export const resourceclaimtemplates = defineStrategy<ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates', {
   default: ({ spec }) => defaultDeviceClaim(spec?.spec?.devices),
-  validate: ({ spec }) => [...validateTemplateMetadata(spec?.metadata, SPEC.child('metadata')), ...validateDeviceClaim(spec?.spec?.devices, SPEC.child('spec', 'devices'))],
+  validate: ({ spec }, ctx) => [
+    ...validateAdminRequests(spec?.spec?.devices, ctx),
+    ...validateTemplateMetadata(spec?.metadata, SPEC.child('metadata')), ...validateDeviceClaim(spec?.spec?.devices, SPEC.child('spec', 'devices')),
+  ],
   validateUpdate: (template, old) => immutableSpec(template.spec, old.spec, 'api/resource/v1.ResourceClaimTemplateSpec'),
   columns: [NAME, AGE],
   row: ({ metadata }, now) => [metadata.name ?? '', age(metadata, now)],

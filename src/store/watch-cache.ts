@@ -88,6 +88,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   readonly #fail: (reason: Error) => void;
   #state = new SortedMap<Entry<T>>();
   #bytes = 0;
+  #received = 0;
   #revision = 0;
   #feed: StoreWatch | undefined;
   #running: Promise<void> | undefined;
@@ -120,6 +121,10 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   /** Number of objects. */
   get size(): number {
     return this.#state.size;
+  }
+  /** Number of changes that the store has told of. */
+  get received(): number {
+    return this.#received;
   }
   /** What the objects take in the store, before encryption. */
   get bytes(): number {
@@ -364,6 +369,7 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
     this.#advance(revision);
   }
   #record(event: Exclude<StoreEvent, { type: 'progress' }>, at: number, history: Map<string, Entry<T>> | undefined): void {
+    this.#received += 1;
     if (!history) return this.ring.push(this.#change(event, at));
     let change: Change<T>;
     try {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { gunzipSync } from 'node:zlib';
 import { test } from 'node:test';
 import { FakeClock } from '#base/fake-clock.ts';
+import type { RequestInfo } from '../interfaces.ts';
 import { Query } from '../query.ts';
 import { warningHeader } from '../warnings.ts';
 import { compareVersions, storageVersionHash } from './discovery.ts';
@@ -9,6 +10,7 @@ import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
 import { ENTRIES_A_TURN, joinList, listParts } from './join-list.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
+import { ServerMetrics } from './metrics.ts';
 import { aggregatedVersion } from './paths.ts';
 import { durationMs, mediaTypeOf } from './request-handler.ts';
 import { requestMetricsText, RequestSeries } from './request-metrics.ts';
@@ -86,7 +88,7 @@ test('requestMetricsText adds up buckets and escapes labels', () => {
   series.observe(200, 0.003, 500);
   series.observe(200, 0.03, undefined);
   const text = requestMetricsText([series]);
-  assert.match(text, /apiserver_request_total\{verb="GET",resource="a\\"b",code="200",dry_run=""\} 2/);
+  assert.match(text, /apiserver_request_total\{verb="GET",resource="a\\"b",dry_run="",code="200",system_client=""\} 2/);
   assert.match(text, /apiserver_request_duration_seconds_bucket\{[^}]*le="0\.025"\} 1\n[^\n]*le="0\.05"\} 2\n/);
   assert.match(text, /apiserver_response_sizes_count\{[^}]*\} 1/);
 });
@@ -173,4 +175,18 @@ test('listParts makes what joinList makes, in turns, and ends when its client is
   await assert.rejects(async () => {
     for await (const part of listParts(head, many, prefix, gone.signal)) if (part.length > 0) gone.abort(new Error('gone'));
   }, /gone/);
+});
+
+test('ServerMetrics counts trials and system clients apart, and remembers which deprecated kinds were asked for', async () => {
+  const metrics = new ServerMetrics();
+  const info = { isResourceRequest: true, verb: 'get', apiGroup: '', apiVersion: 'v1', resource: 'endpoints', subresource: '', namespace: 'default', name: 'a' } as RequestInfo;
+  const common = { info, code: 200, seconds: 0.01, bytes: undefined };
+  metrics.observe({ ...common, served: { warnings: ['deprecated'] }, dryRun: [], userAgent: 'kube-scheduler/v1.36.0' });
+  metrics.observe({ ...common, served: {}, dryRun: [], userAgent: 'kube-scheduler' });
+  metrics.observe({ ...common, served: {}, dryRun: ['All', 'All'], userAgent: undefined });
+  metrics.observe({ ...common, served: {}, dryRun: ['Some'], userAgent: 'curl/8' });
+  const text = await metrics.text();
+  const counted = text.split('\n').filter((line) => line.startsWith('apiserver_request_total')).map((line) => /dry_run="(\w*)",code="200",system_client="([\w-]*)"\} (\d)/.exec(line)!.slice(1));
+  assert.deepEqual(counted, [['', 'kube-scheduler', '1'], ['', '', '1'], ['All', '', '1'], ['invalid', '', '1']]);
+  assert.match(text, /^apiserver_requested_deprecated_apis\{group="",version="v1",resource="endpoints",subresource="",removed_release=""\} 1$/m);
 });

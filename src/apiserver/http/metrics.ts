@@ -17,8 +17,32 @@ function verbOf(info: RequestInfo): string {
   return KNOWN_VERBS.has(info.verb) ? verb.toUpperCase() : 'OTHER';
 }
 
-function seriesId(info: RequestInfo, known: boolean): string {
-  return known ? `${verbOf(info)} ${info.apiGroup}/${info.apiVersion}/${info.resource}/${info.subresource} ${scopeOf(info)}` : `${verbOf(info)} ${scopeOf(info)}`;
+function seriesId(info: RequestInfo, known: boolean, dryRun: string): string {
+  return known ? `${verbOf(info)} ${info.apiGroup}/${info.apiVersion}/${info.resource}/${info.subresource} ${scopeOf(info)} ${dryRun}` : `${verbOf(info)} ${scopeOf(info)} ${dryRun}`;
+}
+
+/** Clients that are counted apart, by the name before the slash in their `User-Agent`. */
+const SYSTEM_CLIENTS: ReadonlySet<string> = new Set(['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']);
+function systemClientOf(userAgent: string | undefined): string {
+  const slash = userAgent?.indexOf('/') ?? -1;
+  const name = slash < 0 ? '' : userAgent!.slice(0, slash);
+  return SYSTEM_CLIENTS.has(name) ? name : '';
+}
+/** The values of `dryRun`, of which there is one that is valid. */
+function dryRunOf(values: readonly string[]): string {
+  if (values.length === 0) return '';
+  return values.every((value) => value === 'All') ? 'All' : 'invalid';
+}
+/** What is counted of a request beyond its {@link RequestInfo}. */
+export interface ObservedRequest {
+  readonly info: RequestInfo;
+  /** The resource that the path belongs to, where it is served; other paths share one label set. */
+  readonly served: { readonly warnings?: readonly string[] | undefined } | undefined;
+  readonly code: number;
+  readonly seconds: number;
+  readonly bytes: number | undefined;
+  readonly dryRun: readonly string[];
+  readonly userAgent: string | undefined;
 }
 
 export class ServerMetrics {
@@ -32,6 +56,7 @@ export class ServerMetrics {
   readonly #longRunning: Gauge;
   readonly #terminations: Counter;
   readonly #watchEvents: Counter;
+  readonly #deprecated: Gauge;
 
   constructor() {
     const registers = [this.registry];
@@ -45,15 +70,21 @@ export class ServerMetrics {
     }));
     this.#longRunning = new Gauge({ name: 'apiserver_longrunning_requests', help: 'Number of active long-running requests.', labelNames: scope, registers });
     this.#terminations = new Counter({ name: 'apiserver_request_terminations_total', help: 'Number of requests which the server terminated in self-defense.', labelNames: ['component', 'code', 'group', 'resource', 'scope', 'subresource', 'verb', 'version'], registers });
+    this.#deprecated = new Gauge({
+      name: 'apiserver_requested_deprecated_apis', help: 'Deprecated APIs that have been requested, by group, version, resource, subresource and removed_release.',
+      labelNames: ['group', 'version', 'resource', 'subresource', 'removed_release'], registers,
+    });
     this.#watchEvents = new Counter({ name: 'apiserver_watch_events_total', help: 'Number of events sent in watch clients.', labelNames: ['group', 'version', 'resource'], registers });
   }
 
-  /** `known`: the path belongs to a resource that is served; others share one label set. */
-  observe(info: RequestInfo, known: boolean, code: number, seconds: number, bytes: number | undefined): void {
-    const id = seriesId(info, known);
+  observe({ info, served, code, seconds, bytes, dryRun, userAgent }: ObservedRequest): void {
+    const known = served !== undefined;
+    const trial = dryRunOf(dryRun);
+    const id = seriesId(info, known, trial);
     let series = this.#series.get(id);
-    if (!series) this.#series.set(id, (series = new RequestSeries(this.#labelsOf(info, known))));
-    series.observe(code, seconds, bytes);
+    if (!series) this.#series.set(id, (series = new RequestSeries(this.#labelsOf(info, known), trial)));
+    series.observe(code, seconds, bytes, systemClientOf(userAgent));
+    if (served?.warnings?.length) this.#deprecated.set({ group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource, removed_release: '' }, 1);
   }
   terminated(info: RequestInfo, known: boolean, code: number): void {
     this.#terminations.inc({ ...this.#labelsOf(info, known), code: String(code) });

@@ -113,7 +113,7 @@ export class RequestHandler {
 
   async #run(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): Promise<Outcome> {
     const { info } = serving.parsed;
-    const known = this.#known(info);
+    const known = this.#servedOf(info) !== undefined;
     const long = isLongRunning(info);
     const kind = kindOf(info.verb);
     if (long) this.#o.metrics.longRunning(info, known, 1);
@@ -239,8 +239,8 @@ export class RequestHandler {
     };
   }
 
-  #known(info: RequestInfo): boolean {
-    return info.isResourceRequest && this.#o.resources.find(info.apiGroup, info.apiVersion, info.resource) !== undefined;
+  #servedOf(info: RequestInfo): ServedResource | undefined {
+    return info.isResourceRequest ? this.#o.resources.find(info.apiGroup, info.apiVersion, info.resource) : undefined;
   }
 
   #beginAudit(serving: Serving, user: UserInfo): void {
@@ -260,7 +260,8 @@ export class RequestHandler {
 
   #record(serving: Serving, outcome: Outcome, durationMs: number): void {
     const { info } = serving.parsed;
-    this.#o.metrics.observe(info, this.#known(info), outcome.code, durationMs / 1000, outcome.bytes);
+    const { query, exchange } = serving;
+    this.#o.metrics.observe({ info, served: this.#servedOf(info), code: outcome.code, seconds: durationMs / 1000, bytes: outcome.bytes, dryRun: query.getAll('dryRun'), userAgent: exchange.header('user-agent') });
     if (this.#o.audit) this.#completeAudit(serving, outcome);
     endSpan(serving, outcome);
   }

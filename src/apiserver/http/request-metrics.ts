@@ -37,14 +37,27 @@ export class Buckets {
 /** One set of labels. */
 export class RequestSeries {
   readonly labels: string;
-  readonly codes = new Map<number, number>();
+  readonly #dryRun: string;
+  /** Requests by the system client that made them ('': anyone else), then by code. */
+  readonly #counts = new Map<string, Map<number, number>>();
   readonly seconds = new Buckets(SECONDS);
   readonly bytes = new Buckets(BYTES);
-  constructor(labels: Readonly<Record<string, string>>) {
+  /** `dryRun`: what the request asks to try only, `All`; '' for requests that are meant. */
+  constructor(labels: Readonly<Record<string, string>>, dryRun = '') {
     this.labels = labelText(labels);
+    this.#dryRun = labelText({ dry_run: dryRun });
   }
-  observe(code: number, seconds: number, bytes: number | undefined): void {
-    this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
+  /** The labels of what is counted for trials apart. */
+  get trialLabels(): string {
+    return `${this.labels},${this.#dryRun}`;
+  }
+  counts(): string[] {
+    return [...this.#counts].flatMap(([client, codes]) => [...codes].map(([code, count]) => `apiserver_request_total{${this.trialLabels},${labelText({ code: String(code), system_client: client })}} ${count}`));
+  }
+  observe(code: number, seconds: number, bytes: number | undefined, systemClient = ''): void {
+    let codes = this.#counts.get(systemClient);
+    if (!codes) this.#counts.set(systemClient, (codes = new Map()));
+    codes.set(code, (codes.get(code) ?? 0) + 1);
     this.seconds.observe(seconds);
     if (bytes !== undefined) this.bytes.observe(bytes);
   }
@@ -65,8 +78,8 @@ export function metricBlock(name: string, help: string, type: 'counter' | 'gauge
 export function requestMetricsText(series: readonly RequestSeries[]): string {
   return [
     metricBlock('apiserver_request_total', 'Counter of apiserver requests broken out for each verb, group, version, resource, scope, component and HTTP response code.', 'counter',
-      series.flatMap((s) => [...s.codes].map(([code, count]) => `apiserver_request_total{${s.labels},code="${code}",dry_run=""} ${count}`))),
-    metricBlock('apiserver_request_duration_seconds', 'Response latency distribution in seconds.', 'histogram', series.flatMap((s) => s.seconds.lines('apiserver_request_duration_seconds', `${s.labels},dry_run=""`))),
+      series.flatMap((s) => s.counts())),
+    metricBlock('apiserver_request_duration_seconds', 'Response latency distribution in seconds.', 'histogram', series.flatMap((s) => s.seconds.lines('apiserver_request_duration_seconds', s.trialLabels))),
     metricBlock('apiserver_response_sizes', 'Response size distribution in bytes.', 'histogram', series.flatMap((s) => s.bytes.lines('apiserver_response_sizes', s.labels))),
   ].join('\n');
 }

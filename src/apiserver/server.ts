@@ -47,7 +47,7 @@ import { ListMemo } from './registry/list-memo.ts';
 import type { ObjectStorage } from './registry/object-cache.ts';
 import { servedResources, type RuntimeConfig } from './registry/runtime-config.ts';
 import { DynamicResourceRegistry, type ResourceRegistry } from './registry/resource-registry.ts';
-import { storageMetricsText } from './registry/storage-metrics.ts';
+import { storageMetricsText, storageSizeGauge } from './registry/storage-metrics.ts';
 import { ServiceNetwork, type ServiceNetworkOptions } from './services/service-network.ts';
 import type { ComponentHealth } from './subresources/component-statuses.ts';
 import type { NodeProxy } from './subresources/node-proxy.ts';
@@ -282,6 +282,7 @@ export class ApiServer implements Component {
     const flowControl = this.#flowControl();
     if (o.audit) this.metrics.addText(() => o.audit!.metricsText());
     this.metrics.addText(() => storageMetricsText(this.resources.all()));
+    this.metrics.registry.registerMetric(storageSizeGauge(o.store));
     const paths = pathHandler({
       resources: this.resources,
       serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,

@@ -125,6 +125,8 @@ export interface Store {
   watch(prefix: string, after: number, signal: AbortSignal): StoreWatch;
   /** Forgets the history up to `revision`, at most the newest one (the current state stays). */
   compact(revision: number): Promise<void>;
+  /** Bytes that the file of the data takes. Absent, or undefined: there is no file. */
+  sizeBytes?(): Promise<number | undefined>;
   /** Waits for the writes under way and releases everything; watches end with {@link StoreClosedError}. Idempotent. */
   close(): Promise<void>;
 }

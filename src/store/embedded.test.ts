@@ -62,6 +62,16 @@ describe('openEmbeddedStore', () => {
       await store.close();
     }));
 
+  test('sizeBytes tells what the file takes', () =>
+    inDirectory(async (directory) => {
+      const store = await openEmbeddedStore({ directory });
+      await store.create('/registry/a/a', Buffer.alloc(100_000));
+      const size = await store.sizeBytes!();
+      assert.ok(size! >= 100_000);
+      assert.equal(size, (await stat(join(directory, 'store.mdb'))).size);
+      await store.close();
+    }));
+
   test('remembers what was compacted, and never gives a revision twice', () =>
     inDirectory(async (directory) => {
       let store = await openEmbeddedStore({ directory });

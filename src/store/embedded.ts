@@ -6,6 +6,7 @@
  * root are flushed, so a crash leaves the whole group or nothing of it.
  */
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { open, type RootDatabase, type RootDatabaseOptionsWithPath } from 'lmdb';
 import { closeOnExec } from './close-on-exec.ts';
@@ -45,7 +46,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
       closeOnExec(file);
       const compacted = await readMeta(rows, directory);
       syncDirectory(directory);
-      return new LocalStore(new LmdbRows(rows, lock.release), { heads: heads(rows), compacted }, options.history);
+      return new LocalStore(new LmdbRows(rows, file, lock.release), { heads: heads(rows), compacted }, options.history);
     } catch (err) {
       await rows.close();
       throw err;
@@ -92,11 +93,13 @@ function* heads(rows: Rows): Generator<RowHead> {
 
 class LmdbRows implements RowStorage {
   readonly #rows: Rows;
+  readonly #file: string;
   readonly #release: () => void;
   #compacted: number | undefined;
 
-  constructor(rows: Rows, release: () => void) {
+  constructor(rows: Rows, file: string, release: () => void) {
     this.#rows = rows;
+    this.#file = file;
     this.#release = release;
   }
 
@@ -125,6 +128,9 @@ class LmdbRows implements RowStorage {
     const bytes = this.#rows.getBinaryFast(revision);
     if (!bytes) throw new Error(`row ${revision} is not in the store`);
     return { bytes, start: KEY_AT + bytes.readUInt32LE(9), end: bytes.length };
+  }
+  async sizeBytes(): Promise<number> {
+    return (await stat(this.#file)).size;
   }
   async close(): Promise<void> {
     await this.#rows.close();

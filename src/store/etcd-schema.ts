@@ -41,6 +41,8 @@ export interface CompactionRequest {
 export interface StatusResponse {
   /** `3.5.30` */
   readonly version: string;
+  /** Bytes that the backend's file takes. */
+  readonly dbSize: number;
 }
 export interface WatchRequest {
   readonly createRequest?: { readonly key: Buffer; readonly rangeEnd: Buffer; readonly startRevision: number; readonly progressNotify: boolean; readonly prevKv: boolean };
@@ -80,7 +82,7 @@ const root = protobuf.Root.fromJSON({
     CompactionRequest: message({ revision: one('int64', 1) }),
     CompactionResponse: message({ header: one('Header', 1) }),
     StatusRequest: message({}),
-    StatusResponse: message({ version: one('string', 2) }),
+    StatusResponse: message({ version: one('string', 2), dbSize: one('int64', 3) }),
     WatchCreateRequest: message({ key: one('bytes', 1), rangeEnd: one('bytes', 2), startRevision: one('int64', 3), progressNotify: one('bool', 4), prevKv: one('bool', 6) }),
     WatchProgressRequest: message({}),
     WatchRequest: message({ createRequest: one('WatchCreateRequest', 1), progressRequest: one('WatchProgressRequest', 3) }, { requestUnion: { oneof: ['createRequest', 'progressRequest'] } }),

@@ -75,6 +75,12 @@ describe('the etcd backend', { skip: unusable }, () => {
     return { store, cleanup: () => store.close() };
   });
 
+  test('sizeBytes tells what the file of etcd takes', async () => {
+    const store = await open();
+    assert.ok((await store.sizeBytes!())! > 4096);
+    await store.close();
+  });
+
   test('a watch cache is consistent though others write, and goes on after etcd was away', async () => {
     const [mine, others] = [await open(), await open()];
     const { signal } = new AbortController();

@@ -73,6 +73,9 @@ class EtcdStore implements Store {
     return header.revision;
   }
 
+  async sizeBytes(): Promise<number> {
+    return (await this.#call(STATUS, {})).dbSize;
+  }
   async get(key: string): Promise<StoreEntry | undefined> {
     const { kvs } = await this.#range({ key: bytes(key) });
     return kvs[0] && entryOf(kvs[0]);

@@ -35,6 +35,8 @@ export interface RowStorage {
   /** Value of a row that was committed and not dropped. */
   value(revision: number): Buffer;
   view(revision: number): ValueView;
+  /** Bytes that the file takes, where there is one. */
+  sizeBytes?(): Promise<number>;
   close(): Promise<void>;
 }
 /** What a storage found when it was opened. */
@@ -112,6 +114,10 @@ export class LocalStore implements Store {
   }
   latestRevision(): number {
     return this.#revision;
+  }
+  async sizeBytes(): Promise<number | undefined> {
+    this.#assertOpen();
+    return this.#storage.sizeBytes?.();
   }
   /** Number of keys. */
   get size(): number {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { storageMetricsText } from './storage-metrics.ts';
+import { storageMetricsText, storageSizeGauge } from './storage-metrics.ts';
 
 test('storageMetricsText counts a storage once, whatever it is served as', () => {
   const events = { size: 2, received: 3 };
@@ -9,4 +9,13 @@ test('storageMetricsText counts a storage once, whatever it is served as', () =>
     { info: { group: 'apps', plural: 'deployments' }, storage: { size: 0, received: 0 } }, { info: { group: '', plural: 'bindings' }, storage: undefined },
   ]);
   assert.deepEqual(text.split('\n').filter((line) => line.startsWith('apiserver')), ['apiserver_storage_objects{resource="events"} 2', 'apiserver_storage_objects{resource="deployments.apps"} 0', 'apiserver_storage_events_received_total{group="",resource="events"} 3']);
+});
+
+test('storageSizeGauge tells the size of the file while there is an answer', async () => {
+  let answer: Promise<number | undefined> = Promise.resolve(4096);
+  const gauge = storageSizeGauge({ sizeBytes: () => answer });
+  assert.deepEqual((await gauge.get()).values.map(({ labels, value }) => [labels, value]), [[{ storage_cluster_id: 'etcd-0' }, 4096]]);
+  answer = Promise.reject(new Error('gone'));
+  assert.deepEqual((await gauge.get()).values, []);
+  assert.deepEqual((await storageSizeGauge({}).get()).values, []);
 });

@@ -59,6 +59,7 @@ test('trust anchors come by name, and by signer and labels; a Pod sees new ones'
     { clusterTrustBundle: { name: 'none', optional: true, path: 'none.pem' } },
     { clusterTrustBundle: { signerName: 'kubernetes.io/kube-apiserver-serving', labelSelector: {}, path: 'apiserver.pem' } },
   ]));
+  await waitForReady(c, 'trusting');
   await waitForLog(c, 'trusting', /anchors: 1/);
   assert.equal(await read(c, 'trusting', '/v/plain.pem'), pemBlocks(first).map(({ bytes }) => pemText('CERTIFICATE', bytes)).join(''), 'nothing but the certificates');
   assert.equal(await read(c, 'trusting', '/v/none.pem'), '');

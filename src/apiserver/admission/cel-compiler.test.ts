@@ -47,7 +47,7 @@ describe('celCompiler', () => {
   it('refuses what does not compile or gives another type', () => {
     assert.throws(() => compiler.compile('objekt.x', scope()), { message: "compilation failed: ERROR: <input>:1:1: undeclared reference to 'objekt' (in container '')\n | objekt.x\n | ^" });
     assert.throws(() => compiler.compile('params.x == 1', scope({ params: false })), /undeclared reference to 'params'/);
-    assert.throws(() => compiler.compile('object.spec.replicas', scope()), { message: 'must evaluate to bool' });
+    assert.throws(() => compiler.compile('object.spec.replicas', scope()), { message: 'must evaluate to bool but got dyn' });
     assert.throws(() => compiler.compile('variables.nope == 1', scope()), /undefined field 'nope'/);
     assert.throws(() => compiler.compile('variables.large', scope({ visible: 3 })), /undefined field 'large'/);
     assert.throws(() => compiler.compile("variables.large == 'x'", scope()), /found no matching overload for '_==_' applied to '\(bool, string\)'/);

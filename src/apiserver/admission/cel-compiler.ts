@@ -7,7 +7,7 @@ import type { Activation } from '#cel/frame.ts';
 import { fromJson, toJson } from '#cel/json-values.ts';
 import { kubernetesEnvironment, MUTATIONS } from '#cel/kubernetes.ts';
 import { AUTHORIZER_TYPE, CheckValue, RESOURCE_CHECK_TYPE } from '#cel/library/authorizer.ts';
-import { DYN, objectType, showType, type CelType } from '#cel/types.ts';
+import { DYN, objectType, showRuntimeType, showType, type CelType } from '#cel/types.ts';
 import { MapValue, type Value } from '#cel/values.ts';
 import type { MaybePromise } from '../interfaces.ts';
 import { accessChecker, requestResourceOf } from './cel-authorizer.ts';
@@ -71,7 +71,7 @@ function compileIn(expression: string, scope: ExpressionScope, environment: Envi
   if ('errors' in result) return new Error(`compilation failed: ${result.text}`);
   const { program } = result;
   const wanted = WANTED[scope.returns];
-  if (wanted && !wanted.types.includes(showType(program.type))) return new Error(`must evaluate to ${wanted.text}`);
+  if (wanted && !wanted.types.includes(showType(program.type))) return new Error(`must evaluate to ${wanted.text} but got ${showRuntimeType(program.type)}`);
   const names = scope.variables.slice(0, scope.visible).map((v) => v.name);
   return { type: program.type, evaluate: (activation, budget, signal) => evaluate(program, { names, returns: scope.returns }, activation, budget, signal) };
 }
@@ -79,7 +79,7 @@ const WANTED: Readonly<Partial<Record<ExpressionScope['returns'], { readonly typ
   bool: { types: ['bool'], text: 'bool' },
   string: { types: ['string'], text: 'string' },
   stringOrNull: { types: ['string', 'null'], text: 'one of [string null_type]' },
-  jsonPatch: { types: ['list(JSONPatch)', 'list(dyn)'], text: 'list(JSONPatch)' },
+  jsonPatch: { types: ['list(JSONPatch)'], text: 'list(JSONPatch)' },
   applyConfiguration: { types: ['Object'], text: 'Object' },
 };
 function declaredFor(scope: ExpressionScope): Record<string, CelType> {

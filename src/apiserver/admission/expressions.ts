@@ -41,7 +41,7 @@ export interface CompiledExpression {
   evaluate(activation: ExpressionActivation, budget: ExpressionBudget, signal: AbortSignal): MaybePromise<unknown>;
 }
 export interface ExpressionCompiler {
-  /** Throws an Error whose message reads as upstream's (`compilation failed: ERROR: <input>:1:1: …`, `must evaluate to bool`). Cheap to call again for the same text. */
+  /** Throws an Error whose message reads as upstream's (`compilation failed: ERROR: <input>:1:1: …`, `must evaluate to bool but got int`). Cheap to call again for the same text. */
   compile(expression: string, scope: ExpressionScope): CompiledExpression;
 }
 

@@ -160,7 +160,7 @@ test('a policy that cannot compile is refused', async () => {
 test('checks, conditions and mutations are counted', async () => {
   const counter = async (pattern: RegExp): Promise<string[]> => (await http.get('/metrics')).text.split('\n').filter((line) => pattern.test(line)).map((line) => line.replace(/^apiserver_/, ''));
   const judge = { matchConstraints: rulesOf('', 'v1', 'configmaps'), matchConditions: [{ name: 'counted', expression: "object.metadata.name.startsWith('counted')" }], validations: [{ expression: 'object.data.size() < 2' }] };
-  const mark = { matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }] };
+  const mark = { matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: 'false ? [JSONPatch{op: "remove", path: "/a"}] : []' } }] };
   const before = (await counter(/^apiserver_mutating_admission_policy_check_total/)).join();
   await withPolicy('Validating', judge, { validationActions: ['Warn', 'Audit'] }, () => withPolicy('Mutating', mark, {}, async () => {
     assert.equal(answered(await configMap('counted', { a: '', b: '' })), '201');

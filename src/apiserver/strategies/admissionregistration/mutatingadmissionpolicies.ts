@@ -6,7 +6,7 @@ import { AGE, age, integer, NAME, text } from '../printing.ts';
 import { expressionsOf, validateExpression, type ExpressionPlace } from './expressions.ts';
 import { validateMatchConditions } from './match-conditions.ts';
 import { paramKindText, validateConstraints, validateFailurePolicy, validateParamKind, validateVariables } from './policies.ts';
-import { defaultMatchResources } from './rules.ts';
+import { defaultMatchResources, validateMutatedOperations } from './rules.ts';
 
 const SPEC = fieldPath('spec');
 /** Type of patch to the field that holds it. */
@@ -33,7 +33,8 @@ function validate({ spec = {} }: MutatingAdmissionPolicy, known: ReadonlySet<str
   const at = SPEC.child('mutations');
   return [
     ...validateFailurePolicy(spec.failurePolicy, SPEC.child('failurePolicy')), ...validateParamKind(spec.paramKind, SPEC.child('paramKind')),
-    ...validateConstraints(spec.matchConstraints, SPEC.child('matchConstraints')), ...validateMatchConditions(spec.matchConditions, place, SPEC.child('matchConditions')),
+    ...validateConstraints(spec.matchConstraints, SPEC.child('matchConstraints')), ...validateMutatedOperations(spec.matchConstraints, SPEC.child('matchConstraints')),
+    ...validateMatchConditions(spec.matchConditions, place, SPEC.child('matchConditions')),
     ...validateVariables(spec.variables, place, SPEC.child('variables')),
     ...(spec.mutations?.length ? each(spec.mutations, at, (mutation, path) => validateMutation(mutation, place, path)) : [required(at, 'mutations must contain at least one item')]),
     ...requiredOneOf(spec.reinvocationPolicy, ['IfNeeded', 'Never'], SPEC.child('reinvocationPolicy')),

@@ -3,14 +3,14 @@ import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { paramRefText, validateParamRef, validatePolicyName } from './policies.ts';
-import { defaultMatchResources, validateMatchResources } from './rules.ts';
+import { defaultMatchResources, validateMutatedOperations, validateMatchResources } from './rules.ts';
 
 const SPEC = fieldPath('spec');
 
 function validate({ spec }: MutatingAdmissionPolicyBinding): FieldError[] {
   return [
     ...validatePolicyName(spec?.policyName, SPEC.child('policyName')), ...validateParamRef(spec?.paramRef, SPEC.child('paramRef')),
-    ...validateMatchResources(spec?.matchResources, SPEC.child('matchResources')),
+    ...validateMatchResources(spec?.matchResources, SPEC.child('matchResources')), ...validateMutatedOperations(spec?.matchResources, SPEC.child('matchResources')),
   ];
 }
 

@@ -66,6 +66,12 @@ export function validateMatchResources(match: MatchResources | undefined, path: 
   ];
 }
 
+/** A policy that changes objects has nothing to change in a deletion. */
+export function validateMutatedOperations(match: MatchResources | undefined, path: FieldPath): FieldError[] {
+  const operations = (match?.resourceRules ?? []).flatMap((rule) => rule.operations ?? []);
+  return operations.flatMap((operation) => oneOf(operation, OPERATIONS.filter((known) => known !== 'DELETE'), path.child('resourceRules', 'operations')));
+}
+
 export function defaultRules(rules: Draft<RuleWithOperations>[] | undefined): void {
   for (const rule of rules ?? []) rule.scope ??= '*';
 }

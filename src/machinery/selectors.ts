@@ -31,7 +31,7 @@ const ALL_OPERATORS: readonly LabelOperator[] = [...BINARY_OPERATORS, 'exists', 
 const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
 /** The value as Go's `strconv.ParseInt` reads it; undefined where it is no int64. */
-function parseInt64(text: string): bigint | undefined {
+export function parseInt64(text: string): bigint | undefined {
   if (!/^[-+]?[0-9]+$/.test(text)) return undefined;
   const value = BigInt(text.replace(/^\+/, ''));
   return value < INT64.min || value > INT64.max ? undefined : value;

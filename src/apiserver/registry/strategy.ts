@@ -45,6 +45,8 @@ export type Cell = string | number | bigint | boolean | null;
 
 export interface Strategy<T extends KubeObject = KubeObject> {
   readonly resource: ResourceInfo;
+  /** What a body of the kind cannot be read for though its fields are of their types: the reason, in upstream's words. */
+  unreadable?(obj: T): string | undefined;
   /** Fills in what the client left out. The draft is private to this request. */
   default?(obj: Draft<T>): void;
   prepareForCreate?(obj: Draft<T>, ctx: StrategyContext): void;

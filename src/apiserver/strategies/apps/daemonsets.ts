@@ -1,5 +1,7 @@
 import type { DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet } from '#api/gen/apps-v1.ts';
 import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { goQuote } from '#machinery/go-text.ts';
+import { parseInt64 } from '#machinery/selectors.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { validatePodTemplate } from '../core/pod/spec.ts';
@@ -53,6 +55,11 @@ const COUNTS = [
 ] as const;
 
 export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', {
+  unreadable({ metadata }) {
+    const generation = metadata?.annotations?.[TEMPLATE_GENERATION];
+    if (generation === undefined || parseInt64(generation) !== undefined) return undefined;
+    return `strconv.ParseInt: parsing ${goQuote(generation)}: ${/^[-+]?[0-9]+$/.test(generation) ? 'value out of range' : 'invalid syntax'}`;
+  },
   default({ metadata, spec }) {
     (metadata.annotations ??= {})[TEMPLATE_GENERATION] ??= '0';
     if (!spec) return;
@@ -69,13 +76,14 @@ export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', 
   prepareForCreate(set) {
     set.status = emptyStatus('apps', 'v1', 'DaemonSet');
     set.metadata.generation = 1;
-    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = '1';
+    const given = parseInt64(set.metadata.annotations?.[TEMPLATE_GENERATION] ?? '') ?? 0n;
+    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(given < 1n ? 1n : given);
   },
   prepareForUpdate(set, old, ctx) {
     if (ctx.subresource !== '') return;
-    const before = Number(old.metadata.annotations?.[TEMPLATE_GENERATION] ?? 0);
+    const before = parseInt64(old.metadata.annotations?.[TEMPLATE_GENERATION] ?? '') ?? 0n;
     const changed = !semanticEqual(set.spec.template, old.spec.template);
-    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(changed ? before + 1 : before);
+    (set.metadata.annotations ??= {})[TEMPLATE_GENERATION] = String(changed ? before + 1n : before);
   },
   validate,
   validateUpdate: (set, old) => [...validate(set), ...immutable(set.spec.selector, old.spec.selector, SPEC.child('selector'))],

@@ -161,7 +161,7 @@ export const nodes = defineStrategy<Node>('', 'v1', 'nodes', {
     else if (spec.podCIDRs?.length) spec.podCIDR = spec.podCIDRs[0]!;
   },
   validate,
-  validateUpdate,
+  validateUpdate: (node, old) => [...validate(node), ...validateUpdate(node, old)],
   validateStatusUpdate: validateUpdate,
   warnings: nodeWarnings,
   columns: [NAME, text('Status'), text('Roles'), AGE, text('Version'), wide('Internal-IP'), wide('External-IP'), wide('OS-Image'), wide('Kernel-Version'), wide('Container-Runtime')],

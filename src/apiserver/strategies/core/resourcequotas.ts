@@ -78,9 +78,9 @@ export const resourcequotas = defineStrategy<ResourceQuota>('', 'v1', 'resourceq
   },
   validate,
   validateUpdate(quota, old) {
-    const [now, before] = [quota, old].map(({ spec }) => (spec?.scopes ?? []).toSorted());
-    const same = now!.length === before!.length && now!.every((scope, i) => scope === before![i]);
-    return [...validate(quota), ...(same ? [] : [invalidValue(SPEC.child('scopes'), quota.spec?.scopes ?? null, IMMUTABLE)])];
+    const [now, before] = [quota, old].map(({ spec }) => new Set(spec?.scopes));
+    const isSame = now!.symmetricDifference(before!).size === 0;
+    return [...validate(quota), ...(isSame ? [] : [invalidValue(SPEC.child('scopes'), quota.spec?.scopes ?? null, IMMUTABLE)])];
   },
   warnings: ({ spec }, old) => (old ? [] : pairWarnings(spec?.hard ?? {})),
   validateStatusUpdate({ metadata, status }) {

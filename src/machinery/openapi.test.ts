@@ -207,6 +207,11 @@ test('fields that are never null have a default in v3', () => {
   assert.equal('default' in (at(v2, 'definitions', 'io.k8s.api.flowcontrol.v1.FlowSchema', 'properties', 'status') as Json), false, 'v2 tells none');
 });
 
+test('reasons of validation rules are a closed set', () => {
+  const reason = at(v2, 'definitions', 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule', 'properties', 'reason', 'enum');
+  assert.deepEqual(reason, ['FieldValueDuplicate', 'FieldValueForbidden', 'FieldValueInvalid', 'FieldValueRequired']);
+});
+
 test('unions tell their discriminator and members', () => {
   const unions = (type: string) => at(v2, 'definitions', `io.k8s.api.core.v1.${type}`, 'x-kubernetes-unions');
   assert.deepEqual(unions('SeccompProfile'), [{ discriminator: 'type', 'fields-to-discriminateBy': { localhostProfile: 'LocalhostProfile' } }]);

@@ -189,7 +189,7 @@ export interface ValidationRule {
   readonly rule: string;
   readonly message?: string | undefined;
   readonly messageExpression?: string | undefined;
-  readonly reason?: string | undefined;
+  readonly reason?: 'FieldValueRequired' | 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueDuplicate' | undefined;
   readonly fieldPath?: string | undefined;
   readonly optionalOldSelf?: boolean | undefined;
 }

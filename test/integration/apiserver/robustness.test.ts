@@ -78,9 +78,9 @@ test('what is no request of ours gets a Status, or HTTP\'s own 400', async () =>
   assert.match(await raw('NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400 /);
 });
 
-test('HEAD is GET without the body, and not for resources', async () => {
-  assert.equal((await http.call('HEAD', CMS)).code, 405);
-  const answer = await http.call('HEAD', '/version');
+test('HEAD is GET without the body, but not for resources and discovery', async () => {
+  for (const path of [CMS, '/api', '/version']) assert.equal((await http.call('HEAD', path)).code, 405, path);
+  const answer = await http.call('HEAD', '/healthz');
   assert.equal(answer.code, 200);
   assert.equal(answer.text, '');
   assert.ok(Number(answer.headers['content-length']) > 0);

@@ -2,7 +2,7 @@
 import type { KubeObject } from '#api/object.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
-import { deepEqual } from '#machinery/equality.ts';
+import { deepEqual, semanticEqual } from '#machinery/equality.ts';
 import { validateObjectMetaUpdate } from '#machinery/object-meta.ts';
 import { badRequest, conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
 import { RevisionConflictError } from '#store/contract.ts';
@@ -19,6 +19,7 @@ import { dedupOwnerReferences, groupKindOf, keepSystemFields } from './object-me
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
+import type { ServedResource } from './resource-registry.ts';
 import { keepForeignFields } from './subresource-split.ts';
 import { validateUpdatedMetadata } from './update-metadata.ts';
 
@@ -156,7 +157,7 @@ function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Ku
   keepSystemFields(draft, old);
   keepForeignFields(draft, old, info, subresource);
   strategy.prepareForUpdate?.(draft, old, strategyContext);
-  countGeneration(draft, old, strategy.generationFields ?? []);
+  countGeneration(draft, old, ctx.served);
 }
 
 function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
@@ -171,11 +172,13 @@ function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Kube
   for (const warning of strategy.warnings?.(draft, old) ?? []) ctx.warn(warning);
 }
 
-function countGeneration(draft: Draft<KubeObject>, old: KubeObject, fields: readonly string[]): void {
-  if (fields.length === 0) return;
-  const next = draft as unknown as Readonly<Record<string, unknown>>;
-  const before = old as unknown as Readonly<Record<string, unknown>>;
-  if (fields.some((f) => !deepEqual(next[f], before[f]))) draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
+function countGeneration(draft: Draft<KubeObject>, old: KubeObject, { strategy, codec }: Pick<ServedResource, 'strategy' | 'codec'>): void {
+  const fields = strategy.generationFields ?? [];
+  const changed = (next: KubeObject, isEqual: typeof semanticEqual): boolean =>
+    fields.some((f) => !isEqual((next as unknown as Readonly<Record<string, unknown>>)[f], (old as unknown as Readonly<Record<string, unknown>>)[f]));
+  if (!changed(draft, semanticEqual)) return;
+  // What differs in empty maps alone is as it will be stored: an empty struct can say something, an empty map of labels cannot.
+  if (changed(draft, deepEqual) || changed(codec.normalise(draft), semanticEqual)) draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
 }
 
 interface Commit {

@@ -287,6 +287,7 @@ export class ApiServer implements Component {
       resources: this.resources,
       serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,
       version: o.version ?? DEFAULT_VERSION,
+      clock: o.clock,
       health: this.#health(),
       metrics: this.metrics,
       openapi: this.#openApi(),

@@ -1,5 +1,6 @@
 /** What is served outside of the resources: discovery, OpenAPI, version, health and metrics. */
 import type { KubeObject } from '#api/object.ts';
+import type { Clock } from '#base/clock.ts';
 import { PageNotFound, verbNotAllowed } from '../generic-errors.ts';
 import type { PathHandler } from '../pipeline.ts';
 import type { ResourceRegistry } from '../registry/resource-registry.ts';
@@ -9,6 +10,7 @@ import { HealthMetrics } from './health-metrics.ts';
 import { answerHealth, ENDPOINTS, type HealthCheck, type HealthEndpoint } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { parseAccept } from './negotiation.ts';
+import { answerStatusz, type ServerStatus } from './statusz.ts';
 import type { OpenApiPaths } from './openapi-paths.ts';
 
 export interface VersionInfo {
@@ -34,6 +36,7 @@ export interface PathOptions {
   readonly health: Readonly<Record<HealthEndpoint, () => readonly HealthCheck[]>>;
   readonly metrics: ServerMetrics;
   readonly openapi: OpenApiPaths;
+  readonly clock: Pick<Clock, 'now'>;
   /** More paths of the cluster's own: an exact path or, with a trailing slash, a prefix. */
   readonly extra?: ReadonlyMap<string, PathHandler> | undefined;
 }
@@ -54,6 +57,7 @@ const object = (value: object | undefined): ApiResult | undefined => (value ? { 
 export function pathHandler(options: PathOptions): PathHandler {
   const discovery = new Discovery(options.resources, options.serverAddress);
   const slis = new HealthMetrics();
+  const startedAt = options.clock.now();
   return (request, user) => {
     const { path } = request.info;
     const [head = '', ...rest] = path.split('/').filter((part) => part !== '');
@@ -73,12 +77,19 @@ export function pathHandler(options: PathOptions): PathHandler {
       case 'metrics':
         if (rest.length === 0) return options.metrics.text().then((text) => rawDocument(text, options.metrics.registry.contentType));
         return rest.join('/') === 'slis' ? slis.registry.metrics().then((text) => rawDocument(text, slis.registry.contentType)) : undefined;
+      case 'statusz':
+        return rest.length ? undefined : answerStatusz(request.auth.header('accept'), statusOf(options, startedAt));
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:
         return extraPath(options, path)?.(request, user);
     }
   };
+}
+
+function statusOf({ clock, version: v }: PathOptions, startedAt: number): ServerStatus {
+  const paths = [...ENDPOINTS.map((e) => `/${e}`), '/metrics', '/statusz', '/version'].toSorted();
+  return { startedAt, now: clock.now(), goVersion: v.goVersion, binaryVersion: `${v.major}.${v.minor}`, emulationVersion: `${v.emulationMajor}.${v.emulationMinor}`, paths };
 }
 
 function extraPath(options: PathOptions, path: string): PathHandler | undefined {
@@ -130,5 +141,5 @@ function aggregated(discovery: Discovery, core: boolean, version: AggregatedVers
 function rootPaths(options: PathOptions, discovery: Discovery): readonly string[] {
   const groups = discovery.groupList().groups.flatMap((g) => [`/apis/${g.name}`, ...g.versions.map((v) => `/apis/${v.groupVersion}`)]);
   const checks = ENDPOINTS.flatMap((e) => [`/${e}`, ...options.health[e]().map((c) => `/${e}/${c.name}`)]);
-  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/metrics', '/metrics/slis', '/openapi/v2', '/openapi/v3', '/version'].toSorted();
+  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/metrics', '/metrics/slis', '/openapi/v2', '/openapi/v3', '/statusz', '/version'].toSorted();
 }

@@ -244,7 +244,10 @@ test('version, health, metrics and OpenAPI are served', async () => {
   assert.match(slis, /^kubernetes_healthchecks_total\{name="ping",type="healthz",status="success"\} \d+$/m);
   assert.equal((await http.get('/metrics/nothing')).code, 404);
   const metrics = (await http.get('/metrics')).text;
-  assert.match(metrics, /apiserver_request_total\{verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver",code="201",dry_run=""\} \d+/);
+  assert.match(metrics, /apiserver_request_total\{verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver",dry_run="",code="201",system_client=""\} \d+/);
+  assert.match(metrics, /^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
+  assert.match(metrics, /^apiserver_storage_events_received_total\{group="",resource="configmaps"\} [1-9]\d*$/m);
+  assert.match((await http.get('/statusz')).text, /^\napiserver statusz\n/);
   assert.match(metrics, /apiserver_request_duration_seconds_bucket\{verb="GET"/);
   const index = (await http.get('/openapi/v3')).json<{ paths: Record<string, { serverRelativeURL: string }> }>();
   const document = await http.get(index.paths['apis/apps/v1']!.serverRelativeURL);

@@ -60,7 +60,7 @@ const DEPRECATED: Readonly<Record<string, readonly string[]>> = {
 function codecOf(info: ResourceInfo): ResourceCodec {
   const type = info.kind === 'APIService' ? apiServiceType() : structByKind(info.group, info.version, info.kind);
   if (!type) throw new Error(`kind "${info.group}/${info.version}, ${info.kind}" is not in the table of facts`);
-  const codec = structCodec(type, ownedVersions(info), strategyFor(info).unreadable);
+  const codec = structCodec(type, ownedVersions(info), strategyFor(info));
   const conversion = CONVERSIONS[`${info.group}/${info.version}/${info.plural}`] ?? renaming(info);
   return conversion ? convertingCodec(codec, conversion) : codec;
 }

@@ -45,6 +45,8 @@ export type Cell = string | number | bigint | boolean | null;
 
 export interface Strategy<T extends KubeObject = KubeObject> {
   readonly resource: ResourceInfo;
+  /** Dotted paths of lists which, empty, are not absent to {@link default} and to validation. They are stored as absent. */
+  readonly givenEmpty?: readonly string[];
   /** What a body of the kind cannot be read for though its fields are of their types: the reason, in upstream's words. */
   unreadable?(obj: T): string | undefined;
   /** Fills in what the client left out. The draft is private to this request. */

@@ -7,8 +7,8 @@ import { decodeInto, normalise, strictMessages } from '#machinery/decode.ts';
 import type { ResourceCodec } from './resource-registry.ts';
 import type { Strategy } from './strategy.ts';
 
-/** `versions`: the other versions of the kind, for field ownership; `unreadable` as in {@link Strategy}. */
-export function structCodec(type: StructType, versions?: ResourceCodec['apply']['versions'], unreadable?: Strategy['unreadable']): ResourceCodec {
+/** `versions`: the other versions of the kind, for field ownership; `rules` of the kind for what is read. */
+export function structCodec(type: StructType, versions?: ResourceCodec['apply']['versions'], rules: Pick<Strategy, 'givenEmpty' | 'unreadable'> = {}): ResourceCodec {
   let apply: ResourceCodec['apply'] | undefined;
   return {
     structType: type,
@@ -19,7 +19,8 @@ export function structCodec(type: StructType, versions?: ResourceCodec['apply'][
       const { object, unknown, errors } = decodeInto(type, value);
       if (errors.length) throw new Error(errors[0]);
       const draft = normalise(type, object) as unknown as Draft<KubeObject>;
-      const fault = unreadable?.(draft);
+      for (const path of rules.givenEmpty ?? []) keepEmpty(object, draft, path.split('.'));
+      const fault = rules.unreadable?.(draft);
       if (fault !== undefined) throw new Error(fault);
       return { object: draft, strict: strictMessages(unknown, text, type) };
     },
@@ -27,4 +28,12 @@ export function structCodec(type: StructType, versions?: ResourceCodec['apply'][
     toStorage: (object) => object,
     fromStorage: (entry) => entry,
   };
+}
+
+/** Puts an empty list that was given at the path into the object in normal form. */
+function keepEmpty(given: unknown, draft: unknown, [name, ...rest]: readonly string[]): void {
+  const [from, to] = [given, draft] as (Record<string, unknown> | null | undefined)[];
+  if (!from || !to || name === undefined) return;
+  if (rest.length > 0) keepEmpty(from[name], to[name], rest);
+  else if (Array.isArray(from[name]) && from[name].length === 0) to[name] = [];
 }

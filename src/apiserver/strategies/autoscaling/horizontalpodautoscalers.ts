@@ -82,6 +82,7 @@ function row(hpa: HorizontalPodAutoscaler, now: number): Cell[] {
 const asV2 = (hpa: v1.HorizontalPodAutoscaler): HorizontalPodAutoscaler => hpaV2FromV1(hpa) as HorizontalPodAutoscaler;
 
 export const horizontalpodautoscalers = defineStrategy<HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', {
+  givenEmpty: ['spec.behavior.scaleUp.policies', 'spec.behavior.scaleDown.policies'],
   default({ spec }) {
     if (!spec) return;
     spec.minReplicas ??= 1;

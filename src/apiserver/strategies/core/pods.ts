@@ -133,6 +133,7 @@ function gracePeriod(pod: Pod, requested: number | undefined): number {
 }
 
 export const pods = defineStrategy<Pod>('', 'v1', 'pods', {
+  givenEmpty: ['spec.resources.claims'],
   default: defaultPod,
   prepareForCreate,
   prepareForUpdate,

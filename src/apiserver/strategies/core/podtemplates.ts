@@ -9,6 +9,7 @@ import { sameGeneration, templateWarnings } from './pod/warnings.ts';
 const validate = (obj: PodTemplate): FieldError[] => validatePodTemplate(obj.template, fieldPath('template'));
 
 export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates', {
+  givenEmpty: ['template.spec.resources.claims'],
   default: (obj) => defaultPodTemplate((obj.template ??= {})),
   prepareForCreate: (obj) => void (obj.metadata.generation = 1),
   validate,

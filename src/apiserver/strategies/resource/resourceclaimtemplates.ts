@@ -10,6 +10,7 @@ import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 const SPEC = fieldPath('spec');
 
 export const resourceclaimtemplates = defineStrategy<ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates', {
+  givenEmpty: ['spec.metadata.ownerReferences', 'spec.metadata.finalizers'],
   default: ({ spec }) => defaultDeviceClaim(spec?.spec?.devices),
   validate: ({ spec }, ctx) => [
     ...validateAdminRequests(spec?.spec?.devices, ctx),

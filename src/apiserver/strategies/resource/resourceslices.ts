@@ -85,6 +85,13 @@ function stampTaints({ spec }: Draft<ResourceSlice>, now: number): void {
 }
 
 export const resourceslices = defineStrategy<ResourceSlice>('resource.k8s.io', 'v1', 'resourceslices', {
+  givenEmpty: ['spec.sharedCounters', 'spec.devices'],
+  // An empty list matters only beside the other.
+  default({ spec }) {
+    if (!spec || (spec.sharedCounters && spec.devices)) return;
+    if (spec.sharedCounters?.length === 0) delete spec.sharedCounters;
+    if (spec.devices?.length === 0) delete spec.devices;
+  },
   prepareForCreate(slice, ctx) {
     slice.metadata.generation = 1;
     dropUnofferedFields(slice, undefined);

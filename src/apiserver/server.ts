@@ -283,6 +283,7 @@ export class ApiServer implements Component {
     if (o.audit) this.metrics.addText(() => o.audit!.metricsText());
     this.metrics.addText(() => storageMetricsText(this.resources.all()));
     this.metrics.registry.registerMetric(storageSizeGauge(o.store));
+    this.metrics.addBuild(o.version ?? DEFAULT_VERSION);
     const paths = pathHandler({
       resources: this.resources,
       serverAddress: () => o.serverAddress ?? `${o.http?.host ?? '127.0.0.1'}:${this.#running?.http?.port ?? o.http?.port ?? 0}`,

@@ -1,7 +1,8 @@
 /** The API server's metrics, under upstream's names. */
 import { Counter, Gauge, Registry } from '#base/metrics.ts';
 import type { RequestInfo } from '../interfaces.ts';
-import { RequestSeries, requestMetricsText } from './request-metrics.ts';
+import type { VersionInfo } from './paths.ts';
+import { labelText, metricBlock, RequestSeries, requestMetricsText } from './request-metrics.ts';
 
 /** Upstream's scope label. */
 function scopeOf(info: RequestInfo): string {
@@ -92,6 +93,14 @@ export class ServerMetrics {
   /** Adds a part that counts for itself and prints when somebody scrapes. */
   addText(text: () => string): void {
     this.#texts.push(text);
+  }
+  /** What was built, as `kubernetes_build_info`. */
+  addBuild(version: VersionInfo): void {
+    const labels = {
+      build_date: version.buildDate, compiler: version.compiler, git_commit: version.gitCommit, git_tree_state: version.gitTreeState, git_version: version.gitVersion,
+      go_version: version.goVersion, major: version.major, minor: version.minor, platform: version.platform,
+    };
+    this.addText(() => metricBlock('kubernetes_build_info', "A constant 1, labelled with what '/version' tells.", 'gauge', [`kubernetes_build_info{${labelText(labels)}} 1`]));
   }
   /** Everything, as Prometheus reads it. */
   async text(): Promise<string> {

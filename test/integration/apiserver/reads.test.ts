@@ -245,6 +245,7 @@ test('version, health, metrics and OpenAPI are served', async () => {
   assert.equal((await http.get('/metrics/nothing')).code, 404);
   const metrics = (await http.get('/metrics')).text;
   assert.match(metrics, /apiserver_request_total\{verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="resource",component="apiserver",dry_run="",code="201",system_client=""\} \d+/);
+  assert.match(metrics, /^kubernetes_build_info\{[^}]*git_version="v1\.36[^}]*\} 1$/m);
   assert.match(metrics, /^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
   assert.match(metrics, /^apiserver_storage_events_received_total\{group="",resource="configmaps"\} [1-9]\d*$/m);
   assert.match((await http.get('/statusz')).text, /^\napiserver statusz\n/);

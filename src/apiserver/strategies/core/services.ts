@@ -6,7 +6,7 @@ import { defineStrategy } from '../define.ts';
 import { AGE, age, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
 import { validateServiceChanges } from './service-ips.ts';
 import { assignFamilies, dropUnused, isExternallyAccessible, keepAllocated, normaliseClusterIPs } from './service-spec.ts';
-import { validateLoadBalancerStatus, validateService } from './service-validation.ts';
+import { POLICIES, validateLoadBalancerStatus, validateService } from './service-validation.ts';
 import { warningsForCIDR, warningsForIP } from '#machinery/ip.ts';
 
 const AFFINITY_SECONDS = 10800;
@@ -60,9 +60,9 @@ function portsText(service: Service): string {
 
 const SPEC = fieldPath('spec');
 const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints';
-/** A name has no traffic of the cluster's. */
+/** A name has no traffic of the cluster's. A policy that is none stays, for validation to refuse. */
 function dropInternalPolicy(spec: Draft<ServiceSpec>): void {
-  if (spec.type === 'ExternalName') delete spec.internalTrafficPolicy;
+  if (spec.type === 'ExternalName' && POLICIES.includes(spec.internalTrafficPolicy ?? '')) delete spec.internalTrafficPolicy;
 }
 /** A headless Service has no address that others could stand in for. */
 function serviceWarnings(annotations: Readonly<Record<string, string>> | undefined, spec: ServiceSpec): string[] {

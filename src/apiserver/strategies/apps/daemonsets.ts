@@ -55,6 +55,7 @@ const COUNTS = [
 ] as const;
 
 export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   unreadable({ metadata }) {
     const generation = metadata?.annotations?.[TEMPLATE_GENERATION];
     if (generation === undefined || parseInt64(generation) !== undefined) return undefined;

@@ -47,6 +47,7 @@ function validate({ spec }: Deployment): FieldError[] {
 }
 
 export const deployments = defineStrategy<Deployment>('apps', 'v1', 'deployments', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   default({ spec }) {
     if (!spec) return;
     defaultPodTemplate(spec.template);

@@ -22,6 +22,7 @@ function validate({ spec }: ReplicaSet): FieldError[] {
 }
 
 export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   default({ spec }) {
     if (!spec) return;
     spec.replicas ??= 1;

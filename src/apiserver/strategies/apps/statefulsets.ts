@@ -114,6 +114,7 @@ function dropMaxUnavailable({ spec }: Draft<StatefulSet>, old: StatefulSet | und
 }
 
 export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefulsets', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   default: ({ spec }) => spec && defaultSpec(spec),
   prepareForCreate(set) {
     dropMaxUnavailable(set, undefined);

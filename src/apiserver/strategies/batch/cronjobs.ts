@@ -51,6 +51,7 @@ function validateSpec({ spec }: CronJob, old?: CronJob): FieldError[] {
 }
 
 export const cronjobs = defineStrategy<CronJob>('batch', 'v1', 'cronjobs', {
+  givenEmpty: ['spec.jobTemplate.spec.template.spec.resources.claims'],
   default({ spec }) {
     if (!spec) return;
     spec.concurrencyPolicy ||= 'Allow';

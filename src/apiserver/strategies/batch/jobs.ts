@@ -148,6 +148,7 @@ function defaultJob(job: Draft<Job>): void {
 }
 
 export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   dependents: 'orphan',
   deletionWarning: 'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
   default: defaultJob,

@@ -29,6 +29,7 @@ function validate(rc: ReplicationController): FieldError[] {
 }
 
 export const replicationcontrollers = defineStrategy<ReplicationController>('', 'v1', 'replicationcontrollers', {
+  givenEmpty: ['spec.template.spec.resources.claims'],
   dependents: 'orphan',
   default(rc) {
     const spec = (rc.spec ??= {});

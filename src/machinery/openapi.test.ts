@@ -93,6 +93,23 @@ test('custom resources come with their own schema', () => {
   assert.ok(at(whole, 'definitions', 'com.example.stable.v1.CronTabList'));
 });
 
+test('operations of custom resources take and give JSON and YAML alone, and name the custom kind', () => {
+  const scaled = { ...CRON_TABS, subresources: RESOURCES.find((r) => r.plural === 'deployments')!.subresources.filter((sub) => sub.name === 'scale') };
+  const doc = buildOpenApiV2({ version: VERSION, custom: [{ ...CUSTOM, resource: scaled }] });
+  const root = '/apis/stable.example.com/v1/namespaces/{namespace}/crontabs';
+  const operation = (path: string, method: string) => at(doc, 'paths', `${root}${path}`, method) as Json;
+  const parameters = (path: string, method: string) => (operation(path, method)['parameters'] as Json[]).map((p) => p['name']);
+  assert.deepEqual(operation('', 'get')['produces'], ['application/json', 'application/yaml']);
+  assert.deepEqual(operation('', 'post')['consumes'], ['application/json', 'application/yaml']);
+  assert.deepEqual(parameters('/{name}', 'get'), ['resourceVersion']);
+  assert.ok(!parameters('', 'delete').includes('body') && parameters('', 'delete').includes('watch'));
+  assert.deepEqual(Object.keys(operation('/{name}', 'patch')['responses'] as object), ['200', '401']);
+  assert.deepEqual(operation('/{name}/scale', 'patch')['x-kubernetes-group-version-kind'], { group: 'stable.example.com', kind: 'CronTab', version: 'v1' });
+  assert.equal(at(operation('/{name}/scale', 'patch'), 'responses', '200', 'schema', '$ref'), '#/definitions/io.k8s.api.autoscaling.v1.Scale');
+  assert.ok(!(operation('/{name}/scale', 'patch')['consumes'] as string[]).includes('application/strategic-merge-patch+json'));
+  assert.equal(at(doc, 'paths', '/apis/stable.example.com/v1/'), undefined, 'their groups have no discovery operations');
+});
+
 test('custom resources list type and metadata of the objects within them, but in v2 where those keep all that is unknown', () => {
   const template = (open: boolean) => ({ type: 'object', 'x-kubernetes-embedded-resource': true, properties: { spec: { type: 'object' } }, ...(open ? { 'x-kubernetes-preserve-unknown-fields': true } : {}) });
   const custom = [{ ...CUSTOM, schema: { type: 'object', properties: { closed: { type: 'array', items: template(false) }, open: template(true) } } }];

@@ -29,6 +29,8 @@ export interface OpenApiOptions {
 }
 
 const MEDIA_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+/** Custom resources have no protobuf. */
+const CUSTOM_MEDIA_TYPES = ['application/json', 'application/yaml'];
 const WATCH_MEDIA_TYPES = ['application/json;stream=watch', 'application/vnd.kubernetes.protobuf;stream=watch'];
 const STRATEGIC_PATCH = 'application/strategic-merge-patch+json';
 const PATCH_MEDIA_TYPES = ['application/json-patch+json', 'application/merge-patch+json', STRATEGIC_PATCH, 'application/apply-patch+yaml'];
@@ -53,15 +55,15 @@ class DocumentBuilder {
     this.definitions = new DefinitionSet(dialect, describe);
   }
 
-  addResource(resource: ResourceInfo): void {
-    for (const item of resourcePaths(resource)) this.paths[item.path] = this.#pathItem(item, tagOf(resource.group, resource.version));
+  addResource(resource: ResourceInfo, isCustom = false): void {
+    for (const item of resourcePaths(resource, isCustom)) this.paths[item.path] = this.#pathItem(item, tagOf(resource.group, resource.version));
   }
   addCustom({ resource, schema }: CustomKind): void {
     const { group, version, kind, listKind } = resource;
     const gvk = { group, version, kind };
     this.#custom.add(customName(gvk)).add(customName({ ...gvk, kind: listKind }));
     addCustomKind(this.definitions, this.#dialect, gvk, listKind, resource.plural, schema);
-    this.addResource(resource);
+    this.addResource(resource, true);
   }
   /** Discovery's own paths of a group's version. */
   addDiscovery(path: string, tag: string, description: string, id: string, response: 'APIResourceList' | 'APIGroup' | 'APIGroupList' | 'APIVersions'): void {
@@ -101,9 +103,10 @@ class DocumentBuilder {
       description: operation.description, operationId: operation.id, tags: [tag], 'x-kubernetes-action': operation.action, 'x-kubernetes-group-version-kind': { group, kind, version },
     };
     // Clients choose the kind of patch by this list: custom resources have no strategic merge.
-    const patches = this.#custom.has(customName(operation.gvk)) ? PATCH_MEDIA_TYPES.filter((type) => type !== STRATEGIC_PATCH) : PATCH_MEDIA_TYPES;
-    const consumes = operation.action === 'patch' ? patches : ['*/*'];
-    const produces = operation.response === 'text' ? (operation.action === 'connect' ? ['*/*'] : ['text/plain', ...MEDIA_TYPES]) : operation.watches ? [...MEDIA_TYPES, ...WATCH_MEDIA_TYPES] : MEDIA_TYPES;
+    const isCustom = this.#custom.has(customName(operation.gvk));
+    const patches = isCustom ? PATCH_MEDIA_TYPES.filter((type) => type !== STRATEGIC_PATCH) : PATCH_MEDIA_TYPES;
+    const consumes = operation.action === 'patch' ? patches : isCustom ? CUSTOM_MEDIA_TYPES : ['*/*'];
+    const produces = isCustom ? CUSTOM_MEDIA_TYPES : operation.response === 'text' ? (operation.action === 'connect' ? ['*/*'] : ['text/plain', ...MEDIA_TYPES]) : operation.watches ? [...MEDIA_TYPES, ...WATCH_MEDIA_TYPES] : MEDIA_TYPES;
     return this.#wrap(head, operation.parameters, operation.body && this.#payload(operation.body), operation.bodyRequired, operation.codes, this.#payload(operation.response), consumes, produces);
   }
 
@@ -149,9 +152,8 @@ export function buildOpenApiV2(options: OpenApiOptions): Json {
   const builtin = options.resources ?? RESOURCES;
   for (const resource of builtin) builder.addResource(resource);
   for (const custom of options.custom ?? []) builder.addCustom(custom);
-  const versions = [...builtin, ...(options.custom ?? []).map((c) => c.resource)];
-  for (const { group, version } of versions) addDiscoveryOf(builder, group, version);
-  for (const key of groupKeys(versions)) addDiscoveryOfGroup(builder, key);
+  for (const { group, version } of builtin) addDiscoveryOf(builder, group, version);
+  for (const key of groupKeys(builtin)) addDiscoveryOfGroup(builder, key);
   for (const key of Object.keys(SERVER_PATHS)) builder.addServerPath(key);
   builder.definitions.struct(metaType('WatchEvent'));
   return {
@@ -183,11 +185,10 @@ export function buildOpenApiV3(key: string, options: OpenApiOptions): Json | und
   const isHere = (r: ResourceInfo): boolean => groupVersionPath(r.group, r.version) === `/${key}`;
   const resources = (options.resources ?? RESOURCES).filter(isHere);
   const custom = (options.custom ?? []).filter((c) => isHere(c.resource));
-  const first = resources[0] ?? custom[0]?.resource;
-  if (first === undefined) return undefined;
+  if (resources.length === 0 && custom.length === 0) return undefined;
   for (const resource of resources) builder.addResource(resource);
   for (const kind of custom) builder.addCustom(kind);
-  addDiscoveryOf(builder, first.group, first.version);
+  if (resources[0]) addDiscoveryOf(builder, resources[0].group, resources[0].version);
   if (resources.some((r) => r.verbs.includes('watch'))) builder.definitions.struct(metaType('WatchEvent'));
   return document();
 }

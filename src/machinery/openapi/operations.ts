@@ -67,8 +67,10 @@ class ResourcePaths {
   readonly #prefix: string;
   readonly #scope: string;
   readonly #noun: string;
+  readonly #isCustom: boolean;
 
-  constructor(resource: ResourceInfo) {
+  constructor(resource: ResourceInfo, isCustom: boolean) {
+    this.#isCustom = isCustom;
     const { group, version, kind, listKind, namespaced } = resource;
     this.#resource = resource;
     this.#gvk = { group, version, kind };
@@ -107,8 +109,8 @@ class ResourcePaths {
     if (this.#has('create')) out.push(this.#create(noun, `create ${article(this.#noun)}`, this.#gvk));
     if (this.#has('deletecollection')) {
       out.push({
-        method: 'delete', id: this.#id('delete', `Collection${noun}`), action: 'deletecollection', description: `delete collection of ${this.#noun}`, gvk: this.#gvk, parameters: [...DELETE, ...SELECTION.filter((p) => !DELETE.some((d) => d.name === p.name))],
-        body: { meta: 'DeleteOptions' }, response: { meta: 'Status' }, codes: [200],
+        method: 'delete', id: this.#id('delete', `Collection${noun}`), action: 'deletecollection', description: `delete collection of ${this.#noun}`, gvk: this.#gvk,
+        ...(this.#isCustom ? { parameters: LIST } : { parameters: [...DELETE, ...SELECTION], body: { meta: 'DeleteOptions' } as const }), response: { meta: 'Status' }, codes: [200],
       });
     }
     return out;
@@ -123,15 +125,16 @@ class ResourcePaths {
     }
     return out;
   }
-  #readWrite(verbs: readonly string[], suffix: string, gvk: GroupVersionKind): Operation[] {
+  #readWrite(verbs: readonly string[], suffix: string, kind: GroupVersionKind): Operation[] {
+    const gvk = this.#isCustom ? this.#gvk : kind;
     const noun = `${this.#scope}${this.#noun}${suffix}`;
     const what = suffix === '' ? `the specified ${this.#noun}` : `${suffix.toLowerCase()} of the specified ${this.#noun}`;
     const out: Operation[] = [];
-    if (verbs.includes('get')) out.push({ method: 'get', id: this.#id('read', noun), action: 'get', description: `read ${what}`, gvk, parameters: [], response: { kind: gvk }, codes: [200] });
-    if (verbs.includes('update')) out.push({ method: 'put', id: this.#id('replace', noun), action: 'put', description: `replace ${what}`, gvk, parameters: WRITE, body: { kind: gvk }, bodyRequired: true, response: { kind: gvk }, codes: [200, 201] });
+    if (verbs.includes('get')) out.push({ method: 'get', id: this.#id('read', noun), action: 'get', description: `read ${what}`, gvk, parameters: this.#isCustom ? query('string', 'resourceVersion') : [], response: { kind }, codes: [200] });
+    if (verbs.includes('update')) out.push({ method: 'put', id: this.#id('replace', noun), action: 'put', description: `replace ${what}`, gvk, parameters: WRITE, body: { kind }, bodyRequired: true, response: { kind }, codes: [200, 201] });
     if (verbs.includes('patch')) {
       out.push({
-        method: 'patch', id: this.#id('patch', noun), action: 'patch', description: `partially update ${what}`, gvk, parameters: [...WRITE, ...query('boolean', 'force')], body: { meta: 'Patch' }, bodyRequired: true, response: { kind: gvk }, codes: [200, 201],
+        method: 'patch', id: this.#id('patch', noun), action: 'patch', description: `partially update ${what}`, gvk, parameters: [...WRITE, ...query('boolean', 'force')], body: { meta: 'Patch' }, bodyRequired: true, response: { kind }, codes: this.#isCustom ? [200] : [200, 201],
       });
     }
     return out;
@@ -176,7 +179,7 @@ function article(noun: string): string {
   return `${/^[AEIOU]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }
 
-/** All paths of a resource, subresources included. */
-export function resourcePaths(resource: ResourceInfo): PathItem[] {
-  return new ResourcePaths(resource).paths();
+/** All paths of a resource, subresources included. `isCustom`: a CustomResourceDefinition defines it, and upstream says less of its operations. */
+export function resourcePaths(resource: ResourceInfo, isCustom = false): PathItem[] {
+  return new ResourcePaths(resource, isCustom).paths();
 }

@@ -16,7 +16,7 @@ export function validateBindingConditions(conditions: readonly string[] = [], fa
       ...(conditions.includes(condition) ? [invalidValue(at, condition, 'bindingFailureConditions must not overlap with bindingConditions')] : []),
     ]),
   );
-  if (conditions.length === 0 && failures.length > 0) errors.push(invalidValue(ready, conditions, 'bindingConditions are required to use bindingFailureConditions'));
-  if (failures.length === 0 && conditions.length > 0) errors.push(invalidValue(failed, failures, 'bindingFailureConditions are required to use bindingConditions'));
+  if (conditions.length === 0 && failures.length > 0) errors.push(invalidValue(ready, null, 'bindingConditions are required to use bindingFailureConditions'));
+  if (failures.length === 0 && conditions.length > 0) errors.push(invalidValue(failed, null, 'bindingFailureConditions are required to use bindingConditions'));
   return errors;
 }

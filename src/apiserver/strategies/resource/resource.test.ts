@@ -64,7 +64,7 @@ test('resourceslices is in one place and has devices with attributes', () => {
   assert.deepEqual(tryCreate(resourceslices, slice({ devices: [bad] })).errors, [
     'spec.devices[0].attributes[v].version: Invalid value: "1": must be a string compatible with semver.org spec 2.0.0',
     'spec.devices[0].capacity[memory].requestPolicy: Forbidden: allowMultipleAllocations must be true',
-    'spec.devices[0].bindingFailureConditions: Invalid value: []: bindingFailureConditions are required to use bindingConditions',
+    'spec.devices[0].bindingFailureConditions: Invalid value: null: bindingFailureConditions are required to use bindingConditions',
   ]);
   const policy = { default: '3', validRange: { min: '1', max: '9', step: '4' } };
   assert.deepEqual(tryCreate(resourceslices, slice({ devices: [{ name: 'd', allowMultipleAllocations: true, capacity: { c: { value: '10', requestPolicy: policy } } }] })).errors, [

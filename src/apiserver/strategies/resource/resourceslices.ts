@@ -1,5 +1,6 @@
 import type { Device, ResourcePool, ResourceSlice, ResourceSliceSpec } from '#api/gen/resource-v1.ts';
 import type { Draft } from '#base/draft.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import { fieldPath, invalidValue, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { validateNodeSelector } from '../core/node-selector.ts';
@@ -98,6 +99,8 @@ export const resourceslices = defineStrategy<ResourceSlice>('resource.k8s.io', '
     stampTaints(slice, ctx.now);
   },
   prepareForUpdate(slice, old, ctx) {
+    // What is dropped counts, too.
+    if (!semanticEqual(slice.spec, old.spec)) slice.metadata.generation = (old.metadata.generation ?? 0) + 1;
     dropUnofferedFields(slice, old);
     stampTaints(slice, ctx.now);
   },

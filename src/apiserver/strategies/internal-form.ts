@@ -71,10 +71,12 @@ export function internalForm(type: StructType, value: object, order: readonly st
   const fields = value as Readonly<Record<string, unknown>>;
   const names = [...order.filter((name) => type.fields.has(name)), ...[...type.fields.keys()].filter((name) => !order.includes(name))];
   return Object.fromEntries(
-    names.map((name) => {
+    names.flatMap((name) => {
       const field = type.fields.get(name)!;
       const own = fields[name];
-      return [goName(name), own === undefined || own === null ? zero(field.type, field.pointer) : formOf(field.type, own)];
+      const form = own === undefined || own === null ? zero(field.type, field.pointer) : formOf(field.type, own);
+      // Metadata is embedded in Go: its fields are the struct's own.
+      return name === 'metadata' ? Object.entries(form as object) : [[goName(name), form]];
     }),
   );
 }

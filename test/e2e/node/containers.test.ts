@@ -25,7 +25,7 @@ test('users, groups, capabilities, seccomp and a root that cannot be written to 
     pod('user', { securityContext: { runAsUser: 1000, runAsGroup: 2000, fsGroup: 3000, supplementalGroups: [4000] }, volumes: [{ name: 'v', emptyDir: {} }] }, 'id -u; id -g; id -G; touch /v/f; stat -c "%u %g" /v/f', { volumeMounts: [{ name: 'v', mountPath: '/v' }] }),
     pod('bare', {}, `${STATUS}; touch /there && echo written`),
     pod('strict', { securityContext: { seccompProfile: { type: 'RuntimeDefault' } } }, `${STATUS}; touch /there 2>&1 || echo refused`, { securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } } }),
-    pod('profile', {}, 'mkdir /new || echo refused', { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'no-mkdir.json' } } }),
+    pod('profile', {}, 'mkdir /new 2>&1 || echo refused', { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'no-mkdir.json' } } }),
     pod('privileged', {}, `${STATUS}; mount -t tmpfs t /root && echo mounted`, { securityContext: { privileged: true } }),
     pod('not-root', { securityContext: { runAsNonRoot: true } }, 'id -u'),
   );

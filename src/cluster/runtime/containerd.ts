@@ -28,7 +28,7 @@ import { holding } from './hold.ts';
 import { importImages } from './image-import.ts';
 import { ensureShared } from './mounts.ts';
 import { PAUSE_IMAGE, pauseImageArchive } from './pause-image.ts';
-import { endProcess, isRunning, listProcesses, processInfo, type ProcessId } from './processes.ts';
+import { endProcess, isBack, listProcesses, processInfo, type ProcessId } from './processes.ts';
 
 export interface ContainerdOptions {
   readonly config: NodeRuntimeConfig;
@@ -197,8 +197,8 @@ export class Containerd implements Component {
     while (!signal.aborted) {
       try {
         await this.client.channel.disconnected({ signal });
-        if (this.#instance && (await isRunning(this.#instance))) await this.client.connected({ signal, timeoutMs: READY_TIMEOUT_MS });
-        else {
+        const connect = (until: AbortSignal): Promise<void> => this.client.connected({ signal: until, timeoutMs: READY_TIMEOUT_MS });
+        if (!this.#instance || !(await isBack(this.#instance, connect, clock, READY_TIMEOUT_MS, signal))) {
           log.warn({ pid: this.#instance?.pid }, 'containerd has ended; starting it again');
           await this.#ensureRunning(signal);
         }

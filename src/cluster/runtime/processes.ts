@@ -53,13 +53,29 @@ export async function signalProcess(id: ProcessId, signal: NodeJS.Signals): Prom
  * Resolves with true when the process has ended, with false when it has not within `timeoutMs`. It need not be a child of
  * ours, and the kernel tells only parents: so this looks again and again, for a short time.
  */
-export async function waitForEnd(id: ProcessId, clock: Clock, timeoutMs: number): Promise<boolean> {
+export async function waitForEnd(id: ProcessId, clock: Clock, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
   const deadline = clock.monotonic() + timeoutMs;
   for (let delayMs = 2; await isRunning(id); delayMs = Math.min(delayMs * 2, 50)) {
     if (clock.monotonic() >= deadline) return false;
-    await sleep(clock, delayMs);
+    await sleep(clock, delayMs, signal);
   }
   return true;
+}
+
+/**
+ * After the connection to a process was lost: resolves with true when `connect` has made it again, with false when the process has ended, which
+ * is seen a moment later than the loss. Rejects with what `connect` rejects with.
+ */
+export async function isBack(id: ProcessId, connect: (signal: AbortSignal) => Promise<void>, clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  const settled = new AbortController();
+  const either = AbortSignal.any([signal, settled.signal]);
+  const connected = connect(either).then(() => true);
+  const ended = waitForEnd(id, clock, timeoutMs, either).then((has) => (has ? false : connected));
+  try {
+    return await Promise.race([connected, ended]);
+  } finally {
+    settled.abort();
+  }
 }
 
 /** SIGTERM, and SIGKILL when that was not enough. Resolves when it has ended. */

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Node, Pod } from '#api/gen/core-v1.ts';
-import { systemClock } from '#base/clock.ts';
+import { sleep, systemClock } from '#base/clock.ts';
 import { HttpTransport } from '#client/http-transport.ts';
 import { ensureClusterConfig } from '#cluster/config.ts';
 import { newKubelet, newNodeRuntime } from '#cluster/node.ts';
@@ -16,7 +16,6 @@ import { ensureClusterPki, ensureNodePki } from '#cluster/pki.ts';
 import { HostChangeJournal } from '#cluster/runtime/host-changes.ts';
 import { NO_REGISTRIES } from '#cluster/runtime/registries.ts';
 import type { CriClient } from '#cri/client.ts';
-import { runtimeEvents } from '#cri/events.ts';
 import type { Container } from '#cri/types.ts';
 import { freePort, type TestCluster } from '../harness/cluster.ts';
 import { waitForNode, waitForPhase, waitForPod, waitForPodGone, waitForReady } from '../harness/conditions.ts';
@@ -103,14 +102,15 @@ async function startNode(c: TestCluster): Promise<OwnNode> {
   }
   return { link, runtime: runtime.client, podsDir: `${dataDir}/kubelet/pods`, [Symbol.asyncDispose]: end };
 }
-/** Resolves when the runtime has what is wanted, without asking the API server. */
+/** Resolves when the runtime has what is wanted, without asking the API server. Its list lags its events, so that none tells when the list is right. */
 async function runtimeHas(runtime: CriClient, is: (containers: readonly Container[]) => boolean): Promise<void> {
   const signal = AbortSignal.timeout(60_000);
-  for await (const event of runtimeEvents({ runtime, clock: systemClock, signal })) {
+  for (;;) {
     const { containers } = await runtime.listContainers({});
-    if (event && is(containers)) return;
+    if (is(containers)) return;
+    if (signal.aborted) throw new Error(`the runtime has something else: ${JSON.stringify(containers.map((x) => [x.labels['io.kubernetes.pod.name'], x.metadata?.attempt, x.state]))}`);
+    await sleep(systemClock, 50);
   }
-  throw new Error(`the runtime has something else: ${JSON.stringify((await runtime.listContainers({})).containers.map((x) => [x.labels['io.kubernetes.pod.name'], x.metadata?.attempt, x.state]))}`);
 }
 const run = (pod: string, attempt: number, state: Container['state']) => (containers: readonly Container[]): boolean => containers.some((x) => x.labels['io.kubernetes.pod.name'] === pod && x.metadata?.attempt === attempt && x.state === state);
 const conditionOf = (node: Node): string | undefined => node.status?.conditions?.find((x) => x.type === 'Ready')?.status;

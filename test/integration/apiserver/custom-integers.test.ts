@@ -88,7 +88,7 @@ test('watches, selectors, tables and a restart show all of them', async () => {
   const table = await http.get(PATH, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' });
   assert.match(table.text, new RegExp(`"cells":\\["a",${LARGE}\\]`));
   http.close();
-  await fixture.server.stop();
+  await fixture.close();
   await start();
   assert.match((await http.get(`${PATH}/a`)).text, new RegExp(`"total":${LARGE},"set":\\[${LARGE},${MAX}\\],"free":\\{"n":-${LARGE}\\},"limit":${MAX}`));
 });

@@ -145,7 +145,7 @@ test('the storage version can change, and a write that changes nothing migrates'
 
 test('custom resources are there again after a restart', async () => {
   http.close();
-  await fixture.server.stop();
+  await fixture.close();
   fixture = await start();
   http = new Requests(fixture);
   const got = await http.get(`${V2}/a`);

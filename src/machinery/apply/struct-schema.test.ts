@@ -41,6 +41,8 @@ function describe(schema: ApplySchema): string {
 }
 function expected(prop: Definition, target: Definition | undefined): string {
   if (prop.type === 'array') return `list ${prop['x-kubernetes-list-type'] ?? 'atomic'} ${(prop['x-kubernetes-list-map-keys'] ?? []).toSorted().join(',')}`;
+  // The OpenAPI document does not say it, but somebody else's object is owned as a whole (an untyped value is atomic for server-side apply).
+  if (prop.$ref?.endsWith('.RawExtension')) return 'map atomic';
   const mapType = prop['x-kubernetes-map-type'] ?? target?.['x-kubernetes-map-type'];
   if (prop.type === 'object' || target?.type === 'object') return `map ${mapType === 'atomic' ? 'atomic' : 'granular'}`;
   return 'scalar';

@@ -12,6 +12,7 @@ import type * as networking from '#api/gen/networking-v1.ts';
 import type * as node from '#api/gen/node-v1.ts';
 import type * as policy from '#api/gen/policy-v1.ts';
 import type * as rbac from '#api/gen/rbac-v1.ts';
+import type * as resource from '#api/gen/resource-v1.ts';
 import type * as scheduling from '#api/gen/scheduling-v1.ts';
 import type * as storage from '#api/gen/storage-v1.ts';
 import type { KubeObject } from '#api/object.ts';
@@ -58,6 +59,10 @@ export const ENDPOINT_SLICES = kind<discovery.EndpointSlice>('discovery.k8s.io',
 export const INGRESSES = kind<networking.Ingress>('networking.k8s.io', 'v1', 'ingresses');
 export const SERVICE_CIDRS = kind<networking.ServiceCIDR>('networking.k8s.io', 'v1', 'servicecidrs');
 export const NETWORK_POLICIES = kind<networking.NetworkPolicy>('networking.k8s.io', 'v1', 'networkpolicies');
+export const DEVICE_CLASSES = kind<resource.DeviceClass>('resource.k8s.io', 'v1', 'deviceclasses');
+export const RESOURCE_CLAIMS = kind<resource.ResourceClaim>('resource.k8s.io', 'v1', 'resourceclaims');
+export const RESOURCE_CLAIM_TEMPLATES = kind<resource.ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates');
+export const RESOURCE_SLICES = kind<resource.ResourceSlice>('resource.k8s.io', 'v1', 'resourceslices');
 export const RUNTIME_CLASSES = kind<node.RuntimeClass>('node.k8s.io', 'v1', 'runtimeclasses');
 export const POD_DISRUPTION_BUDGETS = kind<policy.PodDisruptionBudget>('policy', 'v1', 'poddisruptionbudgets');
 export const CLUSTER_ROLES = kind<rbac.ClusterRole>('rbac.authorization.k8s.io', 'v1', 'clusterroles');

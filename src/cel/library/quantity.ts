@@ -8,7 +8,7 @@ import { OpaqueValue, sizeOf, type Value } from '../values.ts';
 export const QUANTITY_TYPE = opaque('kubernetes.Quantity');
 const Q = QUANTITY_TYPE.kind === 'opaque' ? QUANTITY_TYPE.name : '';
 
-class QuantityValue extends OpaqueValue {
+export class QuantityValue extends OpaqueValue {
   readonly quantity: Quantity;
   constructor(quantity: Quantity) {
     super();

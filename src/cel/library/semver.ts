@@ -51,6 +51,10 @@ function parse(text: string): SemverValue {
   }
   throw new CelError(`Invalid character(s) found in prerelease ${JSON.stringify(/[-+](.*)$/.exec(text)?.[1] ?? '')}`);
 }
+/** Throws for what is no semantic version. */
+export function semverOf(text: string): Value {
+  return parse(text);
+}
 /** Takes `v1`, `1.0` and leading zeros as well. */
 function normalise(text: string): string {
   const cut = text.replace(/^v/, '');

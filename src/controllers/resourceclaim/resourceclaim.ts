@@ -3,10 +3,10 @@
  * Source: KEP-4381; upstream's counterpart: resourceclaim-controller.
  */
 import type { Pod, PodResourceClaim } from '#api/gen/core-v1.ts';
-import type { ResourceClaim, ResourceClaimConsumerReference, ResourceClaimTemplate } from '#api/gen/resource-v1.ts';
+import type { ResourceClaim, ResourceClaimConsumerReference } from '#api/gen/resource-v1.ts';
 import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
-import { kind, PODS } from '#client/kinds.ts';
+import { PODS, RESOURCE_CLAIM_TEMPLATES as TEMPLATES, RESOURCE_CLAIMS as CLAIMS } from '#client/kinds.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 import { byController } from '../workload/by-controller.ts';
@@ -15,8 +15,6 @@ import { isGone } from '../workload/pod-control.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { claimFrom, claimNameOf, claimNamesOf, FINALIZER, isMadeFor, isPodDone, isPodReference, needsReservation } from './claims.ts';
 
-const CLAIMS = kind<ResourceClaim>('resource.k8s.io', 'v1', 'resourceclaims');
-const TEMPLATES = kind<ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates');
 const MANAGER = 'ResourceClaimController';
 /** Prefixes of keys. */
 const POD = 'pod:';

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ResourceClaim, ResourceClaimTemplate } from '#api/gen/resource-v1.ts';
-import { kind, EVENTS, PODS } from '#client/kinds.ts';
+import { EVENTS, PODS, RESOURCE_CLAIM_TEMPLATES as TEMPLATES, RESOURCE_CLAIMS as CLAIMS } from '#client/kinds.ts';
 import { startInProcessCluster } from '#cluster/in-process-cluster.ts';
 import { eventually, isGone } from './eventually.ts';
 
-const CLAIMS = kind<ResourceClaim>('resource.k8s.io', 'v1', 'resourceclaims');
-const TEMPLATES = kind<ResourceClaimTemplate>('resource.k8s.io', 'v1', 'resourceclaimtemplates');
 const DEVICES = { devices: { requests: [{ name: 'r', exactly: { deviceClassName: 'gpu' } }] } };
 const FINALIZER = 'resource.kubernetes.io/delete-protection';
 

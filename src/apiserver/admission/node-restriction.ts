@@ -183,6 +183,7 @@ function podStatus(node: string, a: AdmissionAttributes): void {
   if (old.spec?.nodeName !== node) throw refusal(a, `node ${quote(node)} can only update pod status for pods with spec.nodeName set to itself`);
   if (!isDeepStrictEqual({ ...old.metadata.labels }, { ...pod.metadata.labels })) throw refusal(a, `node ${quote(node)} cannot update labels through pod status`);
   if (!isDeepStrictEqual(plain(old.status?.resourceClaimStatuses), plain(pod.status?.resourceClaimStatuses))) throw refusal(a, `node ${quote(node)} cannot update resource claim statues`);
+  if (!isDeepStrictEqual(plain(old.status?.extendedResourceClaimStatus), plain(pod.status?.extendedResourceClaimStatus))) throw refusal(a, `node ${quote(node)} cannot update extended resource claim status`);
 }
 function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value ?? []));

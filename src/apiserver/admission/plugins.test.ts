@@ -279,6 +279,18 @@ describe('NodeRestriction', () => {
     assert.equal(await message(plugin, attributes(object('v1', 'Node', { name: 'n2' }), { user })), 'nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2"');
     assert.equal(await message(plugin, attributes(object('coordination.k8s.io/v1', 'Lease', { name: 'n2', namespace: 'kube-node-lease' }), { user })), 'leases.coordination.k8s.io "n2" is forbidden: can only access node lease with the same name as the requesting node');
   });
+  it('lets nodes publish and remove their own resource slices, and keeps them from saying which claims Pods use', async () => {
+    const slice = (nodeName: string) => object('resource.k8s.io/v1', 'ResourceSlice', { name: 's' }, { spec: { nodeName, driver: 'd' } });
+    assert.deepEqual(await Promise.all([attributes(slice('n1'), { user }), attributes(undefined, { oldObject: slice('n1'), user }), attributes(slice('n2'), { user }), attributes(undefined, { oldObject: slice('n2'), user })].map((a) => message(plugin, a))), [
+      '', '',
+      'resourceslices.resource.k8s.io "s" is forbidden: can only create ResourceSlice with the same NodeName as the requesting node',
+      'resourceslices.resource.k8s.io "s" is forbidden: can only delete ResourceSlice with the same NodeName as the requesting node',
+    ]);
+    const update = (status: object) => message(plugin, attributes({ ...bound, status } as KubeObject, { oldObject: bound, subresource: 'status', user }));
+    assert.equal(await update({ phase: 'Running' }), '');
+    assert.equal(await update({ resourceClaimStatuses: [{ name: 'a', resourceClaimName: 'b' }] }), 'pods "mine" is forbidden: node "n1" cannot update resource claim statues');
+    assert.equal(await update({ extendedResourceClaimStatus: { resourceClaimName: 'b', requestMappings: [] } }), 'pods "mine" is forbidden: node "n1" cannot update extended resource claim status');
+  });
   it('guards labels and taints', async () => {
     assert.equal(await message(plugin, attributes(node({ 'kubernetes.io/hostname': 'n1', 'node.kubernetes.io/x': '', 'example.com/a': '' }), { user })), '');
     assert.equal(await message(plugin, attributes(node({ 'node-restriction.kubernetes.io/a': '', 'node-role.kubernetes.io/control-plane': '' }), { user })), 'nodes "n1" is forbidden: node "n1" is not allowed to set the following labels: node-restriction.kubernetes.io/a, node-role.kubernetes.io/control-plane');

@@ -162,6 +162,20 @@ describe('the Node authorizer', () => {
     assert.equal(of('delete', { name: 'mine' }).reason, 'nodes may not delete podcertificaterequests');
     assert.equal(of('get', { name: 'mine', subresource: 'status' }).reason, 'nodes may not access the status subresource of PodCertificateRequests');
   });
+  it('lets a node read the resource claims of its own Pods, and handle its own resource slices', () => {
+    const dra = { apiGroup: 'resource.k8s.io' };
+    const using = (name: string, node: string, status: object, spec: object = {}) => ({ ...pod(name, node, spec), status }) as KubeObject;
+    reader.put(using('gpu', 'n1', { resourceClaimStatuses: [{ name: 'made', resourceClaimName: 'gpu-made-x' }, { name: 'none' }], extendedResourceClaimStatus: { resourceClaimName: 'gpu-extended', requestMappings: [] } }, { resourceClaims: [{ name: 'shared', resourceClaimName: 'shared' }, { name: 'made', resourceClaimTemplateName: 't' }, { name: 'none', resourceClaimTemplateName: 't' }] }));
+    reader.put(using('far', 'n2', {}, { resourceClaims: [{ name: 'shared', resourceClaimName: 'theirs' }] }));
+    const claim = (name: string, verb = 'get') => answer(verb, 'resourceclaims', { ...dra, name }).decision;
+    assert.deepEqual(['shared', 'gpu-made-x', 'gpu-extended', 'theirs', 'nobodys'].map((name) => claim(name)), ['allow', 'allow', 'allow', 'noOpinion', 'noOpinion']);
+    assert.deepEqual([claim('shared', 'update'), claim('shared', 'watch'), answer('list', 'resourceclaims', dra).decision], ['noOpinion', 'noOpinion', 'noOpinion']);
+    for (const name of ['n1', 'n2']) reader.put({ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceSlice', metadata: { name: `slice-${name}` }, spec: { nodeName: name, driver: 'd' } } as unknown as KubeObject);
+    const slices = (verb: string, more: Partial<AuthorizationAttributes> = {}) => answer(verb, 'resourceslices', { ...dra, namespace: '', ...more });
+    assert.deepEqual([slices('create'), slices('update', { name: 'slice-n1' }), slices('delete', { name: 'slice-n1' }), slices('deletecollection', { fieldSelector: 'spec.driver=d,spec.nodeName=n1' })].map((r) => r.decision), ['allow', 'allow', 'allow', 'allow']);
+    assert.equal(slices('delete', { name: 'slice-n2' }).decision, 'noOpinion');
+    assert.equal(slices('deletecollection', { fieldSelector: 'spec.driver=d' }).reason, 'can only list/watch/deletecollection resourceslices with nodeName field selector');
+  });
   it('forgets a Pod\'s needs when it goes, unless another has them', () => {
     reader.put(pod('second', 'n1', { imagePullSecrets: [{ name: 'pull' }] }));
     reader.remove(web);

@@ -4,6 +4,7 @@
  */
 import type * as coreV1 from '#api/gen/core-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
+import { claimNamesOf } from '#api/pod-claims.ts';
 import { resourceOf } from '#api/resources.ts';
 import type { ObjectReader } from '../interfaces.ts';
 
@@ -54,8 +55,8 @@ export function podReferences(pod: coreV1.Pod): ReadonlySet<string> {
   for (const ref of pod.spec?.imagePullSecrets ?? []) add('secret', ref.name);
   for (const [kind, name] of containerReferences(pod)) add(kind, name);
   for (const volume of pod.spec?.volumes ?? []) for (const [kind, name] of volumeReferences(volume, nameOf(pod))) add(kind, name);
-  for (const claim of pod.spec?.resourceClaims ?? []) add('resourceclaim', claim.resourceClaimName);
-  for (const claim of pod.status?.resourceClaimStatuses ?? []) add('resourceclaim', claim.resourceClaimName);
+  for (const name of claimNamesOf(pod)) add('resourceclaim', name);
+  add('resourceclaim', pod.status?.extendedResourceClaimStatus?.resourceClaimName);
   return keys;
 }
 /** Secrets that a volume needs on the node, as `namespace/name`. */

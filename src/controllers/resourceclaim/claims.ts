@@ -1,5 +1,5 @@
 /** Which claims Pods have, and who uses them: pure. Source: KEP-4381, "ResourceClaim controller". */
-import type { Pod, PodResourceClaim } from '#api/gen/core-v1.ts';
+import type { Pod } from '#api/gen/core-v1.ts';
 import type { ResourceClaim, ResourceClaimConsumerReference, ResourceClaimTemplate } from '#api/gen/resource-v1.ts';
 import { nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { controllerOf } from '../workload/controller-ref.ts';
@@ -12,15 +12,6 @@ const MAX_CONSUMERS = 256;
 /** Leaves room in a name for the random end. */
 const MAX_BASE = 57;
 
-/** The name of a Pod's claim; null for one that is not needed, undefined while it is yet to be made. */
-export function claimNameOf(pod: Pod, { name, resourceClaimName }: PodResourceClaim): string | null | undefined {
-  if (resourceClaimName !== undefined) return resourceClaimName;
-  const made = pod.status?.resourceClaimStatuses?.find((s) => s.name === name);
-  return made ? (made.resourceClaimName ?? null) : undefined;
-}
-export function claimNamesOf(pod: Pod): string[] {
-  return (pod.spec.resourceClaims ?? []).map((c) => claimNameOf(pod, c)).filter((n) => typeof n === 'string');
-}
 /** Both parts of the name are cut alike where it would be too long. */
 export function generateNameFor(podName: string, claimName: string): string {
   const whole = `${podName}-${claimName}-`;

@@ -5,6 +5,7 @@
 import type { Pod, PodResourceClaim } from '#api/gen/core-v1.ts';
 import type { ResourceClaim, ResourceClaimConsumerReference } from '#api/gen/resource-v1.ts';
 import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
+import { claimNameOf, claimNamesOf } from '#api/pod-claims.ts';
 import type { Component } from '#base/component.ts';
 import { PODS, RESOURCE_CLAIM_TEMPLATES as TEMPLATES, RESOURCE_CLAIMS as CLAIMS } from '#client/kinds.ts';
 import { isReason } from '#machinery/status-error.ts';
@@ -13,7 +14,7 @@ import { byController } from '../workload/by-controller.ts';
 import { controllerOf } from '../workload/controller-ref.ts';
 import { isGone } from '../workload/pod-control.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
-import { claimFrom, claimNameOf, claimNamesOf, FINALIZER, isMadeFor, isPodDone, isPodReference, needsReservation } from './claims.ts';
+import { claimFrom, FINALIZER, isMadeFor, isPodDone, isPodReference, needsReservation } from './claims.ts';
 
 const MANAGER = 'ResourceClaimController';
 /** Prefixes of keys. */

@@ -1,6 +1,6 @@
 /** Which CPUs belong to whom, kept in `cpu_manager_state` in upstream's shape: containers keep their CPUs over a restart. */
 import { createHash } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { CheckpointFile } from '../checkpoint-file.ts';
 import { formatCpuSet, parseCpuSet } from './cpu-set.ts';
 
 export type CpuManagerPolicy = 'none' | 'static';
@@ -12,22 +12,18 @@ interface File {
 }
 
 export class CpuState {
-  readonly #file: string;
+  readonly #file: CheckpointFile;
   readonly #policy: CpuManagerPolicy;
   readonly #entries = new Map<string, Map<string, ReadonlySet<number>>>();
   #shared: ReadonlySet<number> = new Set();
-  #writing: Promise<void> = Promise.resolve();
 
   constructor(file: string, policy: CpuManagerPolicy) {
-    this.#file = file;
+    this.#file = new CheckpointFile(file);
     this.#policy = policy;
   }
   /** False: there was nothing to take up. Rejects where what is written does not fit this node; somebody has to look then, as containers may run on CPUs that they should not. */
   async load(online: ReadonlySet<number>): Promise<boolean> {
-    const text = await readFile(this.#file, 'utf8').catch((err: NodeJS.ErrnoException) => {
-      if (err.code === 'ENOENT') return undefined;
-      throw err;
-    });
+    const text = await this.#file.read();
     if (text === undefined) return false;
     try {
       const { checksum: sum, ...data } = JSON.parse(text) as File;
@@ -39,7 +35,7 @@ export class CpuState {
       if (known.symmetricDifference(online).size > 0) throw new Error(`current set of available CPUs "${formatCpuSet(online)}" doesn't match with CPUs in state "${formatCpuSet(known)}"`);
       return true;
     } catch (err) {
-      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, please drain this node and delete the CPU manager checkpoint file "${this.#file}" before restarting Kubelet`, { cause: err });
+      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, please drain this node and delete the CPU manager checkpoint file "${this.#file.path}" before restarting Kubelet`, { cause: err });
     }
   }
   /** CPUs of nobody in particular. */
@@ -86,12 +82,7 @@ export class CpuState {
   #save(): Promise<void> {
     const entries = Object.fromEntries(Array.from(this.#entries, ([uid, m]) => [uid, Object.fromEntries(Array.from(m, ([name, cpus]) => [name, formatCpuSet(cpus)]))]));
     const data = { policyName: this.#policy, defaultCpuSet: formatCpuSet(this.#shared), ...(this.#entries.size ? { entries } : {}) };
-    const text = JSON.stringify({ ...data, checksum: checksum(data) } satisfies File);
-    this.#writing = this.#writing.catch(() => {}).then(async () => {
-      await writeFile(`${this.#file}.tmp`, text, { mode: 0o600 });
-      await rename(`${this.#file}.tmp`, this.#file);
-    });
-    return this.#writing;
+    return this.#file.write(JSON.stringify({ ...data, checksum: checksum(data) } satisfies File));
   }
 }
 function checksum(data: Omit<File, 'checksum'>): number {

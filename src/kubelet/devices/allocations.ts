@@ -3,8 +3,8 @@
  * kubelet writes, so that tools which read that file find what they look for.
  */
 import { createHash } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { logger } from '#base/logger.ts';
+import { CheckpointFile } from '../checkpoint-file.ts';
 import { deviceCodec } from './protocol.ts';
 import type { ContainerAllocateResponse } from './types.ts';
 
@@ -39,19 +39,15 @@ export function idsByNode(devices: readonly { readonly ID: string; readonly topo
 }
 
 export class DeviceAllocations {
-  readonly #file: string;
+  readonly #file: CheckpointFile;
   #entries: readonly Entry[] = [];
-  #writing: Promise<void> = Promise.resolve();
 
   constructor(file: string) {
-    this.#file = file;
+    this.#file = new CheckpointFile(file);
   }
   /** Takes up what an earlier process wrote; gives the resources that it knew. A file that cannot be read is told and left aside. */
   async load(): Promise<readonly string[]> {
-    const text = await readFile(this.#file, 'utf8').catch((err: NodeJS.ErrnoException) => {
-      if (err.code === 'ENOENT') return undefined;
-      throw err;
-    });
+    const text = await this.#file.read();
     if (text === undefined) return [];
     try {
       const { Data, Checksum } = JSON.parse(text) as Checkpoint;
@@ -62,20 +58,15 @@ export class DeviceAllocations {
       }));
       return Object.keys(Data.RegisteredDevices);
     } catch (err) {
-      log.warn({ err: (err as Error).message, file: this.#file }, 'checkpoint of device allocations cannot be used: containers that run keep their devices, but nobody knows of them');
+      log.warn({ err: (err as Error).message, file: this.#file.path }, 'checkpoint of device allocations cannot be used: containers that run keep their devices, but nobody knows of them');
       return [];
     }
   }
-  /** Written one after the other; resolves when this state, or a later one, is on the disk. */
+  /** Resolves when this state, or a later one, is on the disk. */
   save(registered: Readonly<Record<string, readonly string[]>>): Promise<void> {
     const entries = this.#entries.flatMap((e) => (e.response ? [{ PodUID: e.uid, ContainerName: e.container, ResourceName: e.resource, DeviceIDs: e.byNode, AllocResp: deviceCodec('ContainerAllocateResponse').encode(e.response).toString('base64') }] : []));
     const data: Checkpoint['Data'] = { PodDeviceEntries: entries.length ? entries : null, RegisteredDevices: registered };
-    const text = JSON.stringify({ Data: data, Checksum: checksum(data) } satisfies Checkpoint);
-    this.#writing = this.#writing.catch(() => {}).then(async () => {
-      await writeFile(`${this.#file}.tmp`, text, { mode: 0o600 });
-      await rename(`${this.#file}.tmp`, this.#file);
-    });
-    return this.#writing;
+    return this.#file.write(JSON.stringify({ Data: data, Checksum: checksum(data) } satisfies Checkpoint));
   }
 
   of(uid: string, container: string, resource: string): DeviceAllocation | undefined {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event } from '#api/gen/core-v1.ts';
-import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
-import { notFound, serviceUnavailable, StatusError } from '#machinery/status-error.ts';
+import { FakeClock } from '#base/fake-clock.ts';
+import { notFound } from '#machinery/status-error.ts';
 import { Client } from './client.ts';
+import { EventSender } from './event-sender.ts';
 import { EventRecorder } from './events.ts';
 import type { ApiCall, Transport } from './transport.ts';
 
@@ -11,10 +12,7 @@ class EventStore implements Transport {
   readonly created: Event[] = [];
   readonly patched: Record<string, unknown>[] = [];
   forgetNext = false;
-  /** So many calls do not get through. */
-  unreachable = 0;
   call(call: ApiCall): Promise<unknown> {
-    if (this.unreachable-- > 0) return Promise.reject(new StatusError(serviceUnavailable('request failed').status, new Error('connect ECONNREFUSED')));
     if (call.verb === 'create') {
       this.created.push(call.body as Event);
       return Promise.resolve(call.body);
@@ -31,16 +29,17 @@ class EventStore implements Transport {
   }
 }
 const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default', uid: 'u1' } };
-function recorder(): { store: EventStore; clock: FakeClock; events: EventRecorder } {
+function recorder(): { store: EventStore; sender: EventSender; events: EventRecorder } {
   const store = new EventStore();
   const clock = new FakeClock();
-  return { store, clock, events: new EventRecorder(new Client(store), { component: 'kubelet', host: 'node-1', clock }) };
+  const sender = new EventSender({ clock });
+  return { store, sender, events: new EventRecorder(new Client(store), { component: 'kubelet', host: 'node-1', clock, sender }) };
 }
 
 test('EventRecorder creates an event, then counts its repeats', async () => {
-  const { store, events } = recorder();
+  const { store, sender, events } = recorder();
   for (let i = 0; i < 3; i++) events.event(pod, 'Warning', 'BackOff', 'Back-off restarting failed container', 'spec.containers{web}');
-  await events.flush();
+  await sender.flush();
   assert.equal(store.created.length, 1);
   assert.equal(store.created[0]!.involvedObject.fieldPath, 'spec.containers{web}');
   assert.deepEqual(store.created[0]!.source, { component: 'kubelet', host: 'node-1' });
@@ -48,39 +47,20 @@ test('EventRecorder creates an event, then counts its repeats', async () => {
 });
 
 test('EventRecorder creates the event anew when it has expired', async () => {
-  const { store, events } = recorder();
+  const { store, sender, events } = recorder();
   events.event(pod, 'Normal', 'Pulled', 'm');
-  await events.flush();
+  await sender.flush();
   store.forgetNext = true;
   events.event(pod, 'Normal', 'Pulled', 'm');
-  await events.flush();
+  await sender.flush();
   assert.equal(store.created.length, 2);
   assert.equal(store.created[1]!.count, 1);
 });
 
-test('EventRecorder keeps events, in their order, while the API server cannot be reached; not for ever', async () => {
-  const { store, clock, events } = recorder();
-  store.unreachable = 3;
-  events.event(pod, 'Normal', 'Created', 'm');
-  events.event(pod, 'Normal', 'Started', 'm');
-  await flushMicrotasks();
-  await clock.advance(20_000);
-  assert.equal(store.created.length, 0);
-  await clock.advance(10_000);
-  await events.flush();
-  assert.deepEqual(store.created.map((e) => [e.reason, e.firstTimestamp]), [['Created', store.created[0]!.firstTimestamp], ['Started', store.created[0]!.firstTimestamp]]);
-  store.unreachable = 12;
-  events.event(pod, 'Normal', 'Killing', 'm');
-  await flushMicrotasks();
-  await clock.advance(110_000);
-  await events.flush();
-  assert.equal(store.created.length, 2);
-});
-
 test('EventRecorder combines many similar events and stops a flood', async () => {
-  const { store, events } = recorder();
+  const { store, sender, events } = recorder();
   for (let i = 0; i < 40; i++) events.event(pod, 'Normal', 'Failed', `message ${i}`);
-  await events.flush();
+  await sender.flush();
   assert.equal(store.created.filter((e) => e.message?.startsWith('(combined from similar events): ')).length, 1);
   assert.equal(store.created.length + store.patched.length, 25);
 });

@@ -4,6 +4,7 @@ import type { Event } from '#api/gen/events-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
 import { notFound } from '#machinery/status-error.ts';
 import { Client } from './client.ts';
+import { EventSender } from './event-sender.ts';
 import { SeriesRecorder } from './series-events.ts';
 import type { ApiCall, Transport } from './transport.ts';
 
@@ -23,16 +24,17 @@ class EventStore implements Transport {
 }
 const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default', uid: 'u1', resourceVersion: '7' } };
 const failed = { type: 'Warning', reason: 'FailedScheduling', action: 'Scheduling', note: '0/1 nodes are available' } as const;
-function recorder(): { store: EventStore; clock: FakeClock; events: SeriesRecorder } {
+function recorder(): { store: EventStore; clock: FakeClock; sender: EventSender; events: SeriesRecorder } {
   const store = new EventStore();
   const clock = new FakeClock();
-  return { store, clock, events: new SeriesRecorder(new Client(store), { component: 'default-scheduler', hostname: 'h', clock }) };
+  const sender = new EventSender({ clock });
+  return { store, clock, sender, events: new SeriesRecorder(new Client(store), { component: 'default-scheduler', hostname: 'h', clock, sender }) };
 }
 
 test('SeriesRecorder makes an event of the new form', async () => {
-  const { store, events } = recorder();
+  const { store, sender, events } = recorder();
   events.event(pod, failed);
-  await events.flush();
+  await sender.flush();
   const [{ metadata, eventTime, ...event }] = store.created as [Event];
   assert.match(metadata.name ?? '', /^web\.[0-9a-f]+$/);
   assert.match(eventTime, /\.\d{6}Z$/);
@@ -41,24 +43,24 @@ test('SeriesRecorder makes an event of the new form', async () => {
 });
 
 test('SeriesRecorder writes a series when it begins and when it has ended', async () => {
-  const { store, clock, events } = recorder();
+  const { store, clock, sender, events } = recorder();
   for (let i = 0; i < 5; i++) events.event(pod, { ...failed, note: `reason ${i}` });
-  await events.flush();
+  await sender.flush();
   assert.deepEqual([store.created.map((e) => e.note), store.series.map((s) => s.count)], [['reason 0'], [2]]);
   await clock.advance(360_000);
-  await events.flush();
+  await sender.flush();
   assert.deepEqual(store.series.map((s) => s.count), [2, 5]);
   events.event(pod, failed);
-  await events.flush();
+  await sender.flush();
   assert.equal(store.created.length, 2, 'a new series begins');
 });
 
 test('SeriesRecorder makes a series anew whose event has expired, and tells changed objects apart', async () => {
-  const { store, events } = recorder();
+  const { store, sender, events } = recorder();
   store.expired = true;
   events.event(pod, failed);
   events.event(pod, failed);
   events.event({ ...pod, metadata: { ...pod.metadata, resourceVersion: '8' } }, failed);
-  await events.flush();
+  await sender.flush();
   assert.deepEqual(store.created.map((e) => e.series?.count), [undefined, 2, undefined]);
 });

@@ -1,25 +1,24 @@
 /**
  * Events of `events.k8s.io`, as newer components record them: what is the same but for its note is one event, whose repeats are a series
- * that is written when it begins and when it ends. Recording never waits and never throws. Source: KEP-383; client-go's counterpart: tools/events.
+ * that is written when it begins and when it ends. Recording never waits and never throws: an {@link EventSender} writes what is recorded. Source: KEP-383; client-go's counterpart: tools/events.
  */
 import type { ObjectReference } from '#api/gen/core-v1.ts';
 import type { Event } from '#api/gen/events-v1.ts';
 import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
 import { rfc3339Micro, type Clock, type Timer } from '#base/clock.ts';
-import { logger } from '#base/logger.ts';
 import { isReason } from '#machinery/status-error.ts';
 import type { Client, ResourceClient } from './client.ts';
+import type { EventSender, EventWrite } from './event-sender.ts';
 import { eventName, referenceTo, type EventType } from './events.ts';
 import { kind } from './kinds.ts';
+import { RecentMap } from './recent-map.ts';
 
 const EVENTS = kind<Event>('events.k8s.io', 'v1', 'events');
-const log = logger('events');
 /** A series that was not seen for this long has ended. */
 const FINISH_MS = 360_000;
 /** A series that goes on is written at least this often, so that it does not expire. */
 const REFRESH_MS = 1_800_000;
 const MAX_TRACKED = 4096;
-const MAX_QUEUED = 1000;
 
 export interface SeriesEvent {
   readonly type: EventType;
@@ -40,16 +39,15 @@ export interface SeriesRecorderOptions {
   readonly component: string;
   readonly hostname: string;
   readonly clock: Clock;
+  readonly sender: EventSender;
 }
 
 export class SeriesRecorder {
   readonly #events: ResourceClient<Event>;
   readonly #o: SeriesRecorderOptions;
-  readonly #tracked = new Map<string, Tracked>();
+  readonly #tracked = new RecentMap<Tracked>(MAX_TRACKED);
   #timer: Timer | undefined;
   #closed = false;
-  #queued = 0;
-  #tail: Promise<void> = Promise.resolve();
 
   constructor(client: Client, options: SeriesRecorderOptions) {
     this.#events = client.of(EVENTS);
@@ -63,15 +61,11 @@ export class SeriesRecorder {
     const known = this.#tracked.get(key);
     if (!known) {
       this.#track(key, { event: made, count: 1, lastObserved: now, written: now });
-      return this.#enqueue(() => this.#create(made));
+      return this.#enqueue(made, (signal) => this.#events.create(made, { signal }));
     }
     known.count++;
     known.lastObserved = now;
     if (known.count === 2) this.#write(known, now);
-  }
-  /** Resolves when everything recorded so far was sent or given up. */
-  flush(): Promise<void> {
-    return this.#tail;
   }
   /** Nothing is written of its own accord any more. */
   close(): void {
@@ -81,14 +75,13 @@ export class SeriesRecorder {
 
   #track(key: string, tracked: Tracked): void {
     this.#tracked.set(key, tracked);
-    if (this.#tracked.size > MAX_TRACKED) this.#tracked.delete(this.#tracked.keys().next().value!);
     if (!this.#closed) this.#timer ??= this.#o.clock.after(FINISH_MS, () => this.#finish());
   }
   /** Ends what was not seen for long, and keeps alive what goes on. */
   #finish(): void {
     this.#timer = undefined;
     const now = this.#o.clock.now();
-    for (const [key, tracked] of this.#tracked) {
+    for (const [key, tracked] of this.#tracked.entries()) {
       const ended = now - tracked.lastObserved >= FINISH_MS;
       if (tracked.count > 1 && (ended || now - tracked.written >= REFRESH_MS)) this.#write(tracked, now);
       if (ended) this.#tracked.delete(key);
@@ -98,26 +91,18 @@ export class SeriesRecorder {
   #write(tracked: Tracked, now: number): void {
     const { event, count, lastObserved } = tracked;
     tracked.written = now;
-    this.#enqueue(() => this.#patch(event, { count, lastObservedTime: rfc3339Micro(lastObserved) }));
+    this.#enqueue(event, (signal) => this.#patch(event, { count, lastObservedTime: rfc3339Micro(lastObserved) }, signal));
   }
-  #enqueue(send: () => Promise<void>): void {
-    if (this.#queued >= MAX_QUEUED) return void log.warn('event dropped: too many are waiting');
-    this.#queued++;
-    this.#tail = this.#tail.then(send).catch((err: unknown) => {
-      // An object in a namespace that is going away cannot have events: nothing to be done about it.
-      log[isReason(err, 'Forbidden') || isReason(err, 'NotFound') ? 'debug' : 'warn']({ err }, 'event not recorded');
-    }).finally(() => this.#queued--);
+  #enqueue({ reason, regarding }: Event, write: EventWrite): void {
+    this.#o.sender.enqueue({ reason: reason ?? '', object: regarding?.name }, write);
   }
-  async #create(event: Event): Promise<void> {
-    await this.#events.create(event);
-  }
-  async #patch(event: Event, series: NonNullable<Event['series']>): Promise<void> {
+  async #patch(event: Event, series: NonNullable<Event['series']>, signal: AbortSignal): Promise<void> {
     try {
-      await this.#events.patch(namespaceOf(event), nameOf(event), 'application/strategic-merge-patch+json', { series });
+      await this.#events.patch(namespaceOf(event), nameOf(event), 'application/strategic-merge-patch+json', { series }, { signal });
     } catch (err) {
       if (!isReason(err, 'NotFound')) throw err;
       // It has expired meanwhile.
-      await this.#create({ ...event, series });
+      await this.#events.create({ ...event, series }, { signal });
     }
   }
   #newEvent(obj: KubeObject, { type, reason, action, note }: SeriesEvent, now: number): Event {

@@ -4,6 +4,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { Client } from '#client/client.ts';
 import { CLUSTER_TRUST_BUNDLES, POD_CERTIFICATE_REQUESTS } from '#client/kinds.ts';
+import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { newAttachDetachController } from '#controllers/attachdetach/attachdetach.ts';
 import { newBootstrapSigner } from '#controllers/bootstrap-signer/bootstrap-signer.ts';
@@ -133,8 +134,9 @@ export function newControllerManager(options: ControllerManagerOptions): Compone
   const { clientAs, clock } = options;
   const resources = servedResources(options.resources);
   const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
+  const events = new EventSender({ clock });
   const rows = CONTROLLERS.filter(([, , needs]) => !needs || options.resources.find(needs.group, needs.version, needs.plural));
-  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), agentOf(account)), informers, clock, resources }, options));
+  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), agentOf(account)), informers, clock, events, resources }, options));
   return {
     name: 'kube-controller-manager',
     async start(signal) {
@@ -142,7 +144,7 @@ export function newControllerManager(options: ControllerManagerOptions): Compone
     },
     async stop() {
       await Promise.all(components.map((c) => c.stop()));
-      await informers.stop();
+      await Promise.all([informers.stop(), events.close()]);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
+import type { EventSender } from '#client/event-sender.ts';
 import { EventRecorder } from '#client/events.ts';
 import type { Informer, InformerFactory, InformerHandler, InformerOptions } from '#client/informer.ts';
 import type { KindRef } from '#client/kinds.ts';
@@ -23,6 +24,8 @@ export interface ControllerContext {
   readonly client: Client;
   readonly informers: InformerFactory;
   readonly clock: Clock;
+  /** Writes the events of all controllers. */
+  readonly events: EventSender;
   readonly resources: ResourceSource;
 }
 
@@ -86,5 +89,5 @@ export function sourceWith<T extends KubeObject>(context: ControllerContext, kin
   return { informer: context.informers.informer(kind, options) as unknown as Informer<KubeObject>, handler: handler as unknown as InformerHandler<KubeObject> };
 }
 export function recorderOf(context: ControllerContext, component: string): EventRecorder {
-  return new EventRecorder(context.client, { component, clock: context.clock });
+  return new EventRecorder(context.client, { component, clock: context.clock, sender: context.events });
 }

@@ -9,6 +9,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Client } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
 import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { PODS, SERVICE_ACCOUNTS, SERVICES } from '#client/kinds.ts';
@@ -103,6 +104,7 @@ export class Kubelet implements Component {
   readonly workers: PodWorkers;
   readonly node: NodeManager;
   readonly #o: KubeletOptions;
+  readonly #events: EventSender;
   readonly #recorder: EventRecorder;
   readonly #objects: NodeObjects;
   readonly #statuses: StatusManager;
@@ -139,7 +141,8 @@ export class Kubelet implements Component {
   constructor(options: KubeletOptions) {
     const { config, client, runtime, clock } = options;
     this.#o = options;
-    const recorder = new EventRecorder(client, { component: 'kubelet', host: config.nodeName, clock });
+    this.#events = new EventSender({ clock });
+    const recorder = new EventRecorder(client, { component: 'kubelet', host: config.nodeName, clock, sender: this.#events });
     this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
@@ -247,6 +250,7 @@ export class Kubelet implements Component {
     await this.#plugins.stop();
     await this.#csi.stop();
     await Promise.all([this.node.stop(), this.#containers.stop()]);
+    await this.#events.close();
   }
   /**
    * The machine is about to go down: takes no more Pods and stops those that run, in the configured order and time. Resolves when they

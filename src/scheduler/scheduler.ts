@@ -6,6 +6,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
 import type { Client, ResourceClient } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
 import { PODS } from '#client/kinds.ts';
 import { SeriesRecorder } from '#client/series-events.ts';
 import { SchedulerCache } from './cache/cache.ts';
@@ -46,6 +47,7 @@ export class Scheduler implements Component {
   readonly cache = new SchedulerCache();
   readonly #o: Required<SchedulerOptions>;
   readonly #pods: ResourceClient<Pod>;
+  readonly #events: EventSender;
   readonly #recorder: SeriesRecorder;
   readonly #statuses: PodStatusWriter;
   readonly #nominator = new Nominator();
@@ -64,7 +66,8 @@ export class Scheduler implements Component {
     this.#o = { client, clock, schedulerName, random };
     this.#pods = client.of(PODS);
     this.#informers = newInformers(client, clock);
-    this.#recorder = new SeriesRecorder(client, { component: schedulerName, hostname: hostname(), clock });
+    this.#events = new EventSender({ clock, random });
+    this.#recorder = new SeriesRecorder(client, { component: schedulerName, hostname: hostname(), clock, sender: this.#events });
     this.#statuses = new PodStatusWriter(client, clock);
     this.#handle = {
       client, clock, random, recorder: this.#recorder, listers: listersOf(this.#informers), nominator: this.#nominator,
@@ -100,7 +103,7 @@ export class Scheduler implements Component {
     await Promise.all(Object.values(this.#informers).map((i) => i.stop()));
     await Promise.all(this.#background);
     this.#recorder.close();
-    await this.#recorder.flush();
+    await this.#events.close();
   }
 
   /** Starts the loop, after what is happening now: Pods that come together are taken in order of priority. */

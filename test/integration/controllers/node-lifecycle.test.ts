@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Node } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { EVENTS, LEASES, NODES, PODS } from '#client/kinds.ts';
 import { componentUser, inProcessTransport } from '#cluster/in-process-transport.ts';
@@ -22,7 +23,7 @@ describe('a node that stops reporting', () => {
     cluster = await startInProcessCluster({ nodes: [] });
     const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
     informers = new InformerFactory(client, clock);
-    const context = { client, informers, clock, resources: { list: () => [], onChange: () => () => {} } };
+    const context = { client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} } };
     controllers = [newNodeLifecycleController(context), newTaintEvictionController(context)];
     const time = new Date().toISOString();
     const node: Node = {

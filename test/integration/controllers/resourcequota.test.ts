@@ -4,6 +4,7 @@ import type { Pod, ResourceQuotaSpec } from '#api/gen/core-v1.ts';
 import type { ResourceClaim } from '#api/gen/resource-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, kind, NAMESPACES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES, SERVICE_ACCOUNTS } from '#client/kinds.ts';
 import { startInProcessCluster, type InProcessCluster } from '#cluster/in-process-cluster.ts';
@@ -85,7 +86,7 @@ describe('resource quotas', () => {
     const clock = new FakeClock(Date.now());
     const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
     const informers = new InformerFactory(client, clock);
-    const controller = newResourceQuotaController({ client, informers, clock, resources: { list: () => [], onChange: () => () => {} } });
+    const controller = newResourceQuotaController({ client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} } });
     await namespace('meddled');
     await quota('meddled', { hard: { pods: '5' } });
     await becomes('meddled', { pods: '0' });

@@ -36,6 +36,12 @@ function layerFindings(file: string): string[] {
   return out;
 }
 
+/** A hook at the top of a unit test file would run for every test of the whole run, which is one process. */
+function hookFindings(file: string): string[] {
+  const [hook] = readFileSync(`${root}/${file}`, 'utf8').match(/^(?:before|after)Each\b/m) ?? [];
+  return hook ? [`${file}: ${hook} at the top of the file runs for every test of all files; use it in a suite, or preparedTest`] : [];
+}
+
 function run(name: string, args: readonly string[]): string[] {
   const done = spawnSync(`${root}/node_modules/.bin/${name}`, args, { cwd: root, encoding: 'utf8' });
   return done.status === 0 ? [] : `${done.stdout}${done.stderr}`.trimEnd().split('\n');
@@ -47,6 +53,7 @@ function runTool(file: string): string[] {
 
 const findings = [
   ...globSync('src/**/*.ts', { cwd: root }).toSorted().flatMap(layerFindings),
+  ...globSync('src/**/*.test.ts', { cwd: root }).toSorted().flatMap(hookFindings),
   ...run('tsc', ['-p', '.', '--pretty', 'false']),
   ...run('oxlint', ['--deny-warnings', 'src', 'tools', 'test', 'bench']),
   ...globSync('tools/gen-*.ts', { cwd: root }).map((f) => f.slice('tools/'.length)).toSorted().flatMap(runTool),

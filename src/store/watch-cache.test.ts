@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe } from 'node:test';
 import type { KubeObject } from '#api/object.ts';
 import { deepFreeze } from '#base/draft.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { preparedTest } from '#base/testing/prepared-test.ts';
 import { ExpiredError, type CacheEvent, type CacheWatch } from './cache-watch.ts';
 import { CompactedError, RevisionConflictError, type ListResult, type Store, type StoreEntry, type StoreEvent, type StoreWatch } from './contract.ts';
 import type { Entry } from './entry.ts';
@@ -86,16 +87,16 @@ class ForgetfulStore implements Store {
   }
 }
 
-beforeEach(async () => {
+const test = preparedTest(async (t) => {
   store = openMemoryStore();
   clock = new FakeClock();
   abort = new AbortController();
   cache = await opened();
-});
-afterEach(async () => {
-  abort.abort();
-  await cache.stop();
-  await store.close();
+  t.after(async () => {
+    abort.abort();
+    await cache.stop();
+    await store.close();
+  });
 });
 
 describe('WatchCache: writes and reads', () => {

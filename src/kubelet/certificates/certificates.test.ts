@@ -17,9 +17,9 @@ import { TrustBundles } from './trust-bundles.ts';
 const never = new AbortController().signal;
 let api: FakeApi;
 let clock: FakeClock;
-beforeEach(() => {
+const anew = (): void => {
   [api, clock] = [new FakeApi(), new FakeClock()];
-});
+};
 /** Turns until something holds: keys are made beside the event loop. */
 async function until(holds: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + 30_000; Date.now() < end;) {
@@ -37,6 +37,7 @@ describe('TrustBundles', () => {
   let bundles: TrustBundles;
   let changed: string[] = [];
   beforeEach(() => {
+    anew();
     [bundles, changed] = [new TrustBundles(new Client(api), clock), []];
     bundles.onChange((uid) => changed.push(uid));
     api.put(CLUSTER_TRUST_BUNDLES, bundle('plain', [1, 2, 1]));
@@ -92,6 +93,7 @@ describe('TrustBundles', () => {
 });
 
 describe('PodCertificates', () => {
+  beforeEach(anew);
   const MINUTE = 60_000;
   const source = (change: Partial<PodCertificateProjection> = {}): PodCertificateProjection => ({ signerName: 'example.com/s', keyType: 'ED25519', maxExpirationSeconds: 86_400, userAnnotations: { 'example.com/a': 'b' }, credentialBundlePath: 'c', ...change });
   const podWith = (podCertificate: PodCertificateProjection): Pod => makePod('p').container('c').volume('v', { projected: { sources: [{ configMap: { name: 'cm' } }, { podCertificate }] } }).build();

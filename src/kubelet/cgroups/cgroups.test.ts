@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { newCgroupManager } from './cgroup-manager.ts';
 import { cgroupfsDriver } from './driver.ts';
 import { CgroupHierarchy, weightOf } from './hierarchy.ts';
 
 let root = '';
-beforeEach(async () => { root = await mkdtemp(join(tmpdir(), 'podyard-cgroup-')); });
-afterEach(() => rm(root, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { root = await temporaryDirectory(t, 'cgroup'); });
 /** A hierarchy of version 1. */
 async function mounted(controller: string): Promise<void> {
   await mkdir(join(root, controller), { recursive: true });

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { newCgroupManager } from './cgroup-manager.ts';
 import { CgroupHierarchy } from './hierarchy.ts';
 import { limitProperties, sliceOf, slicePath, SystemdError, systemdDriver, type SystemdCall } from './systemd-driver.ts';
+
+let root = '';
+const test = preparedTest(async (t) => {
+  root = await temporaryDirectory(t, 'slices');
+  for (const controller of ['cpu', 'memory', 'pids', 'systemd']) {
+    await mkdir(join(root, controller));
+    await writeFile(join(root, controller, 'cgroup.procs'), '');
+  }
+});
 
 describe('names of slices', () => {
   const table: readonly (readonly [names: readonly string[], slice: string, path: string])[] = [
@@ -26,15 +35,6 @@ describe('limitProperties', () => {
   test('nothing for what is not limited', () => assert.deepEqual(limitProperties({}, true), []));
 });
 
-let root = '';
-beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'podyard-slices-'));
-  for (const controller of ['cpu', 'memory', 'pids', 'systemd']) {
-    await mkdir(join(root, controller));
-    await writeFile(join(root, controller, 'cgroup.procs'), '');
-  }
-});
-afterEach(() => rm(root, { recursive: true, force: true }));
 const pod = makePod('g').container('c', { resources: { limits: { cpu: '500m', memory: '64Mi' } } }).build();
 const bestEffort = makePod('b').container('c').build();
 

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import type { KubeletConfig } from '../config.ts';
 import { newKubeletMetrics } from '../metrics.ts';
 import { makePod } from '../testing/make-pod.ts';
@@ -14,8 +13,7 @@ import { formatCpuSet, parseCpuSet } from './cpu-set.ts';
 import { readTopology, takeCpus, type Topology } from './topology.ts';
 
 let dir = '';
-beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'podyard-cpus-')); });
-afterEach(() => rm(dir, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { dir = await temporaryDirectory(t, 'cpus'); });
 
 /** Two sockets of two cores of two threads, numbered as the kernel does: 0-3 are the first threads, 4-7 their siblings. */
 const EIGHT: Topology = new Map(Array.from({ length: 8 }, (_, id) => [id, { id, core: id % 4, socket: Math.floor((id % 4) / 2), node: 0 }]));

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import type { Node, PersistentVolume, Pod } from '#api/gen/core-v1.ts';
 import type { CSIDriver, CSIDriverSpec } from '#api/gen/storage-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { Client } from '#client/client.ts';
 import { SECRETS, VOLUME_ATTACHMENTS } from '#client/kinds.ts';
 import { CriError } from '#cri/error.ts';
@@ -68,12 +67,11 @@ const pv = (more: Partial<PersistentVolume['spec']> = {}, csi: object = {}): Per
 const source = (more: Partial<PersistentVolume['spec']> = {}, csi: object = {}) => persistentSource(pv(more, csi), false);
 const pod = (name = 'web'): Pod => makePod(name).container('c').build();
 
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-csi-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'csi');
   [api, clock, calls, requests, failing, capabilities, driverSpec, registered, nodeListeners, reports] = [new FakeApi(), new FakeClock(), [], [], new Map(), ['STAGE_UNSTAGE_VOLUME'], { attachRequired: false }, true, new Set(), 0];
   node = { metadata: { name: NODE }, spec: {} };
 });
-afterEach(() => rm(dir, { recursive: true, force: true }));
 
 test('CsiVolumes stages once, publishes for each Pod, and takes back in reverse, leaving nothing', async () => {
   const volumes = await newVolumes();

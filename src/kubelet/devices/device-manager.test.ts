@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import type { Container } from '#api/gen/core-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { startDevicePlugin, type TestPluginOptions } from '../testing/device-plugin.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { DeviceManager } from './device-manager.ts';
@@ -12,8 +11,7 @@ import { DeviceManager } from './device-manager.ts';
 const GPU = 'example.com/gpu';
 const { signal } = new AbortController();
 let dir = '';
-beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'podyard-devices-')); });
-afterEach(() => rm(dir, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { dir = await temporaryDirectory(t, 'devices'); });
 
 const asking = (count: number, resource = GPU): Partial<Container> => ({ resources: { limits: { [resource]: String(count) } } });
 const podOf = (name: string, count: number) => makePod(name).container('c', asking(count)).build();

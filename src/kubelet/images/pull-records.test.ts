@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import { FakeClock } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import type { Credential } from './keyring.ts';
 import { PullRecords, type VerificationPolicy } from './pull-records.ts';
 
@@ -11,11 +10,10 @@ const IMAGE = 'r.example.com/team/app:1';
 const REF = 'sha256:abc';
 let dir = '';
 let clock: FakeClock;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-records-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'records');
   clock = new FakeClock();
 });
-afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const records = (policy: VerificationPolicy = 'NeverVerifyPreloadedImages', allowlist: string[] = []) => new PullRecords({ rootDir: dir, clock, policy, allowlist });
 const secret = (name: string, password: string, uid = `uid-${name}`): Credential => ({ auth: { username: 'u', password }, owner: { kind: 'secret', uid, namespace: 'n', name } });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { startGrpcServer } from '#cri/testing/grpc-server.ts';
 import { PluginWatcher, type PluginHandler } from './plugin-watcher.ts';
 import { registrationCodec } from './protocol.ts';
@@ -63,14 +62,10 @@ async function plugin(name: string, info: Partial<PluginInfo> = {}) {
     await rm(socket, { force: true });
   } };
 }
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-plugins-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'plugins', () => watcher.stop());
   [registered, deregistered, refusal, changed] = [[], [], undefined, []];
   watcher = new PluginWatcher({ dir, clock: systemClock, handlers: { CSIPlugin: handler } });
-});
-afterEach(async () => {
-  await watcher.stop();
-  await rm(dir, { recursive: true, force: true });
 });
 
 test('PluginWatcher registers plugins that are there when it starts, before it has started', async () => {

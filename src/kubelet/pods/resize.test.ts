@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import type { Container, Pod, ResourceRequirements } from '#api/gen/core-v1.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import type { EventRecorder } from '#client/events.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { makeRuntimePod } from '../testing/make-runtime-pod.ts';
@@ -17,12 +16,11 @@ let updates: string[] = [];
 let others: Pod[] = [];
 let fail: Error | undefined;
 let usage: number | undefined;
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-resize-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'resize');
   await mkdir(join(dir, 'kubelet', 'pods', 'uid-web'), { recursive: true });
   [events, updates, others, fail, usage] = [[], [], [], undefined, undefined];
 });
-afterEach(() => rm(dir, { recursive: true, force: true }));
 const newResizer = () => new Resizer({
   config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
   node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { FakeClock } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import type { RuntimeContainer } from './runtime-cache.ts';
 import { rotateLogs } from './log-rotation.ts';
 import { terminationMessage } from './termination-message.ts';
@@ -12,8 +11,7 @@ import { ANNOTATIONS } from '../interfaces.ts';
 import { criMessage } from '#cri/schema.ts';
 
 let dir = '';
-beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'podyard-logs-')); });
-afterEach(() => rm(dir, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { dir = await temporaryDirectory(t, 'logs'); });
 const never = new AbortController().signal;
 
 test('rotateLogs: large logs are moved away, all but the newest compressed, the oldest removed', async () => {

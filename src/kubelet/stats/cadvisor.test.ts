@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { criMessage } from '#cri/schema.ts';
 import { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
@@ -10,8 +9,7 @@ import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
 import { cgroupUse, networkUse } from './cgroup-use.ts';
 
 let root = '';
-beforeEach(async () => { root = await mkdtemp(join(tmpdir(), 'podyard-use-')); });
-afterEach(() => rm(root, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { root = await temporaryDirectory(t, 'use'); });
 async function files(contents: Readonly<Record<string, string>>): Promise<void> {
   for (const [path, text] of Object.entries(contents)) {
     await mkdir(dirname(join(root, path)), { recursive: true });

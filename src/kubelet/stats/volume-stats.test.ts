@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, test } from 'node:test';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { preparedTest } from '#base/testing/prepared-test.ts';
 import type { ReadyVolume } from '../interfaces.ts';
 import { makePod } from '../testing/make-pod.ts';
 import { directoryUse, fileSystemUse } from '../volumes/volume-use.ts';
@@ -19,7 +19,7 @@ let clock: FakeClock;
 let pods: readonly Pod[] = [];
 let volumes: readonly ReadyVolume[] = [];
 let stats: VolumeStats;
-beforeEach(() => {
+const test = preparedTest(() => {
   clock = new FakeClock();
   [pods, volumes] = [[pod], []];
   stats = new VolumeStats({ clock, pods: () => pods, volumesOf: () => new Map(volumes.map((v) => [v.name, v])) });

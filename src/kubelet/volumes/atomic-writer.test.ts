@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { writeAtomically, type FileContent } from './atomic-writer.ts';
 
 let dir = '';
-beforeEach(async () => { dir = await mkdtemp(join(tmpdir(), 'podyard-atomic-')); });
-afterEach(() => rm(dir, { recursive: true, force: true }));
+const test = preparedTest(async (t) => { dir = await temporaryDirectory(t, 'atomic'); });
 const payload = (files: Record<string, string>, mode = 0o644): Map<string, FileContent> => new Map(Object.entries(files).map(([k, v]) => [k, { data: Buffer.from(v), mode }]));
 
 test('writeAtomically shows files through a link that is swapped', async () => {

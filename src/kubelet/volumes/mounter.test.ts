@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { hostMounter } from './mounter.ts';
 
 let dir = '';
@@ -12,13 +11,9 @@ async function fakeMount(script: string): Promise<void> {
   await writeFile(join(dir, 'mount'), `#!/bin/sh\nprintf '%s\\n' "$@" > ${dir}/arguments\n${script}\n`);
   await chmod(join(dir, 'mount'), 0o755);
 }
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-mount-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'mount', () => void (process.env['PATH'] = path));
   process.env['PATH'] = `${dir}:${path}`;
-});
-afterEach(async () => {
-  process.env['PATH'] = path;
-  await rm(dir, { recursive: true, force: true });
 });
 
 const CALLS: readonly [string, () => Promise<void>, string[]][] = [

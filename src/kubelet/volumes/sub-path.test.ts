@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import type { Mounter } from './mounter.ts';
 import { prepareSubPath } from './sub-path.ts';
 
@@ -17,15 +16,14 @@ const mounter = {
   unmountAll: (path: string) => Promise.resolve(void (unmounted.push(path), bound.delete(path))),
 } as unknown as Mounter;
 
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-subpath-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'subpath');
   volume = join(dir, 'volume');
   await mkdir(join(volume, 'a', 'b'), { recursive: true });
   await writeFile(join(volume, 'file'), 'x');
   await mkdir(join(dir, 'outside'));
   [bound, unmounted] = [new Map(), []];
 });
-afterEach(() => rm(dir, { recursive: true, force: true }));
 const prepare = (subPath: string) => prepareSubPath(volume, subPath, join(dir, 'bind', '0'), 'v', mounter);
 
 for (const [subPath, place] of [['a/b', 'a/b'], ['file', 'file'], ['new/deep', 'new/deep'], ['a/./b', 'a/b'], ['.', '']] as const) {

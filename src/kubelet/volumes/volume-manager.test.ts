@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, test } from 'node:test';
 import type { PersistentVolume, PersistentVolumeClaim, Pod, Volume } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { Client } from '#client/client.ts';
 import type { EventRecorder } from '#client/events.ts';
 import { CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS } from '#client/kinds.ts';
@@ -27,8 +26,8 @@ let changed: string[] = [];
 let views: Map<string, string>;
 const never = new AbortController().signal;
 
-beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'podyard-volumes-'));
+const test = preparedTest(async (t) => {
+  dir = await temporaryDirectory(t, 'volumes', () => volumes.stop());
   [api, clock, mounter, events, tokens, changed] = [new FakeApi(), new FakeClock(), fakeMounter(), [], [], []];
   views = new Map();
   const client = new Client(api);
@@ -53,10 +52,6 @@ beforeEach(async () => {
     } },
   });
   volumes.onChange((uid) => changed.push(uid));
-});
-afterEach(async () => {
-  await volumes.stop();
-  await rm(dir, { recursive: true, force: true });
 });
 const podWith = (source: Omit<Volume, 'name'>): Pod => makePod().container('c', { resources: { limits: { memory: '64Mi' } } }).volume('v', source).build();
 const pathOf = async (pod: Pod): Promise<string> => (await volumes.setUp(pod, never)).get('v')!.hostPath;

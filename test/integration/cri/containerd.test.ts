@@ -5,7 +5,6 @@ import { systemClock } from '#base/clock.ts';
 import { listLeftovers, removeRuntime } from '#cluster/runtime/cleanup.ts';
 import { run } from '#cluster/runtime/command.ts';
 import { configFile, Containerd, findInstance, pidFile } from '#cluster/runtime/containerd.ts';
-import { listMounts } from '#cluster/runtime/mounts.ts';
 import { processInfo } from '#cluster/runtime/processes.ts';
 import { runtimeEvents } from '#cri/events.ts';
 import { buildImages } from '../../images/build.ts';
@@ -14,10 +13,19 @@ import { exists, runContainer, runSandbox, startTestNode, type TestNode } from '
 
 const BUSYBOX = 'docker.io/library/busybox:1.37';
 
-/** What of this machine a node could leave behind outside of its own directories: mount points, network namespaces, results of CNI. */
-async function traces(): Promise<string[]> {
+/** What of this machine names one of these, outside of a node's own directories: mounts, network namespaces, results of CNI. Other nodes live beside it. */
+async function traces(marks: readonly string[]): Promise<string[]> {
   const names = await Promise.all(['/run/netns', '/var/lib/cni/results'].map(async (dir) => (await readdir(dir).catch(() => [])).map((name) => `${dir}/${name}`)));
-  return [...(await listMounts()).map((mount) => mount.mountPoint), ...names.flat()];
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+  return [...mounts, ...names.flat()].filter((trace) => marks.some((mark) => trace.includes(mark)));
+}
+/** What the traces of a sandbox and of its containers are known by. */
+async function marksOf(node: TestNode, podSandboxId: string): Promise<string[]> {
+  const { info } = await node.cri.podSandboxStatus({ podSandboxId, verbose: true });
+  const { runtimeSpec } = JSON.parse(info['info'] ?? '') as { readonly runtimeSpec: { readonly linux: { readonly namespaces: readonly { readonly type: string; readonly path?: string }[] } } };
+  const netns = runtimeSpec.linux.namespaces.find((n) => n.type === 'network')?.path;
+  assert.ok(netns);
+  return [podSandboxId, netns];
 }
 
 async function loadBusybox(node: TestNode): Promise<void> {
@@ -99,16 +107,20 @@ test('a containerd that ends at its start fails the start at once, with what it 
 });
 
 test('nothing is left behind: processes, mounts, links, cgroups, files', async () => {
-  const before = new Set(await traces());
   const node = await startTestNode('gone');
   await loadBusybox(node);
-  for (const name of ['a', 'b']) await runContainer(node, await runSandbox(node, name), 'c', { image: { image: BUSYBOX }, command: ['sleep', '1000'] });
+  const marks = [node.dir, node.config.bridge];
+  for (const name of ['a', 'b']) {
+    const sandbox = await runSandbox(node, name);
+    marks.push(await runContainer(node, sandbox, 'c', { image: { image: BUSYBOX }, command: ['sleep', '1000'] }), ...(await marksOf(node, sandbox.podSandboxId)));
+  }
+  for (const mark of marks) assert.notDeepEqual(await traces([mark]), [], `there is nothing of ${mark} while it runs`);
   const there = await listLeftovers(node.config);
   assert.ok(there.processes.length >= 7 && there.mounts.length >= 8 && there.cgroups.length > 0 && there.links.length === 1 && there.files.length > 0, JSON.stringify(there));
   await node[Symbol.asyncDispose]();
   assert.deepEqual(await listLeftovers(node.config), { processes: [], mounts: [], cgroups: [], links: [], files: [] });
   assert.equal(await exists(node.dir), false);
-  assert.deepEqual((await traces()).filter((trace) => !before.has(trace)), []);
+  assert.deepEqual(await traces(marks), []);
 });
 
 test('nothing is left behind either when containerd itself is dead and cannot be asked', async () => {

@@ -11,6 +11,7 @@ import { parseRegistries, writeHostsFiles } from '#cluster/runtime/registries.ts
 import type { CriClient } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
 import type { ContainerConfig, ContainerStatus, PodSandboxConfig } from '#cri/types.ts';
+import { reserve } from '../../e2e/harness/reservations.ts';
 
 export interface TestNode extends AsyncDisposable {
   readonly dir: string;
@@ -23,13 +24,15 @@ export interface TestNode extends AsyncDisposable {
   restart(): Promise<Containerd>;
 }
 
-let nodes = 0;
+/** Third numbers of the addresses of Pods. Nodes of other test processes have others. */
+const RANGES = Array.from({ length: 150 }, (_, i) => 100 + i);
 
 /** `name` makes links and cgroups of different test files different: at most 8 characters. */
 export async function startTestNode(name: string, options: { readonly mirror?: string; readonly netns?: string } = {}): Promise<TestNode> {
   const dir = await mkdtemp(`${tmpdir()}/cri-${name}-`);
+  const range = await reserve('cri-range', RANGES, () => true);
   const config = nodeRuntimeConfig({
-    dataDir: `${dir}/data`, runDir: `${dir}/run`, cgroupRoot: `/cri-${name}-${process.pid}`, podCIDR: `10.244.${200 + (nodes++ % 50)}.0/24`, bridge: `${name}${process.pid % 1000}`, pauseImage: PAUSE_IMAGE, netns: options.netns,
+    dataDir: `${dir}/data`, runDir: `${dir}/run`, cgroupRoot: `/cri-${name}-${process.pid}`, podCIDR: `10.244.${range}.0/24`, bridge: `${name}${range}`, pauseImage: PAUSE_IMAGE, netns: options.netns,
   });
   const changes = await HostChangeJournal.open(`${dir}/changes`, systemClock);
   const running: Containerd[] = [];

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { enumName, factsBeside, jsonName, type CriFacts } from '#cri/schema.ts';
 
 /** Folders below `src/` with a `facts.json`. */
-const TABLES = ['cri', 'kubelet/csi', 'kubelet/devices', 'kubelet/plugins', 'kubelet/podresources'] as const;
+const TABLES = ['cri', 'kubelet/csi', 'kubelet/devices', 'kubelet/dra', 'kubelet/dra/health', 'kubelet/plugins', 'kubelet/podresources'] as const;
 
 const SCALARS: Readonly<Record<string, string>> = {
   string: 'string', bool: 'boolean', bytes: 'Uint8Array', double: 'number', int32: 'number', int64: 'number', uint32: 'number', uint64: 'number',
@@ -14,7 +14,7 @@ const SCALARS: Readonly<Record<string, string>> = {
 function fieldLine(facts: CriFacts, name: string, type: string, repeated: boolean): string {
   const key = jsonName(name);
   const map = /^map<string,(\w+)>$/.exec(type);
-  if (map) return `  readonly ${key}: { readonly [key: string]: ${SCALARS[map[1]!]} };`;
+  if (map) return `  readonly ${key}: { readonly [key: string]: ${SCALARS[map[1]!] ?? map[1]!} };`;
   if (repeated) return `  readonly ${key}: readonly ${SCALARS[type] ?? type}[];`;
   return facts.messages[type] ? `  readonly ${key}?: ${type} | undefined;` : `  readonly ${key}: ${SCALARS[type] ?? type};`;
 }

@@ -3,7 +3,7 @@
  * Upstream's counterpart: the container manager (`pkg/kubelet/cm`).
  */
 import { join } from 'node:path';
-import type { Pod } from '#api/gen/core-v1.ts';
+import type { Pod, ResourceStatus } from '#api/gen/core-v1.ts';
 import { uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
@@ -14,6 +14,7 @@ import { CpuManager, type RunningContainer } from './cpumanager/cpu-manager.ts';
 import { readTopology } from './cpumanager/topology.ts';
 import { DeviceManager, type DeviceCapacity } from './devices/device-manager.ts';
 import type { ContainerAllocateResponse } from './devices/types.ts';
+import type { Dra } from './dra/dra.ts';
 import { StartError, type AnyContainer } from './interfaces.ts';
 import type { KubeletMetrics } from './metrics.ts';
 import type { PodRejection } from './pods/pod-workers.ts';
@@ -32,6 +33,7 @@ export interface ContainerManagerOptions {
   readonly config: KubeletConfig;
   readonly clock: Clock;
   readonly metrics: KubeletMetrics;
+  readonly dra: Dra;
   readonly runtime: Pick<ContainerRuntime, 'updateContainerResources'>;
   running(): readonly RunningContainer[];
   /** The Pod holds the node's resources no more. Asked only once every Pod of the node is known. */
@@ -40,14 +42,20 @@ export interface ContainerManagerOptions {
   onCapacity(): void;
   /** The health of devices may have changed: Pods that have some tell of it. */
   onDeviceHealth(): void;
+  /** What the runtime is, where it cannot put CDI devices into containers. */
+  withoutCdi(): string | undefined;
 }
 
 export class ContainerManager {
   readonly devices: DeviceManager;
   readonly cpus: CpuManager;
+  readonly dra: Dra;
+  readonly #withoutCdi: () => string | undefined;
   #allKnown = false;
 
   constructor(options: ContainerManagerOptions) {
+    this.dra = options.dra;
+    this.#withoutCdi = () => options.withoutCdi();
     const { config, clock, metrics } = options;
     const isOver = (uid: string): boolean => this.#allKnown && options.isOver(uid);
     this.cpus = new CpuManager({ config, clock, metrics, runtime: options.runtime, topology: () => readTopology(), running: () => options.running(), isOver });
@@ -90,11 +98,18 @@ export class ContainerManager {
   /** Rejects with {@link StartError} where a device cannot be made ready. */
   async runOptions(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<RunOptions> {
     try {
-      return { ...runOptionsOf(await this.devices.prepare(pod, container, signal)), cpus: this.cpus.cpusOf(uidOf(pod), container.name) };
+      const options = runOptionsOf(await this.devices.prepare(pod, container, signal), this.dra.claims.cdiDevices(pod, container));
+      const withoutCdi = options.cdiDevices.length ? this.#withoutCdi() : undefined;
+      if (withoutCdi !== undefined) throw new Error(`container runtime ${withoutCdi} cannot inject CDI devices, containerd 1.7 or later can: ${options.cdiDevices.map((d) => d.name).join(', ')}`);
+      return { ...options, cpus: this.cpus.cpusOf(uidOf(pod), container.name) };
     } catch (err) {
       if (signal.aborted) throw err;
       throw new StartError('CreateContainerConfigError', (err as Error).message, { cause: err });
     }
+  }
+  /** How the devices of a container are, of plugins and of claims, by resource. */
+  health(pod: Pod, container: AnyContainer): readonly ResourceStatus[] {
+    return [...this.devices.health(uidOf(pod), container.name), ...this.dra.health(pod, container)].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
   async release(uid: string): Promise<void> {
     await Promise.all([this.devices.release(uid), this.cpus.release(uid)]);
@@ -102,13 +117,13 @@ export class ContainerManager {
 }
 
 /** Several resources of one container may bring the same thing: each once, the first one's. */
-export function runOptionsOf(responses: readonly ContainerAllocateResponse[]): RunOptions {
+export function runOptionsOf(responses: readonly ContainerAllocateResponse[], cdiDevices: readonly string[] = []): RunOptions {
   const first = <T>(items: readonly T[], key: (item: T) => string): T[] => [...new Map(items.toReversed().map((i) => [key(i), i])).values()].toReversed();
   return {
     envs: first(responses.flatMap((r) => Object.entries(r.envs).map(([key, value]) => ({ key, value }))), (e) => e.key),
     mounts: first(responses.flatMap((r) => r.mounts), (m) => m.containerPath).map(({ containerPath, hostPath, readOnly }) => ({ containerPath, hostPath, readonly: readOnly })),
     devices: first(responses.flatMap((r) => r.devices), (d) => d.containerPath),
     annotations: Object.assign({}, ...responses.toReversed().map((r) => r.annotations)) as Record<string, string>,
-    cdiDevices: first(responses.flatMap((r) => r.cdiDevices), (d) => d.name),
+    cdiDevices: first([...cdiDevices.map((name) => ({ name })), ...responses.flatMap((r) => r.cdiDevices)], (d) => d.name),
   };
 }

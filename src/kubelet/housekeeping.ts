@@ -6,6 +6,7 @@ import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { KubeletConfig } from './config.ts';
+import type { ClaimManager } from './dra/claim-manager.ts';
 import type { CgroupManager, VolumeManager } from './interfaces.ts';
 import type { ImageGc } from './images/image-gc.ts';
 import { podDir } from './pods/paths.ts';
@@ -29,6 +30,7 @@ export interface HousekeepingOptions {
   readonly volumes: VolumeManager;
   readonly cgroups: CgroupManager;
   readonly imageGc: ImageGc;
+  readonly claims: Pick<ClaimManager, 'releaseEnded'>;
 }
 
 export class Housekeeping {
@@ -61,8 +63,10 @@ export class Housekeeping {
   }
   /** Pods that are in the runtime or on the disk, but not in the API: their time is over. */
   async removeOrphans(): Promise<void> {
-    const { workers, cache, cgroups } = this.#o;
+    const { workers, cache, cgroups, claims } = this.#o;
+    const runs = (uid: string): boolean => cache.get(uid)?.containers.some((c) => c.state === 'CONTAINER_RUNNING') ?? false;
     await Promise.all(cache.uids().filter((uid) => !workers.has(uid)).map((uid) => this.#attempt('remove an orphan', () => this.#removeFromRuntime(uid))));
+    await this.#attempt('give back claims', () => claims.releaseEnded((uid) => workers.isOver(uid) && !runs(uid), this.#abort.signal));
     await this.#attempt('clean up the disk', () => this.#cleanDisk());
     await this.#attempt('shares of the classes', async () => void (await cgroups.updateQos?.(workers.activePods())));
   }

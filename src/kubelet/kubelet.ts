@@ -26,6 +26,8 @@ import { TrustBundles } from './certificates/trust-bundles.ts';
 import type { KubeletConfig } from './config.ts';
 import { Csi } from './csi/csi.ts';
 import { ContainerManager } from './container-manager.ts';
+import { Dra } from './dra/dra.ts';
+import { hasClaims } from './dra/pod-claims.ts';
 import { newEnvironmentMaker } from './env/environment.ts';
 import type { NodeFacts } from './env/field-ref.ts';
 import { newHookRunner } from './hooks.ts';
@@ -62,7 +64,7 @@ import { ContainerStarter } from './runtime/container-starter.ts';
 import { Killer } from './runtime/killer.ts';
 import { watchRuntime, type RuntimeWatch, type RuntimeWatchOptions } from './runtime/runtime-watch.ts';
 import { RuntimeCache } from './runtime/runtime-cache.ts';
-import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime/runtime-class.ts';
+import { injectsCdi, mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime/runtime-class.ts';
 import { requiresAppArmor } from './runtime/security.ts';
 import { Slots } from './runtime/slots.ts';
 import { LogindWatch } from './shutdown/logind.ts';
@@ -112,6 +114,7 @@ export class Kubelet implements Component {
   /** For those who ask again and again: drivers and credential providers. */
   readonly #tokens: TokenSource;
   readonly #csi: Csi;
+  readonly #dra: Dra;
   readonly #plugins: PluginWatcher;
   readonly #trustBundles: TrustBundles;
   readonly #podCertificates: PodCertificates;
@@ -147,8 +150,9 @@ export class Kubelet implements Component {
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
     this.#cgroups = options.cgroups ?? newCgroupManager({ driver: () => this.#driver, root: config.cgroupRoot, podPidsLimit: config.podPidsLimit, hasExclusiveCpus: (uid) => this.#containers.cpus.hasExclusive(uid), hugePageSizes: () => this.#features.hugePageSizes });
+    this.#dra = new Dra({ config, client, clock, metrics: this.#metrics, onUsable: (driver) => this.#wakeUsersOfDriver(driver), wake: (uid) => this.workers.wake(uid) });
     this.#containers = new ContainerManager({
-      config, clock, runtime, metrics: this.#metrics, running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
+      config, clock, runtime, metrics: this.#metrics, dra: this.#dra, withoutCdi: () => (injectsCdi(this.#runtimeVersion()) ? undefined : this.#runtimeVersion()), running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),
       onDeviceHealth: () => this.#wakeUsersOfDevices(),
     });
     this.#podResources = new PodResourcesServer({ dir: join(config.rootDir, 'pod-resources'), resources: this.#containers, pods: () => this.workers.activePods() });
@@ -159,7 +163,7 @@ export class Kubelet implements Component {
     this.#tokens = cachedTokens((pod, p, signal) => this.#requestToken(pod, p, signal), clock);
     const { node } = this;
     this.#csi = new Csi({ config, client, clock, node: { node: () => node.node, onChange: (fn) => node.onChange(fn), report: () => node.report() }, requestToken: this.#tokens });
-    this.#plugins = new PluginWatcher({ dir: join(config.rootDir, 'plugins_registry'), clock, handlers: { CSIPlugin: this.#csi.drivers } });
+    this.#plugins = new PluginWatcher({ dir: join(config.rootDir, 'plugins_registry'), clock, handlers: { CSIPlugin: this.#csi.drivers, DRAPlugin: this.#dra.plugins } });
     this.#trustBundles = new TrustBundles(client, clock);
     this.#podCertificates = new PodCertificates({ nodeName: config.nodeName, client, clock, recorder, random: Math.random, node: () => this.node.node, podOf: (uid) => this.workers.podOf(uid) });
     reportCertificates(this.#metrics, () => this.#podCertificates.states());
@@ -192,7 +196,7 @@ export class Kubelet implements Component {
       ended: (uid) => this.workers.ended(uid), activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
       onEviction: (eviction_signal) => this.#metrics.evictions.inc({ eviction_signal }), reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal), onPressure: () => void this.node.report().catch(() => {}),
     });
-    this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc });
+    this.#housekeeping = new Housekeeping({ config, clock, runtime, cache, killer: this.#killer, workers: this.workers, volumes: this.#volumes, cgroups: this.#cgroups, imageGc: this.#imageGc, claims: this.#dra.claims });
     this.#shutdown = new NodeShutdown({
       clock, activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
       ended: (uid) => this.workers.ended(uid), report: (goingDown) => this.node.reportShutdown(goingDown),
@@ -219,7 +223,7 @@ export class Kubelet implements Component {
     await this.node.start(signal);
     await this.#learnFeatures();
     if (config.enforceNodeAllocatable.includes('pods')) await this.#cgroups.enforceNodeAllocatable?.(nodeAllocatable(config, this.node.host, await readMaxPids()));
-    await this.#csi.start();
+    await Promise.all([this.#csi.start(), this.#dra.start(signal)]);
     await this.#plugins.start(signal);
     this.#statuses.start();
     this.node.onChange(() => this.#statuses.nodeReady(this.node.node?.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True'));
@@ -248,7 +252,7 @@ export class Kubelet implements Component {
     await this.#statuses.stop();
     await Promise.all([this.#volumeStats.stop(), this.#volumes.stop(), this.#trustBundles.stop(), this.#podCertificates.stop()]);
     await this.#plugins.stop();
-    await this.#csi.stop();
+    await Promise.all([this.#csi.stop(), this.#dra.stop()]);
     await Promise.all([this.node.stop(), this.#containers.stop()]);
     await this.#events.close();
   }
@@ -301,7 +305,7 @@ export class Kubelet implements Component {
     const { config, runtime, clock, client } = this.#o;
     const recorder = this.#recorder;
     const starts = new Slots(config.maxParallelPodStarts);
-    const shared = { config, clock, grants: this.#containers, runtime, cache: this.cache, recorder, volumes: this.#volumes, killer: this.#killer, starts };
+    const shared = { config, clock, grants: this.#containers, claims: this.#dra.claims, runtime, cache: this.cache, recorder, volumes: this.#volumes, killer: this.#killer, starts };
     const { node } = this;
     const starter = new ContainerStarter({
       ...shared, hooks,
@@ -332,9 +336,12 @@ export class Kubelet implements Component {
   async #learnFeatures(): Promise<void> {
     const { features } = this.node.runtimeHandlers.find((h) => h.name === '') ?? {};
     this.#features.appArmor = await appArmorEnabled();
-    this.#features.imageVolumes = mountsImages(this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '');
+    this.#features.imageVolumes = mountsImages(this.#runtimeVersion());
     this.#features.recursiveReadOnly = features?.recursiveReadOnlyMounts ?? false;
     if (await this.#hierarchy.has('hugetlb')) this.#features.hugePageSizes = Object.keys(this.node.host.hugePages).map((size) => size.replace(/i$/, 'B'));
+  }
+  #runtimeVersion(): string {
+    return this.node.node?.status?.nodeInfo?.containerRuntimeVersion ?? '';
   }
   /** A machine with systemd tells when it goes down, if the node is to wait for its Pods then. */
   async #watchLogind(): Promise<void> {
@@ -370,6 +377,11 @@ export class Kubelet implements Component {
   }
   #wakeUsersOfDevices(): void {
     for (const { metadata: { uid = '' }, spec } of this.workers.activePods()) if (spec.containers.some((c) => this.#containers.devices.health(uid, c.name).length > 0)) this.workers.wake(uid);
+  }
+  /** Those that wait to be started, and those that wait to end. */
+  #wakeUsersOfDriver(driver: string): void {
+    const waiting = this.workers.activePods().filter(hasClaims).map(uidOf);
+    for (const uid of new Set([...waiting, ...this.#dra.claims.podsOf(driver)])) this.workers.wake(uid);
   }
   #retryResizes(): void {
     for (const uid of this.#resizer.deferred()) this.workers.wake(uid);

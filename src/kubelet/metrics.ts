@@ -4,6 +4,9 @@ import { Counter, Gauge, Histogram, Registry } from '#base/metrics.ts';
 /** Upstream's default buckets, in seconds. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** Those of dynamic resource allocation: 15 from 0.1 s to 40 s, each a fixed factor above the one before. */
+const DRA_BUCKETS = Array.from({ length: 15 }, (_, i) => 0.1 * (40 / 0.1) ** (i / 14));
+
 export interface KubeletMetrics {
   readonly registry: Registry;
   readonly shutdownStart: Gauge;
@@ -17,6 +20,8 @@ export interface KubeletMetrics {
   readonly cpuExclusive: Gauge;
   readonly devicePluginRegistrations: Counter<'resource_name'>;
   readonly devicePluginAllocation: Histogram<'resource_name'>;
+  readonly draOperations: Histogram<'operation_name' | 'is_error'>;
+  readonly draGrpcOperations: Histogram<'driver_name' | 'method_name' | 'grpc_status_code'>;
 }
 export function newKubeletMetrics(): KubeletMetrics {
   const registry = new Registry();
@@ -34,7 +39,20 @@ export function newKubeletMetrics(): KubeletMetrics {
     cpuExclusive: new Gauge({ name: 'kubelet_cpu_manager_exclusive_cpu_allocation_count', help: 'The total number of CPUs exclusively allocated to containers running on this node', registers }),
     devicePluginRegistrations: new Counter({ name: 'kubelet_device_plugin_registration_total', help: 'Cumulative number of device plugin registrations. Broken down by resource name.', labelNames: ['resource_name'], registers }),
     devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
+    draOperations: new Histogram({ name: 'dra_operations_duration_seconds', help: 'Latency histogram in seconds for the duration of handling all ResourceClaims referenced by a pod when the pod starts or stops. Identified by the name of the operation (PrepareResources or UnprepareResources) and separated by the success of the operation. The number of failed operations is provided through the histogram\'s overall count.', labelNames: ['operation_name', 'is_error'], buckets: DRA_BUCKETS, registers }),
+    draGrpcOperations: new Histogram({ name: 'dra_grpc_operations_duration_seconds', help: 'Duration in seconds of the DRA gRPC operations', labelNames: ['driver_name', 'method_name', 'grpc_status_code'], buckets: DRA_BUCKETS, registers }),
   };
+}
+/** Counts the prepared claims at each look, by driver. */
+export function reportClaimsInUse({ registry }: KubeletMetrics, inUse: () => ReadonlyMap<string, number>): void {
+  const gauge = new Gauge({
+    name: 'dra_resource_claims_in_use', help: 'The number of ResourceClaims that are currently in use on the node, by driver name (driver_name label value) and across all drivers (special value <any> for driver_name). Note that the sum of all by-driver counts is not the total number of in-use ResourceClaims because the same ResourceClaim might use devices from different drivers. Instead, use the count for the <any> driver_name.', labelNames: ['driver_name'], registers: [],
+    collect() {
+      this.reset();
+      for (const [driver_name, count] of inUse()) this.set({ driver_name }, count);
+    },
+  });
+  registry.registerMetric(gauge);
 }
 
 /** Counts the certificates of Pods at each look. */

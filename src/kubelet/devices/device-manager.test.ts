@@ -47,6 +47,14 @@ test('DeviceManager announces healthy devices as allocatable and all as capacity
   plugin.setDevices(['a']);
   await m.numbers('1/1');
 });
+test('DeviceManager has nothing to do with a resource that is devices of a claim', async () => {
+  await using m = await managerWith();
+  await using plugin = await pluginWith(['a']);
+  await m.numbers('1/1');
+  const pod = makePod('web').container('c', asking(1)).container('d', asking(1)).status({ extendedResourceClaimStatus: { resourceClaimName: 'x', requestMappings: [{ containerName: 'c', resourceName: GPU, requestName: 'r' }] } }).build();
+  await m.manager.allocate(pod, signal);
+  assert.deepEqual([m.idsOf('web', 'c'), m.idsOf('web', 'd'), plugin.allocated, await m.manager.prepare(pod, pod.spec.containers[0]!, signal)], [[], ['a'], [['a']], []]);
+});
 test('DeviceManager: without its plugin a resource has no healthy device; after five minutes it has none at all', async () => {
   await using m = await managerWith();
   const plugin = await pluginWith(['a', 'b']);

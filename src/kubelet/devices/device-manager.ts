@@ -18,6 +18,7 @@ import { logger } from '#base/logger.ts';
 import { serveSocket, served, type SocketServer } from '#cri/socket-server.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { isExtendedResource } from '#machinery/resource-names.ts';
+import { isBackedByClaim } from '../dra/pod-claims.ts';
 import { isRestartableInit } from '../pods/containers.ts';
 import type { AnyContainer } from '../interfaces.ts';
 import { DeviceAllocations, idsByNode, type DeviceAllocation } from './allocations.ts';
@@ -133,7 +134,7 @@ export class DeviceManager {
   }
   /** What the devices of a container bring along; calls PreStartContainer where the plugin wants that. */
   async prepare(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<readonly ContainerAllocateResponse[]> {
-    const wanted = this.#wanted(container);
+    const wanted = this.#wanted(pod, container);
     // A Pod of before the kubelet's restart whose devices nobody wrote down.
     if (wanted.some(([resource]) => !this.#allocations.of(uidOf(pod), container.name, resource))) await this.#allocateContainer(pod, container, new Map(), signal);
     const out: ContainerAllocateResponse[] = [];
@@ -157,12 +158,12 @@ export class DeviceManager {
     if (this.#allocations.release((u) => u === uid)) await this.#save();
   }
 
-  #wanted(container: AnyContainer): [resource: string, count: number][] {
-    return Object.entries(container.resources?.limits ?? {}).filter(([name]) => this.manages(name)).map(([name, text]) => [name, Number(parseQuantity(text).value())]);
+  #wanted(pod: Pod, container: AnyContainer): [resource: string, count: number][] {
+    return Object.entries(container.resources?.limits ?? {}).filter(([name]) => this.manages(name) && !isBackedByClaim(pod, container.name, name)).map(([name, text]) => [name, Number(parseQuantity(text).value())]);
   }
   async #allocateContainer(pod: Pod, container: AnyContainer, reusable: ReadonlyMap<string, ReadonlySet<string>>, signal: AbortSignal): Promise<void> {
     const uid = uidOf(pod);
-    for (const [resource, required] of this.#wanted(container)) {
+    for (const [resource, required] of this.#wanted(pod, container)) {
       const had = this.#allocations.of(uid, container.name, resource);
       if (had && had.ids.length !== required) throw new Error(`pod "${uid}" container "${container.name}" changed request for resource "${resource}" from ${had.ids.length} to ${required}`);
       this.#checkHealth(resource, had?.ids ?? []);

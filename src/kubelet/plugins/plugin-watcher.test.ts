@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
-import { startGrpcServer } from '#cri/testing/grpc-server.ts';
+import { serveRegistration } from '../testing/plugin-registration.ts';
 import { PluginWatcher, type PluginHandler } from './plugin-watcher.ts';
-import { registrationCodec } from './protocol.ts';
 import type { PluginInfo, RegistrationStatus } from './types.ts';
 
 const never = new AbortController().signal;
@@ -13,12 +12,14 @@ let dir = '';
 let watcher: PluginWatcher;
 let registered: PluginInfo[] = [];
 let deregistered: string[] = [];
+let replaced: string[] = [];
 let refusal: string | undefined;
 let changed: (() => void)[] = [];
 
 const note = (): void => { for (const tell of changed.splice(0)) tell(); };
 const handler: PluginHandler = {
-  register(plugin) {
+  register(plugin, _signal, previous) {
+    if (previous) replaced.push(previous.name);
     if (refusal !== undefined) return Promise.reject(new Error(refusal));
     registered.push(plugin);
     note();
@@ -49,22 +50,15 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 async function plugin(name: string, info: Partial<PluginInfo> = {}) {
   const statuses: RegistrationStatus[] = [];
   const socket = join(dir, `${name}.sock`);
-  const server = await startGrpcServer({
-    '/pluginregistration.Registration/GetInfo': { handle: () => Promise.resolve(registrationCodec('PluginInfo').encode({ type: 'CSIPlugin', name, endpoint: `/run/${name}.sock`, supportedVersions: ['1.0.0'], ...info })) },
-    '/pluginregistration.Registration/NotifyRegistrationStatus': { handle: ({ request }) => {
-      statuses.push(registrationCodec('RegistrationStatus').decode(request));
-      note();
-      return Promise.resolve(Buffer.alloc(0));
-    } },
-  }, socket);
-  return { statuses, socket, [Symbol.asyncDispose]: async () => {
-    await server[Symbol.asyncDispose]();
-    await rm(socket, { force: true });
-  } };
+  const served = await serveRegistration(socket, { type: 'CSIPlugin', name, endpoint: `/run/${name}.sock`, supportedVersions: ['1.0.0'], ...info }, (status) => {
+    statuses.push(status);
+    note();
+  });
+  return { statuses, socket, [Symbol.asyncDispose]: () => served[Symbol.asyncDispose]() };
 }
 const test = preparedTest(async (t) => {
   dir = await temporaryDirectory(t, 'plugins', () => watcher.stop());
-  [registered, deregistered, refusal, changed] = [[], [], undefined, []];
+  [registered, deregistered, replaced, refusal, changed] = [[], [], [], undefined, []];
   watcher = new PluginWatcher({ dir, clock: systemClock, handlers: { CSIPlugin: handler } });
 });
 
@@ -91,6 +85,15 @@ test('PluginWatcher takes up a plugin whose socket was made anew', async () => {
   await using second = await plugin('again');
   await until('the second registration', () => second.statuses.length === 1);
   assert.equal(registered.length, 2);
+});
+test('PluginWatcher tells the handler whose place a plugin takes', async () => {
+  await using _first = await plugin('again');
+  await watcher.start(never);
+  assert.deepEqual([registered.length, replaced], [1, []]);
+  await using second = await plugin('.hidden', { name: 'again', endpoint: '/run/second.sock' });
+  await rename(second.socket, join(dir, 'again.sock'));
+  await until('the second registration', () => second.statuses.length === 1);
+  assert.deepEqual([registered.map((r) => r.endpoint), replaced], [['/run/again.sock', '/run/second.sock'], ['again']]);
 });
 test('PluginWatcher tells a plugin why it was refused, and tries again', async () => {
   await watcher.start(never);

@@ -27,14 +27,17 @@ const START_WAIT_MS = 2000;
 
 /** What is done with plugins of one type. */
 export interface PluginHandler {
-  /** Takes the plugin up; called again when its socket was made anew. Rejects with what the plugin is told, and is then called again later. */
-  register(plugin: PluginInfo, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes the plugin up; called again when its socket was made anew, with what was registered by it before. Rejects with what the plugin is told,
+   * and is then called again later.
+   */
+  register(plugin: PluginInfo, signal: AbortSignal, previous?: PluginInfo): Promise<void>;
   deregister(plugin: PluginInfo): Promise<void>;
 }
 export interface PluginWatcherOptions {
   readonly dir: string;
   readonly clock: Clock;
-  /** By type, as plugins name it: `CSIPlugin`, `DevicePlugin`. */
+  /** By type, as plugins name it: `CSIPlugin`, `DRAPlugin`. */
   readonly handlers: Readonly<Record<string, PluginHandler>>;
 }
 interface Registered {
@@ -113,11 +116,11 @@ export class PluginWatcher {
     }
     if (identity === undefined) return;
     // Once it is registered it must be deregistered one day, though it may have ended before it could be told.
-    const plugin = await this.#register(path, (p) => void this.#registered.set(name, { identity: '', plugin: p }), signal);
+    const plugin = await this.#register(path, known?.plugin, (p) => void this.#registered.set(name, { identity: '', plugin: p }), signal);
     this.#registered.set(name, { identity, plugin });
     log.info({ plugin: plugin.name, type: plugin.type, endpoint: plugin.endpoint }, 'plugin registered');
   }
-  async #register(path: string, onRegistered: (plugin: PluginInfo) => void, signal: AbortSignal): Promise<PluginInfo> {
+  async #register(path: string, previous: PluginInfo | undefined, onRegistered: (plugin: PluginInfo) => void, signal: AbortSignal): Promise<PluginInfo> {
     const { clock, handlers } = this.#o;
     const channel = new Channel({ endpoint: path, clock });
     try {
@@ -130,7 +133,7 @@ export class PluginWatcher {
       try {
         const handler = handlers[plugin.type];
         if (!handler) throw new Error(`no handler registered for plugin type: ${plugin.type} at socket ${path}`);
-        await handler.register(plugin, signal);
+        await handler.register(plugin, signal, previous);
       } catch (err) {
         await calls.notifyRegistrationStatus({ pluginRegistered: false, error: (err as Error).message }, { signal }).catch(() => {});
         throw err;

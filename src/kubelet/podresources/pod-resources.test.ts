@@ -9,7 +9,7 @@ import { makePod } from '../testing/make-pod.ts';
 import { podResourcesCodec as codec } from './protocol.ts';
 import { PodResourcesServer, type PodResourcesOptions } from './pod-resources.ts';
 
-test('PodResourcesServer tells which devices and CPUs containers have, and what there is to have', async () => {
+test('PodResourcesServer tells which devices, CPUs and claims containers have, and what there is to have', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-podres-'));
   const topology = { nodes: [{ ID: 1 }] };
   const resources = {
@@ -18,14 +18,15 @@ test('PodResourcesServer tells which devices and CPUs containers have, and what 
       allocationsOf: (uid: string, container: string) => (uid === 'uid-web' && container === 'c' ? [{ resource: 'example.com/gpu', ids: ['a'], byNode: {} }] : []),
     },
     cpus: { exclusiveOf: (_uid: string, container: string) => new Set(container === 'c' ? [1, 3] : []), allocatable: () => new Set([1, 2, 3]) },
+    dra: { claims: { infosOf: (_pod: unknown, container: { name: string }) => (container.name === 'c' ? [{ name: 'gpu', namespace: 'default', drivers: new Map([['d', [{ pool: 'p', device: 'x', shareId: 's', requests: [], cdiIds: ['d/y=x'] }]]]) }] : []) } },
   } as unknown as PodResourcesOptions['resources'];
   const server = new PodResourcesServer({ dir, resources, pods: () => [makePod('web').init('i').sidecar('s').container('c').build()] });
   await server.start();
   const channel = new Channel({ endpoint: join(dir, 'kubelet.sock'), clock: systemClock });
   const path = (name: string) => `/v1.PodResourcesLister/${name}`;
   const web = { name: 'web', namespace: 'default', containers: [
-    { name: 's', devices: [], cpuIds: [], memory: [] },
-    { name: 'c', devices: [{ resourceName: 'example.com/gpu', deviceIds: ['a'], topology }], cpuIds: [1, 3], memory: [] },
+    { name: 's', devices: [], cpuIds: [], memory: [], dynamicResources: [] },
+    { name: 'c', devices: [{ resourceName: 'example.com/gpu', deviceIds: ['a'], topology }], cpuIds: [1, 3], memory: [], dynamicResources: [{ claimName: 'gpu', claimNamespace: 'default', claimResources: [{ driverName: 'd', poolName: 'p', deviceName: 'x', shareId: 's', cdiDevices: [{ name: 'd/y=x' }] }] }] },
   ] };
   assert.deepEqual(await channel.unary({ path: path('List'), request: codec('ListPodResourcesRequest'), response: codec('ListPodResourcesResponse') }, {}), { podResources: [web] });
   const get = { path: path('Get'), request: codec('GetPodResourcesRequest'), response: codec('GetPodResourcesResponse') };

@@ -1,5 +1,5 @@
 /**
- * Tells monitoring agents of the node which devices and CPUs each container has: `PodResourcesLister` on `pod-resources/kubelet.sock`.
+ * Tells monitoring agents of the node which devices, CPUs and claims each container has: `PodResourcesLister` on `pod-resources/kubelet.sock`.
  * Source: concepts/extend-kubernetes/compute-storage-net/device-plugins#monitoring-device-plugin-resources.
  */
 import { mkdir } from 'node:fs/promises';
@@ -10,15 +10,16 @@ import { served, serveSocket, type SocketServer } from '#cri/socket-server.ts';
 import type { Init } from '#cri/schema.ts';
 import type { ContainerManager } from '../container-manager.ts';
 import { HEALTHY } from '../devices/protocol.ts';
+import type { ClaimInfo } from '../dra/claim-infos.ts';
 import { isRestartableInit } from '../pods/containers.ts';
 import { podResourcesCodec as codec } from './protocol.ts';
-import type { AllocatableResourcesResponse, ContainerDevices, PodResources } from './types.ts';
+import type { AllocatableResourcesResponse, ContainerDevices, DynamicResource, PodResources } from './types.ts';
 
 const SERVICE = '/v1.PodResourcesLister';
 
 export interface PodResourcesOptions {
   readonly dir: string;
-  readonly resources: Pick<ContainerManager, 'devices' | 'cpus'>;
+  readonly resources: Pick<ContainerManager, 'devices' | 'cpus' | 'dra'>;
   /** Pods that use the node's resources. */
   pods(): readonly Pod[];
 }
@@ -46,15 +47,16 @@ export class PodResourcesServer {
   }
 
   #of(pod: Pod): Init<PodResources> {
-    const { devices, cpus } = this.#o.resources;
+    const { devices, cpus, dra } = this.#o.resources;
     const known = devices.devices();
     const uid = uidOf(pod);
     return {
       name: pod.metadata.name, namespace: pod.metadata.namespace,
-      containers: [...(pod.spec.initContainers ?? []).filter(isRestartableInit), ...pod.spec.containers].map(({ name }) => ({
-        name,
-        devices: devices.allocationsOf(uid, name).flatMap(({ resource, ids }) => ids.map((id) => deviceOf(resource, id, known.get(resource)?.find((d) => d.ID === id)?.topology))),
-        cpuIds: [...cpus.exclusiveOf(uid, name)],
+      containers: [...(pod.spec.initContainers ?? []).filter(isRestartableInit), ...pod.spec.containers].map((container) => ({
+        name: container.name,
+        devices: devices.allocationsOf(uid, container.name).flatMap(({ resource, ids }) => ids.map((id) => deviceOf(resource, id, known.get(resource)?.find((d) => d.ID === id)?.topology))),
+        cpuIds: [...cpus.exclusiveOf(uid, container.name)],
+        dynamicResources: dra.claims.infosOf(pod, container).map(dynamicResource),
       })),
     };
   }
@@ -68,4 +70,13 @@ export class PodResourcesServer {
 }
 function deviceOf(resourceName: string, id: string, topology: Init<ContainerDevices>['topology']): Init<ContainerDevices> {
   return { resourceName, deviceIds: [id], ...(topology ? { topology } : {}) };
+}
+/** Every device of the claim, whichever of its requests the container names. */
+function dynamicResource({ name, namespace, drivers }: ClaimInfo): Init<DynamicResource> {
+  return {
+    claimName: name, claimNamespace: namespace,
+    claimResources: Array.from(drivers).flatMap(([driverName, list]) => list.map((d) => ({
+      driverName, poolName: d.pool, deviceName: d.device, cdiDevices: d.cdiIds.map((id) => ({ name: id })), ...(d.shareId === undefined ? {} : { shareId: d.shareId }),
+    }))),
+  };
 }

@@ -27,6 +27,7 @@ export interface ContainerResources {
   readonly devices: readonly ContainerDevices[];
   readonly cpuIds: readonly number[];
   readonly memory: readonly ContainerMemory[];
+  readonly dynamicResources: readonly DynamicResource[];
 }
 
 export interface ContainerMemory {
@@ -47,6 +48,24 @@ export interface TopologyInfo {
 
 export interface NUMANode {
   readonly ID: number;
+}
+
+export interface DynamicResource {
+  readonly claimName: string;
+  readonly claimNamespace: string;
+  readonly claimResources: readonly ClaimResource[];
+}
+
+export interface ClaimResource {
+  readonly cdiDevices: readonly CDIDevice[];
+  readonly driverName: string;
+  readonly poolName: string;
+  readonly deviceName: string;
+  readonly shareId: string;
+}
+
+export interface CDIDevice {
+  readonly name: string;
 }
 
 export interface GetPodResourcesRequest {
@@ -70,6 +89,9 @@ export interface Messages {
   ContainerDevices: ContainerDevices;
   TopologyInfo: TopologyInfo;
   NUMANode: NUMANode;
+  DynamicResource: DynamicResource;
+  ClaimResource: ClaimResource;
+  CDIDevice: CDIDevice;
   GetPodResourcesRequest: GetPodResourcesRequest;
   GetPodResourcesResponse: GetPodResourcesResponse;
 }

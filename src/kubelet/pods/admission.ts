@@ -4,6 +4,7 @@ import { requiredNodeAffinity } from '#machinery/node-selector.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { toleratesTaint } from '#machinery/tolerations.ts';
 import { isExtendedResource } from '#machinery/resource-names.ts';
+import { withoutClaimed } from '../dra/pod-claims.ts';
 import { isRestartableInit } from './containers.ts';
 import type { PodRejection } from './pod-workers.ts';
 import type { Shortage } from './preemption.ts';
@@ -66,7 +67,7 @@ export function admissionFailures(pod: Pod, others: readonly Pod[], node: Node, 
   if (others.length + 1 > maxPods) failures.push(insufficient('pods', 1, others.length, maxPods));
   const used = new Map<string, Quantity>();
   for (const other of others) for (const [k, v] of podRequests(other)) used.set(k, (used.get(k) ?? parseQuantity('0')).add(v));
-  for (const [k, v] of podRequests(pod)) {
+  for (const [k, v] of podRequests(withoutClaimed(pod))) {
     // What no node of this kind has is somebody else's business: the scheduler let the Pod come here.
     if (v.sign() === 0 || (isExtendedResource(k) && allocatable[k] === undefined) || isAllocated(k)) continue;
     const capacity = parseQuantity(allocatable[k] ?? '0');

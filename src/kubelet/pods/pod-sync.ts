@@ -11,6 +11,7 @@ import type { Init } from '#cri/schema.ts';
 import type { PodSandboxConfig, UserNamespace } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { ContainerManager } from '../container-manager.ts';
+import type { ClaimManager } from '../dra/claim-manager.ts';
 import { StartError, type AnyContainer, type CgroupManager, type PodEnd, type Prober, type ReadyVolume, type VolumeManager } from '../interfaces.ts';
 import { checkHostname, podResolver } from '../network/dns.ts';
 import type { ContainerStarter } from '../runtime/container-starter.ts';
@@ -57,7 +58,8 @@ export interface PodSyncOptions {
   readonly volumes: VolumeManager;
   readonly cgroups: CgroupManager;
   readonly resizer: Resizer;
-  readonly grants: Pick<ContainerManager, 'release' | 'devices'>;
+  readonly grants: Pick<ContainerManager, 'release' | 'health'>;
+  readonly claims: Pick<ClaimManager, 'prepare' | 'unprepare' | 'holds'>;
   /** Pods that are being brought up in the runtime at the same time. */
   readonly starts: Slots;
   /** Whoever is told that a Pod runs can reach it: its hostPorts are open before its containers start, as with upstream's network plugins. */
@@ -73,9 +75,9 @@ export class PodSync {
     this.#o = options;
   }
 
-  /** Generates and publishes the Pod's status from what is known now. */
+  /** Generates and publishes the Pod's status from what is known now; resolves with what it comes to, though that may not be told yet. */
   async publishStatus(record: PodRecord): Promise<PodStatus> {
-    const { cache, prober, statuses, config, clock, grants, resizer } = this.#o;
+    const { cache, prober, statuses, config, clock, grants, resizer, claims } = this.#o;
     const { uid, pod: asked } = record;
     // Who reads that the node has seen a new generation also sees what came of the resize that it asks for.
     if (!record.terminating) await resizer.allocate(asked);
@@ -91,9 +93,9 @@ export class PodSync {
       terminating: record.terminating, ended: record.ended, resize: resizer.view(asked, runtime),
       isReady: (name, id) => prober.isReady(uid, name, id),
       isStarted: (name, id) => prober.isStarted(uid, name, id),
-      deviceHealth: (name) => grants.devices.health(uid, name),
+      deviceHealth: (container) => grants.health(asked, container),
     });
-    statuses.set(asked, withForeignConditions(status, asked.status));
+    statuses.set(asked, withForeignConditions(claims.holds(uid) ? heldBack(status, known) : status, asked.status));
     return status;
   }
 
@@ -145,6 +147,8 @@ export class PodSync {
     prober.stopLivenessAndStartup(record.uid);
     await killer.killPod(record.pod, graceSeconds, signal);
     prober.removePod(record.uid);
+    // Whoever reads that the Pod has ended may give its devices to another.
+    await this.#o.claims.unprepare(record.uid, signal);
     await this.publishStatus(record);
   }
   /** Takes down what a stopped Pod still holds on the host; its containers and logs stay until {@link remove}. */
@@ -177,6 +181,7 @@ export class PodSync {
     const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
     const userNamespace = wantsUserNamespace(pod) ? await this.#userNamespace(pod, signal) : undefined;
     const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen, userNamespace });
+    if (actions.createSandbox) await this.#prepareClaims(pod, signal);
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
     const ready = await volumes;
     const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
@@ -190,6 +195,14 @@ export class PodSync {
     for (const c of actions.initToStart) await start(c);
     for (const c of actions.containersToStart) await start(c);
     return retryMs === undefined ? undefined : { afterMs: retryMs };
+  }
+  async #prepareClaims(pod: Pod, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#o.claims.prepare(pod, signal);
+    } catch (err) {
+      if (!signal.aborted) this.#event(pod, 'Warning', 'FailedPrepareDynamicResources', `Failed to prepare dynamic resources: ${(err as Error).message}`);
+      throw err;
+    }
   }
   async #userNamespace(pod: Pod, signal: AbortSignal): Promise<UserNamespace> {
     try {
@@ -245,6 +258,12 @@ function withRestarts(pod: Pod, actions: PodActions, restarts: readonly Containe
   if (fresh.length === 0) return actions;
   const main = pod.spec.containers.filter((c) => fresh.some((r) => r.name === c.name));
   return { ...actions, containersToKill: [...actions.containersToKill, ...fresh], containersToStart: [...actions.containersToStart, ...main] };
+}
+/** A status that does not say yet that the Pod has ended: something of the node's is still to be given back. */
+function heldBack(status: PodStatus, told: PodStatus | undefined): PodStatus {
+  if (status.phase !== 'Succeeded' && status.phase !== 'Failed') return status;
+  const { reason: _r, message: _m, ...rest } = status;
+  return { ...rest, phase: told?.phase ?? 'Pending', ...(told?.reason ? { reason: told.reason } : {}), ...(told?.message ? { message: told.message } : {}) };
 }
 /** A status with the conditions that others wrote as the API has them now: scheduling, readiness gates. */
 function withForeignConditions(status: PodStatus, api: PodStatus | undefined): PodStatus {

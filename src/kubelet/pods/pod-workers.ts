@@ -15,6 +15,7 @@ import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import { referenceTo, type EventRecorder } from '#client/events.ts';
 import { Reconciler, type ReconcileResult } from '#client/reconciler.ts';
+import { semanticEqual } from '#machinery/equality.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import type { PodEnd } from '../interfaces.ts';
 import type { PodRecord, PodSync } from './pod-sync.ts';
@@ -245,6 +246,8 @@ function asksForSync(before: Pod, after: Pod): boolean {
   const b = after.metadata;
   const same = a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp && a.deletionGracePeriodSeconds === b.deletionGracePeriodSeconds;
   if (!same || !sameMap(a.labels, b.labels) || !sameMap(a.annotations, b.annotations)) return true;
+  // Which claims it has is written by others, and its containers wait for them.
+  if (!semanticEqual(before.status?.resourceClaimStatuses, after.status?.resourceClaimStatuses)) return true;
   // Conditions of readiness gates are written by others, and make the Pod ready.
   return (after.spec.readinessGates ?? []).length > 0;
 }

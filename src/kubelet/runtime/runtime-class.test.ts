@@ -4,7 +4,7 @@ import { Client } from '#client/client.ts';
 import { RUNTIME_CLASSES } from '#client/kinds.ts';
 import { FakeApi } from '../testing/fake-api.ts';
 import { makePod } from '../testing/make-pod.ts';
-import { mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime-class.ts';
+import { injectsCdi, mountsImages, refuseUserNamespace, runtimeHandlerOf } from './runtime-class.ts';
 
 test('runtimeHandlerOf gives the handler that the class names', async () => {
   const api = new FakeApi();
@@ -23,6 +23,6 @@ test('refuseUserNamespace refuses what the node cannot give', () => {
   refuseUserNamespace(makePod().spec({ hostUsers: true }).build(), '', able);
   refuseUserNamespace(makePod().build(), '', able);
 });
-for (const [version, want] of [['containerd://1.6.20', false], ['containerd://2.0.5', false], ['containerd://2.1.0', true], ['cri-o://1.33.0', true]] as const) {
-  test(`mountsImages: ${version}`, () => assert.equal(mountsImages(version), want));
+for (const [version, images, cdi] of [['containerd://1.6.20', false, false], ['containerd://1.7.24', false, true], ['containerd://2.0.5', false, true], ['containerd://2.1.0', true, true], ['cri-o://1.33.0', true, true]] as const) {
+  test(`mountsImages and injectsCdi: ${version}`, () => assert.deepEqual([mountsImages(version), injectsCdi(version)], [images, cdi]));
 }

@@ -16,6 +16,14 @@ export function refuseUserNamespace(pod: Pod, handler: string, able: readonly { 
 }
 /** Whether the runtime can mount images as volumes (KEP-4639): containerd from 2.1 on; others are taken at their word. `version` is as in the Node's status. */
 export function mountsImages(version: string): boolean {
-  const [, major, minor] = /^containerd:\/\/(\d+)\.(\d+)/.exec(version) ?? [];
-  return major === undefined || Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 1);
+  return isContainerdSince(version, 2, 1) ?? true;
+}
+/** Whether the runtime can put CDI devices into containers (KEP-4009): containerd from 1.7 on; others are taken at their word. */
+export function injectsCdi(version: string): boolean {
+  return isContainerdSince(version, 1, 7) ?? true;
+}
+/** Undefined where it is not containerd. */
+function isContainerdSince(version: string, major: number, minor: number): boolean | undefined {
+  const [, is, has] = /^containerd:\/\/(\d+)\.(\d+)/.exec(version) ?? [];
+  return is === undefined ? undefined : Number(is) > major || (Number(is) === major && Number(has) >= minor);
 }

@@ -161,7 +161,7 @@ test('podStatus tells how the devices of containers are, and nothing of those th
   const health = [{ name: 'example.com/gpu', resources: [{ resourceID: 'a', health: 'Unhealthy' }] }];
   const status = podStatus({
     pod: makePod().container('gpu').container('plain').build(), runtime: undefined, messages: new Map(), waiting: new Map(), nodeIPs: [], now: NOW, firstSeen: NOW, terminating: false, isReady: () => true, isStarted: () => true,
-    deviceHealth: (name) => (name === 'gpu' ? health : []),
+    deviceHealth: ({ name }) => (name === 'gpu' ? health : []),
   });
   assert.deepEqual(status.containerStatuses!.map((c) => c.allocatedResourcesStatus), [health, undefined]);
 });

@@ -25,7 +25,7 @@ export interface StatusInputs {
   isReady(name: string, id: string): boolean;
   isStarted(name: string, id: string): boolean;
   /** How the devices of a container are; absent: none has any. */
-  deviceHealth?(name: string): readonly ResourceStatus[];
+  deviceHealth?(container: AnyContainer): readonly ResourceStatus[];
   readonly nodeIPs: readonly string[];
   readonly now: number;
   /** When the kubelet first saw the Pod: its startTime unless the API has one. */
@@ -47,7 +47,7 @@ export function podStatus(inputs: StatusInputs): PodStatus {
   if (isOver(pod) && !runtime && !ended) return pod.status!;
   const init = (pod.spec.initContainers ?? []).map((c) => containerStatus(inputs, c, true));
   const initialised = isInitialised(pod, init) || hasRun(pod, runtime);
-  const main = pod.spec.containers.map((c) => withDeviceHealth(containerStatus(inputs, c, false), inputs));
+  const main = pod.spec.containers.map((c) => withDeviceHealth(containerStatus(inputs, c, false), c, inputs));
   // Nobody waits for them: they are neither started nor ready.
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => ({ ...containerStatus(inputs, c, false), ready: false, started: false }));
   // An end is told when it has come: no phase is final while a container runs.
@@ -128,8 +128,8 @@ function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: 
     ...(last?.user?.linux ? { user: { linux: { uid: last.user.linux.uid, gid: last.user.linux.gid, supplementalGroups: last.user.linux.supplementalGroups } } } : {}),
   };
 }
-function withDeviceHealth(status: ContainerStatus, { deviceHealth }: StatusInputs): ContainerStatus {
-  const health = deviceHealth?.(status.name) ?? [];
+function withDeviceHealth(status: ContainerStatus, container: AnyContainer, { deviceHealth }: StatusInputs): ContainerStatus {
+  const health = deviceHealth?.(container) ?? [];
   return health.length === 0 ? status : { ...status, allocatedResourcesStatus: health };
 }
 /** The API has the container running, the runtime has nothing of it: it was removed behind the kubelet's back. */

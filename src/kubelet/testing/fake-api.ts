@@ -44,6 +44,7 @@ export class FakeApi implements Transport {
     this.intercept(call);
     const { resource, verb } = call;
     if (verb === 'list') return { metadata: { resourceVersion: String(this.#revision) }, items: this.list(resource).filter(selector(call)) };
+    if (verb === 'deletecollection') return void this.list(resource).filter(selector(call)).forEach((obj) => this.remove(resource, keyOf(obj)));
     if (call.subresource === 'token') return { ...(call.body as object), status: { token: `token-${++this.#uids}`, expirationTimestamp: new Date(Date.parse('2026-01-02T04:04:05Z')).toISOString() } };
     const key = verb === 'create' && !(call.body as KubeObject).metadata.name ? '' : verb === 'create' || verb === 'update' ? keyOf(call.body as KubeObject) : [call.namespace, call.name].filter(Boolean).join('/');
     const found = this.get(resource, key);
@@ -101,12 +102,9 @@ export class FakeApi implements Transport {
   }
 }
 
-/** Field selectors of the kinds that a kubelet uses: `metadata.name=x`, `spec.nodeName=x`. */
+/** Field selectors of the kinds that a kubelet uses: `metadata.name=x`, `spec.nodeName=x`, `spec.driver=x,spec.nodeName=y`. */
 function selector(call: ApiCall): (obj: KubeObject) => boolean {
-  const [path = '', value] = String(call.query?.['fieldSelector'] ?? '').split('=');
-  return (obj) => {
-    if (call.namespace && obj.metadata.namespace !== call.namespace) return false;
-    if (path === 'metadata.name') return obj.metadata.name === value;
-    return path !== 'spec.nodeName' || (obj as { spec?: { nodeName?: string } }).spec?.nodeName === value;
-  };
+  const wanted = String(call.query?.['fieldSelector'] ?? '').split(',').map((text) => text.split('='));
+  const valueAt = (obj: KubeObject, path: string): unknown => path.split('.').reduce<unknown>((o, key) => (o as Record<string, unknown> | undefined)?.[key], obj);
+  return (obj) => (!call.namespace || obj.metadata.namespace === call.namespace) && wanted.every(([path = '', value]) => path === '' || valueAt(obj, path) === value);
 }

@@ -12,8 +12,8 @@ import type { Client } from '#client/client.ts';
 import { VOLUME_ATTACHMENTS } from '#client/kinds.ts';
 import { csiCodec, csiFacts } from '#kubelet/csi/protocol.ts';
 import type { Messages, NodePublishVolumeRequest, NodeStageVolumeRequest, Type } from '#kubelet/csi/types.ts';
-import { registrationCodec } from '#kubelet/plugins/protocol.ts';
 import type { RegistrationStatus } from '#kubelet/plugins/types.ts';
+import { serveRegistration } from '#kubelet/testing/plugin-registration.ts';
 
 const run = promisify(execFile);
 
@@ -39,7 +39,7 @@ export class TestDriver implements AsyncDisposable {
   readonly failures = new Map<string, string>();
   readonly #o: DriverOptions;
   readonly #server = new grpc.Server();
-  readonly #registration = new grpc.Server();
+  #registration: AsyncDisposable | undefined;
   readonly #abort = new AbortController();
   readonly #loops = new Map<string, string>();
   readonly #mounts = new Set<string>();
@@ -67,18 +67,13 @@ export class TestDriver implements AsyncDisposable {
   }
   async register(): Promise<void> {
     const { name } = this.#o;
-    this.#registration.register('/pluginregistration.Registration/GetInfo', (_: unknown, reply: grpc.sendUnaryData<unknown>) => reply(null, { type: 'CSIPlugin', name, endpoint: this.#socket, supportedVersions: ['1.0.0'] }),
-      registrationCodec('PluginInfo').encode as grpc.serialize<unknown>, registrationCodec('InfoRequest').decode, 'unary');
-    this.#registration.register('/pluginregistration.Registration/NotifyRegistrationStatus', ({ request }: { request: RegistrationStatus }, reply: grpc.sendUnaryData<unknown>) => {
-      this.statuses.push(request);
+    this.#registration = await serveRegistration(this.#registrationSocket, { type: 'CSIPlugin', name, endpoint: this.#socket, supportedVersions: ['1.0.0'] }, (status) => {
+      this.statuses.push(status);
       for (const told of this.#onCall.splice(0)) told();
-      reply(null, {});
-    }, registrationCodec('RegistrationStatusResponse').encode as grpc.serialize<unknown>, registrationCodec('RegistrationStatus').decode as grpc.deserialize<never>, 'unary');
-    await listen(this.#registration, this.#registrationSocket);
+    });
   }
   async unregister(): Promise<void> {
-    this.#registration.forceShutdown();
-    await rm(this.#registrationSocket, { force: true });
+    await this.#registration?.[Symbol.asyncDispose]();
   }
   /** Answers VolumeAttachments as an external attacher does. */
   attachFor(client: Client): void {

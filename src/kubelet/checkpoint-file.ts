@@ -23,4 +23,8 @@ export class CheckpointFile {
     });
     return this.#writing;
   }
+  /** Resolves when what was begun is over, well or not. */
+  async idle(): Promise<void> {
+    await this.#writing.catch(() => {});
+  }
 }

@@ -57,8 +57,7 @@ export class Dra {
   }
   async stop(): Promise<void> {
     this.plugins.stop();
-    this.#healths.stop();
-    await this.#slices.stop();
+    await Promise.all([this.#healths.stop(), this.#slices.stop()]);
   }
   /** How the devices of a container are, by what it uses of its claims (KEP-4680). */
   health(pod: Pod, container: AnyContainer): ResourceStatus[] {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FakeClock } from '#base/fake-clock.ts';
 import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
@@ -20,7 +20,7 @@ const test = preparedTest(async (t) => {
   changes = [];
 });
 
-test('DeviceHealths tells what a driver told, and of changes alone', () => {
+test('DeviceHealths tells what a driver told, and of changes alone', async () => {
   const h = healths();
   assert.deepEqual(of(h, 'one'), { health: 'Unknown' });
   h.update('a', [told('one', 'HEALTHY'), told('two', 'UNHEALTHY', 'too hot')]);
@@ -29,7 +29,7 @@ test('DeviceHealths tells what a driver told, and of changes alone', () => {
   h.update('a', [told('one', 'UNKNOWN', 'x'.repeat(2000))]);
   assert.deepEqual(changes, ['a: p/one p/two', 'a: p/two', 'a: p/one']);
   assert.deepEqual([of(h, 'one').health, of(h, 'one').message], ['Unknown', `${'x'.repeat(1021)}...`]);
-  h.stop();
+  await h.stop();
 });
 test('DeviceHealths: what is not told again in time is not known', async () => {
   const h = healths();
@@ -45,24 +45,22 @@ test('DeviceHealths: what is not told again in time is not known', async () => {
   h.clear('a');
   assert.deepEqual([of(h, 'slow').health, changes.at(-1)], ['Unknown', 'a: p/slow p/default']);
   assert.equal(changes.length, 4);
-  h.stop();
+  await h.stop();
   assert.equal(clock.timers, 0);
 });
 test('DeviceHealths takes up what an earlier process wrote, as long as it is fresh', async () => {
   const h = healths();
   h.update('a', [told('one', 'UNHEALTHY', 'worn', 60)]);
-  h.stop();
-  // Written in the background: a kubelet that is killed right now would not have it, and be told anew.
-  for (let text = ''; !text.includes('worn');) text = await readFile(join(dir, 'dra_health_state'), 'utf8').catch(() => '');
+  await h.stop();
   const next = healths();
   await next.load();
   assert.deepEqual(of(next, 'one'), { health: 'Unhealthy', message: 'worn' });
-  next.stop();
+  await next.stop();
   clock = new FakeClock(clock.now() + 61_000);
   const late = healths();
   await late.load();
   assert.deepEqual(of(late, 'one'), { health: 'Unknown' });
-  late.stop();
+  await late.stop();
   await writeFile(join(dir, 'dra_health_state'), '{');
   const broken = healths();
   await broken.load();

@@ -70,8 +70,9 @@ export class DeviceHealths {
     }
     this.#watchExpiry();
   }
-  stop(): void {
+  async stop(): Promise<void> {
     this.#expiry?.cancel();
+    await this.#file.idle();
   }
   of(driver: string, { pool, device }: DeviceName): Pick<ResourceHealth, 'health' | 'message'> {
     const known = this.#drivers.get(driver)?.get(`${pool}/${device}`);

@@ -1,5 +1,4 @@
 /** Taking a cluster down: its runtime, its Pods, every trace of it. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { connectCri } from '#cri/client.ts';
@@ -13,6 +12,7 @@ import { findInstance } from './runtime/containerd.ts';
 import { HostChangeJournal } from './runtime/host-changes.ts';
 import { undoHostChanges, type UndoFailure } from './runtime/host-undo.ts';
 import { holding } from './runtime/hold.ts';
+import { removeDirectory } from './runtime/mounts.ts';
 import { PAUSE_IMAGE } from './runtime/pause-image.ts';
 import { endProcess } from './runtime/processes.ts';
 
@@ -52,6 +52,6 @@ export async function uninstallCluster(config: ClusterConfig, clock: Clock): Pro
   await changes.close();
   await unmergeKubeconfig(userKubeconfigPath(), adminNames(config));
   // The journal goes last: while something could not be undone it is needed for another attempt.
-  if (failures.length === 0) for (const dir of [config.runDir, config.dataDir]) await rm(dir, { recursive: true, force: true });
+  if (failures.length === 0) for (const dir of [config.runDir, config.dataDir]) await removeDirectory(dir);
   return failures;
 }

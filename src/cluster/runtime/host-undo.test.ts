@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { FakeClock } from '#base/fake-clock.ts';
 import type { HostChange, HostChanges } from './host-changes.ts';
-import { undoHostChanges } from './host-undo.ts';
+import { otherClusters, undoHostChanges } from './host-undo.ts';
 
 function memoryChanges(initial: readonly HostChange[]): HostChanges {
   let changes = [...initial];
@@ -41,4 +41,8 @@ test('undoHostChanges keeps what it could not undo, goes on with the rest, and n
   assert.match(failures[0]!.error.message, /removing directory "\/proc": "\/proc" is still mounted in it/);
   assert.deepEqual(changes.list(), [{ kind: 'directory', id: '/proc' }]);
   await assert.rejects(stat(`${dir}/file`), { code: 'ENOENT' });
+});
+
+test('otherClusters: forwarding stays on as long as another cluster of the machine has its rules', () => {
+  assert.deepEqual(['', 'table ip filter\n', 'table ip mypodyard\n', 'table ip filter\ntable ip podyard\n', 'table ip podyard_1a2b3c4d_proxy\ntable inet x\n'].map(otherClusters), [false, false, false, true, true]);
 });

@@ -1,5 +1,5 @@
 /** The mounts of this process's namespace (`proc_pid_mountinfo(5)`), and the few changes that a node makes to them. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { run } from './command.ts';
 import type { HostChanges } from './host-changes.ts';
 
@@ -73,4 +73,23 @@ export async function unmountBelow(dir: string, options: { readonly itself: bool
     });
   }
   return points;
+}
+
+const REMOVAL_TRIES = 3;
+/**
+ * Removes a directory and what is below it. What is mounted in it (volumes of Pods, which may hold somebody's data) is unmounted first and
+ * never emptied; the directory itself may be no mount point. A program that was killed a moment ago may have left a `mount` that comes late.
+ */
+export async function removeDirectory(dir: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    await unmountBelow(dir, { itself: false });
+    const mount = (await listMounts()).find((m) => isBelow(m.mountPoint, dir) && m.mountPoint !== dir);
+    if (mount && tries < REMOVAL_TRIES) continue;
+    if (mount) throw new Error(`removing directory "${dir}": "${mount.mountPoint}" is still mounted in it`);
+    try {
+      return await rm(dir, { recursive: true, force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || tries === REMOVAL_TRIES) throw error;
+    }
+  }
 }

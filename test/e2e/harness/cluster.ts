@@ -33,6 +33,8 @@ export interface ClusterOptions {
   readonly dataFiles?: Readonly<Record<string, string>>;
   /** More flags of `up`. */
   readonly flags?: readonly string[];
+  /** What `./podyard` is started by, where it is to see another machine than the test: `nsenter …`. */
+  readonly enter?: readonly string[];
 }
 export interface KubectlOptions extends RunOptions {
   /** Default 1.36. */
@@ -62,13 +64,15 @@ export class TestCluster {
   /** Holds the data directory, a home and the test's files. */
   readonly dir: string;
   readonly #flags: readonly string[];
+  readonly #enter: readonly string[];
   #transport: HttpTransport | undefined;
   #registry: TestRegistry | undefined;
   #kubectlPath = '';
 
-  private constructor(dir: string, flags: readonly string[]) {
+  private constructor(dir: string, flags: readonly string[], enter: readonly string[]) {
     this.dir = dir;
     this.#flags = flags;
+    this.#enter = enter;
   }
 
   static async start(options: ClusterOptions = {}): Promise<TestCluster> {
@@ -92,7 +96,7 @@ export class TestCluster {
     await mkdir(`${dir}/files`);
     const ranges = await freeRanges();
     const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
-    const cluster = new TestCluster(dir, flags);
+    const cluster = new TestCluster(dir, flags, options.enter ?? []);
     await mkdir(cluster.dataDir);
     for (const [name, content] of Object.entries(options.dataFiles ?? {})) await writeFile(`${cluster.dataDir}/${name}`, content);
     if (options.served || options.guarded) await cluster.#serve(options);
@@ -136,7 +140,8 @@ export class TestCluster {
   podyard(args: readonly string[], options: RunOptions = {}): Promise<Result> {
     const [command = '', ...rest] = args;
     const { KUBECONFIG: _, ...env } = this.env;
-    return runProgram(PODYARD, [command, '--data-dir', this.dataDir, ...rest], { timeoutMs: 120_000, env, cwd: this.files, ...options });
+    const [program = '', ...words] = [...this.#enter, PODYARD, command, '--data-dir', this.dataDir, ...rest];
+    return runProgram(program, words, { timeoutMs: 120_000, env, cwd: this.files, ...options });
   }
   up(): Promise<Result> {
     return this.podyard(['up', '--yes', ...this.#flags]);

@@ -1,10 +1,10 @@
 /** `podyard uninstall` leaves nothing: the host is compared before and after. */
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { TestCluster } from '../harness/cluster.ts';
 import { waitForReady } from '../harness/conditions.ts';
-import { runProgram } from '../harness/process.ts';
+import { runProgram, startProgram } from '../harness/process.ts';
 
 /** What a cluster changes on a machine, each as lines. Numbers that any other program of the machine changes are left out. */
 async function hostState(): Promise<Record<string, string[]>> {
@@ -90,3 +90,34 @@ for (const how of ['after down', 'while it runs', 'after kill -9 of everything o
     }
   });
 }
+
+test('where all mounts are shared, as systemd makes them, volumes that are still mounted are unmounted, and what is in them stays', { timeout: 180_000 }, async (t) => {
+  const hold = setInterval(() => {}, 1 << 30);
+  t.after(() => clearInterval(hold));
+  await using holder = startProgram('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'mount --make-rshared / && echo made && exec sleep 3600'], { timeoutMs: 180_000 });
+  await holder.seen(/made/);
+  const enter = ['nsenter', `--mount=/proc/${holder.child.pid}/ns/mnt`];
+  const c = await TestCluster.start({ images: ['docker.io/library/busybox:1.37'], enter });
+  try {
+    const theirs = `${c.files}/theirs`;
+    await mkdir(`${theirs}/part`, { recursive: true });
+    await writeFile(`${theirs}/part/precious`, 'data');
+    await c.apply({
+      apiVersion: 'v1', kind: 'Pod', metadata: { name: 'full' },
+      spec: {
+        containers: [{ name: 'c', image: 'busybox:1.37', command: ['sleep', '3600'], volumeMounts: [{ name: 'm', mountPath: '/m' }, { name: 'h', mountPath: '/h', subPath: 'part' }] }],
+        volumes: [{ name: 'm', emptyDir: { medium: 'Memory' } }, { name: 'h', hostPath: { path: theirs } }],
+      },
+    });
+    await waitForReady(c, 'full');
+    const mounts = async (): Promise<string[]> => (await readFile(`/proc/${holder.child.pid}/mountinfo`, 'utf8')).split('\n').filter((line) => line.includes(`${c.dataDir}/kubelet`));
+    assert.equal((await mounts()).length, 2, 'the volume in memory, and the part of the directory');
+    const said = await c.podyard(['uninstall', '--yes']);
+    assert.match(said.stdout, /cluster, Pods and data removed/);
+    assert.equal(await readFile(`${theirs}/part/precious`, 'utf8'), 'data');
+    assert.deepEqual(await mounts(), []);
+    assert.deepEqual(await readdir(c.dir).then((names) => names.filter((n) => n === 'data')), []);
+  } finally {
+    await c.uninstall();
+  }
+});

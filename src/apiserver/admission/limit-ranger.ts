@@ -30,9 +30,14 @@ export class LimitRanger implements AdmissionPlugin {
     for (const range of this.#reader.list<coreV1.LimitRange>(LIMIT_RANGES, a.namespace)) {
       const limits = range.spec?.limits ?? [];
       const errors = limits.flatMap((item) => (kind === 'pods' ? podErrors(item, (a.object as coreV1.Pod).spec!) : claimErrors(item, a.object as coreV1.PersistentVolumeClaim)));
-      if (errors.length) throw refusal(a, errors.length === 1 ? errors[0]! : `[${[...new Set(errors)].join(', ')}]`);
+      if (errors.length) throw refusal(a, aggregateText(errors));
     }
   }
+}
+/** Each text once; several in brackets. */
+function aggregateText(errors: readonly string[]): string {
+  const texts = [...new Set(errors)];
+  return texts.length === 1 ? texts[0]! : `[${texts.join(', ')}]`;
 }
 /** Pods are looked at when they are made or resized: nothing else about their resources can change. */
 function kindOf(a: AdmissionAttributes): 'pods' | 'persistentvolumeclaims' | undefined {

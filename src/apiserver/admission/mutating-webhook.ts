@@ -6,13 +6,14 @@ import { resourceOf } from '#api/resources.ts';
 import { draftOf } from '#base/draft.ts';
 import { logger } from '#base/logger.ts';
 import { readJson } from '#machinery/json.ts';
-import { applyJsonPatch } from '#machinery/patch/json-patch.ts';
+import { applyJsonPatch, JsonPatchError } from '#machinery/patch/json-patch.ts';
 import { internalError, timeout } from '#machinery/status-error.ts';
-import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
+import type { AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
 import type { Question } from './equivalents.ts';
 import { isExempt } from './matching.ts';
 import { oneOf } from './refusal.ts';
 import { reinvocationOf, scheduleAgain } from './reinvocation.ts';
+import type { Normaliser } from './mutations.ts';
 import { callWebhook, concerns, measuredCall, WebhookFailure, type WebhookServices } from './webhook/call.ts';
 import { HookList, type Hook } from './webhook/hooks.ts';
 
@@ -21,9 +22,6 @@ const CONFIGURATIONS = resourceOf('admissionregistration.k8s.io', 'v1', 'mutatin
 const PREFIX = 'mutation.webhook.admission.k8s.io/';
 const PATCH_PREFIX = 'patch.webhook.admission.k8s.io/';
 const FAILED_OPEN_PREFIX = 'failed-open.mutating.webhook.admission.k8s.io/';
-
-/** Makes what a mutator returned an object of the request's kind again: decoded, with defaults. Throws StatusErrors. */
-export type Normaliser = (object: KubeObject, a: AdmissionAttributes) => KubeObject;
 
 /** Puts `next` in the place of the request's object, which others hold by reference. True when it differs. */
 export function replaceObject(a: MutableAdmissionAttributes, next: KubeObject): boolean {
@@ -101,7 +99,9 @@ export class MutatingWebhook implements AdmissionPlugin {
     try {
       return applyJsonPatch(object, patch) as KubeObject;
     } catch (err) {
-      throw internalError(err instanceof Error ? err.message : String(err), err);
+      // What clients are not told of their own patches, whoever runs a webhook must know.
+      const why = err instanceof Error && err.cause instanceof JsonPatchError ? err.cause : err;
+      throw internalError(why instanceof Error ? why.message : String(why), err);
     }
   }
 }

@@ -3,12 +3,15 @@
  * configurations merged in by server-side apply's rules.
  * Source: the Kubernetes page "Mutating Admission Policy", apply configurations.
  */
-import type { KubeObject } from '#api/object.ts';
+import { splitApiVersion, type KubeObject } from '#api/object.ts';
 import type { Draft } from '#base/draft.ts';
 import { mergeApplied } from '#machinery/apply/merge.ts';
 import { childSchema, schemaFor, type ApplySchema } from '#machinery/apply/schema.ts';
+import { violationsOf } from '#machinery/apply/validate.ts';
+import { strictReason } from '#machinery/decode.ts';
 import { internalError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes } from '../interfaces.ts';
+import { kindMismatch } from '../registry/body.ts';
 import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
 
 /** The resource of the request when its object is of the resource's own kind; bindings, scales and options have none. */
@@ -17,19 +20,32 @@ function servedOf(a: AdmissionAttributes, resources: ResourceRegistry): ServedRe
   const own = served && a.kind.kind === served.info.kind && a.kind.group === served.info.group;
   return own ? served : undefined;
 }
-export function normaliserOf(resources: ResourceRegistry): (object: KubeObject, a: AdmissionAttributes) => KubeObject {
-  return (object, a) => {
+/** `strict`: fields that the kind does not have are a fault. Throws StatusErrors. */
+export type Normaliser = (object: KubeObject, a: AdmissionAttributes, strict?: boolean) => KubeObject;
+
+export function normaliserOf(resources: ResourceRegistry): Normaliser {
+  return (object, a, strictly = false) => {
     const served = servedOf(a, resources);
     if (!served) return object;
+    checkKind(object, a);
     let decoded: Draft<KubeObject>;
+    let strict: readonly string[] = [];
     try {
-      decoded = served.codec.decode(object).object;
+      ({ object: decoded, strict = [] } = served.codec.decode(object));
     } catch (err) {
       throw internalError(err instanceof Error ? err.message : String(err), err);
     }
+    if (strictly && served.codec.structType && strict.length > 0) throw internalError(strictReason(strict));
     served.strategy.default?.(decoded);
     return decoded;
   };
+}
+/** An object stays of its kind: what a mutator made another one of cannot be what was asked for. */
+function checkKind(object: KubeObject, { kind: expected }: AdmissionAttributes): void {
+  const { group, version } = splitApiVersion(object.apiVersion ?? '');
+  if (object.kind === expected.kind && group === expected.group && version === expected.version) return;
+  const mismatch = kindMismatch({ group, version, kind: object.kind ?? '' }, expected) ?? `converting (${version}.${expected.kind}) to (${expected.version}.${expected.kind}): unknown conversion`;
+  throw internalError(`failed to convert object: ${mismatch}`);
 }
 
 /** Paths of atomic lists, maps and structs that a configuration would replace. */
@@ -49,6 +65,8 @@ export function applierOf(resources: ResourceRegistry): (object: KubeObject, con
     const served = servedOf(a, resources);
     if (!served) throw new Error(`error applying patch: no schema for kind "${a.kind.kind}"`);
     const { schema } = served.codec.apply;
+    const wrong = violationsOf(configuration, schema);
+    if (wrong !== undefined) throw new Error(`error applying patch: failed to convert patch object to typed object: ${wrong}`);
     const atomics = atomicPaths(configuration, schema);
     if (atomics.length) throw new Error(`error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomics.join(', ')}`);
     return mergeApplied(object, configuration, schema) as KubeObject;

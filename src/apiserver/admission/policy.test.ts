@@ -133,7 +133,9 @@ describe('MutatingPolicy', () => {
     assert.deepEqual((a.object as unknown as DeploymentLike).spec, { replicas: 1, paused: true });
   });
   it('refuses when it fails, unless it may be ignored', async () => {
-    assert.equal((await admit(attributes(deployment(1)), mutating('p', json('fail')), binding('p')))!.message, 'deployments.apps "d" is forbidden: policy \'p\' with binding \'p\' denied request: no such key: x');
+    const { status } = (await admit(attributes(deployment(1)), mutating('p', json('fail')), binding('p')))!;
+    const message = "policy 'p' with binding 'p' denied request: no such key: x";
+    assert.deepEqual([status.code, status.reason, status.message, status.details?.causes], [403, 'Invalid', message, [{ message }]]);
     assert.equal(await admit(attributes(deployment(1)), mutating('p', { ...json('fail'), failurePolicy: 'Ignore' }), binding('p')), undefined);
   });
 });

@@ -12,7 +12,7 @@ import type { ObjectResult } from '../request.ts';
 import { admissionAttributes } from './admit.ts';
 import { withClaim } from './claims.ts';
 import { trackFields } from './managed-fields.ts';
-import { dedupOwnerReferences, fillSystemFields, groupKindOf, settleNamespace, validateFinalizerNames } from './object-meta.ts';
+import { dedupOwnerReferences, fillSystemFields, groupKindOf, settleNamespace, validateFinalizerNames, wipeSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
@@ -58,7 +58,8 @@ function nameNotGenerated(ctx: RequestContext, draft: Draft<KubeObject>): Status
 async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: CreateArgs): Promise<ObjectResult> {
   const { served, services } = ctx;
   const { options } = args;
-  prepareIdentity(ctx, draft);
+  settleNamespace(draft, served.info, ctx.namespace);
+  wipeSystemFields(draft);
   served.strategy.default?.(draft);
   dedupOwnerReferences(draft, ctx, false);
   if (!args.applied) trackFields(ctx, { live: undefined, draft, fieldManager: options.fieldManager, subresource: args.subresource ?? '' });
@@ -70,6 +71,8 @@ async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: C
     if (isPromise(admitted)) await admitted;
     dedupOwnerReferences(draft, ctx, true);
   }
+  // Who changes the object on its way sees none of it, and cannot choose it.
+  fillIdentity(ctx, draft);
   prepareForCreate(ctx, draft);
   return withClaim(served.claims, draft, undefined, options.dryRun, async () => {
     validateNew(ctx, draft);
@@ -98,7 +101,7 @@ async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: 
   }
 }
 
-function prepareIdentity(ctx: RequestContext, draft: Draft<KubeObject>): void {
+function fillIdentity(ctx: RequestContext, draft: Draft<KubeObject>): void {
   const { info } = ctx.served;
   settleNamespace(draft, info, ctx.namespace);
   fillSystemFields(draft, ctx);

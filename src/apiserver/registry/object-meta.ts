@@ -8,14 +8,19 @@ import type { RequestContext } from '../context.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { structByKind } from '#api/schema.ts';
 
-/** Fresh identity for an object that is created. */
-export function fillSystemFields(draft: Draft<KubeObject>, ctx: RequestContext): void {
-  const meta = draft.metadata;
-  meta.uid = ctx.services.uid();
-  meta.creationTimestamp = rfc3339(ctx.services.clock.now());
+/** An object that is created has no identity of its sender's making. */
+export function wipeSystemFields({ metadata: meta }: Draft<KubeObject>): void {
+  delete meta.uid;
+  delete meta.creationTimestamp;
   delete meta.deletionTimestamp;
   delete meta.deletionGracePeriodSeconds;
   delete meta.selfLink;
+}
+/** Fresh identity for an object that is created. */
+export function fillSystemFields(draft: Draft<KubeObject>, ctx: RequestContext): void {
+  wipeSystemFields(draft);
+  draft.metadata.uid = ctx.services.uid();
+  draft.metadata.creationTimestamp = rfc3339(ctx.services.clock.now());
 }
 
 /** Groups whose kinds, as custom resources and core Events, take any finalizer that is a qualified name. */

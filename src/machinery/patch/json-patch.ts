@@ -16,8 +16,18 @@ export const MAX_JSON_PATCH_COPY_BYTES = 3 * 1024 * 1024;
 
 const OP_FIELDS = new Set('op path from value'.split(' '));
 
+/** An operation that cannot be done; the message says which and why, in the words that patches of mutators are answered with. */
+export class JsonPatchError extends Error {
+  /** The operation was a test, and the document is not what it was to be. */
+  readonly testFailed: boolean;
+  constructor(message: string, testFailed = false) {
+    super(message);
+    this.testFailed = testFailed;
+  }
+}
+
 /**
- * The document after all operations. Neither argument is changed; the result shares with them what stayed the same.
+ * The document after all operations of a client's patch. Neither argument is changed; the result shares with them what stayed the same.
  * Throws 400 when the patch is not a list of operations, 413 when there are too many, 422 when one does not apply.
  */
 export function applyJsonPatch(doc: unknown, patch: unknown, maxCopyBytes: number = MAX_JSON_PATCH_COPY_BYTES): unknown {
@@ -25,6 +35,14 @@ export function applyJsonPatch(doc: unknown, patch: unknown, maxCopyBytes: numbe
   if (operations.length > MAX_JSON_PATCH_OPERATIONS) {
     throw tooLarge(`The allowed maximum operations in a JSON patch is ${MAX_JSON_PATCH_OPERATIONS}, got ${operations.length}`);
   }
+  try {
+    return runJsonPatch(doc, operations, maxCopyBytes);
+  } catch (err) {
+    throw err instanceof JsonPatchError ? unprocessablePatch(err) : err;
+  }
+}
+/** As {@link applyJsonPatch}, for patches that no client sent: throws a {@link JsonPatchError} for an operation that does not apply. */
+export function runJsonPatch(doc: unknown, operations: readonly JsonObject[], maxCopyBytes: number = MAX_JSON_PATCH_COPY_BYTES): unknown {
   const patching = new Patching(doc, maxCopyBytes);
   for (const operation of operations) patching.run(operation);
   return patching.doc;
@@ -88,7 +106,7 @@ class Patching {
       case 'test':
         return this.#test(pathOf(operation, op), valueOf(operation));
       default:
-        throw unprocessablePatch(`Unexpected kind: ${typeof op === 'string' ? op : 'unknown'}`);
+        throw new JsonPatchError(`Unexpected kind: ${typeof op === 'string' ? op : 'unknown'}`);
     }
   }
 
@@ -96,19 +114,19 @@ class Patching {
     const value = this.#read('copy', from);
     this.#copiedBytes += value === null ? 0 : Buffer.byteLength(JSON.stringify(value));
     if (this.#maxCopyBytes > 0 && this.#copiedBytes > this.#maxCopyBytes) {
-      throw unprocessablePatch(`Unable to complete the copy, the accumulated size increase of copy is ${this.#copiedBytes}, exceeding the limit ${this.#maxCopyBytes}`);
+      throw new JsonPatchError(`Unable to complete the copy, the accumulated size increase of copy is ${this.#copiedBytes}, exceeding the limit ${this.#maxCopyBytes}`);
     }
     this.#add('copy', path, draftOf(value));
   }
 
   #test(path: Pointer, wanted: unknown): void {
     const actual = path.text === '' ? this.doc : this.#read('test', path);
-    if (!jsonEqual(actual, wanted)) throw unprocessablePatch(`testing value ${path.text} failed: test failed`);
+    if (!jsonEqual(actual, wanted)) throw new JsonPatchError(`testing value ${path.text} failed: test failed`, true);
   }
 
   #replace(path: Pointer, value: unknown): void {
     if (path.text === '') {
-      if (!isContainer(value)) throw unprocessablePatch('replace operation value must be object or array');
+      if (!isContainer(value)) throw new JsonPatchError('replace operation value must be object or array');
       this.doc = value;
       return;
     }
@@ -128,7 +146,7 @@ class Patching {
     const parent = this.#parentForWrite(op, path);
     if (isArray(parent)) (parent as unknown[]).splice(existingIndex(parent, path), 1);
     else if (Object.hasOwn(parent, path.last)) delete parent[path.last];
-    else throw unprocessablePatch(`error in ${op} for path: '${path.text}': Unable to remove nonexistent key: ${path.last}: missing value`);
+    else throw new JsonPatchError(`error in ${op} for path: '${path.text}': Unable to remove nonexistent key: ${path.last}: missing value`);
   }
 
   /** The value at a pointer; null for an object key that is not there. */
@@ -178,13 +196,13 @@ const pathOf = (operation: JsonObject, op: string): Pointer => pointer(operation
 const sourceOf = (operation: JsonObject, op: string): Pointer => pointer(operation.from, `${op} operation failed to decode from: missing value`);
 
 function pointer(text: unknown, absent: string): Pointer {
-  if (typeof text !== 'string') throw unprocessablePatch(absent);
+  if (typeof text !== 'string') throw new JsonPatchError(absent);
   const tokens = text.split('/').slice(1).map((t) => t.replace(/~[01]/g, (m) => (m === '~1' ? '/' : '~')));
   return { text, parents: tokens.slice(0, -1), last: tokens.at(-1) ?? '', isRoot: tokens.length === 0 };
 }
 
 const valueOf = (operation: JsonObject): unknown => getOwn(operation, 'value') ?? null;
-const missing = (op: string, path: Pointer) => unprocessablePatch(`${op} operation does not apply: doc is missing path: "${path.text}": missing value`);
+const missing = (op: string, path: Pointer) => new JsonPatchError(`${op} operation does not apply: doc is missing path: "${path.text}": missing value`);
 
 function step(at: unknown, token: string): unknown {
   if (isArray(at)) {
@@ -203,8 +221,8 @@ function atoi(token: string, length: number): number | undefined {
 
 function index(path: Pointer, length: number, max: number): number {
   const i = atoi(path.last, length);
-  if (i === undefined) throw unprocessablePatch(`error for path: '${path.text}': value was not a proper array index: '${path.last}'`);
-  if (i < 0 || i > max) throw unprocessablePatch(`error for path: '${path.text}': Unable to access invalid index: ${path.last}: invalid index referenced`);
+  if (i === undefined) throw new JsonPatchError(`error for path: '${path.text}': value was not a proper array index: '${path.last}'`);
+  if (i < 0 || i > max) throw new JsonPatchError(`error for path: '${path.text}': Unable to access invalid index: ${path.last}: invalid index referenced`);
   return i;
 }
 

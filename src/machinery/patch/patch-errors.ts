@@ -6,11 +6,11 @@ import { REASON_CODES, StatusError } from '../status-error.ts';
  * 422 Invalid with a fixed message: the patch is well formed but does not apply to this object. The reason why does not
  * cross the wire (as upstream); it stays readable as the error's cause.
  */
-export function unprocessablePatch(why: string): StatusError {
+export function unprocessablePatch(why: string | Error): StatusError {
   const status: Status = {
     kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure',
     message: 'the server rejected our request due to an error in our request',
     reason: 'Invalid', details: {}, code: REASON_CODES.Invalid,
   };
-  return new StatusError(status, new Error(why));
+  return new StatusError(status, typeof why === 'string' ? new Error(why) : why);
 }

@@ -171,3 +171,41 @@ test('checks, conditions and mutations are counted', async () => {
   assert.notEqual((await counter(/^apiserver_mutating_admission_policy_check_total/)).join(), before);
   assert.ok((await counter(/controller_admission_duration_seconds_count\{name="ValidatingAdmissionPolicy",operation="CREATE"/)).length > 0);
 });
+
+test('who changes an object on its way does not see its identity, and cannot choose it', async () => {
+  const mutating = (expression: string) => ({ matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression } }] });
+  const seen = '{"uid": string(has(object.metadata.uid)), "born": string(has(object.metadata.creationTimestamp)), "name": string(has(object.metadata.name)), "asked": string(request.name)}';
+  await withPolicy('Mutating', mutating(`[JSONPatch{op: "add", path: "/data", value: ${seen}}, JSONPatch{op: "add", path: "/metadata/uid", value: "mine"}]`), {}, async () => {
+    const made = await http.post(CONFIGMAPS, { metadata: { generateName: 'born-' }, data: {} });
+    const { data, metadata } = made.json<{ data: Record<string, string>; metadata: { name: string; uid: string } }>();
+    assert.deepEqual(data, { uid: 'false', born: 'false', name: 'false', asked: '' });
+    assert.match(metadata.name, /^born-/);
+    assert.match(metadata.uid, /^[0-9a-f]{8}-/);
+  });
+  await withPolicy('Mutating', mutating('[JSONPatch{op: "replace", path: "/metadata/namespace", value: "other"}]'), {}, async () => {
+    assert.equal(answered(await configMap('moved', {})), '400 the namespace of the provided object does not match the namespace sent on the request');
+  });
+  await withPolicy('Mutating', mutating('[JSONPatch{op: "replace", path: "/kind", value: "Secret"}]'), {}, async () => {
+    assert.equal(answered(await configMap('other', {})), '500 Internal error occurred: failed to convert object: converting (v1.Secret) to (core.ConfigMap): unknown conversion');
+  });
+});
+
+test('mutations that do not fit are told of, and a test that fails leaves the object as it is', async () => {
+  const policy = (mutation: object) => ({ matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'IfNeeded', mutations: [mutation] });
+  const patch = (expression: string) => policy({ patchType: 'JSONPatch', jsonPatch: { expression } });
+  const apply = (expression: string) => policy({ patchType: 'ApplyConfiguration', applyConfiguration: { expression } });
+  const cases: readonly [object, string][] = [
+    [patch('[JSONPatch{op: "remove", path: "/data/none"}]'), "403 policy 'p' with binding 'b' denied request: JSON Patch: error in remove for path: '/data/none': Unable to remove nonexistent key: none: missing value"],
+    [patch('[JSONPatch{op: "add", path: "/spec", value: {}}]'), '500 Internal error occurred: strict decoding error: unknown field "spec"'],
+    [apply('Object{spec: Object.spec{replicas: 1}}'), "403 policy 'p' with binding 'b' denied request: error applying patch: failed to convert patch object to typed object: .spec: field not declared in schema"],
+    [patch('[JSONPatch{op: "test", path: "/metadata/name", value: "x"}, JSONPatch{op: "remove", path: "/data"}]'), '201'],
+  ];
+  for (const [index, [spec, expected]] of cases.entries()) {
+    await withPolicy('Mutating', spec, {}, async () => assert.equal(answered(await configMap(`fits-${index}`, { a: 'b' })), expected));
+  }
+  const longer = 'Object{data: {"a": object.data["a"] + "+"}}';
+  await withPolicy('Mutating', apply(longer), {}, async () => {
+    const made = await configMap('again', { a: 'b' });
+    assert.deepEqual(made.json<{ data: object }>().data, { a: 'b++' }, 'who wants to be called again is, though nobody changed the object since');
+  });
+});

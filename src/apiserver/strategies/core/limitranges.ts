@@ -6,6 +6,7 @@ import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { defineStrategy } from '../define.ts';
 import { each, eachKey, fromMessages } from '../field-checks.ts';
 import { CREATED_AT, NAME } from '../printing.ts';
+import { roundUpToMilli } from './resource-lists.ts';
 import { isOvercommitAllowed, validateContainerResourceName, validateResourceName } from './resource-names.ts';
 
 const LIMITS = fieldPath('spec', 'limits');
@@ -94,6 +95,7 @@ function validate({ spec }: LimitRange): FieldError[] {
 export const limitranges = defineStrategy<LimitRange>('', 'v1', 'limitranges', {
   default({ spec }) {
     for (const item of spec?.limits ?? []) {
+      for (const bound of BOUNDS) roundUpToMilli(item[bound]);
       if (item.type !== 'Container') continue;
       // What is bounded above is limited to that bound; what is limited asks for as much; then what is bounded below asks for that.
       const limits = { ...item.max, ...item.default };

@@ -7,6 +7,7 @@ import { fromMessages, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
 import { cidrErrors, familyOf } from '../ip-checks.ts';
 import { validateResourceQuantity } from './resource-names.ts';
+import { roundUpToMilli } from './resource-lists.ts';
 import type { Draft } from '#base/draft.ts';
 import { warningsForCIDR } from '#machinery/ip.ts';
 import { dropDisabled } from '../disabled-fields.ts';
@@ -154,6 +155,8 @@ export const nodes = defineStrategy<Node>('', 'v1', 'nodes', {
   default(node) {
     const { status } = node;
     if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
+    roundUpToMilli(status?.capacity);
+    roundUpToMilli(status?.allocatable);
     // podCIDR and podCIDRs are one field in two spellings; the old one wins where they differ.
     const spec = node.spec;
     if (!spec) return;

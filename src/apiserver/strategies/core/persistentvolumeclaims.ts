@@ -11,6 +11,7 @@ import { internalForm } from '../internal-form.ts';
 import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
 import { defaultClaimSpec } from './persistentvolumeclaim-defaults.ts';
+import { roundUpToMilli } from './resource-lists.ts';
 import { validateClaimSpec } from './persistentvolumeclaim-validation.ts';
 import { validateSize } from './persistentvolume-validation.ts';
 import { accessModesText, STORAGE_CLASS_ANNOTATION } from './persistentvolumes.ts';
@@ -94,6 +95,8 @@ export const persistentvolumeclaims = defineStrategy<PersistentVolumeClaim>('', 
   default(claim) {
     ((claim.status ??= {}) as { phase?: string }).phase ||= 'Pending';
     if (claim.spec) defaultClaimSpec(claim.spec);
+    roundUpToMilli(claim.status.capacity);
+    roundUpToMilli(claim.status.allocatedResources);
   },
   prepareForCreate(claim) {
     claim.status = { phase: 'Pending' };

@@ -8,6 +8,7 @@ import { goName, internalForm } from '../internal-form.ts';
 import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
 import { defaultRemoteSources, SOURCE_FIELDS } from './persistentvolume-sources.ts';
+import { roundUpToMilli } from './resource-lists.ts';
 import { validateVolumeSpec } from './persistentvolume-validation.ts';
 import { termWarnings } from './deprecated-labels.ts';
 
@@ -91,6 +92,7 @@ export const persistentvolumes = defineStrategy<PersistentVolume>('', 'v1', 'per
     if (!spec) return;
     spec.persistentVolumeReclaimPolicy ||= 'Retain';
     spec.volumeMode ??= 'Filesystem';
+    roundUpToMilli(spec.capacity);
     if (spec.hostPath) spec.hostPath.type ??= '';
     defaultRemoteSources(spec);
   },

@@ -32,6 +32,27 @@ test('pods gives container ports the host ports on the host network', () => {
   const { object } = tryCreate(pods, pod({ hostNetwork: true, containers: [container({ ports: [{ containerPort: 80 }] })] }));
   assert.equal((object as unknown as Pod).spec.containers[0]!.ports![0]!.hostPort, 80);
 });
+test('pods takes AppArmor profiles from annotations', () => {
+  const fieldOf = (text: string, spec: Spec = {}) => {
+    const { object, warnings } = tryCreate(pods, pod({ containers: [container()], ...spec }, { annotations: { 'container.apparmor.security.beta.kubernetes.io/app': text } }));
+    return [(object as unknown as Pod).spec.containers[0]!.securityContext?.appArmorProfile, new Set(warnings).size];
+  };
+  assert.deepEqual(fieldOf('runtime/default'), [{ type: 'RuntimeDefault' }, 1]);
+  assert.deepEqual(fieldOf('unconfined'), [{ type: 'Unconfined' }, 1]);
+  assert.deepEqual(fieldOf('localhost/mine'), [{ type: 'Localhost', localhostProfile: 'mine' }, 1]);
+  assert.deepEqual(fieldOf('localhost/'), [undefined, 1], 'what the field could not hold stays where it is');
+  assert.deepEqual(fieldOf('unconfined', { securityContext: { appArmorProfile: { type: 'Unconfined' } } }), [undefined, 0], 'the Pod says it already');
+  assert.deepEqual(fieldOf('unconfined', { containers: [container({ securityContext: { appArmorProfile: { type: 'RuntimeDefault' } } })] }), [{ type: 'RuntimeDefault' }, 0]);
+});
+test('pods is Guaranteed only where as much is asked for as is allowed', () => {
+  const classOf = (requests: Spec, limits: Spec, spec: Spec = {}) => ((tryCreate(pods, pod({ containers: [container({ resources: { requests, limits } })], ...spec })).object as unknown as Pod).status as { qosClass?: string }).qosClass;
+  const one = { cpu: '1', memory: '1Gi' };
+  assert.equal(classOf({}, one), 'Guaranteed');
+  assert.equal(classOf({ cpu: '0' }, one), 'Burstable');
+  assert.equal(classOf({ memory: '1Mi' }, one), 'Burstable');
+  assert.equal(classOf({ cpu: '1n', memory: '100u' }, { cpu: '100u', memory: '1n' }), 'Guaranteed', 'amounts are kept in whole millis');
+  assert.equal(classOf(one, one, { resources: {} }), 'BestEffort', 'what is said of the whole Pod counts alone');
+});
 test('pods names what a container lacks', () => {
   assert.deepEqual(errorsOf({}), ['spec.containers: Required value']);
   assert.deepEqual(errorsOf({ containers: [{}] }), ['spec.containers[0].name: Required value', 'spec.containers[0].image: Required value']);

@@ -7,10 +7,12 @@ import type { StrategyContext } from '../../registry/strategy.ts';
 import { defineStrategy } from '../define.ts';
 import { each } from '../field-checks.ts';
 import { validatePodAnnotations, validateProfilesMatch } from './pod/annotations.ts';
+import { applyAppArmorAnnotations } from './pod/apparmor-annotations.ts';
 import { POD_COLUMNS, podRow } from './pod/columns.ts';
 import { validateImageBlanks } from './pod/containers.ts';
 import { defaultPod } from './pod/defaults.ts';
 import { applyLabelKeys } from './pod/label-keys.ts';
+import { defaultPodLevelResources } from './pod/pod-level-resources.ts';
 import { dropUnservedProjections } from './pod/projected-volume.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { validatePodSpec } from './pod/spec.ts';
@@ -68,6 +70,9 @@ function prepareForCreate(pod: Draft<Pod>, ctx: StrategyContext): void {
   if ((pod.spec.terminationGracePeriodSeconds ?? 0) < 0) pod.spec.terminationGracePeriodSeconds = 1;
   dropUnservedProjections(pod.spec, ctx);
   applyLabelKeys(pod);
+  applyAppArmorAnnotations(pod, ctx.warn);
+  // Admission may have given the containers more than the Pod was defaulted by.
+  defaultPodLevelResources(pod.spec);
   if (pod.spec.schedulingGates?.length) {
     pod.status.conditions = [{ type: 'PodScheduled', status: 'False', lastTransitionTime: rfc3339(ctx.now), reason: 'SchedulingGated', message: GATED }];
   }

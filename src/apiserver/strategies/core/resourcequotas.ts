@@ -3,6 +3,7 @@ import { fieldPath, invalidValue, required, type FieldError, type FieldPath } fr
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { eachKey, IMMUTABLE } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
+import { roundUpToMilli } from './resource-lists.ts';
 import { isStandardQuotaResource, validateQuotaResourceName, validateResourceQuantity } from './resource-names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 
@@ -73,6 +74,9 @@ function pairWarnings(hard: Readonly<Record<string, string>>): string[] {
 }
 
 export const resourcequotas = defineStrategy<ResourceQuota>('', 'v1', 'resourcequotas', {
+  default({ spec, status }) {
+    for (const list of [spec?.hard, status?.hard, status?.used]) roundUpToMilli(list);
+  },
   prepareForCreate(quota) {
     quota.status = emptyStatus('', 'v1', 'ResourceQuota');
   },

@@ -2,7 +2,6 @@ import type { RuntimeClass, Scheduling } from '#api/gen/node-v1.ts';
 import { duplicate, fieldPath, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isDNS1123Label } from '#machinery/names.ts';
 import { validateLabels } from '#machinery/object-meta.ts';
-import { roundUpToMilli } from '../core/pod/defaults.ts';
 import { validateResourceRequirements } from '../core/pod/resources.ts';
 import { validateTolerations } from '../core/pod/scheduling.ts';
 import { defineStrategy } from '../define.ts';
@@ -30,9 +29,6 @@ function validate({ handler = '', overhead, scheduling }: RuntimeClass): FieldEr
 }
 
 export const runtimeclasses = defineStrategy<RuntimeClass>('node.k8s.io', 'v1', 'runtimeclasses', {
-  default({ overhead }) {
-    roundUpToMilli(overhead?.podFixed);
-  },
   validate,
   validateUpdate: (runtime, old) => immutable(runtime.handler, old.handler, fieldPath('handler')),
   warnings({ scheduling }) {

@@ -3,6 +3,7 @@ import type { ObjectMeta } from '#api/gen/meta-v1.ts';
 import type { PodSpec, SeccompProfile } from '#api/gen/core-v1.ts';
 import { forbiddenField, invalidValue, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { validateDescendingPath } from '../volume-paths.ts';
+import { APPARMOR_ANNOTATION as APPARMOR } from './apparmor-annotations.ts';
 import { allContainers } from './container-kinds.ts';
 
 type Annotations = Readonly<Record<string, string>>;
@@ -10,7 +11,6 @@ export const MIRROR = 'kubernetes.io/config.mirror';
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod';
 const SECCOMP_CONTAINER = 'container.seccomp.security.alpha.kubernetes.io/';
-const APPARMOR = 'container.apparmor.security.beta.kubernetes.io/';
 const MAX_INT32 = 2 ** 31 - 1;
 
 function validateDeletionCost(value: string | undefined, path: FieldPath): FieldError[] {

@@ -5,9 +5,9 @@
 import type { Container, EnvVar, EphemeralContainer, Lifecycle, PersistentVolumeSpec, PodSpec, PodTemplateSpec, Probe, Pod, PodStatus, ProjectedVolumeSource, Volume } from '#api/gen/core-v1.ts';
 import type { Draft } from '#base/draft.ts';
 import { setOwnDefault } from '#base/own.ts';
-import { milliQuantityOf, parseQuantity } from '#machinery/quantity.ts';
 import { defaultRemoteSources } from '../persistentvolume-sources.ts';
 import { defaultClaimSpec } from '../persistentvolumeclaim-defaults.ts';
+import { roundRequirements, roundUpToMilli } from '../resource-lists.ts';
 import { defaultPullPolicy } from './image-reference.ts';
 import { defaultPodLevelResources } from './pod-level-resources.ts';
 
@@ -46,21 +46,12 @@ function defaultEnv(env: Draft<EnvVar>[] | undefined): void {
     if (from.fileKeyRef) from.fileKeyRef.optional ??= false;
   }
 }
-/** Amounts finer than a milli are rounded up. */
-export function roundUpToMilli(list: Record<string, string> | undefined): void {
-  for (const key in list) {
-    const amount = parseQuantity(list[key]!);
-    const rounded = milliQuantityOf(amount.milliValue());
-    if (rounded.cmp(amount) !== 0) list[key] = rounded.toString();
-  }
-}
 function defaultContainer(container: AnyContainer): void {
   container.imagePullPolicy ||= defaultPullPolicy(container.image ?? '');
   container.terminationMessagePath ||= '/dev/termination-log';
   container.terminationMessagePolicy ||= 'File';
   container.resources ??= {};
-  roundUpToMilli(container.resources.limits);
-  roundUpToMilli(container.resources.requests);
+  roundRequirements(container.resources);
   for (const port of container.ports ?? []) port.protocol ||= 'TCP';
   defaultEnv(container.env);
   for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe]) defaultProbe(probe);
@@ -103,6 +94,7 @@ function defaultPodSpec(spec: Draft<PodSpec>): void {
   for (const volume of spec.volumes ?? []) defaultVolume(volume);
   for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])]) defaultContainer(container);
   roundUpToMilli(spec.overhead);
+  roundRequirements(spec.resources);
 }
 
 /** With the host's network, a container's port is the host's. */

@@ -10,21 +10,19 @@ const isSet = (amount: string | undefined): amount is string => amount !== undef
 function asked(resources: ResourceRequirements | undefined): boolean {
   return COMPUTE.some((name) => isSet(resources?.requests?.[name]) || isSet(resources?.limits?.[name]));
 }
-/** Both limits are set, and requests that are given equal them. */
+/** Both limits are set, and as much is asked for: a request of nothing is none. */
 function guaranteed(resources: ResourceRequirements | undefined): boolean {
   return COMPUTE.every((name) => {
     const limit = resources?.limits?.[name];
     const request = resources?.requests?.[name];
-    return isSet(limit) && (!isSet(request) || parseQuantity(request).cmp(parseQuantity(limit)) === 0);
+    return isSet(limit) && isSet(request) && parseQuantity(request).cmp(parseQuantity(limit)) === 0;
   });
 }
 export function qosClassOf(spec: PodSpec): QOSClass {
-  const parts: readonly (ResourceRequirements | undefined)[] = hasPodLevel(spec)
+  // What is said of the whole Pod counts alone, also where it says nothing.
+  const parts: readonly (ResourceRequirements | undefined)[] = spec.resources
     ? [spec.resources]
     : [...(spec.containers ?? []), ...(spec.initContainers ?? [])].map((c: Container) => c.resources);
   if (!parts.some(asked)) return 'BestEffort';
   return parts.every(guaranteed) ? 'Guaranteed' : 'Burstable';
-}
-function hasPodLevel(spec: PodSpec): boolean {
-  return Object.keys(spec.resources?.requests ?? {}).length + Object.keys(spec.resources?.limits ?? {}).length > 0;
 }

@@ -25,7 +25,7 @@ export function validateSeccomp(profile: SeccompProfile | undefined, path: Field
   return errors;
 }
 const MAX_PROFILE_LENGTH = 4095;
-function validateAppArmor(profile: AppArmorProfile | undefined, path: FieldPath): FieldError[] {
+export function validateAppArmor(profile: AppArmorProfile | undefined, path: FieldPath): FieldError[] {
   if (!profile) return [];
   const local = path.child('localhostProfile');
   const name = profile.localhostProfile;

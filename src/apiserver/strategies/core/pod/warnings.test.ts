@@ -16,6 +16,7 @@ test('a Pod warns of what is lost, old or doubled', () => {
     },
   });
   assert.deepEqual(warnings, [
+    'metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: deprecated since v1.30; use the "appArmorProfile" field instead',
     'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead',
     'spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+',
     'spec.imagePullSecrets[0].name: invalid empty name ""',
@@ -23,7 +24,6 @@ test('a Pod warns of what is lost, old or doubled', () => {
     'spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer',
     'spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply',
     'spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]',
-    'metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: deprecated since v1.30; use the "appArmorProfile" field instead',
   ]);
 });
 test('a workload warns of its template when that is new or has changed', () => {

@@ -6,6 +6,7 @@ import { warningsForIP } from '#machinery/ip.ts';
 import { isDNS1123Label } from '#machinery/names.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { DEPRECATED_LABELS, termWarnings } from '../deprecated-labels.ts';
+import { APPARMOR_ANNOTATION } from './apparmor-annotations.ts';
 import { pathWarnings } from './path-overlaps.ts';
 import { portWarnings } from './port-warnings.ts';
 
@@ -23,7 +24,6 @@ const OLD_VOLUMES = Object.entries<string>({
 /** Volumes that warn by another name than their field's. */
 const SHOWN_AS: Readonly<Record<string, string>> = { storageos: 'storageOS' };
 const SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead';
-const APPARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
 const NO_SELECTOR = 'a null labelSelector results in matching no pod';
 
 function labelWarnings(spec: PodSpec, path: FieldPath): string[] {
@@ -49,8 +49,8 @@ function annotationWarnings({ metadata, spec }: PodTemplateSpec, path: FieldPath
   return Object.keys(metadata?.annotations ?? {}).toSorted().flatMap((key) => {
     const at = `${path.child('metadata', 'annotations').key(key).toString()}: `;
     if (key === 'seccomp.security.alpha.kubernetes.io/pod' || key.startsWith('container.seccomp.security.alpha.kubernetes.io/')) return [at + SECCOMP];
-    if (!key.startsWith(APPARMOR_PREFIX)) return [];
-    const container = containers.find(({ name }) => name === key.slice(APPARMOR_PREFIX.length));
+    if (!key.startsWith(APPARMOR_ANNOTATION)) return [];
+    const container = containers.find(({ name }) => name === key.slice(APPARMOR_ANNOTATION.length));
     const settled = container?.securityContext?.appArmorProfile ?? spec?.securityContext?.appArmorProfile;
     return container && !settled ? [`${at}deprecated since v1.30; use the "appArmorProfile" field instead`] : [];
   });

@@ -86,14 +86,15 @@ test('runtimeEvents falls back to the native events, leaves out exits of execute
       send(envelope('/containers/create', text(1, 'c')));
       send(envelope('/tasks/start', text(1, 'c')));
       send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'exec-1')])));
-      send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'c'), Buffer.from([0x20, 7])])));
+      send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'c'), Buffer.from([0x20, 7]), text(5, Buffer.from([8, 90]))])));
       send(envelope('/containers/delete', text(1, 'c')));
     } else if (event.type === 'ContainerStopped') assert.equal(asked, 3);
     seen.push(event);
     if (event.type === 'ContainerDeleted') stop.abort();
   }
   runtime.close();
-  assert.deepEqual(seen.map((e) => e.type), ['Resync', 'ContainerCreated', 'ContainerStarted', 'ContainerStopped', 'ContainerDeleted']);
+  assert.deepEqual(seen.map((e) => e.type), ['Resync', 'ContainerCreated', 'ContainerStarted', 'ProcessEnded', 'ContainerStopped', 'ContainerDeleted']);
+  assert.deepEqual(seen[3], { type: 'ProcessEnded', containerId: 'c', atMs: 90_000, exitCode: 7 });
   assert.deepEqual(seen[1], { type: 'ContainerCreated', containerId: 'c', atMs: 100_000 });
   assert.match(filters, /namespace==k8s\.io,topic=="\/tasks\/exit"/);
 });
@@ -122,15 +123,58 @@ test('runtimeEvents asks for the status of an exit when the task has been remove
     if (event.type === 'Resync') {
       send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'c'), Buffer.from([0x20, 7])])));
       send(envelope('/tasks/start', text(1, 'other')));
-    } else if (event.type === 'ContainerStarted') {
+    } else if (event.type === 'ProcessEnded') continue;
+    else if (event.type === 'ContainerStarted') {
       // The exit came before: nobody has been asked for it, and by this clock nobody will be.
       assert.equal(asked, 0);
       send(envelope('/tasks/delete', text(1, 'c')));
     } else stop.abort();
   }
   runtime.close();
-  assert.deepEqual(seen, ['Resync', 'ContainerStarted', 'ContainerStopped']);
+  assert.deepEqual(seen, ['Resync', 'ProcessEnded', 'ContainerStarted', 'ContainerStopped']);
   assert.equal(asked, 1);
+});
+
+test('runtimeEvents tells of ends by containerd beside the CRI events, and of nothing else twice', async () => {
+  let send: (message: Buffer) => void = () => {};
+  let filters = '';
+  const stopped = Promise.withResolvers<void>();
+  await using server = await startGrpcServer({
+    '/runtime.v1.RuntimeService/Version': version,
+    '/runtime.v1.RuntimeService/GetContainerEvents': {
+      stream: true,
+      handle: async (call) => {
+        await stopped.promise;
+        call.write(criCodec('ContainerEventResponse').encode({ containerId: 'c', containerEventType: 'CONTAINER_STOPPED_EVENT', createdAt: 5e6 }));
+        await call.cancelled;
+      },
+    },
+    '/containerd.services.events.v1.Events/Subscribe': {
+      stream: true,
+      handle: async (call) => {
+        filters = call.request.toString();
+        send = call.write;
+        await call.cancelled;
+      },
+    },
+    '/containerd.services.events.v1.Events/Publish': {
+      handle: async ({ request }) => {
+        send(envelope(request.subarray(2, 2 + request[1]!).toString(), Buffer.alloc(0)));
+        send(envelope('/tasks/exit', Buffer.concat([text(1, 'c'), text(2, 'c'), Buffer.from([0x20, 7])])));
+      },
+    },
+  });
+  const runtime = connectCri({ endpoint: server.endpoint, clock: systemClock });
+  const stop = new AbortController();
+  const seen: RuntimeEvent[] = [];
+  for await (const event of runtimeEvents({ runtime, clock: systemClock, signal: stop.signal })) {
+    seen.push(event);
+    if (event.type === 'ProcessEnded') stopped.resolve();
+    if (event.type === 'ContainerStopped') stop.abort();
+  }
+  runtime.close();
+  assert.deepEqual(seen.map((e) => e.type), ['Resync', 'ProcessEnded', 'ContainerStopped']);
+  assert.doesNotMatch(filters, /containers\/create/);
 });
 
 test('runtimeEvents ends when the runtime has no events at all', async () => {

@@ -6,6 +6,7 @@
  *      │  ▲                                 │  ▲
  *      └──┴── lost: back off, Resync ───────┴──┘
  * ```
+ * An end is told twice where the runtime is containerd: `ProcessEnded` when the process is reaped, `ContainerStopped` when the CRI status says so too.
  */
 import { within } from '#base/abort.ts';
 import { sleep, type Clock } from '#base/clock.ts';
@@ -21,6 +22,8 @@ export type RuntimeEvent =
   | { readonly type: 'Resync' }
   /** `containerId` may be a sandbox's id. When `ContainerStopped` arrives, the runtime's status says so too. */
   | { readonly type: 'ContainerCreated' | 'ContainerStarted' | 'ContainerStopped' | 'ContainerDeleted'; readonly containerId: string; readonly atMs: number }
+  /** The container's own process has ended; the runtime's status says so a moment later, and `ContainerStopped` comes then. Known from native events only. */
+  | { readonly type: 'ProcessEnded'; readonly containerId: string; readonly atMs: number; readonly exitCode: number }
   /** The kernel killed a process of the container; known from native events only. */
   | { readonly type: 'ContainerOOM'; readonly containerId: string; readonly atMs: number };
 
@@ -34,6 +37,7 @@ export interface RuntimeEventsOptions {
   readonly namespace?: string;
 }
 
+const NAMESPACE = 'k8s.io';
 const MAX_QUEUED = 4096;
 const BACKOFF_MS = { first: 100, max: 5000 } as const;
 /** How long the CRI status may lag behind the native exit event before it is reported anyway. */
@@ -118,7 +122,8 @@ const CRI_TYPES = {
   CONTAINER_CREATED_EVENT: 'ContainerCreated', CONTAINER_STARTED_EVENT: 'ContainerStarted', CONTAINER_STOPPED_EVENT: 'ContainerStopped', CONTAINER_DELETED_EVENT: 'ContainerDeleted',
 } as const satisfies Record<ContainerEventResponse['containerEventType'], RuntimeEvent['type']>;
 
-const fromCri: Source = async ({ runtime, signal }, emit) => {
+const fromCri: Source = async (options, emit) => {
+  const { runtime, signal } = options;
   const stream = runtime.getContainerEvents({}, { signal })[Symbol.asyncIterator]();
   const first = stream.next();
   // The stream sends nothing before its first event. A call sent after it on the same connection and answered means that it is open; as the runtime
@@ -130,15 +135,42 @@ const fromCri: Source = async ({ runtime, signal }, emit) => {
   await Promise.race([first.catch((error: unknown) => (failed = error)), new Promise((resolve) => setImmediate(resolve))]);
   if (failed) throw failed as Error;
   emit({ type: 'Resync' });
-  for (let next = await first; !next.done; next = await stream.next()) {
-    const { containerId, containerEventType, createdAt } = next.value;
-    emit({ type: CRI_TYPES[containerEventType], containerId, atMs: createdAt / 1e6 });
+  const left = new AbortController();
+  const early = followEnds({ ...options, signal: AbortSignal.any([signal, left.signal]) }, emit);
+  try {
+    for (let next = await first; !next.done; next = await stream.next()) {
+      const { containerId, containerEventType, createdAt } = next.value;
+      emit({ type: CRI_TYPES[containerEventType], containerId, atMs: createdAt / 1e6 });
+    }
+  } finally {
+    left.abort(new Error('the stream has ended'));
+    await early;
   }
 };
 
+/** Ends of processes beside the CRI's own events, where the runtime has native ones. They only hasten: one that is missed is told by the CRI. */
+async function followEnds({ runtime, clock, signal, namespace = NAMESPACE }: RuntimeEventsOptions, emit: (event: RuntimeEvent) => void): Promise<void> {
+  if (!runtime.channel) return;
+  for (let delayMs: number = BACKOFF_MS.first; !signal.aborted; delayMs = Math.min(delayMs * 2, BACKOFF_MS.max)) {
+    try {
+      for await (const event of nativeEvents(runtime.channel, namespace, { signal, kinds: ['exited'], pause: (ms) => sleep(clock, ms, signal) })) {
+        delayMs = BACKOFF_MS.first;
+        if (event.kind === 'exited') emit(processEnded(event));
+      }
+    } catch (error) {
+      if (signal.aborted || isCriError(error, 'Unimplemented')) return;
+      log.debug({ error: String(error) }, 'The event stream of containerd broke off');
+    }
+    await sleep(clock, delayMs, signal).catch(() => {});
+  }
+}
+function processEnded({ containerId, atMs, exitCode = 0 }: NativeEvent): RuntimeEvent {
+  return { type: 'ProcessEnded', containerId, atMs, exitCode };
+}
+
 const NATIVE_TYPES = { created: 'ContainerCreated', started: 'ContainerStarted', exited: 'ContainerStopped', deleted: 'ContainerDeleted', oom: 'ContainerOOM' } as const;
 
-const fromNative: Source = async ({ runtime, clock, signal, namespace = 'k8s.io' }, emit) => {
+const fromNative: Source = async ({ runtime, clock, signal, namespace = NAMESPACE }, emit) => {
   const pause = (ms: number) => sleep(clock, ms, signal);
   // Exits wait for the CRI plugin to notice; later events of the same container wait behind them, others pass.
   const settling = new Map<string, Promise<void>>();
@@ -160,7 +192,10 @@ const fromNative: Source = async ({ runtime, clock, signal, namespace = 'k8s.io'
       removals.get(id)?.resolve();
       continue;
     }
-    if (event.kind === 'exited') removals.set(id, Promise.withResolvers());
+    if (event.kind === 'exited') {
+      removals.set(id, Promise.withResolvers());
+      emit(processEnded(event));
+    }
     const before = settling.get(id);
     if (!before && event.kind !== 'exited') {
       await handle(event as Parameters<typeof handle>[0]);

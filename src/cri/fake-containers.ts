@@ -102,6 +102,9 @@ export class FakeContainers implements ContainersOfSandbox {
   kill(containerId: string, code = SIGKILL_CODE, reason?: string): void {
     this.#end(this.#get(containerId), code, reason);
   }
+  isRunning(name: string, attempt: number): boolean {
+    return this.#list().some(({ status: { metadata, state } }) => state === 'CONTAINER_RUNNING' && metadata?.name === name && metadata.attempt === attempt);
+  }
   /** Cancels every timer. */
   close(): void {
     for (const c of this.#containers.values()) cancelTimers(c);

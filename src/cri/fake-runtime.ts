@@ -33,6 +33,8 @@ export interface FakeRuntime extends ContainerRuntime {
   readonly events: FakeEvents;
   /** Ends a running container from outside, as the kernel or an operator would; 137 unless told otherwise. */
   kill(containerId: string, code?: number, reason?: string): void;
+  /** Whether this run of a container of any sandbox runs. */
+  isRunning(name: string, attempt: number): boolean;
   /** Cancels every timer: nothing of it happens any more. */
   close(): void;
 }
@@ -53,6 +55,7 @@ export function fakeRuntime(options: FakeRuntimeOptions): FakeRuntime {
     images,
     events,
     kill: (id, code, reason) => containers.kill(id, code, reason),
+    isRunning: (name, attempt) => containers.isRunning(name, attempt),
     close: () => containers.close(),
   };
 }

@@ -11,6 +11,7 @@ import { codecOf } from './schema.ts';
 export interface NativeEvent {
   readonly kind: 'subscribed' | 'created' | 'started' | 'exited' | 'taskDeleted' | 'deleted' | 'oom';
   readonly containerId: string;
+  /** When it happened; of an exit the time that the CRI status will have. */
   readonly atMs: number;
   readonly exitCode?: number;
 }
@@ -19,8 +20,12 @@ interface AnyMessage {
   readonly typeUrl: string;
   readonly value: Uint8Array;
 }
+interface Timestamp {
+  readonly seconds: number;
+  readonly nanos: number;
+}
 interface Envelope {
-  readonly timestamp?: { readonly seconds: number; readonly nanos: number };
+  readonly timestamp?: Timestamp;
   readonly topic: string;
   readonly event?: AnyMessage;
 }
@@ -34,12 +39,12 @@ const root = protobuf.Root.fromJSON({
     SubscribeRequest: { fields: { filters: { id: 1, type: 'string', rule: 'repeated' } } },
     PublishRequest: { fields: { topic: field(1, 'string'), event: field(2, 'Any') } },
     Envelope: { fields: { timestamp: field(1, 'Timestamp'), namespace: field(2, 'string'), topic: field(3, 'string'), event: field(4, 'Any') } },
-    TaskExit: { fields: { containerId: field(1, 'string'), id: field(2, 'string'), pid: field(3, 'uint32'), exitStatus: field(4, 'uint32') } },
+    TaskExit: { fields: { containerId: field(1, 'string'), id: field(2, 'string'), pid: field(3, 'uint32'), exitStatus: field(4, 'uint32'), exitedAt: field(5, 'Timestamp') } },
     // What ContainerCreate, ContainerDelete, TaskStart, TaskDelete and TaskOOM have in common.
     Subject: { fields: { containerId: field(1, 'string') } },
   },
 });
-const taskExitCodec = codecOf<{ containerId: string; id: string; exitStatus: number }>(root.lookupType('TaskExit'));
+const taskExitCodec = codecOf<{ containerId: string; id: string; exitStatus: number; exitedAt?: Timestamp }>(root.lookupType('TaskExit'));
 const subjectCodec = codecOf<{ containerId: string }>(root.lookupType('Subject'));
 const SUBSCRIBE = {
   path: '/containerd.services.events.v1.Events/Subscribe',
@@ -58,16 +63,22 @@ const KINDS: Readonly<Record<string, NativeEvent['kind']>> = {
 
 let subscriptions = 0;
 
+export interface NativeEventsOptions extends CallOptions {
+  /** Only these beside `subscribed`; all by default. */
+  readonly kinds?: readonly NativeEvent['kind'][];
+  readonly pause: (ms: number) => Promise<void>;
+}
+
 /**
  * The events of one containerd namespace. `subscribed` comes first, as soon as nothing can be missed any more: the service
  * does not acknowledge a subscription, so an event of our own is published until it arrives.
  */
-export async function* nativeEvents(channel: Channel, namespace: string, options: CallOptions & { readonly pause: (ms: number) => Promise<void> }): AsyncGenerator<NativeEvent> {
+export async function* nativeEvents(channel: Channel, namespace: string, options: NativeEventsOptions): AsyncGenerator<NativeEvent> {
   const failed = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
   const headers = { 'containerd-namespace': namespace };
   const hello = `/podyard/subscribed/p${process.pid}n${++subscriptions}`;
-  const topics = Object.keys(KINDS).map((topic) => `namespace==${namespace},topic=="${topic}"`);
+  const topics = Object.keys(KINDS).filter((t) => options.kinds?.includes(KINDS[t]!) ?? true).map((topic) => `namespace==${namespace},topic=="${topic}"`);
   const stream = channel.stream(SUBSCRIBE, { filters: [...topics, `topic=="${hello}"`] }, { signal }, headers);
   const greeted = new AbortController();
   const first = stream.next();
@@ -82,7 +93,7 @@ export async function* nativeEvents(channel: Channel, namespace: string, options
       if (next.value.topic === hello) {
         if (greeted.signal.aborted) continue;
         greeted.abort();
-        yield { kind: 'subscribed', containerId: '', atMs: millisOf(next.value) };
+        yield { kind: 'subscribed', containerId: '', atMs: millisOf(next.value.timestamp) };
       } else {
         const event = eventOf(next.value);
         if (event) yield event;
@@ -95,16 +106,16 @@ export async function* nativeEvents(channel: Channel, namespace: string, options
   }
 }
 
-function millisOf(envelope: Envelope): number {
-  return (envelope.timestamp?.seconds ?? 0) * 1000 + (envelope.timestamp?.nanos ?? 0) / 1e6;
+function millisOf(time: Timestamp | undefined): number {
+  return (time?.seconds ?? 0) * 1000 + (time?.nanos ?? 0) / 1e6;
 }
 
 /** Undefined for what is no event of a container's own process: the exit of a command executed in it. */
 function eventOf(envelope: Envelope): NativeEvent | undefined {
   const kind = KINDS[envelope.topic];
   if (!kind || !envelope.event) return undefined;
-  const atMs = millisOf(envelope);
+  const atMs = millisOf(envelope.timestamp);
   if (kind !== 'exited') return { kind, containerId: subjectCodec.decode(envelope.event.value).containerId, atMs };
   const task = taskExitCodec.decode(envelope.event.value);
-  return task.id === task.containerId ? { kind, containerId: task.containerId, atMs, exitCode: task.exitStatus } : undefined;
+  return task.id === task.containerId ? { kind, containerId: task.containerId, atMs: millisOf(task.exitedAt ?? envelope.timestamp), exitCode: task.exitStatus } : undefined;
 }

@@ -18,13 +18,14 @@ import type { ContainerStarter } from '../runtime/container-starter.ts';
 import type { Killer } from '../runtime/killer.ts';
 import { computePodActions, runsToReset, type ContainerToKill, type PodActions } from '../runtime/pod-actions.ts';
 import { finishing } from '../runtime/finishing.ts';
-import type { RuntimeCache } from '../runtime/runtime-cache.ts';
+import { withEnds, type RuntimeCache, type RuntimePod } from '../runtime/runtime-cache.ts';
 import { sandboxConfig } from '../runtime/sandbox-config.ts';
 import type { Slots } from '../runtime/slots.ts';
 import { terminationMessage } from '../runtime/termination-message.ts';
 import { podStatus } from '../status/pod-status.ts';
 import { OWN_CONDITIONS, type StatusManager } from '../status/status-manager.ts';
 import { isHostNetwork } from './containers.ts';
+import { endedIn, startsAhead, tellingEnds } from './ends-ahead.ts';
 import { podDir, podLogDir } from './paths.ts';
 import type { Resizer } from './resize.ts';
 import { wantsUserNamespace, type UserNamespaces } from './user-namespaces.ts';
@@ -43,6 +44,8 @@ export interface PodRecord {
   readonly messages: Map<string, string>;
   ended?: PodEnd | undefined;
   terminating: boolean;
+  /** The sandbox that containers were last started in, and what they were told of it. */
+  sandbox?: { readonly id: string; readonly config: Init<PodSandboxConfig> } | undefined;
 }
 
 export interface PodSyncOptions {
@@ -104,12 +107,17 @@ export class PodSync {
     const { cgroups, volumes, prober, cache, killer, config, resizer } = this.#o;
     const { uid } = record;
     const pod = await resizer.allocate(record.pod);
-    const [cgroupParent] = await Promise.all([cgroups.ensurePod(resizer.actuatedPod(pod)), mkdir(podDir(config, uid), { recursive: true, mode: 0o750 })]);
+    const runtime = cache.get(uid);
+    const ahead = startsAhead(pod, runtime, (soon) => this.#actions(pod, soon), (c, soon) => this.#o.starter.backOffLeft(pod, c, soon).leftMs);
+    const prepared = Promise.all([cgroups.ensurePod(resizer.actuatedPod(pod)), mkdir(podDir(config, uid), { recursive: true, mode: 0o750 })]);
+    prepared.catch(() => {});
+    // Where a container ran a moment ago there is all that the next one needs: it is made sure of beside the start.
+    if (!ahead) await prepared;
     // Goes on beside what follows: neither a kill nor a new sandbox needs the volumes.
     const ready = volumes.setUp(pod, signal);
     ready.catch(() => {});
     prober.addPod(pod);
-    const reset = runsToReset(pod, cache.get(uid));
+    const reset = runsToReset(pod, runtime);
     if (reset.length > 0) {
       // Told before it is done: what is missing afterwards was removed, not lost.
       await this.publishStatus(record);
@@ -117,11 +125,8 @@ export class PodSync {
       await ready;
       return { afterMs: 0 };
     }
-    const computed = computePodActions(pod, cache.get(uid), {
-      isStarted: (name, id) => prober.isStarted(uid, name, id),
-      mustKill: (name, id) => prober.mustKill(uid, name, id),
-    });
-    const actions = computed.killPod ? computed : withRestarts(pod, computed, await resizer.actuate(pod, cache.get(uid), signal));
+    const computed = ahead ?? this.#actions(pod, runtime);
+    const actions = computed.killPod ? computed : withRestarts(pod, computed, await resizer.actuate(pod, withEnds(cache.get(uid)), signal));
     if (actions.killPod) {
       if (actions.createSandbox && actions.attempt > 0) this.#event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
       await killer.killPod(pod, undefined, signal);
@@ -133,7 +138,10 @@ export class PodSync {
       if (run) await killer.killContainer(pod, run, { message: kill.message, probe }, signal);
     }));
     const toStart = actions.ephemeralToStart.length + actions.initToStart.length + actions.containersToStart.length;
-    const again = actions.createSandbox || toStart > 0 ? await this.#start(record, pod, actions, cgroupParent, ready, signal) : undefined;
+    const again = actions.createSandbox || toStart > 0 ? await tellingEnds(cache, ahead ? endedIn(runtime) : [], () => this.publishStatus(record), () => this.#start(record, pod, actions, prepared, ready, signal), signal) : undefined;
+    // Whoever waits for this start need not wait for what is tidied up after it.
+    if (toStart > 0 && !signal.aborted) await this.publishStatus(record);
+    await prepared;
     // What was restarted for less has given it back by now.
     await cgroups.ensurePod(resizer.actuatedPod(pod));
     await ready;
@@ -176,13 +184,18 @@ export class PodSync {
     statuses.forget(uid);
   }
 
-  async #start(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, volumes: Promise<ReadonlyMap<string, ReadyVolume>>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
-    const { config, starts } = this.#o;
-    const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
-    const userNamespace = wantsUserNamespace(pod) ? await this.#userNamespace(pod, signal) : undefined;
-    const sandbox = sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen, userNamespace });
+  #actions(pod: Pod, runtime: RuntimePod | undefined): PodActions {
+    const { prober } = this.#o;
+    const uid = pod.metadata.uid!;
+    return computePodActions(pod, runtime, { isStarted: (name, id) => prober.isStarted(uid, name, id), mustKill: (name, id) => prober.mustKill(uid, name, id) });
+  }
+  async #start(record: PodRecord, pod: Pod, actions: PodActions, prepared: Promise<readonly [cgroupParent: string, ...unknown[]]>, volumes: Promise<ReadonlyMap<string, ReadyVolume>>, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
+    const { starts } = this.#o;
+    const known = record.sandbox && record.sandbox.id === actions.sandboxId ? record.sandbox.config : undefined;
+    const sandbox = known ?? (await this.#sandboxConfig(record, pod, actions, (await prepared)[0], signal));
     if (actions.createSandbox) await this.#prepareClaims(pod, signal);
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
+    record.sandbox = { id: sandboxId, config: sandbox };
     const ready = await volumes;
     const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
     if (actions.createSandbox && address) await this.#o.openHostPorts?.(pod, address, signal);
@@ -195,6 +208,12 @@ export class PodSync {
     for (const c of actions.initToStart) await start(c);
     for (const c of actions.containersToStart) await start(c);
     return retryMs === undefined ? undefined : { afterMs: retryMs };
+  }
+  async #sandboxConfig(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, signal: AbortSignal): Promise<Init<PodSandboxConfig>> {
+    const { config } = this.#o;
+    const resolver = await podResolver(pod, config, (message, reason = 'DNSConfigForming') => this.#event(pod, 'Warning', reason, message));
+    const userNamespace = wantsUserNamespace(pod) ? await this.#userNamespace(pod, signal) : undefined;
+    return sandboxConfig(pod, { config, attempt: actions.createSandbox ? actions.attempt : actions.attempt - 1, resolver, cgroupParent, firstSeen: record.firstSeen, userNamespace });
   }
   async #prepareClaims(pod: Pod, signal: AbortSignal): Promise<void> {
     try {
@@ -233,7 +252,7 @@ export class PodSync {
   async #startContainer(record: PodRecord, pod: Pod, container: AnyContainer, sandboxId: string, sandbox: Init<PodSandboxConfig>, ready: ReadonlyMap<string, ReadyVolume>, signal: AbortSignal): Promise<number | undefined> {
     const { starter, cache, resizer } = this.#o;
     const { uid } = record;
-    const current = cache.get(uid);
+    const current = withEnds(cache.get(uid));
     const network = current?.sandboxes.find((s) => s.id === sandboxId)?.network;
     const podIPs = isHostNetwork(pod) ? this.#o.config.nodeIPs : network?.ip ? [network.ip, ...network.additionalIps.map((a) => a.ip)] : [];
     try {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import type { Pod, VolumeMount } from '#api/gen/core-v1.ts';
 import type { Init } from '#cri/schema.ts';
@@ -151,10 +151,16 @@ async function writeHosts(pod: Pod, inputs: ContainerInputs): Promise<string> {
 /** An empty file of its own for each run of the container: what the program writes there is its termination message. */
 async function messageFile(pod: Pod, container: AnyContainer, inputs: ContainerInputs): Promise<string> {
   const dir = containerDir(inputs.config, pod.metadata.uid!, container.name);
-  await mkdir(dir, { recursive: true, mode: 0o750 });
   const path = join(dir, randomBytes(4).toString('hex'));
-  await writeFile(path, '');
-  // Written to by whichever user the container runs as.
-  await chmod(path, 0o666);
+  const create = async (): Promise<void> => {
+    await using file = await open(path, 'wx');
+    // Written to by whichever user the container runs as.
+    await file.chmod(0o666);
+  };
+  await create().catch(async (err: NodeJS.ErrnoException) => {
+    if (err.code !== 'ENOENT') throw err;
+    await mkdir(dir, { recursive: true, mode: 0o750 });
+    await create();
+  });
   return path;
 }

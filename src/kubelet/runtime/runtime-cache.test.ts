@@ -4,7 +4,7 @@ import { FakeClock } from '#base/fake-clock.ts';
 import { CriError } from '#cri/error.ts';
 import { fakeRuntime, type FakeRuntime } from '#cri/fake-runtime.ts';
 import { LABELS } from '../interfaces.ts';
-import { RuntimeCache } from './runtime-cache.ts';
+import { RuntimeCache, withEnds } from './runtime-cache.ts';
 
 const UID = 'pod-uid';
 /** One sandbox with one created container, whose start ends as `startError` says. */
@@ -44,6 +44,55 @@ test('a container that could not be started for a reason of its own stays', asyn
   await assert.rejects(runtime.startContainer({ containerId }));
   await cache.relist();
   assert.equal(cache.get(UID)?.containers[0]?.reason, 'StartError');
+});
+
+/** A container that runs, and whose process has ended with 3. */
+async function setUpEnded(): Promise<Awaited<ReturnType<typeof setUp>>> {
+  const made = await setUp();
+  await made.runtime.startContainer({ containerId: made.containerId });
+  await made.cache.relist();
+  made.told.length = 0;
+  made.cache.processEnded(made.containerId, { exitCode: 3, finishedAt: 7e9 });
+  return made;
+}
+const seen = ({ cache }: { cache: RuntimeCache }) => withEnds(cache.get(UID))!.containers.map((c) => [c.state, c.exitCode, c.finishedAt]);
+
+test('an end that is told ahead is seen by those who ask for it, until the status says so: that is what counts then', async () => {
+  const made = await setUpEnded();
+  const { cache, runtime, containerId } = made;
+  assert.deepEqual(made.told, [UID]);
+  assert.equal(cache.get(UID)!.containers[0]!.state, 'CONTAINER_RUNNING');
+  assert.deepEqual(seen(made), [['CONTAINER_EXITED', 3, 7e9]]);
+  await cache.refreshContainer(containerId);
+  assert.deepEqual(seen(made), [['CONTAINER_EXITED', 3, 7e9]], 'a status that lags behind takes nothing back');
+  runtime.kill(containerId, 4, 'OOMKilled');
+  await cache.refreshContainer(containerId);
+  const [ended] = cache.get(UID)!.containers;
+  assert.deepEqual([ended!.state, ended!.exitCode, ended!.reason, ended!.end], ['CONTAINER_EXITED', 4, 'OOMKilled', undefined]);
+});
+
+test('an end that the status never tells of is taken from the event', async () => {
+  const { cache, containerId } = await setUpEnded();
+  let stopped = 0;
+  cache.onContainerStopped(containerId, () => stopped++);
+  assert.equal(stopped, 0);
+  cache.settleEnd(containerId);
+  const [ended] = cache.get(UID)!.containers;
+  assert.deepEqual([stopped, ended!.state, ended!.exitCode], [1, 'CONTAINER_EXITED', 3]);
+  await cache.refreshContainer(containerId);
+  assert.equal(cache.get(UID)!.containers[0]!.state, 'CONTAINER_EXITED');
+});
+
+test('an end of what is not known, or has ended before, is nothing', async () => {
+  const { cache, runtime, told, containerId } = await setUpEnded();
+  runtime.kill(containerId, 3);
+  await cache.refreshContainer(containerId);
+  told.length = 0;
+  for (const id of [containerId, 'unknown']) {
+    cache.processEnded(id, { exitCode: 9, finishedAt: 1 });
+    cache.settleEnd(id);
+  }
+  assert.deepEqual([told, cache.get(UID)!.containers[0]!.exitCode], [[], 3]);
 });
 
 test('discardUnstarted removes what an earlier process created and did not start, and nothing else', async () => {

@@ -5,6 +5,7 @@
  * ```
  *   events ──▶ refresh(container) ─┐
  *   relist ──▶ compare ids, states ─┼──▶ RuntimePod changed ──▶ listener(uid) ──▶ pod worker
+ *   end of a process ──▶ noted ─────┤
  *   own calls ──▶ refresh ──────────┘
  * ```
  * Only sandboxes and containers with the kubelet's labels are seen: what others run on the same runtime is not there.
@@ -23,6 +24,14 @@ export interface RuntimeContainer extends ContainerStatus {
   readonly name: string;
   readonly restartCount: number;
   readonly hash: string;
+  /** Its process has ended, though `state` does not say so yet. */
+  readonly end?: ProcessEnd | undefined;
+}
+/** An end as the runtime's own events tell it, ahead of its status. */
+export interface ProcessEnd {
+  readonly exitCode: number;
+  /** Nanoseconds since the epoch. */
+  readonly finishedAt: number;
 }
 export interface RuntimePod {
   readonly uid: string;
@@ -118,6 +127,23 @@ export class RuntimeCache {
     const uid = await this.#refreshSandbox(id);
     if (uid) this.#listener(uid);
   }
+  /** A container's process has ended: what waits for that need not wait for the runtime's status. */
+  processEnded(id: string, end: ProcessEnd): void {
+    const pod = this.#pods.get(this.#owner.get(id) ?? '');
+    const known = pod?.containers.get(id);
+    if (known?.state !== 'CONTAINER_RUNNING' || known.end) return;
+    pod!.containers.set(id, { ...known, end });
+    this.#listener(pod!.uid);
+  }
+  /** Time to say so is over for the runtime: what its status still denies of an end is taken from the event. */
+  settleEnd(id: string): void {
+    const pod = this.#pods.get(this.#owner.get(id) ?? '');
+    const known = pod?.containers.get(id);
+    if (!known?.end) return;
+    pod!.containers.set(id, asEnded(known));
+    this.#tellStopped(id);
+    this.#listener(pod!.uid);
+  }
   /** True for a sandbox or container of ours that is known. */
   owns(id: string): boolean {
     return this.#owner.has(id);
@@ -165,6 +191,7 @@ export class RuntimeCache {
         name: status.labels[LABELS.containerName] ?? status.metadata?.name ?? '',
         restartCount: Number(status.annotations[ANNOTATIONS.restartCount] ?? status.metadata?.attempt ?? 0),
         hash: status.annotations[ANNOTATIONS.hash] ?? '',
+        ...(known?.end && status.state === 'CONTAINER_RUNNING' ? { end: known.end } : {}),
       });
       this.#owner.set(id, pod.uid);
       if (status.state === 'CONTAINER_EXITED') this.#tellStopped(id);
@@ -221,6 +248,15 @@ export class RuntimeCache {
     }
     return pod;
   }
+}
+
+/** The Pod as the runtime will tell it in a moment: what has ended is taken for exited. The same object where nothing has. */
+export function withEnds<T extends RuntimePod | undefined>(pod: T): T {
+  return pod?.containers.some((c) => c.end) ? { ...pod, containers: pod.containers.map(asEnded) } : pod;
+}
+function asEnded(container: RuntimeContainer): RuntimeContainer {
+  const { end, ...status } = container;
+  return end ? { ...status, state: 'CONTAINER_EXITED', ...end } : container;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
-import { runtimeEvents, type RuntimeEventsOptions } from '#cri/events.ts';
+import { runtimeEvents, type RuntimeEvent, type RuntimeEventsOptions } from '#cri/events.ts';
 import type { RuntimeCache } from './runtime-cache.ts';
 
 const log = logger('kubelet');
@@ -29,8 +29,14 @@ export function watchRuntime(options: RuntimeWatchOptions): RuntimeWatch {
     for await (const event of runtimeEvents({ runtime, clock, signal })) {
       if (event.type === 'Resync') await attempt('resync', () => cache.relist(signal));
       // What is not known yet was created by us a moment ago: the caller of the create takes it in itself.
-      else if (cache.owns(event.containerId)) void attempt('refresh', () => refresh(event.containerId));
+      else if (cache.owns(event.containerId)) void attempt('refresh', () => take(event));
     }
+  }
+  async function take(event: Exclude<RuntimeEvent, { type: 'Resync' }>): Promise<void> {
+    const { type, containerId: id } = event;
+    if (type === 'ProcessEnded') return cache.processEnded(id, { exitCode: event.exitCode, finishedAt: Math.round(event.atMs * 1e6) });
+    await refresh(id);
+    if (type === 'ContainerStopped') cache.settleEnd(id);
   }
   const refresh = (id: string): Promise<void> => (cache.isSandbox(id) ? cache.refreshSandbox(id) : cache.refreshContainer(id));
   async function relistForEver(): Promise<void> {

@@ -96,7 +96,8 @@ function addresses({ pod, runtime, nodeIPs }: StatusInputs): readonly string[] {
 
 function containerStatus(inputs: StatusInputs, container: AnyContainer, isInit: boolean): ContainerStatus {
   const { pod, runtime } = inputs;
-  const runs = (runtime?.containers ?? []).filter((c) => c.name === container.name);
+  // What is made when the Pod is to end will not be started: it is no run.
+  const runs = (runtime?.containers ?? []).filter((c) => c.name === container.name && !(inputs.terminating && c.state === 'CONTAINER_CREATED'));
   const [last, before] = runs;
   const known = knownStatus(pod, container.name);
   const why = inputs.waiting.get(container.name);

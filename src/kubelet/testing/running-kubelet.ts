@@ -1,4 +1,5 @@
 /** A whole kubelet over a runtime, an API server and mounts in memory; its files are in a directory of their own, its time is the test's. */
+import { createHook } from 'node:async_hooks';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,15 @@ import type { Mounter } from '../volumes/mounter.ts';
 import { FakeApi } from './fake-api.ts';
 
 export const NODE = 'node-1';
+/** Turns of the event loop without work on files after which none is to follow by itself. */
+const QUIET_TURNS = 5;
+/** Requests for work on files that are under way in this process. */
+const fileWork = new Set<number>();
+createHook({
+  init: (id, type) => void (/^FSREQ|^FILEHANDLECLOSEREQ/.test(type) && fileWork.add(id)),
+  after: (id) => void fileWork.delete(id),
+  destroy: (id) => void fileWork.delete(id),
+}).enable();
 
 /** Mounts that are only noted down. */
 export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> } {
@@ -79,11 +89,8 @@ export async function runKubelet(options: RunningOptions = {}): Promise<RunningK
     events: (name) => api.list<Event>(EVENTS).filter((e) => e.involvedObject.name === name).map((e) => `${e.reason}: ${e.message}`),
     async until(what, holds, withinMs = 5000) {
       for (let waited = 0; waited <= withinMs; waited += 50) {
-        // File system work is real: give it a few turns at each moment of the fake time.
-        for (let i = 0; i < 4; i++) {
-          if (holds()) return;
-          await new Promise((resolve) => setTimeout(resolve, 1));
-        }
+        await filesAtRest(holds);
+        if (holds()) return;
         await clock.advance(50);
       }
       throw new Error(`waiting for ${what}: it did not come within ${withinMs} ms`);
@@ -95,4 +102,9 @@ export async function runKubelet(options: RunningOptions = {}): Promise<RunningK
     },
   };
   return running;
+}
+
+/** Work on files is real, and takes as long as the machine has to do: time stands still while some is under way. */
+async function filesAtRest(holds: () => boolean): Promise<void> {
+  for (let idle = 0; idle < QUIET_TURNS && !holds(); idle = fileWork.size === 0 ? idle + 1 : 0) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,8 +1,10 @@
 /** The life of Pods on a node: the order of containers, hooks, ends and their messages, gates, deadlines, static Pods, resize in place. */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import type { Pod } from '#api/gen/core-v1.ts';
 import { waitForEvent, waitForPhase, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
+import { hostProcesses } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
 import type { TestCluster } from '../harness/cluster.ts';
 
@@ -101,6 +103,34 @@ test('ends: the deadline of the Pod, messages from the file and from the log, a 
   await waitForReady(c, 'signal');
   await c.kubectl('delete pod deadline message rule signal');
   assert.deepEqual(await words(c, 'signal'), ['usr1-up', 'usr1-down']);
+});
+
+test('restarts: a container that is killed runs again at once, and how it ended is told whole', async (c) => {
+  const emptyDir = { volumes: [{ name: 'e', emptyDir: {} }] };
+  const mount = { volumeMounts: [{ name: 'e', mountPath: '/e' }] };
+  const nap = 1_500_000_000 + randomInt(100_000_000);
+  await c.apply({ apiVersion: 'v1', kind: 'List', items: [
+    pod('killed', [container('c', `echo run; echo -n last words > /dev/termination-log; exec sleep ${nap}`, { lifecycle: { postStart: { exec: { command: sh('echo started >> /e/hooks') } } }, ...mount }), container('beside', 'sleep 3600')], emptyDir),
+    pod('hungry', [container('c', '[ -e /e/fed ] && exec sleep 3600; touch /e/fed; x=a; while true; do x=$x$x; done', { resources: { limits: { memory: '16Mi' } }, ...mount })], emptyDir),
+  ] });
+  const before = await waitForReady(c, 'killed');
+  const line = `sleep ${nap}`;
+  process.kill((await hostProcesses(new RegExp(`^${line}$`))).get(line)!, 'SIGKILL');
+  const again = await waitForPod(c, 'killed', 'restarted', (p) => p.status?.containerStatuses?.find((s) => s.name === 'c')?.restartCount === 1 && condition(p, 'Ready')?.status === 'True');
+  const [c0, c1] = [before, again].map((p) => p.status!.containerStatuses!.find((s) => s.name === 'c')!);
+  const end = c1!.lastState!.terminated!;
+  assert.deepEqual([end.exitCode, end.reason, end.message, end.containerID, end.startedAt], [137, 'Error', 'last words', c0!.containerID, c0!.state!.running!.startedAt]);
+  assert.ok(end.finishedAt! >= end.startedAt! && c1!.state!.running!.startedAt! >= end.finishedAt!, JSON.stringify(c1));
+  assert.deepEqual(again.status!.containerStatuses!.map((s) => s.restartCount).toSorted(), [0, 1]);
+  assert.equal((await c.kubectl('logs killed -c c --previous')).stdout, 'run\n');
+  assert.equal((await c.kubectl('exec killed -c c -- cat /e/hooks')).stdout, 'started\nstarted\n');
+  const fed = await waitForPod(c, 'hungry', 'restarted', (p) => p.status?.containerStatuses?.[0]?.restartCount === 1 && p.status.containerStatuses[0].ready);
+  assert.deepEqual([fed.status!.containerStatuses![0]!.lastState!.terminated!.reason, fed.status!.containerStatuses![0]!.lastState!.terminated!.exitCode], ['OOMKilled', 137]);
+  // Asked to go when its next run is about to be made, or is being made, or has been made a moment ago: it goes, and all that is of it.
+  process.kill((await hostProcesses(new RegExp(`^${line}$`))).get(line)!, 'SIGKILL');
+  await c.kubectl('delete pod killed hungry --now');
+  await Promise.all([waitForPodGone(c, 'killed'), waitForPodGone(c, 'hungry')]);
+  assert.deepEqual([...(await hostProcesses(new RegExp(`^${line}$`))).keys()], []);
 });
 
 test('hooks: postStart comes before Running, one that fails ends the container; preStop comes before SIGTERM; SIGKILL after the grace', async (c) => {

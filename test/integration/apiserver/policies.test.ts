@@ -174,11 +174,12 @@ test('checks, conditions and mutations are counted', async () => {
 
 test('who changes an object on its way does not see its identity, and cannot choose it', async () => {
   const mutating = (expression: string) => ({ matchConstraints: rulesOf('', 'v1', 'configmaps'), reinvocationPolicy: 'Never', mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression } }] });
-  const seen = '{"uid": string(has(object.metadata.uid)), "born": string(has(object.metadata.creationTimestamp)), "name": string(has(object.metadata.name)), "asked": string(request.name)}';
+  const seen = '{"uid": string(has(object.metadata.uid)), "born": string(has(object.metadata.creationTimestamp)), "name": string(has(object.metadata.name)), "asked": string(has(request.name))}';
   await withPolicy('Mutating', mutating(`[JSONPatch{op: "add", path: "/data", value: ${seen}}, JSONPatch{op: "add", path: "/metadata/uid", value: "mine"}]`), {}, async () => {
     const made = await http.post(CONFIGMAPS, { metadata: { generateName: 'born-' }, data: {} });
+    assert.equal(made.code, 201, made.text);
     const { data, metadata } = made.json<{ data: Record<string, string>; metadata: { name: string; uid: string } }>();
-    assert.deepEqual(data, { uid: 'false', born: 'false', name: 'false', asked: '' });
+    assert.deepEqual(data, { uid: 'false', born: 'false', name: 'false', asked: 'false' });
     assert.match(metadata.name, /^born-/);
     assert.match(metadata.uid, /^[0-9a-f]{8}-/);
   });

@@ -15,7 +15,8 @@ test('renderContainerdConfig writes the second form for containerd 1.x', () => {
     'version = 2', 'root = "/d/containerd"', 'address = "/r/containerd.sock"', '[plugins."io.containerd.grpc.v1.cri"]', 'sandbox_image = "localhost/pause:1"', 'restrict_oom_score_adj = true', 'config_path = "/d/runtime/certs.d"',
     'conf_dir = "/d/cni/net.d"', '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]', 'Root = "/r/runc"', 'SystemdCgroup = false', 'netns_mounts_under_state_dir = true',
   ]) assert.ok(lines(text).includes(line), `${line} is not in:\n${text}`);
-  assert.doesNotMatch(text, /cri\.v1|runtimes\.crun/);
+  assert.doesNotMatch(text, /cri\.v1|runtimes\.crun|enable_cdi/);
+  assert.ok(lines(renderContainerdConfig(config, { containerdVersion: '1.7.24', canLowerOomScore: false })).includes('enable_cdi = true'));
   assert.doesNotMatch(text, /runtime\.v1\.linux/, 'containerd 1.6 needs it');
 });
 

@@ -113,8 +113,8 @@ type Toml = string | number | boolean | readonly string[] | { readonly [key: str
 
 /** The text of `config.toml`: version 2 of its form for containerd 1.x, version 3 for 2.x. */
 export function renderContainerdConfig(config: NodeRuntimeConfig, host: HostFacts): string {
-  const major = Number(host.containerdVersion.split('.')[0]);
-  const plugins = major >= 2 ? pluginsOfVersion3(config, host) : pluginsOfVersion2(config, host);
+  const [major = 0, minor = 0] = host.containerdVersion.split('.').map(Number);
+  const plugins = major >= 2 ? pluginsOfVersion3(config, host) : pluginsOfVersion2(config, host, major === 1 && minor >= 7);
   return renderToml({
     version: major >= 2 ? 3 : 2,
     root: config.root,
@@ -135,12 +135,14 @@ function disabledPlugins(): string[] {
 const STREAM = { stream_server_address: '127.0.0.1', stream_server_port: '0' } as const;
 const SNAPSHOTTER = 'overlayfs';
 
-function pluginsOfVersion2(config: NodeRuntimeConfig, host: HostFacts): Record<string, Toml> {
+/** `cdi`: it has devices by the Container Device Interface, which later ones have without being asked. */
+function pluginsOfVersion2(config: NodeRuntimeConfig, host: HostFacts, cdi: boolean): Record<string, Toml> {
   return {
     'io.containerd.grpc.v1.cri': {
       sandbox_image: config.pauseImage,
       ...STREAM,
       ...runtimeSettings(host),
+      ...(cdi && { enable_cdi: true }),
       systemd_cgroup: false,
       cni: { bin_dir: config.cniBinDir, conf_dir: config.cniConfDir },
       registry: { config_path: config.certsDir },

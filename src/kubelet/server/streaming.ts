@@ -76,10 +76,19 @@ async function serveCommand(route: CommandRoute, request: StreamingRequest, { ho
     ? await (route.kind === 'exec' ? host.execUrl(pod, route.container, query.getAll('command'), streams, signal) : host.attachUrl(pod, route.container, streams, signal))
     : undefined;
   if (!url) throw new StreamingError(500, `container not found (${JSON.stringify(route.container)})`);
-  const session = await acceptRemoteCommand(req, socket, head, { ...wanted, clock });
+  const accepted = acceptRemoteCommand(req, socket, head, { ...wanted, clock });
+  // The runtime is called while the client answers; nothing runs before the client has all its streams.
+  const gone = new AbortController();
+  const ready = accepted.then((session) => {
+    if (!session || session.signal.aborted) throw new Error('the client is gone');
+    session.signal.addEventListener('abort', () => gone.abort(session.signal.reason), { once: true });
+  });
+  const dialled = dialRemoteCommand(url, { transport: 'spdy', ...streams, signal: AbortSignal.any([signal, gone.signal]), clock, ready });
+  dialled.catch(() => {});
+  const session = await accepted;
   if (!session) return;
-  if (route.kind === 'exec') await bridgeCommand(session, url, streams, { action: 'executing command in', signal, clock });
-  else await bridgeCommand(session, url, streams, { action: 'attaching to', signal, clock, missed: (stream) => host.missedOutput(pod, route.container, stream, askedAtMs, session.signal) });
+  if (route.kind === 'exec') await bridgeCommand(session, dialled, { action: 'executing command in', signal });
+  else await bridgeCommand(session, dialled, { action: 'attaching to', signal, missed: (stream) => host.missedOutput(pod, route.container, stream, askedAtMs, session.signal) });
 }
 
 function wantedStreams(query: URLSearchParams): RemoteCommandStreams {
@@ -100,15 +109,14 @@ interface BridgeOptions {
   /** What was printed before the client was there, to be shown to it where nothing came after. */
   readonly missed?: (stream: 'Stdout' | 'Stderr') => AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
-  readonly clock: Clock;
 }
 
-/** Runs a client's session on the runtime's streaming server. Resolves when both are over. */
-async function bridgeCommand(session: RemoteCommandSession, url: URL, streams: RemoteCommandStreams, options: BridgeOptions): Promise<void> {
+/** Joins a client's session to the command that the runtime's streaming server runs. Resolves when both are over. */
+async function bridgeCommand(session: RemoteCommandSession, dialled: Promise<RemoteCommand>, options: BridgeOptions): Promise<void> {
   let command: RemoteCommand;
   const signal = AbortSignal.any([session.signal, options.signal]);
   try {
-    command = await dialRemoteCommand(url, { transport: 'spdy', ...streams, signal, clock: options.clock });
+    command = await dialled;
   } catch (err) {
     session.stdin?.resume();
     return session.finish(failedStatus(err, options.action));

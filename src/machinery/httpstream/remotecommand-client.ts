@@ -39,6 +39,8 @@ export interface DialRemoteCommandOptions extends RemoteCommandStreams {
   readonly tls?: TlsOptions | undefined;
   /** Aborts the dialling. */
   readonly signal?: AbortSignal | undefined;
+  /** SPDY only: the connection is made at once, the command begins when this resolves, and is given up when it rejects. */
+  readonly ready?: Promise<unknown> | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -47,6 +49,8 @@ export function dialRemoteCommand(url: URL, options: DialRemoteCommandOptions): 
 }
 
 async function dialSpdyCommand(url: URL, options: DialRemoteCommandOptions): Promise<RemoteCommand> {
+  // It may reject while the connection is being made, or is refused.
+  options.ready?.catch(() => {});
   const { connection, protocol } = await dialSpdy(url, { ...options, protocols: options.protocols ?? SPDY_COMMAND_PROTOCOLS });
   const open = async (type: string): Promise<Duplex> => {
     const stream = await connection.openStream({ [STREAM_TYPE]: type });
@@ -54,6 +58,7 @@ async function dialSpdyCommand(url: URL, options: DialRemoteCommandOptions): Pro
     return stream;
   };
   try {
+    await options.ready;
     // In this order, the error stream first, as servers of the first versions want it; the answers are awaited together.
     const tty = options.tty && protocol !== V1_CHANNEL && protocol !== 'v2.channel.k8s.io';
     const [error, stdin, stdout, stderr, resize] = await Promise.all([

@@ -160,6 +160,36 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+test('dialRemoteCommand connects at once and begins the command when it may', async (t) => {
+  const connected = Promise.withResolvers<void>();
+  let begun = 0;
+  let ended = Promise.withResolvers<void>();
+  const server = createServer();
+  server.on('upgrade', (req, socket, head) => {
+    connected.resolve();
+    socket.once('close', () => ended.resolve());
+    void acceptRemoteCommand(req, socket, head, ALL).then(async (session) => {
+      if (session) begun++;
+      await session?.finish(exitStatus(0));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/exec`);
+  const ready = Promise.withResolvers<void>();
+  const dialled = dialRemoteCommand(url, { ...ALL, transport: 'spdy', ready: ready.promise });
+  await connected.promise;
+  assert.equal(begun, 0);
+  ready.resolve();
+  const command = await dialled;
+  assert.equal((await command.status)?.status, 'Success');
+  assert.equal(begun, 1);
+  ended = Promise.withResolvers<void>();
+  await assert.rejects(dialRemoteCommand(url, { ...ALL, transport: 'spdy', ready: Promise.reject(new Error('the client is gone')) }), /the client is gone/);
+  await ended.promise;
+  assert.equal(begun, 1, 'the connection is given up, the command never begins');
+});
+
 test('acceptRemoteCommand gives up on a client that does not create its streams', async (t) => {
   const clock = new FakeClock();
   const outcome = Promise.withResolvers<RemoteCommandSession | undefined>();

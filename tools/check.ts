@@ -1,5 +1,5 @@
 /**
- * Everything that reads the sources without running them: the import table, type check, lint, stale generated files.
+ * Everything that reads the sources without running them: the import table, type check, lint, what nothing uses, stale generated files.
  * Prints what is wrong, one finding a line; exits 1 when there is any.
  */
 import { spawnSync } from 'node:child_process';
@@ -56,6 +56,7 @@ const findings = [
   ...globSync('src/**/*.test.ts', { cwd: root }).toSorted().flatMap(hookFindings),
   ...run('tsc', ['-p', '.', '--pretty', 'false']),
   ...run('oxlint', ['--deny-warnings', 'src', 'tools', 'test', 'bench']),
+  ...run('knip', ['--no-progress', '--no-config-hints', '--cache']),
   ...globSync('tools/gen-*.ts', { cwd: root }).map((f) => f.slice('tools/'.length)).toSorted().flatMap(runTool),
 ];
 for (const f of findings) console.error(f);

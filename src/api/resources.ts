@@ -4,8 +4,6 @@
  */
 
 export const ALL_VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
-export type Verb = (typeof ALL_VERBS)[number];
-
 export interface Subresource {
   readonly name: string;
   /** Kind of the request's body (or of the answer where there is no body). */

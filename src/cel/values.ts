@@ -72,7 +72,6 @@ export class ArrayList extends ListValue {
     return this.items[index]!;
   }
 }
-export type MapKey = string | boolean | bigint | Uint | number;
 export abstract class MapValue {
   abstract readonly size: number;
   get type(): CelType {

@@ -13,9 +13,9 @@ import { ensureAuthority, ensureLeaf, readIfThere, splitSans, writeSecretFile } 
 import { kubeconfigText, type KubeconfigOptions } from './pki/kubeconfig.ts';
 import { createServiceAccountKey, type KeyPair } from './pki/x509.ts';
 
-export { kubeconfigOf, kubeconfigText, type Kubeconfig, type KubeconfigOptions } from './pki/kubeconfig.ts';
-export { createAuthority, createCsr, issueLeaf, signCsr, verifyCsr, type CsrContents, type KeyPair, type KeyUsage, type LeafRequest } from './pki/x509.ts';
-export { ensureLeaf, RENEW_BEFORE_MS, renewalDue, writeSecretFile } from './pki/files.ts';
+export { type Kubeconfig, type KubeconfigOptions } from './pki/kubeconfig.ts';
+export { createAuthority, createCsr, issueLeaf, signCsr, verifyCsr, type KeyPair, type KeyUsage } from './pki/x509.ts';
+export { renewalDue, writeSecretFile } from './pki/files.ts';
 
 export interface PkiOptions {
   /** Directory of the files: `<data-dir>/pki`. */

@@ -94,16 +94,9 @@ const count = (n: number, unit: string): string => `${n} ${unit}${n === 1 ? '' :
 export function tooLong(path: FieldPath, maxLength: number): FieldError {
   return make('FieldValueTooLong', path, `Too long: ${maxLength >= 0 ? `may not be more than ${count(maxLength, 'byte')}` : 'value is too long'}`);
 }
-/** The same for lengths that are counted in characters. */
-export function tooLongCharacters(path: FieldPath, maxLength: number): FieldError {
-  return make('FieldValueTooLong', path, `Too long: ${maxLength >= 0 ? `may not be more than ${count(maxLength, 'character')}` : 'value is too long'}`);
-}
 /** A negative `actual` or `max` is left out of the message. */
 export function tooMany(path: FieldPath, actual: number, max: number): FieldError {
   return make('FieldValueTooMany', path, `Too many${actual >= 0 ? `: ${actual}` : ''}: ${max >= 0 ? `must have at most ${count(max, 'item')}` : 'has too many items'}`);
-}
-export function internalFieldError(path: FieldPath, message: string): FieldError {
-  return make('InternalError', path, `Internal error: ${message}`);
 }
 export function notFoundField(path: FieldPath, value: unknown): FieldError {
   return make('FieldValueNotFound', path, `Not found: ${showValue(value)}`);

@@ -23,7 +23,6 @@ const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
 const whole = (source: string): RegExp => new RegExp(`^${source}$`);
 const LABEL_RE = whole(LABEL);
 const SUBDOMAIN_RE = whole(SUBDOMAIN);
-const SUBDOMAIN_CASELESS_RE = new RegExp(`^${SUBDOMAIN}$`, 'i');
 const SUBDOMAIN_UNDERSCORE_RE = whole(SUBDOMAIN_UNDERSCORE);
 const WILDCARD_RE = whole(WILDCARD);
 const DNS1035_RE = whole(DNS1035);
@@ -68,11 +67,6 @@ export function isDNS1123Label(value: string): string[] {
 export function isDNS1123Subdomain(value: string): string[] {
   const out = tooLongThan(value, DNS_SUBDOMAIN_MAX_LENGTH);
   if (!SUBDOMAIN_RE.test(value)) out.push(regexError("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character", SUBDOMAIN, 'example.com'));
-  return out;
-}
-export function isDNS1123SubdomainCaseless(value: string): string[] {
-  const out = bytes(value) > DNS_SUBDOMAIN_MAX_LENGTH ? [`must be no more than ${DNS_SUBDOMAIN_MAX_LENGTH} bytes`] : [];
-  if (!SUBDOMAIN_CASELESS_RE.test(value)) out.push(regexError("an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character", SUBDOMAIN, 'Example.com'));
   return out;
 }
 export function isDNS1123SubdomainWithUnderscore(value: string): string[] {
@@ -177,10 +171,6 @@ export function isPathSegmentName(name: string, prefix = false): string[] {
   return ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
 }
 /** An integer without plus sign or leading zeros. */
-export function isDecimalInteger(value: string): string[] {
-  if (value === '') return [EMPTY_ERROR];
-  return /^(0|-?[1-9][0-9]*)$/.test(value) ? [] : ['must be a valid decimal integer in canonical form'];
-}
 
 export function isFullyQualifiedName(path: FieldPath, name: string): FieldError[] {
   if (name === '') return [required(path)];

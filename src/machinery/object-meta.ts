@@ -4,7 +4,6 @@
  */
 import type { LabelSelector, LabelSelectorRequirement, ManagedFieldsEntry, ObjectMeta, OwnerReference } from '#api/gen/meta-v1.ts';
 import { splitApiVersion } from '#api/object.ts';
-import { deepEqual } from './equality.ts';
 import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError, type FieldPath } from './field-errors.ts';
 import { goQuote } from './go-text.ts';
 import { isQualifiedName, isValidLabelValue, nameIsDNSLabel, nameIsDNSSubdomain, type ValidateName } from './names.ts';
@@ -70,11 +69,6 @@ export function validateObjectMetaUpdate(meta: ObjectMeta, old: ObjectMeta, path
 function sameTime(a: string | undefined, b: string | undefined): boolean {
   if (a === b) return true;
   return a !== undefined && b !== undefined && Math.floor(Date.parse(a) / 1000) === Math.floor(Date.parse(b) / 1000);
-}
-
-/** An error unless the values are deeply equal (as JSON). */
-export function validateImmutableField(value: unknown, old: unknown, path: FieldPath): FieldError[] {
-  return deepEqual(value, old) ? [] : [invalidValue(path, value, FIELD_IMMUTABLE)];
 }
 
 export function validateLabelName(name: string, path: FieldPath): FieldError[] {

@@ -12,9 +12,6 @@ import { QuantityError } from './quantity.ts';
 
 export { ProtobufError } from './protobuf-wire.ts';
 
-export const PROTOBUF_MEDIA_TYPE = 'application/vnd.kubernetes.protobuf';
-/** Media type of the frames of a watch. */
-export const PROTOBUF_WATCH_MEDIA_TYPE = 'application/vnd.kubernetes.protobuf;stream=watch';
 const PREFIX = Buffer.from('k8s\0', 'latin1');
 
 type KubeJson = Readonly<Record<string, unknown>>;

@@ -7,7 +7,7 @@ import { fieldPath, FieldPath, invalidValue, notSupported, toAggregate, type Fie
 import { goQuote } from './go-text.ts';
 import { isQualifiedName, isValidLabelValue } from './names.ts';
 
-export { parseFieldSelector, escapeFieldValue, type FieldMatcher, type FieldRequirement } from './field-selectors.ts';
+export { parseFieldSelector, escapeFieldValue, type FieldMatcher } from './field-selectors.ts';
 
 export type LabelOperator = 'in' | 'notin' | '=' | '==' | '!=' | 'gt' | 'lt' | 'exists' | '!';
 export interface LabelRequirement {

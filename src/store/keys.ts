@@ -45,12 +45,6 @@ export function objectKey(resource: StoredResource, namespace: string, name: str
   return resource.namespaced ? `${prefix}${segment(namespace)}/${segment(name)}` : prefix + segment(name);
 }
 
-/** Namespace ('' when cluster-scoped) and name of a key that {@link objectKey} made for the resource. */
-export function parseObjectKey(resource: StoredResource, key: string): { namespace: string; name: string } {
-  const parts = key.slice(resourcePrefix(resource).length).split('/').map(decodeURIComponent);
-  return resource.namespaced ? { namespace: parts[0] ?? '', name: parts[1] ?? '' } : { namespace: '', name: parts[0] ?? '' };
-}
-
 function segment(text: string): string {
   if (PLAIN.test(text)) return text;
   if (text === '') throw new TypeError('a key of the store needs a namespace and a name that are not empty');

@@ -3,7 +3,7 @@
  * Upstream's counterpart: pkg/printers/internalversion.
  */
 import type { LabelSelector, ObjectMeta } from '#api/gen/meta-v1.ts';
-import { ageOf, humanDuration } from '#machinery/duration.ts';
+import { ageOf } from '#machinery/duration.ts';
 import { labelMatcherOf } from '#machinery/selectors.ts';
 import type { Column } from '../registry/strategy.ts';
 
@@ -34,9 +34,6 @@ export function since(timestamp: string | null | undefined, now: number): string
   return ageOf(timestamp, now);
 }
 /** How far off a timestamp is. */
-export function until(timestamp: string | null | undefined, now: number): string {
-  return timestamp ? humanDuration(Date.parse(timestamp) - now) : UNKNOWN;
-}
 export function age(meta: ObjectMeta, now: number): string {
   return since(meta.creationTimestamp, now);
 }
@@ -56,9 +53,6 @@ export function selectorText(selector: LabelSelector | undefined): string {
   }
 }
 /** Comma-separated, `<none>` when empty. */
-export function listText(items: readonly string[] | undefined): string {
-  return items?.length ? items.join(',') : NONE;
-}
 
 interface Named {
   readonly name: string;

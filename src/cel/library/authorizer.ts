@@ -79,9 +79,6 @@ class DecisionValue extends OpaqueValue {
   }
 }
 /** The value of the variable `authorizer`. One per evaluation: it remembers answers. */
-export function authorizerValue(checker: AccessChecker): CheckValue {
-  return new CheckValue(AUTHORIZER_TYPE, checker);
-}
 const c = (value: Value): CheckValue => value as CheckValue;
 const d = (value: Value): AccessAnswer => (value as DecisionValue).answer;
 function notEmpty(value: Value, what: string): string {

@@ -14,8 +14,8 @@ import { NAMESPACES, PRIORITY_CLASSES, STORAGE_CLASSES } from './objects.ts';
 import { planRbac, type Plan, type RbacObject } from './reconcile-rbac.ts';
 import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
 
-export { ensureExtensionAuthentication, type ExtensionAuthentication } from './authentication-config.ts';
-export { ensureKubernetesService, type KubernetesServiceOptions } from './kubernetes-service.ts';
+export { ensureExtensionAuthentication } from './authentication-config.ts';
+export { ensureKubernetesService } from './kubernetes-service.ts';
 export { ensureTokenTracking } from './token-tracking.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';

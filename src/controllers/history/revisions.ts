@@ -15,7 +15,7 @@ import { canonicalJson, fnv32 } from '../workload/hash.ts';
 import { isGone } from '../workload/pod-control.ts';
 
 /** On every revision: the hash of its data. */
-export const REVISION_HASH = 'controller.kubernetes.io/hash';
+const REVISION_HASH = 'controller.kubernetes.io/hash';
 /** On Pods: the revision that they were made from; a DaemonSet's revisions have it too. */
 export const CONTROLLER_REVISION_HASH = 'controller-revision-hash';
 const MAX_PREFIX = 223;

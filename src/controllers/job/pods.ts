@@ -1,7 +1,6 @@
 /** What a Job asks of its Pods. */
 import type { Job } from '#api/gen/batch-v1.ts';
 import type { ContainerStatus, Pod } from '#api/gen/core-v1.ts';
-import { uidOf } from '#api/object.ts';
 
 /** Keeps a Pod in the API until its outcome is counted (KEP-2307). */
 export const TRACKING_FINALIZER = 'batch.kubernetes.io/job-tracking';
@@ -51,7 +50,4 @@ export function finishedAt(pod: Pod): number {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, creationTimestamp } = pod.metadata;
   if (deletionTimestamp !== undefined) return Date.parse(deletionTimestamp) - deletionGracePeriodSeconds * 1000;
   return creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp);
-}
-export function uidsOf(pods: readonly Pod[]): string[] {
-  return pods.map(uidOf);
 }

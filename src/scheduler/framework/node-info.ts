@@ -1,6 +1,5 @@
 /** A node and the Pods on it, assumed ones too, with their sums. */
 import type { Node } from '#api/gen/core-v1.ts';
-import { nameOf } from '#api/object.ts';
 import { HostPorts } from './host-ports.ts';
 import type { PodGroupKey, PodInfo } from './pod-info.ts';
 import { amountOf } from './resources.ts';
@@ -99,6 +98,3 @@ function bump<K>(map: Map<K, number>, key: K, by: number): void {
   else map.set(key, sum);
 }
 /** Name of a node that is known. */
-export function nodeNameOf(info: NodeInfo): string {
-  return info.node ? nameOf(info.node) : info.name;
-}

@@ -13,6 +13,3 @@ export function validatePortNumberOrName(port: number | string | undefined, path
   if (typeof port === 'number' || port === undefined) return validatePortNumber(port ?? 0, path);
   return fromMessages(path, port, isValidPortName(port));
 }
-export function isPortNumber(port: unknown): port is number {
-  return typeof port === 'number' && port >= 1 && port <= 65535;
-}

@@ -1,7 +1,7 @@
 /** Updates through `ephemeralcontainers` and `resize`, and the Binding of a Pod to its node. */
-import type { Binding, Container, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
+import type { Container, Pod, PodSpec, ResourceRequirements } from '#api/gen/core-v1.ts';
 import { getOwn } from '#base/own.ts';
-import { fieldPath, FieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError } from '#machinery/field-errors.ts';
+import { fieldPath, FieldPath, forbiddenField, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { unifiedDiff } from '../../unified-diff.ts';
 import { MIRROR } from './annotations.ts';
@@ -110,10 +110,3 @@ function validateContainersResize(now: PodSpec, before: PodSpec): FieldError[] {
 }
 
 /** The body of `pods/binding`. */
-export function validateBinding(binding: Binding): FieldError[] {
-  const errors: FieldError[] = [];
-  const { kind = '', name = '' } = binding.target ?? {};
-  if (kind !== '' && kind !== 'Node') errors.push(notSupported(fieldPath('target', 'kind'), kind, ['Node', '<empty>'], 'listed'));
-  if (name === '') errors.push(required(fieldPath('target', 'name')));
-  return errors;
-}

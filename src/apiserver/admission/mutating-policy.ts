@@ -15,7 +15,7 @@ import { replaceObject } from './mutating-webhook.ts';
 import type { Normaliser } from './mutations.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
-import { collectParams, type ResourceResolver } from './policy/params.ts';
+import { collectParams, paramKindFault, type ResourceResolver } from './policy/params.ts';
 import { oneOf, refusal } from './refusal.ts';
 import { reinvocationOf, scheduleAgain } from './reinvocation.ts';
 
@@ -34,7 +34,8 @@ interface Invocation {
 /** Why a policy could not be evaluated. It counts unless the policy says otherwise. */
 interface Failure {
   readonly policy: Policy;
-  readonly binding: Binding;
+  /** Absent: the policy itself is at fault. */
+  readonly binding?: Binding;
   readonly why: string;
   /** Of the answer, where it is not `Forbidden`. */
   readonly reason?: 'Invalid';
@@ -75,7 +76,9 @@ export class MutatingPolicy implements AdmissionPlugin {
     for (const { policy, bindings } of policies) {
       const match = matchResources(policy.spec.matchConstraints, a, this.#options);
       if (!match) continue;
-      for (const binding of bindings) {
+      const fault = paramKindFault(policy.spec.paramKind, this.#options);
+      if (fault !== undefined) failures.push({ policy, why: fault });
+      for (const binding of fault === undefined ? bindings : []) {
         if (!matchResources(binding.spec.matchResources, a, this.#options)) continue;
         try {
           const params = await collectParams(policy.spec.paramKind, binding.spec.paramRef, a.namespace, this.#options);
@@ -172,7 +175,7 @@ function patched(object: KubeObject, operations: unknown): KubeObject {
 }
 /** 403 with the reason and the message of the first failure, and all of them as its causes. */
 function denied(a: AdmissionAttributes, failures: readonly Failure[]): StatusError {
-  const causes = failures.map(({ policy, binding, why }) => ({ message: `policy '${nameOf(policy)}' with binding '${nameOf(binding)}' denied request: ${why}` }));
+  const causes = failures.map(({ policy, binding, why }) => ({ message: `policy '${nameOf(policy)}'${binding ? ` with binding '${nameOf(binding)}'` : ''} denied request: ${why}` }));
   const { status } = refusal(a, 'admission request denied by policy');
   const reason = failures[0]!.reason ?? status.reason!;
   return new StatusError({ ...status, message: causes[0]!.message, reason, details: { ...status.details, causes: [...(status.details?.causes ?? []), ...causes] } });

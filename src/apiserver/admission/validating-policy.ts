@@ -11,7 +11,7 @@ import { isExempt } from './matching.ts';
 import { policyErrorOf, UNMEASURED, type AdmissionMetrics, type EnforcementAction } from './metrics.ts';
 import { messageOf, policyActivation, type PolicyServices } from './policy/activation.ts';
 import { PolicyList, type BoundPolicy } from './policy/bindings.ts';
-import { collectParams, type ResourceResolver } from './policy/params.ts';
+import { collectParams, paramKindFault, type ResourceResolver } from './policy/params.ts';
 import { oneOf, refusal } from './refusal.ts';
 
 type Policy = admissionregistrationV1.ValidatingAdmissionPolicy;
@@ -77,6 +77,11 @@ export class ValidatingPolicy implements AdmissionPlugin {
     for (const { policy, bindings } of policies) {
       const match = matchResources(policy.spec.matchConstraints, a, this.#services);
       if (!match) continue;
+      const fault = paramKindFault(policy.spec.paramKind, this.#services);
+      if (fault !== undefined) {
+        if (policy.spec.failurePolicy !== 'Ignore') findings.denials.push({ policy: nameOf(policy), message: fault });
+        continue;
+      }
       const bound = bindings.filter((binding) => matchResources(binding.spec.matchResources, a, this.#services));
       const asked = bound.length ? await this.#asked(policy, a, match, findings) : undefined;
       if (!asked) continue;

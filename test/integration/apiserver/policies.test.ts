@@ -148,7 +148,7 @@ test('parameters come from custom kinds, in the version that the policy names', 
     assert.equal(answered(await configMap('params-3', { a: '1', b: '2' })), refusal('params-3', 'at most 1 by example.com/v2 small'), 'every parameter must be content');
   });
   await withPolicy('Validating', { ...spec, paramKind: { apiVersion: 'example.com/v3', kind: 'Limit' } }, { paramRef }, async () => {
-    assert.equal(answered(await configMap('params-4', { a: '1' })), refusal('params-4', 'failed to configure binding: paramKind kind `example.com/v3, Kind=Limit` not known'));
+    assert.equal(answered(await configMap('params-4', { a: '1' })), `422 configmaps "params-4" is forbidden: ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: failed to find resource referenced by paramKind: 'example.com/v3, Kind=Limit'`);
   });
 });
 

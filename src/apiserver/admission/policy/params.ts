@@ -16,6 +16,11 @@ export interface ParamServices {
   /** Absent: objects are taken as they are stored. */
   readonly resources?: ResourceRegistry | undefined;
 }
+/** Why a policy with such parameters cannot be evaluated at all; undefined where it can. */
+export function paramKindFault(kind: ParamKind | undefined, { resolve }: Pick<ParamServices, 'resolve'>): string | undefined {
+  const { apiVersion = '', kind: name = '' } = kind ?? {};
+  return kind && !resolve(apiVersion, name) ? `failed to configure policy: failed to find resource referenced by paramKind: '${apiVersion}, Kind=${name}'` : undefined;
+}
 /** Objects for which the policy is to be evaluated, `null` for a policy without parameters. Empty: the binding does nothing. Throws configuration errors. */
 export async function collectParams(kind: ParamKind | undefined, ref: ParamRef | undefined, namespace: string, services: ParamServices): Promise<readonly (KubeObject | null)[]> {
   if (!kind || !ref) return [null];

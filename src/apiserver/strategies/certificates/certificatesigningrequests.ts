@@ -29,7 +29,7 @@ function validateConditions(request: CertificateSigningRequest): FieldError[] {
     const supported = isDecision(type) || type === 'Failed' ? ['True'] : ['False', 'True', 'Unknown'];
     if (status === '') errors.push(required(at));
     else if (!supported.includes(status)) errors.push(notSupported(at, status, supported));
-    if (isDecision(type) && earlier.includes(type === 'Approved' ? 'Denied' : 'Approved')) errors.push(invalidValue(path.child('type'), type, 'Approved and Denied conditions are mutually exclusive'));
+    if (isDecision(type) && earlier.includes(type === 'Approved' ? 'Denied' : 'Approved')) errors.push(invalidValue(CONDITIONS, type, 'Approved and Denied conditions are mutually exclusive'));
     if (earlier.includes(type)) errors.push(duplicate(path.child('type'), type));
     return errors;
   });
@@ -94,7 +94,7 @@ export const certificatesigningrequests = defineStrategy<CertificateSigningReque
     request.spec = structuredClone(old.spec) as Draft<CertificateSigningRequest>['spec'];
     const status = structuredClone(old.status ?? {}) as NonNullable<Draft<CertificateSigningRequest>['status']>;
     if (ctx.subresource === '') request.status = status;
-    if (ctx.subresource === 'approval') request.status = { ...status, ...(request.status?.conditions ? { conditions: request.status.conditions } : {}) };
+    if (ctx.subresource === 'approval') request.status = { ...status, conditions: request.status?.conditions ?? [] };
     if (ctx.subresource !== '') stampConditions(request, old, ctx.now);
   },
   validate: validateAll,

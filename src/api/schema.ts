@@ -158,9 +158,13 @@ export function structByFactsName(factsName: string): StructType {
 /** Groups whose Go package is not under `api/`. */
 const PACKAGE_ROOTS: Readonly<Record<string, string>> = { apiextensions: 'apiextensions-apiserver/pkg/apis', apiregistration: 'kube-aggregator/pkg/apis' };
 
-/** The package of a group's version in the facts: `('apps', 'v1')` → `api/apps/v1`; undefined when there is none. */
+/** Groups whose names do not follow the rule. */
+const PACKAGES: Readonly<Record<string, string>> = { '': 'core', 'rbac.authorization.k8s.io': 'rbac', 'flowcontrol.apiserver.k8s.io': 'flowcontrol' };
+
+/** The package of a group's version in the facts: `('apps', 'v1')` → `api/apps/v1`; undefined when there is none. `apps.example.com` is nobody's but a user's. */
 export function packageOf(group: string, version: string): string | undefined {
-  const name = group === '' ? 'core' : group.split('.', 1)[0]!;
+  const name = PACKAGES[group] ?? /^([a-z]+)(?:\.k8s\.io)?$/.exec(group)?.[1];
+  if (name === undefined) return undefined;
   const pkg = name === 'meta' ? META : `${PACKAGE_ROOTS[name] ?? 'api'}/${name}/${version}`;
   return Object.keys(facts().types).some((k) => k.startsWith(`${pkg}.`)) ? pkg : undefined;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as errors from './field-errors.ts';
-import { goJson, goQuote } from './go-text.ts';
+import { goQuote } from './go-text.ts';
+import { writeJson } from './json.ts';
 
 const path = errors.fieldPath('spec').child('list').index(2).child('labels').key('a/b');
 const shown = (e: errors.FieldError): string => `${e.field}: ${e.body}`;
@@ -30,9 +31,9 @@ test('toAggregate puts several in brackets and drops repeats', () => {
   assert.equal(errors.toAggregate([errors.required(at), errors.required(at), errors.forbiddenField(at, 'b')]), '[a: Required value, a: Forbidden: b]');
 });
 
-test('goQuote and goJson escape as Go does', () => {
+test('goQuote and writeJson escape as Go does', () => {
   assert.equal(goQuote('it\'s <b> "x" \\'), '"it\'s <b> \\"x\\" \\\\"');
   assert.equal(goQuote('a\u0007\n\t\u0000\u007f\u00a0é日😀\u200b'), '"a\\a\\n\\t\\x00\\x7f\\u00a0é日😀\\u200b"');
   assert.equal(goQuote('\u{e0001}'), '"\\U000e0001"');
-  assert.equal(goJson({ a: '<&>' }), '{"a":"\\u003c\\u0026\\u003e"}');
+  assert.equal(writeJson({ a: '<&>' }), '{"a":"\\u003c\\u0026\\u003e"}');
 });

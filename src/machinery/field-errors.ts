@@ -2,7 +2,8 @@
  * Validation errors that name a field, worded as upstream's `apimachinery/pkg/util/validation/field`.
  * `validate…` functions return arrays of these and never throw.
  */
-import { goJson, goQuote } from './go-text.ts';
+import { goQuote } from './go-text.ts';
+import { writeJson } from './json.ts';
 
 /** The wire values of `StatusCause.reason` for field errors. */
 export type FieldErrorType =
@@ -59,7 +60,7 @@ export function showValue(value: unknown): string {
   if (value === undefined || value === null) return 'null';
   if (typeof value === 'string') return goQuote(value);
   if (value instanceof Uint8Array) return `[]byte{${Array.from(value, (b) => `0x${b.toString(16)}`).join(', ')}}`;
-  return typeof value === 'object' ? goJson(value) : String(value);
+  return typeof value === 'object' ? writeJson(value) : String(value);
 }
 const make = (type: FieldErrorType, path: FieldPath, body: string): FieldError => ({ type, field: path.toString(), body });
 const withDetail = (head: string, detail: string): string => (detail === '' ? head : `${head}: ${detail}`);

@@ -1,4 +1,4 @@
-/** Values as Go prints them in messages: `strconv.Quote` and `json.Marshal`. */
+/** Values as Go prints them in messages: `strconv.Quote` and `%v`. */
 
 const PLAIN = /^[ !#-[\]-~]*$/;
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
@@ -17,11 +17,6 @@ export function goQuote(text: string): string {
     else out += `\\U${code.toString(16).padStart(8, '0')}`;
   }
   return `${out}"`;
-}
-
-/** JSON text with the characters escaped that Go escapes in it for the sake of HTML. */
-export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** What Go's `%v` prints for a JSON value: `map[a:1 b:[x y]]`. */

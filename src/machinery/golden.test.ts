@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { splitApiVersion } from '#api/object.ts';
+import { splitApiVersion, type KubeObject } from '#api/object.ts';
 import { ALL_RESOURCES } from '#api/resources.ts';
 import { structByKind, type StructType } from '#api/schema.ts';
 import { decodeInto } from './decode.ts';
 import { normalise } from './normalise.ts';
+import { objectText } from './object-text.ts';
 import { decodeMessage, decodeObject, encodeMessage, encodeObject, encodeWatchFrame } from './protobuf.ts';
 import { dumpYaml, parseYaml } from './yaml.ts';
 
@@ -61,10 +62,8 @@ test('golden fixtures: those left out are of versions that are not served', { sk
   assert.ok(fixtures.length > 115, `${fixtures.length} kinds`);
 });
 
-/** Go's encoder writes the characters that mean something to HTML by their numbers: the same JSON. */
-const plain = (text: string): string => text.replaceAll('\\u003c', '<').replaceAll('\\u003e', '>').replaceAll('\\u0026', '&');
 test('golden fixtures: JSON is written byte for byte, its fields in upstream’s order', { skip }, () => {
-  for (const { file, type, text, json } of fixtures) assert.equal(JSON.stringify(normalise(type, decodeInto(type, json).object), null, 2), plain(text), file);
+  for (const { file, type, text, json } of fixtures) assert.equal(objectText(normalise(type, decodeInto(type, json).object) as unknown as KubeObject, 2), text, file);
 });
 
 test('golden fixtures: YAML is written byte for byte, and read to the same JSON', { skip }, () => {

@@ -67,6 +67,18 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** JSON text with the characters escaped that Go escapes in strings for the sake of HTML and JavaScript. */
+export function escapeJson(text: string): string {
+  // Each look for one character costs next to nothing; most texts have none.
+  const has = text.includes('<') || text.includes('>') || text.includes('&') || text.includes('\u2028') || text.includes('\u2029');
+  return has ? text.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`) : text;
+}
+/** `JSON.stringify` as Go's encoder writes. `indent`: blanks for each level; absent: no blanks at all. */
+export function writeJson(value: unknown, indent?: number): string {
+  // The engine is quick only where it is given nothing but the value.
+  return escapeJson(indent === undefined ? JSON.stringify(value) : JSON.stringify(value, null, indent));
+}
+
 /** Throws a {@link JsonSyntaxError} when a value nests deeper than {@link MAX_DEPTH}. */
 export function checkDepth(value: unknown, depth = 0): void {
   if (value === null || typeof value !== 'object') return;

@@ -2,13 +2,13 @@
  * An object as Go's encoder would print it back: structs that are no pointers are there even when empty (`status: {}`), zero values of
  * `omitempty` fields are not, required ones are, the schema's defaults are set, quantities and times are in canonical form.
  *
- * Two things differ from Go on purpose: a required list or map that is absent becomes `[]` or `{}` where Go prints null, so that
- * readers need no check; and a time that is no pointer and absent becomes null, as Go prints it (`lastProbeTime: null`), although
+ * Two things differ from Go on purpose: a required list or map that is absent becomes `[]` or `{}` where Go prints null (as `object-text.ts` does), so
+ * that readers need no check; and a time that is no pointer and absent becomes null, as Go prints it (`lastProbeTime: null`), although
  * its TypeScript type says `string | undefined`. `metadata.creationTimestamp` alone is left out then (`omitzero`).
  *
  * A closure per struct type is compiled on first use.
  */
-import type { Field, StructType, TypeRef } from '#api/schema.ts';
+import { structByKind, type Field, type StructType, type TypeRef } from '#api/schema.ts';
 import { setOwn } from '#base/own.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { canonicalQuantity } from './quantity.ts';
@@ -27,9 +27,20 @@ function normaliserOf(ref: TypeRef): Normalise {
     case 'list': return listNormaliser(ref.item);
     case 'map': return mapNormaliser(ref.value);
     case 'struct': return structNormaliser(ref.type);
+    case 'any': return SCHEMA_UNION.test(ref.go) ? schemaUnion : same;
     default: return same;
   }
 }
+
+/** Go's names of what is a schema, a list of schemas or of names, or a bool. */
+export const SCHEMA_UNION = /^JSONSchemaPropsOr/;
+function schemaUnion(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return Array.isArray(value) ? value.map(schemaUnion) : normalise(schemaProps(), value);
+}
+let props: StructType | undefined;
+/** The type of a CustomResourceDefinition's schemas. */
+export const schemaProps = (): StructType => (props ??= structByKind('apiextensions.k8s.io', 'v1', 'JSONSchemaProps')!);
 
 function listNormaliser(item: TypeRef): Normalise {
   const each = normaliserOf(item);

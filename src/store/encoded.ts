@@ -1,5 +1,6 @@
 /** An object's JSON as the store keeps it, and the resourceVersion that is put into it by copying bytes. */
 import type { KubeObject } from '#api/object.ts';
+import { objectText } from '#machinery/object-text.ts';
 
 const LINE_END = 0x0a, QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a, OPEN = 0x7b, CLOSE = 0x7d, OPEN_LIST = 0x5b, CLOSE_LIST = 0x5d;
 
@@ -15,13 +16,13 @@ export interface Encoded {
   readonly after: boolean;
 }
 
-/** Where Go's encoder writes the resourceVersion: after these fields of the metadata. */
+/** Where Go's encoder writes the resourceVersion: after these fields of the metadata. In the metadata of custom resources all keys are sorted. */
 export const BEFORE_VERSION: ReadonlySet<string> = new Set(['name', 'generateName', 'namespace', 'selfLink', 'uid']);
 
 /** Serialises an object once, so that its resourceVersion can be put in later by copying bytes. */
 export function encodeObject(object: KubeObject): Encoded {
   const { resourceVersion: _, ...metadata } = object.metadata;
-  return locateVersion(exactBuffer(JSON.stringify({ ...object, metadata })))!;
+  return locateVersion(exactBuffer(objectText({ ...object, metadata })))!;
 }
 
 /** More bytes than the resourceVersion and the line end take. */
@@ -62,10 +63,12 @@ export function exactBuffer(text: string): Buffer {
 export function locateVersion(bytes: Buffer, start = 0, end = bytes.length): Encoded | undefined {
   if (bytes[start] !== OPEN) return undefined;
   let at = start + 1;
+  // Only typed objects begin with their kind.
+  const isTyped = bytes[at + 1] !== undefined && bytes[at + 1]! >= KIND;
   while (bytes[at] === QUOTE) {
     const colon = stringEnd(bytes, at, end);
     if (bytes[colon] !== COLON) return undefined;
-    if (isText(bytes, at + 1, colon - 1, METADATA)) return inMetadata(bytes, start, end, colon + 1);
+    if (isText(bytes, at + 1, colon - 1, METADATA)) return inMetadata(bytes, start, end, colon + 1, isTyped);
     at = valueEnd(bytes, colon + 1, end);
     if (bytes[at] !== COMMA) return undefined;
     at++;
@@ -73,9 +76,11 @@ export function locateVersion(bytes: Buffer, start = 0, end = bytes.length): Enc
   return undefined;
 }
 const METADATA = Buffer.from('metadata');
+const KIND = 0x6b;
+const VERSION = Buffer.from('resourceVersion');
 const EARLY = Array.from(BEFORE_VERSION, (name) => Buffer.from(name));
 
-function inMetadata(bytes: Buffer, start: number, end: number, open: number): Encoded | undefined {
+function inMetadata(bytes: Buffer, start: number, end: number, open: number, isTyped: boolean): Encoded | undefined {
   if (bytes[open] !== OPEN) return undefined;
   const first = open + 1;
   /** Behind the members that stand before the resourceVersion. */
@@ -84,7 +89,7 @@ function inMetadata(bytes: Buffer, start: number, end: number, open: number): En
     const colon = stringEnd(bytes, next, end);
     if (bytes[colon] !== COLON) return undefined;
     const from = next + 1;
-    if (!EARLY.some((name) => isText(bytes, from, colon - 1, name))) break;
+    if (isTyped ? !EARLY.some((name) => isText(bytes, from, colon - 1, name)) : bytes.compare(VERSION, 0, VERSION.length, from, colon - 1) > 0) break;
     at = valueEnd(bytes, colon + 1, end);
     if (bytes[at] !== COMMA) break;
   }

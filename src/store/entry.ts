@@ -1,6 +1,6 @@
 import type { KubeObject } from '#api/object.ts';
 import { setOwn } from '#base/own.ts';
-import { readJson } from '#machinery/json.ts';
+import { objectText, readObjectText } from '#machinery/object-text.ts';
 import type { ValuesAtHand } from './contract.ts';
 import { BEFORE_VERSION, exactBuffer, locateVersion, spliceInto, spliceVersion, VERSION_BYTES, type Encoded } from './encoded.ts';
 import { KeptBytes, type Keeper, type Kept } from './kept-bytes.ts';
@@ -75,7 +75,7 @@ export class Entry<T extends KubeObject = KubeObject> implements Keeper {
   get passingLine(): Buffer {
     if (this.#line) return this.#line;
     const encoded = this.#encoded ?? this.#stored();
-    return encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${JSON.stringify(this.object)}\n`);
+    return encoded ? spliceVersion(encoded, this.revision) : exactBuffer(`${objectText(this.object)}\n`);
   }
   /**
    * Writes {@link passingLine} into a list, for which `prefix` is left out where it begins with that, save the brace. Returns the offset
@@ -155,7 +155,7 @@ export function decodeObject<T extends KubeObject>(key: string, value: Buffer, r
 function decodeText<T extends KubeObject>(key: string, text: string, revision: number): T {
   let object: unknown;
   try {
-    object = readJson(text);
+    object = readObjectText(text);
   } catch (err) {
     throw new Error(`the stored value of "${key}" at revision ${revision} is not JSON`, { cause: err });
   }

@@ -104,7 +104,7 @@ describe('WatchCache: writes and reads', () => {
     const made = await cache.create(keyOf('a'), thing('a', 1));
     assert.equal(cache.get(keyOf('a')), made, 'the very entry');
     assert.equal(made.object.metadata.resourceVersion, String(made.revision));
-    assert.equal(made.json.toString(), `{"apiVersion":"v1","kind":"Thing","metadata":{"name":"a","namespace":"default","uid":"u-a","resourceVersion":"${made.revision}"},"spec":{"n":1}}`);
+    assert.equal(made.json.toString(), `{"apiVersion":"v1","kind":"Thing","metadata":{"name":"a","namespace":"default","resourceVersion":"${made.revision}","uid":"u-a"},"spec":{"n":1}}`);
     assert.equal(made.line, made.line, 'made once');
     const changed = await cache.update(keyOf('a'), { ...made.object, spec: { n: 2 } }, made.revision);
     assert.deepEqual(JSON.parse(changed.json.toString()), changed.object);

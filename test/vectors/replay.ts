@@ -16,6 +16,8 @@ export interface Step {
   readonly save?: string;
   /** A watch: how many events to read. */
   readonly events?: number;
+  /** The answer is compared as the text that it is: order of fields, escapes, blanks. Nothing is ignored of it but the descriptions of columns. */
+  readonly text?: boolean;
   /** Dotted paths of the answer that are not compared: defaults that came with later releases. */
   readonly ignore?: readonly string[];
 }
@@ -48,8 +50,8 @@ export interface Target {
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g;
-/** Dropped everywhere: gone from later releases (as is a creationTimestamp of null), or a list of the server's own. */
-const DROPPED: ReadonlySet<string> = new Set(['selfLink', 'managedFields']);
+/** Dropped where a scenario does not ask for them. */
+const MANAGED = 'managedFields';
 
 function maskText(key: string, text: string): string {
   if (key === 'resourceVersion' && /^[1-9]\d*$/.test(text)) return '<version>';
@@ -66,8 +68,14 @@ export function mask(value: unknown, managedFields = false, key = ''): unknown {
     return key === 'managedFields' ? items.toSorted((a, b) => (ownerOf(a) < ownerOf(b) ? -1 : 1)) : items;
   }
   if (value === null || typeof value !== 'object') return value;
-  const kept = Object.entries(value).filter(([name, child]) => !(name === 'creationTimestamp' && child === null)).filter(([name]) => !DROPPED.has(name) || (managedFields && name === 'managedFields'));
+  const kept = Object.entries(value).filter(([name]) => name !== MANAGED || managedFields);
   return Object.fromEntries(kept.map(([name, child]) => [name, mask(child, managedFields, name)]));
+}
+
+/** The text with the same masked that {@link mask} masks; descriptions, which are upstream's own words, are left out. */
+function maskRaw(text: string): string {
+  const plain = text.replaceAll(/("format": ?"[^"]*",\s*"description": ?)"(?:[^"\\]|\\.)*"/g, '$1"<text>"').replaceAll(/("?resourceVersion"?: ?")[1-9]\d*"/g, '$1<version>"');
+  return plain.replaceAll(/("continue": ?")[^"]+"/g, '$1<token>"').replaceAll(/("token": ?")ey[^"]+"/g, '$1<token>"').replaceAll(/"\d+s"/g, '"<age>"').replaceAll(UUID, '<uid>').replaceAll(TIME, '<time>');
 }
 
 /** A copy without what lies at the dotted paths; `*` stands for any name or index. */
@@ -108,10 +116,11 @@ export class Replay {
   }
   async answer(step: Step, scenario: Pick<Scenario, 'managedFields' | 'ignore'> = {}): Promise<Answer> {
     const message = await this.#open(step);
-    const raw = step.events === undefined ? parse(await textOf(message)) : await eventsOf(message, step.events);
+    const text = step.events === undefined ? await textOf(message) : undefined;
+    const raw = text === undefined ? await eventsOf(message, step.events!, step.text) : parse(text);
     if (step.save !== undefined) this.#saved.set(step.save, raw);
     const warnings = warningsOf(message.headers);
-    return { code: message.statusCode!, contentType: message.headers['content-type'] ?? '', ...(warnings.length ? { warnings } : {}), body: without(mask(raw, scenario.managedFields), [...(scenario.ignore ?? []), ...(step.ignore ?? [])]) };
+    return { code: message.statusCode!, contentType: message.headers['content-type'] ?? '', ...(warnings.length ? { warnings } : {}), body: step.text ? maskRaw(text ?? String(raw)) : without(mask(raw, scenario.managedFields), [...(scenario.ignore ?? []), ...(step.ignore ?? [])]) };
   }
   #open(step: Step): Promise<IncomingMessage> {
     const bytes = step.body === undefined ? undefined : Buffer.from(fill(typeof step.body === 'string' ? step.body : JSON.stringify(step.body), this.#saved));
@@ -140,17 +149,19 @@ function parse(text: string): unknown {
   }
 }
 /** The first events of a stream, which is then given up. An answer that is no stream comes whole. */
-async function eventsOf(message: IncomingMessage, count: number): Promise<unknown> {
+/** The first events; with `asText` their lines as one text. */
+async function eventsOf(message: IncomingMessage, count: number, asText = false): Promise<unknown> {
   if (message.statusCode !== 200) return parse(await textOf(message));
-  const events: unknown[] = [];
+  const events: string[] = [];
   let rest = '';
   for await (const chunk of message) {
     rest += (chunk as Buffer).toString();
     const lines = rest.split('\n');
     rest = lines.pop()!;
-    events.push(...lines.filter((line) => line !== '').map((line) => JSON.parse(line) as unknown));
+    events.push(...lines.filter((line) => line !== ''));
     if (events.length >= count) break;
   }
   message.destroy();
-  return events.slice(0, count);
+  const first = events.slice(0, count);
+  return asText ? first.map((line) => `${line}\n`).join('') : first.map((line) => JSON.parse(line) as unknown);
 }

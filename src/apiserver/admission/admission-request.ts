@@ -1,4 +1,5 @@
 /** The AdmissionRequest of a request: what webhooks are sent and what expressions see as `request`. Source: the API reference, admission.k8s.io/v1. */
+import { printedObject } from '#machinery/object-text.ts';
 import type { AdmissionAttributes } from '../interfaces.ts';
 
 export interface AdmissionRequestBody extends Readonly<Record<string, unknown>> {
@@ -22,7 +23,7 @@ export function admissionRequestOf(a: AdmissionAttributes, uid: string, withObje
     ...(a.namespace === '' ? {} : { namespace: a.namespace }),
     operation: a.operation,
     userInfo: { username: a.user.name, ...(a.user.uid ? { uid: a.user.uid } : {}), groups: a.user.groups, ...(a.user.extra ? { extra: a.user.extra } : {}) },
-    ...(withObjects ? { object: a.object ?? null, oldObject: a.oldObject ?? null } : {}),
+    ...(withObjects ? { object: a.object ? printedObject(a.object) : null, oldObject: a.oldObject ? printedObject(a.oldObject) : null } : {}),
     dryRun: a.dryRun,
     options: optionsOf(a),
   };

@@ -6,6 +6,7 @@ import { resourceOf } from '#api/resources.ts';
 import { draftOf } from '#base/draft.ts';
 import { logger } from '#base/logger.ts';
 import { readJson } from '#machinery/json.ts';
+import { printedObject } from '#machinery/object-text.ts';
 import { applyJsonPatch, JsonPatchError } from '#machinery/patch/json-patch.ts';
 import { internalError, timeout } from '#machinery/status-error.ts';
 import type { AdmissionPlugin, MutableAdmissionAttributes } from '../interfaces.ts';
@@ -97,7 +98,7 @@ export class MutatingWebhook implements AdmissionPlugin {
   }
   #patched(object: KubeObject | undefined, patch: readonly unknown[]): KubeObject {
     try {
-      return applyJsonPatch(object, patch) as KubeObject;
+      return applyJsonPatch(object && printedObject(object), patch) as KubeObject;
     } catch (err) {
       // What clients are not told of their own patches, whoever runs a webhook must know.
       const why = err instanceof Error && err.cause instanceof JsonPatchError ? err.cause : err;

@@ -9,7 +9,8 @@
 import type { Status } from '#api/gen/meta-v1.ts';
 import { apiVersionOf, type KubeObject } from '#api/object.ts';
 import { rfc3339Micro, type Clock } from '#base/clock.ts';
-import { parseJson } from '#machinery/json.ts';
+import { parseJson, writeJson } from '#machinery/json.ts';
+import { printedObject } from '#machinery/object-text.ts';
 import { decodeObject } from '#machinery/protobuf.ts';
 import { StatusError } from '#machinery/status-error.ts';
 import { parseYaml } from '#machinery/yaml.ts';
@@ -76,7 +77,7 @@ export class Auditor {
     this.#events += 1;
     let line: string;
     try {
-      line = JSON.stringify(event);
+      line = writeJson(event);
     } catch {
       this.#unwritable += 1;
       return;
@@ -162,7 +163,7 @@ export class AuditTrail {
       userAgent: userAgent || undefined,
       objectRef: objectRef(info, name),
       responseStatus,
-      requestObject: stage === 'RequestReceived' || stage === 'ResponseStarted' ? undefined : this.#shown(this.#decoded ?? valueOf(this.#body)),
+      requestObject: stage === 'RequestReceived' || stage === 'ResponseStarted' ? undefined : this.#shown(this.#decoded ? printedObject(this.#decoded as KubeObject) : valueOf(this.#body)),
       responseObject,
       requestReceivedTimestamp: rfc3339Micro(receivedAt),
       stageTimestamp: rfc3339Micro(this.#clock.now()),
@@ -190,9 +191,9 @@ function nameIn(result: ApiResult | undefined): string {
 function objectOf(result: ApiResult): unknown {
   switch (result.kind) {
     case 'object':
-      return result.object;
+      return printedObject(result.object);
     case 'list':
-      return { kind: result.served.info.listKind, apiVersion: apiVersionOf(result.served.info.group, result.served.info.version), metadata: listMeta(result), items: result.entries.map((e) => e.object) };
+      return { kind: result.served.info.listKind, apiVersion: apiVersionOf(result.served.info.group, result.served.info.version), metadata: listMeta(result), items: result.entries.map((e) => printedObject(e.object)) };
     default:
       return undefined;
   }

@@ -36,8 +36,7 @@ export async function reviewToken(review: authenticationV1.TokenReview, tokens: 
   return { ...review, kind: 'TokenReview', apiVersion: 'authentication.k8s.io/v1', status };
 }
 
-/** Answers a SelfSubjectReview. */
-/** `now` in milliseconds. */
-export function reviewSelf(review: authenticationV1.SelfSubjectReview, user: UserInfo, now: number): authenticationV1.SelfSubjectReview {
-  return { ...review, kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', metadata: { ...review.metadata, creationTimestamp: rfc3339(now) }, status: { userInfo: userInfoOf(user) } };
+/** Answers a SelfSubjectReview, of which nothing but the question is heard. `now` in milliseconds. */
+export function reviewSelf(user: UserInfo, now: number): authenticationV1.SelfSubjectReview {
+  return { kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', metadata: { creationTimestamp: rfc3339(now) }, status: { userInfo: userInfoOf(user) } };
 }

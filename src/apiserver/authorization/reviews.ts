@@ -106,7 +106,7 @@ function userOf(spec: Spec): UserInfo {
 function validateMeta(meta: ObjectMeta | undefined, namespaced: boolean): FieldError[] {
   const { managedFields: _, namespace, ...rest } = meta ?? {};
   const empty = Object.values(rest).every((v) => v === undefined) && (namespaced || !namespace);
-  return empty ? [] : [invalidValue(fieldPath('metadata'), { ...rest, ...(namespace ? { namespace } : {}) }, namespaced ? 'must be empty except for namespace' : 'must be empty')];
+  return empty ? [] : [invalidValue(fieldPath('metadata'), meta, namespaced ? 'must be empty except for namespace' : 'must be empty')];
 }
 
 export async function reviewSubjectAccess(review: authorizationV1.SubjectAccessReview, authorizer: Authorizer, signal: AbortSignal): Promise<authorizationV1.SubjectAccessReview> {
@@ -130,5 +130,5 @@ export async function reviewSelfSubjectRules(review: authorizationV1.SelfSubject
   if (namespace === '') throw badRequest('no namespace on request');
   const { resourceRules, nonResourceRules, incomplete, evaluationError } = await resolver.rulesFor(user, namespace, signal);
   // The answer holds nothing of the question.
-  return { apiVersion: review.apiVersion, kind: review.kind, metadata: {}, spec: {}, status: { resourceRules, nonResourceRules, incomplete, ...(evaluationError ? { evaluationError } : {}) } };
+  return { kind: review.kind, apiVersion: review.apiVersion, metadata: {}, spec: {}, status: { resourceRules, nonResourceRules, incomplete, ...(evaluationError ? { evaluationError } : {}) } };
 }

@@ -130,7 +130,7 @@ const FIRST = ['apiVersion', 'kind', 'metadata'];
 function inOrder(object: KubeObject): Json {
   const given = object as unknown as Json;
   const keys = [...FIRST.filter((key) => Object.hasOwn(given, key)), ...Object.keys(given).filter((key) => !FIRST.includes(key)).toSorted()];
-  return Object.fromEntries(keys.map((key) => [key, draftOf(given[key])]));
+  return Object.fromEntries(keys.map((key) => [key, key === 'metadata' ? normalise(OBJECT_META, given[key]) : draftOf(given[key])]));
 }
 
 /** Other versions for field ownership: only where converting needs no webhook. Managers of versions that cannot be reached are forgotten. */

@@ -55,7 +55,11 @@ describe('applyDefaults', () => {
 
 describe('schemaValidator', () => {
   const TABLE: readonly (readonly [schema: Schema, value: unknown, ...errors: string[]])[] = [
-    [object({ a: { type: 'integer' } }), { a: 1.5 }, 'a: Invalid value: "number": a in body must be of type integer: "number"'],
+    [object({ a: { type: 'integer' } }), { a: 1.5 }, 'a: Invalid value: "number": a in body must be of type integer: "number"', '<nil>: Invalid value: "": Checked value must be of type integer (default format) in a'],
+    [object({ a: { type: 'integer', format: 'int32' } }), { a: 3_000_000_000 }, '<nil>: Invalid value: "": Checked value must be of type integer with format int32 in a'],
+    [object({ a: { type: 'integer', format: 'int32' } }), { a: 1.5 }, 'a: Invalid value: "float64": a in body must be of type int32: "float64"', '<nil>: Invalid value: "": Checked value must be of type integer with format int32 in a'],
+    [object({ a: { type: 'integer', format: 'int32' } }), { a: true }, 'a: Invalid value: "": a in body must be of type int32: ""'],
+    [object({ a: { type: 'number', format: 'float' } }), { a: 1e39 }, '<nil>: Invalid value: "": Checked value must be of type number with format float in a'],
     [object({ a: { type: 'number' } }), { a: 1 }],
     [object({ a: S }), { a: null }, 'a: Invalid value: "null": a in body must be of type string: "null"'],
     [object({ a: { ...S, nullable: true } }), { a: null }],

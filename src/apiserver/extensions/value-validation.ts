@@ -44,8 +44,17 @@ const jsonType = (value: unknown): string => {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
   if (typeof value === 'bigint') return 'integer';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  if (typeof value === 'number') return isInt64(value) ? 'integer' : 'number';
   return typeof value;
+};
+const isInt64 = (value: number): boolean => Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63;
+const MAX_FLOAT = (2 - 2 ** -23) * 2 ** 127;
+/** What a number must be for its format, beyond being of its type. */
+const RANGES: Readonly<Record<string, (n: number) => boolean>> = {
+  'integer ': isInt64,
+  'integer int64': isInt64,
+  'integer int32': (n) => isInt64(n) && n >= -(2 ** 31) && n < 2 ** 31,
+  'number float': (n) => Math.abs(n) <= MAX_FLOAT,
 };
 
 class Compiler {
@@ -90,7 +99,10 @@ class Compiler {
       if (actual === 'null') {
         if (types.length === 0 || schema.nullable) return undefined;
       } else if (types.length === 0 || types.includes(actual) || (actual === 'integer' && types.includes('number'))) return undefined;
-      return typeInvalid(this.#at(name), actual, `${name} in body must be of type ${shown}: ${goQuote(actual)}`);
+      // Of a format the release names Go's type.
+      const named = shown === 'integer' && schema.format && (actual === 'number' || actual === 'boolean') ? schema.format : shown;
+      const found = named === shown ? actual : actual === 'number' ? 'float64' : '';
+      return typeInvalid(this.#at(name), found, `${name} in body must be of type ${named}: ${goQuote(found)}`);
     };
   }
   #string(schema: Schema): Keyword[] {
@@ -114,7 +126,10 @@ class Compiler {
     const add = (test: (n: number) => boolean, text: string): void => {
       out.push((value, name) => ((typeof value === 'number' || typeof value === 'bigint') && !test(Number(value)) ? invalidValue(this.#at(name), value, `${name} in body should be ${text}`) : undefined));
     };
-    const { maximum: max, minimum: min, multipleOf } = schema;
+    const { maximum: max, minimum: min, multipleOf, type = '', format = '' } = schema;
+    const range = RANGES[`${type} ${format}`];
+    // The release says where in the words alone.
+    if (range) out.push((value, name) => (typeof value === 'number' && !range(value) ? { ...invalidValue(this.#base, '', `Checked value must be of type ${type} ${format ? `with format ${format}` : '(default format)'} in ${name}`), field: '<nil>' } : undefined));
     if (multipleOf !== undefined) add((n) => isWhole(n / multipleOf), `a multiple of ${multipleOf}`);
     if (max !== undefined) add((n) => (schema.exclusiveMaximum ? n < max : n <= max), schema.exclusiveMaximum ? `less than ${max}` : `less than or equal to ${max}`);
     if (min !== undefined) add((n) => (schema.exclusiveMinimum ? n > min : n >= min), schema.exclusiveMinimum ? `greater than ${min}` : `greater than or equal to ${min}`);

@@ -37,8 +37,14 @@ export function storageVersionHash(group: string, version: string, kind: string)
   return createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64');
 }
 
-/** Kinds that are stored as another group's or version's. */
-const STORED_AS: Readonly<Record<string, readonly [group: string, version: string]>> = { 'events.k8s.io/events': ['', 'v1'], 'autoscaling/horizontalpodautoscalers': ['autoscaling', 'v2'] };
+/** Kinds that the release stores as another group's or version's: it is what the hash is made of, whatever this store holds. */
+const STORED_AS: Readonly<Record<string, readonly [group: string, version: string]>> = {
+  'events.k8s.io/events': ['', 'v1'],
+  'autoscaling/horizontalpodautoscalers': ['autoscaling', 'v2'],
+  'apiextensions.k8s.io/customresourcedefinitions': ['apiextensions.k8s.io', 'v1beta1'],
+  'admissionregistration.k8s.io/mutatingadmissionpolicies': ['admissionregistration.k8s.io', 'v1beta1'],
+  'admissionregistration.k8s.io/mutatingadmissionpolicybindings': ['admissionregistration.k8s.io', 'v1beta1'],
+};
 function storedAs({ group, version, plural, kind, sameAs }: ServedResource['info']): [string, string, string] {
   const [storedGroup, storedVersion] = STORED_AS[`${group}/${plural}`] ?? [group, sameAs ?? version];
   return [storedGroup, storedVersion, kind];
@@ -162,16 +168,21 @@ function groupDiscovery(group: Group): discoveryV2.APIGroupDiscovery {
   });
   return { metadata: group.name === '' ? {} : { name: group.name }, versions };
 }
+/** The group and version of built-in kinds are left empty where they are those that the list is of. */
+function responseKind({ info, codec }: ServedResource, shown: { readonly group?: string; readonly version?: string; readonly kind: string }): metaV1.GroupVersionKind {
+  const { group = info.group, version = info.version, kind } = shown;
+  return codec.structType && group === info.group && version === info.version ? { group: '', version: '', kind } : { group, version, kind };
+}
 function resourceDiscovery(served: ServedResource): discoveryV2.APIResourceDiscovery {
   const { info } = served;
   const subresources = info.subresources.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map((sub) => ({
     subresource: sub.name,
-    responseKind: { group: sub.group ?? info.group, version: sub.version ?? info.version, kind: sub.kind },
+    responseKind: responseKind(served, sub),
     verbs: sub.verbs,
   }));
   return {
     resource: info.plural,
-    responseKind: { group: info.group, version: info.version, kind: info.kind },
+    responseKind: responseKind(served, info),
     scope: info.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: info.singular,
     verbs: info.verbs,

@@ -2,6 +2,7 @@
 import type * as metaV1 from '#api/gen/meta-v1.ts';
 import { apiVersionOf, splitApiVersion, type KubeObject } from '#api/object.ts';
 import { structByKind } from '#api/schema.ts';
+import { objectText, printedObject } from '#machinery/object-text.ts';
 import { encodeObject } from '#machinery/protobuf.ts';
 import { notAcceptable } from '#machinery/status-error.ts';
 import { dumpYaml } from '#machinery/yaml.ts';
@@ -10,7 +11,7 @@ import { internalPackage, JSON_TYPE, PROTOBUF_TYPE, YAML_TYPE } from '../registr
 import type { CacheEntry } from '../registry/object-cache.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
 import type { ListResult } from '../request.ts';
-import { ENTRIES_A_TURN, joinList, listParts, LONG_LIST } from './join-list.ts';
+import { ENTRIES_A_TURN, joinList, listFrame, listParts, LONG_LIST } from './join-list.ts';
 import type { Accepted } from './negotiation.ts';
 import { ListBodies } from './list-bodies.ts';
 import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
@@ -35,18 +36,18 @@ export interface EncodedParts {
 export function encodeValue(object: KubeObject, format: Format): Encoded {
   switch (format.mediaType) {
     case YAML_TYPE:
-      return { contentType: YAML_TYPE, body: Buffer.from(dumpYaml(object)) };
+      return { contentType: YAML_TYPE, body: Buffer.from(dumpYaml(printedObject(object))) };
     case PROTOBUF_TYPE:
       return { contentType: PROTOBUF_TYPE, body: protobufOf(object) };
     default:
-      return { contentType: JSON_TYPE, body: Buffer.from(format.indent ? JSON.stringify(object, null, 2) : `${JSON.stringify(object)}\n`) };
+      return { contentType: JSON_TYPE, body: Buffer.from(format.indent ? objectText(object, 2) : `${objectText(object)}\n`) };
   }
 }
 
 /** An object's protobuf bytes with their envelope. */
 export function protobufOf(object: KubeObject): Buffer {
   const { apiVersion = '', kind = '' } = object;
-  // The document of `/api` names no version of itself.
+  // The documents of `/api` name no version of themselves.
   const { group, version } = splitApiVersion(apiVersion || 'v1');
   const type = structByKind(group, version, kind);
   if (!type) throw notAcceptable(`${apiVersion}, Kind=${kind} has no protobuf form`);
@@ -75,7 +76,7 @@ export function encodeList(list: ListResult, format: Format, signal: AbortSignal
   }
   if (format.transform === 'PartialObjectMetadata') throw notAcceptable(`you requested PartialObjectMetadata, but the requested object is a list (*${internalPackage(info.group)}.${info.listKind})`);
   if (format.transform !== undefined) {
-    const items = list.entries.map((e) => partialMetadata(e.object, format.version));
+    const items = list.entries.map((e) => partialMetadata(list.served, e.object, format.version));
     return encodeValue({ kind: 'PartialObjectMetadataList', apiVersion: metaVersion(format.version), metadata, items } as unknown as KubeObject, format);
   }
   // Lists of custom resources always say whether there is more.
@@ -84,17 +85,18 @@ export function encodeList(list: ListResult, format: Format, signal: AbortSignal
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
-function joined({ served, entries, resourceVersion }: ListResult, head: object, signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
+function joined({ served, entries, resourceVersion }: ListResult, head: Parameters<typeof listFrame>[0], signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
   const prefix = typePrefix(served);
-  if (entries.length > LONG_LIST) return { contentType: JSON_TYPE, parts: listParts(head, entries, prefix, signal) };
+  const frame = listFrame(head, !served.codec.structType);
+  if (entries.length > LONG_LIST) return { contentType: JSON_TYPE, parts: listParts(frame, entries, prefix, signal) };
   const known = bodies.find(entries, resourceVersion);
   if (known) return { contentType: JSON_TYPE, body: known };
   const keep = (body: Buffer): Encoded => {
     bodies.put(entries, resourceVersion, body);
     return { contentType: JSON_TYPE, body };
   };
-  if (entries.length <= ENTRIES_A_TURN) return keep(joinList(head, entries, prefix));
-  return Array.fromAsync(listParts(head, entries, prefix, signal, true)).then((parts) => keep(Buffer.concat(parts)));
+  if (entries.length <= ENTRIES_A_TURN) return keep(joinList(frame, entries, prefix));
+  return Array.fromAsync(listParts(frame, entries, prefix, signal, true)).then((parts) => keep(Buffer.concat(parts)));
 }
 /** Items of built-in kinds do not repeat what the list says of them; those of custom resources do. */
 function listItem(object: KubeObject, { codec }: ServedResource): object {
@@ -121,7 +123,7 @@ export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undef
     const metadata = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};
     return encodeValue(tableOf(served, [shown], metadata, { version: format.version, include: format.include, now: format.now }) as unknown as KubeObject, format);
   }
-  if (format.transform === 'PartialObjectMetadata' && object.kind !== 'Status') return encodeValue(partialMetadata(object, format.version) as KubeObject, format);
+  if (format.transform === 'PartialObjectMetadata' && served && object.kind !== 'Status') return encodeValue(partialMetadata(served, object, format.version) as KubeObject, format);
   if (format.transform === 'PartialObjectMetadataList' && served && object.kind !== 'Status') {
     throw notAcceptable(`you requested PartialObjectMetadataList, but the requested object is not a list (*${internalPackage(served.info.group)}.${object.kind ?? ''})`);
   }

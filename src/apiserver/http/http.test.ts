@@ -8,7 +8,7 @@ import { warningHeader } from '../warnings.ts';
 import { compareVersions, storageVersionHash } from './discovery.ts';
 import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
-import { ENTRIES_A_TURN, joinList, listParts } from './join-list.ts';
+import { ENTRIES_A_TURN, joinList, listFrame, listParts } from './join-list.ts';
 import { Deadlines, Lifetime } from './lifetime.ts';
 import { ServerMetrics } from './metrics.ts';
 import { aggregatedVersion } from './paths.ts';
@@ -162,18 +162,19 @@ test('writeResult sends a long list as fast as it is read; who takes nothing is 
 test('listParts makes what joinList makes, in turns, and ends when its client is gone', async () => {
   const many = Array.from({ length: 2_345 }, (_, i) => new Entry(`/registry/configmaps/default/c-${i}`, { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: `c-${i}`, resourceVersion: String(i + 1) } }, i + 1));
   const head = { kind: 'ConfigMapList', apiVersion: 'v1', metadata: { resourceVersion: '9' } };
+  const frame = listFrame(head, false);
   const prefix = Buffer.from('{"kind":"ConfigMap","apiVersion":"v1",');
   for (const entries of [[], many.slice(0, 1), many.slice(0, ENTRIES_A_TURN), many.slice(0, ENTRIES_A_TURN + 1), many]) {
     const { signal } = new AbortController();
-    const parts = await Array.fromAsync(listParts(head, entries, prefix, signal));
+    const parts = await Array.fromAsync(listParts(frame, entries, prefix, signal));
     assert.equal(parts.length, Math.max(1, Math.ceil(entries.length / ENTRIES_A_TURN)));
     const long = Buffer.concat(parts);
-    assert.equal(long.toString(), joinList(head, entries, prefix).toString());
+    assert.equal(long.toString(), joinList(frame, entries, prefix).toString());
     assert.deepEqual(JSON.parse(long.toString()), { ...head, items: entries.map((e) => ({ metadata: e.object.metadata })) });
   }
   const gone = new AbortController();
   await assert.rejects(async () => {
-    for await (const part of listParts(head, many, prefix, gone.signal)) if (part.length > 0) gone.abort(new Error('gone'));
+    for await (const part of listParts(frame, many, prefix, gone.signal)) if (part.length > 0) gone.abort(new Error('gone'));
   }, /gone/);
 });
 

@@ -9,28 +9,36 @@ export const ENTRIES_A_TURN = 250;
 const BYTES_A_TURN = 256 * 1024;
 const COMMA = 0x2c;
 const OPEN = 0x7b;
-const END = Buffer.from(']}\n');
 const NOTHING = Buffer.alloc(0);
 
-/** The list without its items: `{"kind":…,"metadata":{…}`, and what stands in front of the first. */
-function startOf(head: object): Buffer {
-  return Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`);
+/** The list's text around its items. */
+export interface ListFrame {
+  readonly start: Buffer;
+  readonly end: Buffer;
+}
+/** `sorted`: as all of a custom resource is printed, with its keys in order; else `items` is the last of them. */
+export function listFrame(head: { readonly kind: string; readonly apiVersion: string; readonly metadata: object }, sorted: boolean): ListFrame {
+  const { kind, apiVersion, metadata } = head;
+  const text = (value: object): string => JSON.stringify(value).slice(1, -1);
+  if (!sorted) return { start: Buffer.from(`{${text({ kind, apiVersion, metadata })},"items":[`), end: Buffer.from(']}\n') };
+  const inOrder = Object.fromEntries(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return { start: Buffer.from(`{${text({ apiVersion })},"items":[`), end: Buffer.from(`],${text({ kind, metadata: inOrder })}}\n`) };
 }
 
 /** `prefix`: what entries begin with and items leave out; empty: nothing. One allocation, one copy. */
-export function joinList(head: object, entries: readonly CacheEntry[], prefix: Buffer): Buffer {
-  return joinLines(startOf(head), entries.map((e) => e.line), prefix, END);
+export function joinList(frame: ListFrame, entries: readonly CacheEntry[], prefix: Buffer): Buffer {
+  return joinLines(frame.start, entries.map((e) => e.line), prefix, frame.end);
 }
 
 /** The same in parts, one in each turn. `keep`: the entries keep their lines. Throws the signal's reason when it aborts between two turns. */
-export async function* listParts(head: object, entries: readonly CacheEntry[], prefix: Buffer, signal: AbortSignal, keep = false): AsyncGenerator<Buffer> {
+export async function* listParts(frame: ListFrame, entries: readonly CacheEntry[], prefix: Buffer, signal: AbortSignal, keep = false): AsyncGenerator<Buffer> {
   for (let from = 0; from === 0 || from < entries.length;) {
     if (from > 0) await setImmediate();
     signal.throwIfAborted();
-    const before = from === 0 ? startOf(head) : Buffer.from(',');
+    const before = from === 0 ? frame.start : Buffer.from(',');
     const to = endOfTurn(entries, from);
     const [part, next] = keep ? [joinLines(before, entries.slice(from, to).map((e) => e.line), prefix, NOTHING), to] : writeItems(before, entries, from, to, prefix);
-    yield next === entries.length ? Buffer.concat([part, END]) : part;
+    yield next === entries.length ? Buffer.concat([part, frame.end]) : part;
     if (next === 0) return;
     from = next;
   }

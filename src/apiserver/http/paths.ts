@@ -64,7 +64,7 @@ export function pathHandler(options: PathOptions): PathHandler {
     if (takesGetAlone(discovery, head, rest) && request.method !== 'GET') throw verbNotAllowed();
     switch (head) {
       case '':
-        return object({ paths: rootPaths(options, discovery) });
+        return rawDocument(JSON.stringify({ paths: rootPaths(options, discovery) }, null, 2), 'application/json');
       case 'api':
       case 'apis':
         return answerDiscovery(discovery, head === 'api', rest, request);

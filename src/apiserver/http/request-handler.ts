@@ -169,19 +169,24 @@ export class RequestHandler {
   #refuse(serving: Serving, err: unknown): Outcome {
     serving.error = StatusError.from(err);
     serving.fault = !(err instanceof StatusError) && err !== CLIENT_GONE;
+    return writeError(serving.response, err, this.#statusFormat(serving));
+  }
+  /** A Status has no other shape that it could be shown in; undefined: the client takes none of its forms. */
+  #statusFormat(serving: Serving): Format | undefined {
+    const { format } = serving;
+    if (format && format.transform === undefined) return format;
     try {
-      serving.format ??= this.#format(serving, undefined);
+      return this.#format(serving, undefined);
     } catch {
-      // What is refused for its Accept header is refused in JSON.
+      return undefined;
     }
-    return writeError(serving.response, err, serving.format);
   }
 
   /** When time is over the client hears at once, whatever the handler is still busy with. */
   #setDeadline(serving: Serving): void {
     const { lifetime, query, exchange } = serving;
     lifetime.onOver((reason) => {
-      if (!exchange.answered && reason instanceof StatusError) writeError(serving.response, reason, serving.format);
+      if (!exchange.answered && reason instanceof StatusError) writeError(serving.response, reason, this.#statusFormat(serving));
     });
     const asked = query.get('timeout');
     const limit = this.#o.requestTimeoutMs;

@@ -197,7 +197,7 @@ async function within(clock: Clock, ms: number, drained: Promise<void>): Promise
   return outcome;
 }
 
-/** A refusal as a Status, in the form the client takes; JSON where it takes none. */
+/** A refusal as a Status, in the form the client takes; indented JSON where it takes none. */
 export function writeError(ctx: ResponseContext, err: unknown, format: Format | undefined): Outcome {
   const { status, code } = StatusError.from(err);
   if (ctx.exchange.answered) return { code, bytes: undefined };
@@ -210,5 +210,5 @@ export function writeError(ctx: ResponseContext, err: unknown, format: Format | 
   return { code, bytes: encoded.body.length };
 }
 export function encodeStatus(status: Status, format: Format | undefined): Encoded {
-  return encodeValue(status as KubeObject, { ...(format ?? UNFORMATTED), transform: undefined });
+  return encodeValue(status as KubeObject, format ?? { ...UNFORMATTED, indent: true });
 }

@@ -18,8 +18,12 @@ export function includeObjectOf(query: Query): IncludeObject {
 
 export const metaVersion = (version: string): string => `meta.k8s.io/${version}`;
 
-export function partialMetadata(object: KubeObject, version: string): metaV1.PartialObjectMetadata {
-  return { kind: 'PartialObjectMetadata', apiVersion: metaVersion(version), metadata: object.metadata };
+export function partialMetadata({ strategy }: Pick<ServedResource, 'strategy'>, { metadata }: KubeObject, version: string): metaV1.PartialObjectMetadata {
+  return { kind: 'PartialObjectMetadata', apiVersion: metaVersion(version), metadata: strategy.fieldAnnotations ? withoutAnnotations(metadata, strategy.fieldAnnotations) : metadata };
+}
+function withoutAnnotations(metadata: metaV1.ObjectMeta, names: readonly string[]): metaV1.ObjectMeta {
+  const kept = Object.entries(metadata.annotations ?? {}).filter(([name]) => !names.includes(name));
+  return { ...metadata, annotations: kept.length > 0 ? Object.fromEntries(kept) : undefined };
 }
 
 function columnDefinition(column: Column): metaV1.TableColumnDefinition {
@@ -45,7 +49,7 @@ function tableRow(served: ServedResource, entry: CacheEntry, o: TableOptions): m
   const cells = served.strategy.row(entry.object, o.now);
   // Go's raw extension has no absent form.
   if (o.include === 'None') return { cells, object: null };
-  return { cells, object: o.include === 'Object' ? entry.object : partialMetadata(entry.object, o.version) };
+  return { cells, object: o.include === 'Object' ? entry.object : partialMetadata(served, entry.object, o.version) };
 }
 export function tableOf(served: ServedResource, entries: readonly CacheEntry[], metadata: metaV1.ListMeta, o: TableOptions, headers = true): metaV1.Table {
   return {

@@ -1,5 +1,6 @@
 /** Frames of a watch: `{"type":…,"object":…}` lines in JSON, length-delimited messages in protobuf. */
 import type { KubeObject } from '#api/object.ts';
+import { objectText } from '#machinery/object-text.ts';
 import { encodeWatchFrame } from '#machinery/protobuf.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
@@ -54,7 +55,7 @@ export class WatchEncoder {
     const plain = this.#format.mediaType === JSON_TYPE && this.#format.transform === undefined;
     if (plain && 'entry' in event) return jsonFrame(event.type, event.entry);
     const object = this.#shape(event);
-    if (this.#format.mediaType === JSON_TYPE) return Buffer.from(`{"type":${JSON.stringify(event.type)},"object":${JSON.stringify(object)}}\n`);
+    if (this.#format.mediaType === JSON_TYPE) return Buffer.from(`{"type":${JSON.stringify(event.type)},"object":${objectText(object)}}\n`);
     return encodeWatchFrame(event.type, protobufOf(object));
   }
 
@@ -62,7 +63,7 @@ export class WatchEncoder {
     const object = 'entry' in event ? event.entry.object : event.object;
     const { transform, version, include } = this.#format;
     if (transform === undefined || event.type === 'ERROR') return object;
-    if (transform !== 'Table') return partialMetadata(object, version) as KubeObject;
+    if (transform !== 'Table') return partialMetadata(this.#served, object, version) as KubeObject;
     // A bookmark has no fields to show: its row carries the metadata alone.
     const entry = ('entry' in event ? event.entry : { object }) as CacheEntry;
     const metadata = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};
@@ -70,7 +71,7 @@ export class WatchEncoder {
     this.#headersSent = true;
     const table = tableOf(this.#served, event.type === 'BOOKMARK' ? [] : [entry], metadata, { version, include, now: this.#now() }, headers);
     if (event.type !== 'BOOKMARK') return table as unknown as KubeObject;
-    const rows = [{ cells: this.#served.strategy.columns.map(() => ''), object: partialMetadata(object, version) }];
+    const rows = [{ cells: this.#served.strategy.columns.map(() => ''), object: partialMetadata(this.#served, object, version) }];
     return { ...table, rows } as unknown as KubeObject;
   }
 }

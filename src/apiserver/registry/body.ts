@@ -4,7 +4,7 @@ import { structByKind } from '#api/schema.ts';
 import type { Draft } from '#base/draft.ts';
 import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { badRequest, invalid, unsupportedMediaType } from '#machinery/status-error.ts';
-import { cannotHandle, readTypeMeta, strictReason } from '#machinery/decode.ts';
+import { cannotHandle, decodeInto, readTypeMeta, strictReason } from '#machinery/decode.ts';
 import { goQuote } from '#machinery/go-text.ts';
 import { checkDepth, hasRepeatedKeys, parseJson as parseJsonText } from '#machinery/json.ts';
 import { decodeObject } from '#machinery/protobuf.ts';
@@ -107,7 +107,7 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
   const { expected } = options;
   const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
   const raw = parseBody(given, expected);
-  const object = decodeValue(ctx, { ...raw, value: identify(raw.value, options, given) }, options);
+  const object = decodeValue(ctx, { ...raw, value: identify(ctx, raw.value, options, given) }, options);
   ctx.request.decoded?.(() => {
     const copy = structuredClone(object) as Draft<KubeObject>;
     if (expected.kind === ctx.served.info.kind) ctx.served.strategy.default?.(copy);
@@ -118,7 +118,8 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
 const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
 
 /** `apiVersion` and `kind` must be those of the request; absent ones are taken from it. */
-function identify(value: unknown, { expected, alias }: DecodeOptions, body: RequestBody): unknown {
+function identify(ctx: RequestContext, value: unknown, options: DecodeOptions, body: RequestBody): unknown {
+  const { expected, alias } = options;
   const own = apiVersionOf(expected.group, expected.version);
   let meta;
   try {
@@ -134,12 +135,23 @@ function identify(value: unknown, { expected, alias }: DecodeOptions, body: Requ
   const { group, version } = splitApiVersion(apiVersion || own);
   // Of a custom resource the version is looked at first, and its kind is judged with the rest of it.
   const isCustom = !structByKind(expected.group, expected.version, expected.kind);
-  if (isCustom && apiVersion !== '' && apiVersion !== own) throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${own})`);
+  if (isCustom && apiVersion !== '' && apiVersion !== own) {
+    complain(ctx, unknownIn(value as object), options, { ...expected, version });
+    throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${own})`);
+  }
   if (isCustom) throw invalid({ group: expected.group, kind }, nameIn(value), [invalidValue(fieldPath('kind'), kind, `must be ${expected.kind}`)]);
   const mismatch = kindMismatch({ group, version, kind: kind || expected.kind }, expected);
   if (mismatch !== undefined) throw badRequest(cannotHandle(kind || expected.kind, version, expected.kind, mismatch));
   const data = apiVersionOf(group, version);
   throw badRequest(`the API version in the data (${data}) does not match the expected API version (${own})`);
+}
+
+/** What a custom resource holds that every kind has: of a version without a schema the rest is not known. */
+function unknownIn(value: object): string[] {
+  const { metadata } = value as { readonly metadata?: unknown };
+  const inMetadata = typeof metadata === 'object' && metadata !== null ? decodeInto(structByKind('meta', 'v1', 'ObjectMeta')!, metadata).unknown : [];
+  const others = Object.keys(value).filter((key) => !['apiVersion', 'kind', 'metadata'].includes(key)).toSorted();
+  return [...inMetadata.map((path) => `metadata.${path}`), ...others].map((path) => `unknown field ${goQuote(path)}`);
 }
 
 const nameIn = (value: unknown): string => {
@@ -173,7 +185,11 @@ export function decodeValue(ctx: RequestContext, raw: RawBody, options: DecodeOp
   }
   const repeated = raw.yaml && text !== undefined ? yamlStrictMessage(text) : undefined;
   const strict = repeated === undefined ? decoded.strict : [repeated, ...decoded.strict];
-  if (strict.length && fieldValidation === 'Strict') throw refuse(strictReason(strict));
-  if (fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
+  complain(ctx, strict, options, expected);
   return decoded.object;
+}
+/** Complaints of strict decoding as an error or as warnings, as the request asks. */
+function complain(ctx: RequestContext, strict: readonly string[], { fieldValidation, expected }: DecodeOptions, given: ExpectedKind): void {
+  if (strict.length && fieldValidation === 'Strict') throw badRequest(cannotHandle(expected.kind, given.version, expected.kind, strictReason(strict)));
+  if (fieldValidation === 'Warn') for (const complaint of strict) ctx.warn(complaint);
 }

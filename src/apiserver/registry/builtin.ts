@@ -8,7 +8,6 @@ import { resourcePrefix } from '#store/keys.ts';
 import { strategyFor } from '../strategies/index.ts';
 import { fromCoreEvent, toCoreEvent } from '../strategies/events/conversion.ts';
 import { subresourceHandlers, virtualHandler } from '../subresources/handlers.ts';
-import { apiServiceType } from './apiservice-type.ts';
 import { convertingCodec, type Conversion } from './converting-codec.ts';
 import { hpaV1FromV2, hpaV2FromV1 } from './hpa-conversion.ts';
 import type { Claims } from './claims.ts';
@@ -58,7 +57,7 @@ const DEPRECATED: Readonly<Record<string, readonly string[]>> = {
 };
 
 function codecOf(info: ResourceInfo): ResourceCodec {
-  const type = info.kind === 'APIService' ? apiServiceType() : structByKind(info.group, info.version, info.kind);
+  const type = structByKind(info.group, info.version, info.kind);
   if (!type) throw new Error(`kind "${info.group}/${info.version}, ${info.kind}" is not in the table of facts`);
   const codec = structCodec(type, ownedVersions(info), strategyFor(info));
   const conversion = CONVERSIONS[`${info.group}/${info.version}/${info.plural}`] ?? renaming(info);

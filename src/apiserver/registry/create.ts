@@ -91,8 +91,9 @@ async function writeNew(ctx: RequestContext, draft: Draft<KubeObject>, options: 
   // A dry run does not come as far as the store, which is what objects.
   if (!options.dryRun && draft.metadata.resourceVersion && draft.metadata.resourceVersion !== '0') throw badRequest('resourceVersion should not be set on objects to be created');
   if (!options.dryRun) delete draft.metadata.resourceVersion;
-  const stored = await served.codec.toStorage(served.codec.normalise(draft));
-  if (options.dryRun) return dryRun(ctx, key, draft);
+  const normal = served.codec.normalise(draft);
+  const stored = await served.codec.toStorage(normal);
+  if (options.dryRun) return dryRun(ctx, key, normal);
   try {
     return await resultOf(ctx, await storage.create(key, stored), 201);
   } catch (err) {

@@ -55,7 +55,7 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
   const plan = planDeletion(ctx, args.options, old);
   if (plan.kind === 'pending') return resultOf(ctx, stored, 200);
   if (plan.kind === 'now') {
-    const shown = (gone: KubeObject) => (plan.shown ? { ...plan.shown, metadata: { ...plan.shown.metadata, resourceVersion: gone.metadata.resourceVersion } } : gone);
+    const shown = (gone: KubeObject) => (plan.shown ? ctx.served.codec.normalise({ ...plan.shown, metadata: { ...plan.shown.metadata, resourceVersion: gone.metadata.resourceVersion } }) : gone);
     if (args.options.dryRun) return deleted(ctx, shown(old));
     const last = await storage.delete(key, stored.revision);
     await ctx.served.codec.prepare?.([last]);
@@ -64,8 +64,9 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
     return deleted(ctx, shown(gone));
   }
   const code = args.options.orphanDependents === false ? 202 : 200;
-  if (args.options.dryRun) return { kind: 'object', code, object: plan.next };
-  return resultOf(ctx, await storage.update(key, await ctx.served.codec.toStorage(plan.next), stored.revision), code);
+  const next = ctx.served.codec.normalise(plan.next);
+  if (args.options.dryRun) return { kind: 'object', code, object: next };
+  return resultOf(ctx, await storage.update(key, await ctx.served.codec.toStorage(next), stored.revision), code);
 }
 
 function checkPreconditions(ctx: RequestContext, options: DeleteOptions, object: KubeObject): void {

@@ -6,6 +6,7 @@ import { ANY, excludeFields, includeFields, type FieldFilter } from '#machinery/
 import { equalButForTimes } from '#machinery/apply/managed-fields.ts';
 import { managerName } from '#machinery/apply/manager-name.ts';
 import { updateManagedFields, type FieldManagement } from '#machinery/apply/update.ts';
+import { printedObject } from '#machinery/object-text.ts';
 import { jsonEqual, type JsonObject } from '#machinery/patch/json.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { RequestContext } from '../context.ts';
@@ -65,9 +66,15 @@ export interface TrackArgs {
 /** Books what the draft changes on the request's manager: sets `metadata.managedFields`. */
 export function trackFields(ctx: RequestContext, args: TrackArgs): void {
   const manager = managerName(args.fieldManager, ctx.request.auth.header('user-agent'));
-  const entries = updateManagedFields(args.live, args.draft, management(ctx, manager, args.subresource, args.written));
+  const { codec } = args.written ?? ctx.served;
+  const entries = updateManagedFields(printed(args.live, codec), printed(args.draft as KubeObject, codec), management(ctx, manager, args.subresource, args.written));
   if (entries) args.draft.metadata.managedFields = entries as Draft<typeof entries>;
   else delete args.draft.metadata.managedFields;
+}
+
+/** Nobody comes to own a list by leaving it out: what is empty counts as the release prints it. */
+function printed<T extends KubeObject | undefined>(object: T, { structType }: Pick<ResourceCodec, 'structType'>): T {
+  return object && structType ? printedObject(object, structType) : object;
 }
 
 export interface ApplyArgs {
@@ -80,7 +87,7 @@ export interface ApplyArgs {
 /** The object after a server-side apply, typed and defaulted, with its managed fields. */
 export function applyFields(ctx: RequestContext, args: ApplyArgs): Draft<KubeObject> {
   const { options } = args;
-  const applied = applyPatch(args.live, args.patch, { ...management(ctx, options.fieldManager, args.subresource, args.written), force: options.force });
+  const applied = applyPatch(printed(args.live, (args.written ?? ctx.served).codec), args.patch, { ...management(ctx, options.fieldManager, args.subresource, args.written), force: options.force });
   let decoded;
   try {
     decoded = (args.written ?? ctx.served).codec.decode(applied.object);

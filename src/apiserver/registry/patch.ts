@@ -8,6 +8,7 @@ import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
 import { readTypeMeta, strictMessages, strictReason } from '#machinery/decode.ts';
 import { goPrint } from '#machinery/go-text.ts';
 import { checkDepth, hasRepeatedKeys, parseJson } from '#machinery/json.ts';
+import { printedObject } from '#machinery/object-text.ts';
 import { applyJsonPatch, unknownJsonPatchFields } from '#machinery/patch/json-patch.ts';
 import { applyMergePatch } from '#machinery/patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '#machinery/patch/strategic-merge.ts';
@@ -125,9 +126,9 @@ function refusedPatch(shown: string, why: string): StatusError {
 function applyByType(patch: ReadPatch, object: KubeObject, target: WrittenKind): unknown {
   switch (patch.type) {
     case JSON_PATCH:
-      return applyJsonPatch(object, patch.value);
+      return applyJsonPatch(printedObject(object), patch.value);
     case MERGE_PATCH:
-      return applyMergePatch(object, patch.value);
+      return applyMergePatch(printedObject(object), patch.value);
     default:
       return applyStrategicMergePatch(object, patch.value, target.codec.structType!);
   }

@@ -72,6 +72,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   /** An update may leave resourceVersion out. Default true. */
   readonly allowUnconditionalUpdate?: boolean;
   readonly columns: readonly Column[];
+  /** Annotations that say what a field once said: shown with the object, and left out where its metadata is shown alone. */
+  readonly fieldAnnotations?: readonly string[];
   /** Cells for {@link columns}, without the name's namespace. `now` is for ages. */
   row(obj: T, now: number): readonly Cell[];
   /** Field selectors beyond `metadata.name` and `metadata.namespace`, each to the text it selects on. */

@@ -2,6 +2,8 @@
  * Unified diff of two values, as upstream shows what an update may not change: pretty JSON, three lines of context, the lines matched
  * by the Ratcliff-Obershelp method with its rule on frequent lines.
  */
+import { writeJson } from '#machinery/json.ts';
+
 interface Match {
   readonly a: number;
   readonly b: number;
@@ -105,11 +107,7 @@ function range(start: number, stop: number): string {
   return length === 1 ? String(start + 1) : `${length === 0 ? start : start + 1},${length}`;
 }
 
-/** Go's JSON keeps `<`, `>` and `&` out of its strings. */
-function prettyLines(value: unknown): string[] {
-  const text = JSON.stringify(value, null, 1).replaceAll('<', '\\u003c').replaceAll('>', '\\u003e').replaceAll('&', '\\u0026');
-  return text.split('\n');
-}
+const prettyLines = (value: unknown): string[] => writeJson(value, 1).split('\n');
 
 /** The diff's text, '' for equal values; every line ends with a newline. */
 export function unifiedDiff(before: unknown, after: unknown): string {

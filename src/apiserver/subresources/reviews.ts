@@ -10,6 +10,7 @@ import type { MaybePromise } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
 import { admitWhole } from '../registry/admit.ts';
 import { decodeBody } from '../registry/body.ts';
+import { trackFields } from '../registry/managed-fields.ts';
 import { settleNamespace } from '../registry/object-meta.ts';
 import { writeOptions, writeOptionsObject } from '../registry/options.ts';
 import type { SubresourceHandler } from '../registry/resource-registry.ts';
@@ -17,7 +18,7 @@ import type { SubresourceHandler } from '../registry/resource-registry.ts';
 type Answer = (ctx: RequestContext, review: KubeObject) => MaybePromise<KubeObject | object>;
 
 const ANSWERS: Readonly<Record<string, Answer>> = {
-  selfsubjectreviews: (ctx, review) => reviewSelf(review as authenticationV1.SelfSubjectReview, ctx.user, ctx.services.clock.now()),
+  selfsubjectreviews: (ctx) => reviewSelf(ctx.user, ctx.services.clock.now()),
   tokenreviews: (ctx, review) => {
     const tokens = ctx.services.tokenAuthenticator;
     if (!tokens) throw pathNotFound();
@@ -42,8 +43,9 @@ export function reviewHandler(plural: string): SubresourceHandler | undefined {
     const options = writeOptions(ctx.request.query, 'CreateOptions');
     const review = decodeBody(ctx, await ctx.request.readBody(), { expected: info, codec, fieldValidation: options.fieldValidation });
     settleNamespace(review, info, ctx.namespace);
+    trackFields(ctx, { live: undefined, draft: review, fieldManager: options.fieldManager, subresource: '' });
     const admitted = admitWhole(ctx, { operation: 'CREATE', name: review.metadata.name ?? '', object: review, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun });
     if (isPromise(admitted)) await admitted;
-    return { kind: 'object', code: 201, object: (await answer(ctx, review as KubeObject)) as KubeObject };
+    return { kind: 'object', code: 201, object: codec.normalise((await answer(ctx, review as KubeObject)) as KubeObject) };
   };
 }

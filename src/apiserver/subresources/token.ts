@@ -9,6 +9,7 @@ import { isPromise } from '../maybe-promise.ts';
 import { admitWhole } from '../registry/admit.ts';
 import { decodeBody } from '../registry/body.ts';
 import { entryOf } from '../registry/get.ts';
+import { trackFields } from '../registry/managed-fields.ts';
 import { writeOptions, writeOptionsObject } from '../registry/options.ts';
 import { structCodec } from '../registry/struct-codec.ts';
 import type { ApiResult } from '../request.ts';
@@ -26,8 +27,9 @@ export async function serveToken(ctx: RequestContext): Promise<ApiResult> {
   if (name !== '' && name !== ctx.name) throw invalid(EXPECTED, ctx.name, [invalidValue(fieldPath('metadata', 'name'), name, 'must match the service account name if specified')]);
   await ctx.served.storage!.freshen(undefined, ctx.signal);
   const serviceAccount = entryOf(ctx).object;
+  trackFields(ctx, { live: undefined, draft: tokenRequest, fieldManager: options.fieldManager, subresource: 'token', written: { expected: EXPECTED, codec } });
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: 'token', name: ctx.name, object: tokenRequest, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun, kind: EXPECTED });
   if (isPromise(admitted)) await admitted;
   const object: KubeObject = await issuer.issue({ serviceAccount, tokenRequest: tokenRequest as KubeObject, user: ctx.user, objects: ctx.services.reader, warn: (message) => ctx.warn(message) }, ctx.signal);
-  return { kind: 'object', code: 201, object };
+  return { kind: 'object', code: 201, object: codec.normalise(object) };
 }

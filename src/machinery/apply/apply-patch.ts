@@ -5,7 +5,7 @@
 import type { KubeObject } from '#api/object.ts';
 import { splitApiVersion } from '#api/object.ts';
 import { rfc3339 } from '#base/clock.ts';
-import { readJson } from '../json.ts';
+import { readJson, writeJson } from '../json.ts';
 import { badRequest, internalError } from '../status-error.ts';
 import { jsonKind } from '../patch/go-format.ts';
 import { isObject, jsonEqual, shallowCopy, type JsonObject } from '../patch/json.ts';
@@ -210,5 +210,5 @@ function sortedJson(value: unknown): string {
     if (Array.isArray(v)) return v.map(sorted);
     return isObject(v) ? Object.fromEntries(Object.keys(v).sort().map((k) => [k, sorted(v[k])])) : v;
   };
-  return JSON.stringify(sorted(value)).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return writeJson(sorted(value));
 }

@@ -2,7 +2,7 @@
  * Path elements of managed fields as they are written in FieldsV1: `f:<name>` a field, `k:<JSON>` an item of a list with
  * keys, `v:<JSON>` an item of a set, `i:<n>` an item by index. Source: meta/v1 FieldsV1 and KEP-555.
  */
-import { readJson } from '../json.ts';
+import { readJson, writeJson } from '../json.ts';
 import { isArray, isObject } from '../patch/json.ts';
 
 /** Text that JSON writes as it is. */
@@ -12,7 +12,7 @@ const PLAIN = /^[\w .:/@+=,;~!?*()[\]{}|$%^#'`-]*$/;
 function goJson(value: unknown): string {
   if (typeof value === 'string' && PLAIN.test(value)) return `"${value}"`;
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return writeJson(value);
 }
 
 /** Elements of names that are short, as nearly all are: the same few come with every write, and a key that exists already is found sooner. */

@@ -17,7 +17,7 @@ test('structSchema gives list keys their defaults', () => {
   const spec = service.fields.get('spec');
   const ports = spec?.kind === 'map' ? spec.fields.get('ports') : undefined;
   assert.ok(ports?.kind === 'list');
-  assert.deepEqual([ports.relationship, ports.keys, ports.keyDefaults], ['map', ['port', 'protocol'], { protocol: 'TCP' }]);
+  assert.deepEqual([ports.relationship, ports.keys, ports.keyDefaults], ['map', ['port', 'protocol'], { port: 0, protocol: 'TCP' }]);
 });
 
 interface Definition {

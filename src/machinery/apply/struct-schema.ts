@@ -41,8 +41,10 @@ function listSchema(field: Field, item: TypeRef): ListSchema {
   const keyDefaults: Record<string, unknown> = {};
   if (item.kind === 'struct') {
     for (const key of keys) {
-      const dflt = item.type.fields.get(key)?.default;
-      if (dflt !== undefined) keyDefaults[key] = dflt;
+      const field = item.type.fields.get(key);
+      // A key that is always printed has its zero value where it is left out.
+      const dflt = field && (field.default ?? zeroField(field));
+      if (dflt !== undefined && dflt !== null) keyDefaults[key] = dflt;
     }
   }
   let element: ApplySchema | undefined;

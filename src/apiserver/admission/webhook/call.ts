@@ -4,7 +4,7 @@
  */
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
-import { readJson } from '#machinery/json.ts';
+import { readJson, writeJson } from '#machinery/json.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, Authorizer } from '../../interfaces.ts';
 import { WebhookCallError, type WebhookClient } from '../../webhook/client.ts';
@@ -104,7 +104,7 @@ export async function callWebhook(hook: Hook<AnyWebhook>, { attributes: a }: Pic
   const version = webhook.admissionReviewVersions.find((v) => v === 'v1' || v === 'v1beta1');
   if (!version) throw new WebhookFailure(webhook.name, 'could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)');
   const request = admissionRequestOf(a, services.uid(), true, original);
-  const body = { kind: 'AdmissionReview', apiVersion: `admission.k8s.io/${version}`, request };
+  const body = Buffer.from(writeJson({ kind: 'AdmissionReview', apiVersion: `admission.k8s.io/${version}`, request }));
   let review: unknown;
   try {
     review = await services.client.post(webhook.clientConfig, { body, timeoutMs: (webhook.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000, signal, announceTimeout: true });

@@ -147,9 +147,9 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
   },
   validate(definition, ctx) {
     const { metadata, spec } = definition;
-    const name = metadata.name ?? '';
-    const misnamed = name !== `${spec?.names?.plural ?? ''}.${spec?.group ?? ''}`;
-    const errors = misnamed ? [invalidValue(fieldPath('metadata', 'name'), name, 'must be spec.names.plural+"."+spec.group')] : [];
+    const expected = `${spec?.names?.plural ?? ''}.${spec?.group ?? ''}`;
+    const names = [...(metadata.generateName ? [['generateName', metadata.generateName] as const] : []), ['name', metadata.name ?? ''] as const];
+    const errors = names.filter(([, name]) => name !== expected).map(([field, name]) => invalidValue(fieldPath('metadata', field), name, 'must be spec.names.plural+"."+spec.group'));
     errors.push(...validateSpec(spec, RULES_OF_CREATE), ...validateWhole(definition));
     if (errors.length === 0) warnOfFormats(spec, undefined, ctx);
     return errors;

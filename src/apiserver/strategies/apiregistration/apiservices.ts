@@ -10,9 +10,9 @@ const MAX_GROUP_PRIORITY = 20_000;
 const MAX_VERSION_PRIORITY = 1000;
 const HTTPS_PORT = 443;
 
-function validateName(name: string, { group = '', version = '' }: APIServiceSpec): FieldError[] {
+function validateName(name: string, field: string, { group = '', version = '' }: APIServiceSpec): FieldError[] {
   const expected = `${version}.${group}`;
-  return name === expected ? [] : [invalidValue(fieldPath('metadata', 'name'), name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(expected)}`)];
+  return name === expected ? [] : [invalidValue(fieldPath('metadata', field), name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(expected)}`)];
 }
 /** Served by this server itself: nothing to trust. */
 function validateLocal({ caBundle = '', insecureSkipTLSVerify }: APIServiceSpec): FieldError[] {
@@ -34,7 +34,8 @@ function validateRemote(spec: APIServiceSpec, service: NonNullable<APIServiceSpe
 }
 function validate({ metadata, spec }: APIService): FieldError[] {
   const { group = '', version = '', groupPriorityMinimum: groupPriority = 0, versionPriority = 0, service } = spec ?? {};
-  const errors = validateName(metadata.name ?? '', spec ?? {});
+  // Whatever begins the name must be all of it.
+  const errors = [...(metadata.generateName ? validateName(metadata.generateName, 'generateName', spec ?? {}) : []), ...validateName(metadata.name ?? '', 'name', spec ?? {})];
   if (group === '' && version !== 'v1') errors.push(required(SPEC.child('group'), 'only v1 may have an empty group and it better be legacy kube'));
   if (group !== '') errors.push(...fromMessages(SPEC.child('group'), group, isDNS1123Subdomain(group)));
   errors.push(...fromMessages(SPEC.child('version'), version, isDNS1035Label(version)));

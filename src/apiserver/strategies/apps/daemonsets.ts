@@ -93,6 +93,7 @@ export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', 
     ...validateCounts(set.status ?? {}, COUNTS, STATUS), ...validateCollisionCount(set.status?.collisionCount, old.status?.collisionCount, STATUS),
   ],
   generationFields: ['spec'],
+  fieldAnnotations: [TEMPLATE_GENERATION],
   columns: [
     NAME, integer('Desired'), integer('Current'), integer('Ready'), integer('Up-to-date'), integer('Available'), text('Node Selector'), AGE, wide('Containers'), wide('Images'),
     wide('Selector'),

@@ -4,7 +4,7 @@ import { isValidIP } from '#machinery/ip.ts';
 import { isDNS1123Subdomain, isPathSegmentName } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { NAME, text } from '../printing.ts';
 
 const PARENT = fieldPath('spec', 'parentRef');
 
@@ -30,6 +30,6 @@ export const ipaddresses = defineStrategy<IPAddress>('networking.k8s.io', 'v1', 
   validateName: isValidIP,
   validate,
   validateUpdate: (address, old) => [...validate(address), ...immutable(address.spec?.parentRef, old.spec?.parentRef, PARENT)],
-  columns: [NAME, text('ParentRef'), AGE],
-  row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.parentRef ? parentText(spec.parentRef) : '', age(metadata, now)],
+  columns: [NAME, text('ParentRef')],
+  row: ({ metadata, spec }) => [metadata.name ?? '', spec?.parentRef ? parentText(spec.parentRef) : ''],
 });

@@ -2,6 +2,7 @@
 import type {
   AllocatedDeviceStatus, AllocationResult, DeviceAllocationConfiguration, DeviceRequestAllocationResult, NetworkDeviceData, ResourceClaim, ResourceClaimConsumerReference,
 } from '#api/gen/resource-v1.ts';
+import type { Draft } from '#base/draft.ts';
 import { forbiddenField, invalidValue, notSupported, required, tooLong, tooMany, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { isValidInterfaceAddress } from '#machinery/ip.ts';
 import { validateConditions } from '../conditions.ts';
@@ -69,6 +70,16 @@ function validateAllocation(allocation: AllocationResult, names: RequestNames, p
   ];
 }
 
+/** What drivers said of devices goes with their allocation: those who take that away need not know of it. */
+export function dropDeallocated(claim: Draft<ResourceClaim>, old: ResourceClaim): void {
+  const { status } = claim;
+  if (!status?.devices) return;
+  const keys = (c: { readonly status?: ResourceClaim['status'] | undefined }): Set<string> => new Set((c.status?.allocation?.devices?.results ?? []).map(keyOf));
+  const gone = keys(old).difference(keys(claim as ResourceClaim));
+  const left = status.devices.filter((d) => !gone.has(keyOf(d)));
+  if (left.length) status.devices = left;
+  else delete status.devices;
+}
 export function validateClaimStatus(claim: ResourceClaim, old: ResourceClaim, path: FieldPath): FieldError[] {
   const { allocation, reservedFor = [], devices } = claim.status ?? {};
   const before = old.status?.allocation;

@@ -44,6 +44,15 @@ test('resourceclaims keeps its spec and its allocation', () => {
   const allocated = tryUpdate(resourceclaims, claim(), (c) => (c['status'] = { allocation, devices: [{ ...result, device: 'gpu-1' }] }), 'status');
   assert.deepEqual(allocated.errors, ['status.devices[0]: Invalid value: "gpu.example.com/n1/gpu-1": must be an allocated device in the claim']);
 });
+test('resourceclaims loses with its allocation what drivers said of the devices', () => {
+  const statusAfter = (change: (status: Record<string, unknown>) => void) => {
+    const { object, errors } = tryUpdate(resourceclaims, { ...claim(), status: { allocation, devices: [{ driver: result.driver, pool: result.pool, device: result.device }] } }, (c) => change(c['status'] as Record<string, unknown>), 'status');
+    assert.deepEqual(errors, []);
+    return object['status'];
+  };
+  assert.deepEqual(statusAfter((s) => delete s['allocation']), {});
+  assert.equal((statusAfter((s) => (s['reservedFor'] = [])) as { devices: object[] }).devices.length, 1);
+});
 test('resourceclaims prints its state', () => {
   const state = (status: object, metadata: object = {}) => rowOf(resourceclaims, { metadata, status })['State'];
   assert.deepEqual([state({}), state({ allocation, reservedFor: [{}] }), state({ allocation }, { deletionTimestamp: 'x' })], ['pending', 'allocated,reserved', 'deleted,allocated']);

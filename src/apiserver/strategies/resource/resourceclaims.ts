@@ -5,7 +5,7 @@ import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { validateAdminRequests, validateAdminResults } from './admin-access.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
-import { validateClaimStatus } from './claim-status.ts';
+import { dropDeallocated, validateClaimStatus } from './claim-status.ts';
 
 const SPEC = fieldPath('spec');
 
@@ -21,6 +21,9 @@ export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', '
   default: ({ spec }) => defaultDeviceClaim(spec?.devices),
   prepareForCreate(claim) {
     claim.status = emptyStatus('resource.k8s.io', 'v1', 'ResourceClaim');
+  },
+  prepareForUpdate(claim, old, { subresource }) {
+    if (subresource === 'status') dropDeallocated(claim, old);
   },
   validate: ({ spec }, ctx) => [...validateAdminRequests(spec?.devices, ctx), ...validateDeviceClaim(spec?.devices, SPEC.child('devices'))],
   validateUpdate: (claim, old) => immutableSpec(claim.spec, old.spec, 'api/resource/v1.ResourceClaimSpec'),

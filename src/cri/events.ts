@@ -44,6 +44,8 @@ const BACKOFF_MS = { first: 100, max: 5000 } as const;
 const SETTLE_MS = 2000;
 /** How long after it the removal of the task is to be told. */
 const REMOVAL_MS = 100;
+/** How long after that the status is asked for; then less and less often. */
+const ASK_MS = { first: 4, max: 50 } as const;
 const log = logger('cri');
 
 /** Endless until `signal` aborts or the runtime proves to have no events. Each call is a subscription of its own. */
@@ -210,14 +212,14 @@ const fromNative: Source = async ({ runtime, clock, signal, namespace = NAMESPAC
 
 /**
  * Resolves when the CRI status of a container or sandbox shows the exit, 20–40 ms after the event. There is no event for that: the CRI plugin
- * notes the exit when it has removed the task, so nobody is asked before `removed`; a removal that is not told is not waited for.
+ * notes the exit some milliseconds after it has removed the task, so nobody is asked before `removed`; a removal that is not told is not waited for.
  */
 async function settled(runtime: ContainerRuntime, id: string, clock: Clock, removed: Promise<void>, signal: AbortSignal): Promise<void> {
   const deadline = clock.monotonic() + SETTLE_MS;
   await within(clock, REMOVAL_MS, removed, () => new Error('not told')).catch(() => {});
-  for (let delayMs = 1; clock.monotonic() < deadline; delayMs = Math.min(2 * delayMs, 50)) {
-    if (await hasStopped(runtime, id, signal)) return;
+  for (let delayMs: number = ASK_MS.first; clock.monotonic() < deadline; delayMs = Math.min(2 * delayMs, ASK_MS.max)) {
     await sleep(clock, delayMs, signal);
+    if (await hasStopped(runtime, id, signal)) return;
   }
 }
 

@@ -125,8 +125,12 @@ export class ContainerStarter {
       this.#event(request, 'Warning', 'Failed', `Error: ${errorText(err)}`);
       throw new StartError('RunContainerError', errorText(err), { cause: err });
     }
-    this.#event(request, 'Normal', 'Started', 'Container started');
-    await cache.refreshContainer(id, request.sandboxId);
+    try {
+      await cache.refreshContainer(id, request.sandboxId);
+    } finally {
+      // What the status says of it is waited for by others: it is not kept waiting by the event.
+      this.#event(request, 'Normal', 'Started', 'Container started');
+    }
     signal.throwIfAborted();
     return id;
   }

@@ -1,7 +1,12 @@
 /** What choices of a node must be together. Messages as upstream's validation of KubeletConfiguration. */
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { KUBELET_DEFAULTS, reservedResources, type KubeletConfig } from './config.ts';
+import { mapText } from './checkpoint-checksum.ts';
+import { cpuPolicyOptions } from './cpumanager/policy-options.ts';
 import { parseThresholds } from './eviction/pressure.ts';
+import { topologyPolicyOptions } from './topologymanager/policy-options.ts';
+import { parseQuantity } from '#machinery/quantity.ts';
+import { isHugePages } from '#machinery/resource-names.ts';
 import { formatDurationMs } from '#machinery/duration.ts';
 
 const RESERVABLE = ['cpu', 'memory', 'ephemeral-storage', 'pid'];
@@ -34,7 +39,29 @@ export function validateConfig(choices: Partial<KubeletConfig>): FieldError[] {
   check('maxParallelImagePulls', config.maxParallelImagePulls > 0, 'must be a positive number', config.maxParallelImagePulls);
   const reserved = reservedResources(config)['cpu'];
   check('cpuManagerPolicy', config.cpuManagerPolicy !== 'static' || (reserved !== undefined && reserved !== '0'), '[cpumanager] the static policy requires systemreserved.cpu + kubereserved.cpu to be greater than zero', config.cpuManagerPolicy);
-  errors.push(...validateShutdown(config));
+  // Options without a policy that has any are refused where they are used, as upstream does; those of the topology manager are not looked at.
+  attempt('cpuManagerPolicyOptions', config.cpuManagerPolicyOptions, () => checkCpuOptions(config));
+  if (config.topologyManagerPolicy !== 'none') attempt('topologyManagerPolicyOptions', config.topologyManagerPolicyOptions, () => topologyPolicyOptions(config.topologyManagerPolicyOptions));
+  errors.push(...validateReservedMemory(config.reservedMemory), ...validateShutdown(config));
+  return errors;
+}
+function checkCpuOptions({ cpuManagerPolicy, cpuManagerPolicyOptions: options }: Pick<KubeletConfig, 'cpuManagerPolicy' | 'cpuManagerPolicyOptions'>): void {
+  if (cpuManagerPolicy === 'static') cpuPolicyOptions(options);
+  else if (Object.keys(options).length > 0) throw new Error(`None policy: received unsupported options=${mapText(options, (value) => value)}`);
+}
+function validateReservedMemory(reservations: KubeletConfig['reservedMemory']): FieldError[] {
+  const errors: FieldError[] = [];
+  const seen = new Set<string>();
+  for (const { numaNode, limits } of reservations) {
+    for (const [resource, text] of Object.entries(limits)) {
+      const check = (ok: boolean, message: string): void => void (ok || errors.push(invalidValue(fieldPath('reservedMemory'), text, message)));
+      const of = `NUMA node ${numaNode} and resource "${resource}"`;
+      check(resource === 'memory' || isHugePages(resource), `the limit type "${resource}" for NUMA node ${numaNode} is not supported, only [memory hugepages-<HugePageSize>] is accepted`);
+      check(parseQuantity(text).sign() !== 0, `reserved memory may not be zero for ${of}`);
+      check(!seen.has(of), `the reserved memory has a duplicate value for ${of}`);
+      seen.add(of);
+    }
+  }
   return errors;
 }
 function validateShutdown({ shutdownGraceMs: total, shutdownGraceCriticalMs: critical, shutdownGraceByPriority: rows }: Pick<KubeletConfig, 'shutdownGraceMs' | 'shutdownGraceCriticalMs' | 'shutdownGraceByPriority'>): FieldError[] {

@@ -1,5 +1,9 @@
 import type { Taint } from '#api/gen/core-v1.ts';
 import type { VerificationPolicy } from './images/pull-records.ts';
+import type { MemoryReservation } from './memorymanager/reserved-memory.ts';
+import type { MemoryManagerPolicy } from './memorymanager/state.ts';
+import type { TopologyPolicyName } from './topologymanager/policy.ts';
+import type { TopologyScope } from './topologymanager/topology-manager.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { parseCpuSet } from './cpumanager/cpu-set.ts';
 
@@ -48,7 +52,16 @@ export interface KubeletConfig {
   readonly cgroupDriver: 'cgroupfs' | 'systemd';
   /** `static`: Guaranteed Pods with whole CPUs have them for themselves. */
   readonly cpuManagerPolicy: 'none' | 'static';
+  readonly cpuManagerPolicyOptions: Readonly<Record<string, string>>;
   readonly cpuManagerReconcilePeriodMs: number;
+  /** `Static`: memory of Guaranteed Pods is on NUMA nodes of their own. */
+  readonly memoryManagerPolicy: MemoryManagerPolicy;
+  /** Which NUMA nodes bear what is kept from Pods. */
+  readonly reservedMemory: readonly MemoryReservation[];
+  /** How strictly devices, CPUs and memory must lie together, of a container or of the Pod as a whole. */
+  readonly topologyManagerPolicy: TopologyPolicyName;
+  readonly topologyManagerScope: TopologyScope;
+  readonly topologyManagerPolicyOptions: Readonly<Record<string, string>>;
   /** How long the machine waits for Pods when it goes down, and how much of that is kept for critical ones. 0: it does not wait. */
   readonly shutdownGraceMs: number;
   readonly shutdownGraceCriticalMs: number;
@@ -99,7 +112,13 @@ export const KUBELET_DEFAULTS = {
   enforceNodeAllocatable: ['pods'],
   cgroupDriver: 'cgroupfs',
   cpuManagerPolicy: 'none',
+  cpuManagerPolicyOptions: {},
   cpuManagerReconcilePeriodMs: 10_000,
+  memoryManagerPolicy: 'None',
+  reservedMemory: [],
+  topologyManagerPolicy: 'none',
+  topologyManagerScope: 'container',
+  topologyManagerPolicyOptions: {},
   shutdownGraceMs: 0,
   shutdownGraceCriticalMs: 0,
   shutdownGraceByPriority: [],

@@ -21,7 +21,15 @@ for (const [fields, message] of [
   [{ maxPod: 1 }, 'maxPod: Forbidden: not a field that Podyard knows'],
   [{ port: 1 }, 'port: Forbidden: follows from the cluster and cannot be chosen'],
   [{ maxPods: 'many' }, 'maxPods: Invalid value: "many": must be an integer that is not negative'],
-  [{ topologyManagerPolicy: 'best-effort' }, 'topologyManagerPolicy: Invalid value: "best-effort": must be "none": no topology manager'],
+  [{ topologyManagerPolicy: 'strict' }, 'topologyManagerPolicy: Invalid value: "strict": must be "none" or "best-effort" or "restricted" or "single-numa-node"'],
+  [{ topologyManagerScope: 'node' }, 'topologyManagerScope: Invalid value: "node": must be "container" or "pod"'],
+  [{ topologyManagerPolicy: 'restricted', topologyManagerPolicyOptions: { fast: 'true' } }, /^topologyManagerPolicyOptions: Invalid value: .*: unknown Topology Manager Policy option: "fast"$/],
+  [{ cpuManagerPolicyOptions: { 'full-pcpus-only': 'true' } }, /^cpuManagerPolicyOptions: Invalid value: .*: None policy: received unsupported options=map\[full-pcpus-only:true\]$/],
+  [{ cpuManagerPolicy: 'static', reservedSystemCPUs: '0', cpuManagerPolicyOptions: { 'align-by-socket': 'true' } }, /: CPU Manager Policy Alpha-level Options not enabled, but option "align-by-socket" provided$/],
+  [{ memoryManagerPolicy: 'BestEffort' }, 'memoryManagerPolicy: Invalid value: "BestEffort": must be "None" or "Static"'],
+  [{ reservedMemory: [{ numaNode: 0, limits: { cpu: '1' } }] }, 'reservedMemory: Invalid value: "1": the limit type "cpu" for NUMA node 0 is not supported, only [memory hugepages-<HugePageSize>] is accepted'],
+  [{ reservedMemory: [{ numaNode: 1, limits: { memory: '0' } }] }, 'reservedMemory: Invalid value: "0": reserved memory may not be zero for NUMA node 1 and resource "memory"'],
+  [{ reservedMemory: [{ numaNode: 1, limits: { memory: '1Gi' } }, { numaNode: 1, limits: { memory: '2Gi' } }] }, 'reservedMemory: Invalid value: "2Gi": the reserved memory has a duplicate value for NUMA node 1 and resource "memory"'],
   [{ evictionHard: { 'memory.free': '1' } }, /^evictionHard: Invalid value: .*"memory.free" is none of/],
   [{ evictionSoft: { 'memory.available': '1Gi' } }, 'evictionSoft: Invalid value: "memory.available": grace period must be specified for the soft eviction threshold memory.available'],
   [{ kubeReserved: { gpu: '1' } }, 'kubeReserved: Invalid value: "gpu": cannot reserve "gpu": must be one of cpu, memory, ephemeral-storage, pid'],
@@ -35,6 +43,16 @@ for (const [fields, message] of [
 test('parseKubeletConfiguration refuses other kinds and fields that come twice', () => {
   assert.throws(() => parseKubeletConfiguration('apiVersion: v1\nkind: Pod\n'), /apiVersion: Unsupported value: "v1".*kind: Unsupported value: "Pod"/s);
   assert.throws(() => parseKubeletConfiguration(`${file({})}maxPods: 1\nmaxPods: 2\n`), /already set in map/);
+});
+test('parseKubeletConfiguration takes the fields of the resource managers', () => {
+  const fields = {
+    cpuManagerPolicy: 'static', reservedSystemCPUs: '0-1', cpuManagerPolicyOptions: { 'full-pcpus-only': 'true', 'strict-cpu-reservation': 'false' },
+    memoryManagerPolicy: 'Static', reservedMemory: [{ numaNode: 0, limits: { memory: '1124Mi' } }],
+    topologyManagerPolicy: 'single-numa-node', topologyManagerScope: 'pod', topologyManagerPolicyOptions: { 'max-allowable-numa-nodes': '8' },
+  };
+  assert.deepEqual(parseKubeletConfiguration(file(fields)), fields);
+  const shown = kubeletConfiguration(kubeletConfig('/x', parseKubeletConfiguration(file(fields))));
+  assert.deepEqual(Object.fromEntries(Object.keys(fields).map((name) => [name, shown[name]])), fields);
 });
 test('kubeletConfiguration shows what holds, in a form that can be read again', () => {
   const shown = kubeletConfiguration(kubeletConfig('/x', { systemReserved: { memory: '1Gi' }, evictionHard: { 'memory.available': '100Mi' }, podPidsLimit: 0 }));

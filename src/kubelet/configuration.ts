@@ -9,6 +9,7 @@ import { parseYaml } from '#machinery/yaml.ts';
 import type { KubeletConfig } from './config.ts';
 import { formatCpuSet, parseCpuSet } from './cpumanager/cpu-set.ts';
 import { validateConfig } from './config-validation.ts';
+import { TOPOLOGY_POLICIES } from './topologymanager/policy.ts';
 
 const API_VERSION = 'kubelet.config.k8s.io/v1beta1';
 const KIND = 'KubeletConfiguration';
@@ -45,6 +46,11 @@ const graces: Of<KubeletConfig['shutdownGraceByPriority']> = (v) => of<readonly 
   return { priority: of<number>(Number.isSafeInteger, 'an integer')(priority), seconds: count(shutdownGracePeriodSeconds) };
 });
 
+const reservations: Of<KubeletConfig['reservedMemory']> = (v) => of<readonly unknown[]>(Array.isArray, 'a list')(v).map((row) => {
+  const { numaNode, limits } = record(row);
+  return { numaNode: count(numaNode), limits: quantities(limits ?? {}) };
+});
+
 /** A field that is kept as it is. */
 function plain<K extends keyof KubeletConfig>(key: K, read: Of<KubeletConfig[K]>, write: (value: KubeletConfig[K]) => unknown = (v) => v): Field {
   return { read: (v) => ({ [key]: read(v) }) as Partial<KubeletConfig>, write: (c) => write(c[key]) };
@@ -65,8 +71,12 @@ const FIELDS: Readonly<Record<string, Field>> = {
   cgroupDriver: plain('cgroupDriver', oneOf('cgroupfs', 'systemd')),
   cpuManagerPolicy: plain('cpuManagerPolicy', oneOf('none', 'static')),
   cpuManagerReconcilePeriod: plain('cpuManagerReconcilePeriodMs', duration, formatDurationMs),
-  memoryManagerPolicy: fixed('None', 'no memory manager'),
-  topologyManagerPolicy: fixed('none', 'no topology manager'),
+  cpuManagerPolicyOptions: plain('cpuManagerPolicyOptions', texts),
+  memoryManagerPolicy: plain('memoryManagerPolicy', oneOf('None', 'Static')),
+  reservedMemory: plain('reservedMemory', reservations),
+  topologyManagerPolicy: plain('topologyManagerPolicy', oneOf(...TOPOLOGY_POLICIES)),
+  topologyManagerScope: plain('topologyManagerScope', oneOf('container', 'pod')),
+  topologyManagerPolicyOptions: plain('topologyManagerPolicyOptions', texts),
   reservedSystemCPUs: plain('reservedSystemCPUs', (v) => formatCpuSet(parseCpuSet(string(v)))),
   systemReserved: plain('systemReserved', quantities),
   kubeReserved: plain('kubeReserved', quantities),

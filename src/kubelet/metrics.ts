@@ -18,6 +18,15 @@ export interface KubeletMetrics {
   readonly cpuPinningErrors: Counter;
   readonly cpuSharedPool: Gauge;
   readonly cpuExclusive: Gauge;
+  readonly cpuPerNuma: Gauge<'numa_node'>;
+  readonly memoryPinningRequests: Counter;
+  readonly memoryPinningErrors: Counter;
+  readonly topologyAdmissions: Counter;
+  readonly topologyErrors: Counter;
+  readonly topologyAdmissionMs: Histogram;
+  /** What containers were given that lies together, by what it lies on: `physical_cpu`, `numa_node`, `uncore_cache`. */
+  readonly aligned: Counter<'scope' | 'boundary'>;
+  readonly alignedFailures: Counter<'scope' | 'boundary'>;
   readonly devicePluginRegistrations: Counter<'resource_name'>;
   readonly devicePluginAllocation: Histogram<'resource_name'>;
   readonly draOperations: Histogram<'operation_name' | 'is_error'>;
@@ -37,6 +46,14 @@ export function newKubeletMetrics(): KubeletMetrics {
     cpuPinningErrors: new Counter({ name: 'kubelet_cpu_manager_pinning_errors_total', help: 'The number of cpu core allocations which required pinning failed.', registers }),
     cpuSharedPool: new Gauge({ name: 'kubelet_cpu_manager_shared_pool_size_millicores', help: 'The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.', registers }),
     cpuExclusive: new Gauge({ name: 'kubelet_cpu_manager_exclusive_cpu_allocation_count', help: 'The total number of CPUs exclusively allocated to containers running on this node', registers }),
+    cpuPerNuma: new Gauge({ name: 'kubelet_cpu_manager_allocation_per_numa', help: 'Number of CPUs allocated per NUMA node', labelNames: ['numa_node'], registers }),
+    memoryPinningRequests: new Counter({ name: 'kubelet_memory_manager_pinning_requests_total', help: 'The number of memory pages allocations which required pinning.', registers }),
+    memoryPinningErrors: new Counter({ name: 'kubelet_memory_manager_pinning_errors_total', help: 'The number of memory pages allocations which required pinning that failed.', registers }),
+    topologyAdmissions: new Counter({ name: 'kubelet_topology_manager_admission_requests_total', help: 'The number of admission requests where resources have to be aligned.', registers }),
+    topologyErrors: new Counter({ name: 'kubelet_topology_manager_admission_errors_total', help: 'The number of admission request failures where resources could not be aligned.', registers }),
+    topologyAdmissionMs: new Histogram({ name: 'kubelet_topology_manager_admission_duration_ms', help: 'Duration in milliseconds to serve a pod admission request.', buckets: Array.from({ length: 15 }, (_, i) => 0.05 * 2 ** i), registers }),
+    aligned: new Counter({ name: 'kubelet_container_aligned_compute_resources_count', help: 'Cumulative number of aligned compute resources allocated to containers by alignment type.', labelNames: ['scope', 'boundary'], registers }),
+    alignedFailures: new Counter({ name: 'kubelet_container_aligned_compute_resources_failure_count', help: 'Cumulative number of failures to allocate aligned compute resources to containers by alignment type.', labelNames: ['scope', 'boundary'], registers }),
     devicePluginRegistrations: new Counter({ name: 'kubelet_device_plugin_registration_total', help: 'Cumulative number of device plugin registrations. Broken down by resource name.', labelNames: ['resource_name'], registers }),
     devicePluginAllocation: new Histogram({ name: 'kubelet_device_plugin_alloc_duration_seconds', help: 'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.', labelNames: ['resource_name'], buckets: BUCKETS, registers }),
     draOperations: new Histogram({ name: 'dra_operations_duration_seconds', help: 'Latency histogram in seconds for the duration of handling all ResourceClaims referenced by a pod when the pod starts or stops. Identified by the name of the operation (PrepareResources or UnprepareResources) and separated by the success of the operation. The number of failed operations is provided through the histogram\'s overall count.', labelNames: ['operation_name', 'is_error'], buckets: DRA_BUCKETS, registers }),

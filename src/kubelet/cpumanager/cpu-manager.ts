@@ -15,25 +15,21 @@ import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { reservedResources, type KubeletConfig } from '../config.ts';
-import type { AnyContainer } from '../interfaces.ts';
 import type { KubeletMetrics } from '../metrics.ts';
+import type { MachineTopology } from '../node/machine-topology.ts';
 import { isRestartableInit } from '../pods/containers.ts';
-import { qosOf } from '../pods/qos.ts';
+import { NO_HINTS, type Hint, type ResourceHints } from '../topologymanager/hints.ts';
+import type { NumaMask } from '../topologymanager/numa-mask.ts';
+import type { HintProvider, ProviderAdmission } from '../topologymanager/topology-manager.ts';
 import { formatCpuSet, parseCpuSet } from './cpu-set.ts';
+import { cpuPolicyOptions } from './policy-options.ts';
 import { CpuState } from './state.ts';
-import { takeCpus, type Topology } from './topology.ts';
+import { exclusiveCpus, exclusiveCpusOfPod, StaticPolicy } from './static-policy.ts';
+import { CpuTopology } from './topology.ts';
 
 const log = logger('kubelet');
 const UPDATE_TIMEOUT_MS = 10_000;
-
-/** Whole CPUs that the container is to have for itself; 0 when it shares. */
-export function exclusiveCpus(pod: Pod, container: AnyContainer): number {
-  const text = container.resources?.requests?.['cpu'] ?? container.resources?.limits?.['cpu'];
-  // Resources of the Pod as a whole say nothing of its containers.
-  if (text === undefined || qosOf(pod) !== 'Guaranteed' || pod.spec.resources) return 0;
-  const millis = parseQuantity(text).milliValue();
-  return millis % 1000n === 0n ? Number(millis / 1000n) : 0;
-}
+const NONE: ReadonlySet<number> = new Set();
 
 export interface RunningContainer {
   readonly uid: string;
@@ -45,19 +41,19 @@ export interface CpuManagerOptions {
   readonly clock: Clock;
   readonly runtime: Pick<ContainerRuntime, 'updateContainerResources'>;
   readonly metrics: KubeletMetrics;
-  topology(): Promise<Topology>;
   running(): readonly RunningContainer[];
   isOver(uid: string): boolean;
 }
 
-export class CpuManager {
+export class CpuManager implements HintProvider {
   readonly #o: CpuManagerOptions;
   readonly #state: CpuState;
   readonly #abort = new AbortController();
   /** The CPUs that each running container was last given, by its ID. */
   readonly #applied = new Map<string, string>();
-  #topology: Topology = new Map();
-  #reserved: ReadonlySet<number> = new Set();
+  #topology = new CpuTopology(new Map());
+  /** Undefined: the policy `none`. */
+  #policy: StaticPolicy | undefined;
   #loop: Promise<void> = Promise.resolve();
   #reconciling: Promise<void> = Promise.resolve();
 
@@ -65,19 +61,16 @@ export class CpuManager {
     this.#o = options;
     this.#state = new CpuState(join(options.config.rootDir, 'cpu_manager_state'), options.config.cpuManagerPolicy);
   }
-  get #on(): boolean {
-    return this.#o.config.cpuManagerPolicy === 'static';
-  }
-  /** Takes up what an earlier process gave out. Rejects where that does not fit what is configured now. */
-  async start(): Promise<void> {
+  /** Takes up what an earlier process gave out. Rejects where that does not fit what is configured now, or the machine. */
+  async start({ cpus }: Pick<MachineTopology, 'cpus'>): Promise<void> {
     const { config, clock } = this.#o;
-    this.#topology = await this.#o.topology();
-    const online = new Set(this.#topology.keys());
-    const loaded = await this.#state.load(this.#on ? online : new Set());
-    if (!this.#on) return;
-    this.#reserved = this.#reservedCpus(online);
-    if (!loaded) await this.#state.reset(online);
-    this.#count();
+    this.#topology = new CpuTopology(cpus);
+    await this.#state.load();
+    if (config.cpuManagerPolicy !== 'static') return;
+    const policy = (this.#policy = new StaticPolicy(this.#topology, cpuPolicyOptions(config.cpuManagerPolicyOptions), this.#reservedCpus()));
+    if (this.#state.shared.size === 0 && this.#state.uids().length === 0) await this.#state.reset(policy.initialShared);
+    else this.#validate(policy);
+    this.#initMetrics();
     const { signal } = this.#abort;
     this.#loop = (async () => {
       while (!signal.aborted) {
@@ -91,31 +84,29 @@ export class CpuManager {
     await Promise.all([this.#loop, this.#reconciling]);
   }
 
-  /** Gives the containers of an admitted Pod their CPUs. Rejects when there are not enough. */
-  async allocate(pod: Pod): Promise<void> {
-    if (!this.#on) return;
-    await this.releaseEnded();
-    let reusable: ReadonlySet<number> = new Set();
-    try {
-      for (const c of pod.spec.initContainers ?? []) {
-        const cpus = await this.#allocateContainer(pod, c, reusable);
-        reusable = isRestartableInit(c) ? reusable.difference(cpus) : reusable.union(cpus);
-      }
-      for (const c of pod.spec.containers) reusable = reusable.difference(await this.#allocateContainer(pod, c, reusable));
-    } catch (err) {
-      this.#o.metrics.cpuPinningErrors.inc();
-      throw err;
-    }
-    if (this.#state.has(uidOf(pod))) this.#changed();
+  begin(pod: Pod): ProviderAdmission {
+    const policy = this.#policy;
+    if (!policy) return { podHints: () => NO_HINTS, hints: () => NO_HINTS, allocate: async () => {} };
+    // CPUs of init containers that will have ended: later ones may have them.
+    let reusable = NONE;
+    return {
+      podHints: () => this.#podHints(policy, pod),
+      hints: (container) => this.#hints(policy, pod, container, reusable),
+      allocate: async (container, { nodes }) => {
+        const cpus = await this.#allocate(policy, pod, container, reusable, nodes);
+        const ends = pod.spec.initContainers?.includes(container) && !isRestartableInit(container);
+        reusable = ends ? reusable.union(cpus) : reusable.difference(cpus);
+      },
+    };
   }
   /** The CPUs that the container is to run on; undefined without a policy. */
   cpusOf(uid: string, container: string): { readonly cpus: string; readonly exclusive: boolean } | undefined {
-    if (!this.#on) return undefined;
+    if (!this.#policy) return undefined;
     const own = this.#state.of(uid, container);
     return { cpus: formatCpuSet(own ?? this.#state.shared), exclusive: own !== undefined };
   }
   exclusiveOf(uid: string, container: string): ReadonlySet<number> {
-    return this.#state.of(uid, container) ?? new Set();
+    return this.#state.of(uid, container) ?? NONE;
   }
   /** Containers of the Pod have CPUs of their own: a quota would only get in their way. */
   hasExclusive(uid: string): boolean {
@@ -123,12 +114,11 @@ export class CpuManager {
   }
   /** Numbers of the machine's cores and sockets. */
   cores(): { readonly physical: number; readonly sockets: number } {
-    const all = [...this.#topology.values()];
-    return { physical: new Set(all.map((c) => c.core)).size, sockets: new Set(all.map((c) => c.socket)).size };
+    return { physical: this.#topology.count('core'), sockets: this.#topology.count('socket') };
   }
-  /** CPUs that may be given to containers alone, whether they are now or not. */
+  /** CPUs that may be given to containers alone, whether they are now or not; without a policy there are none. */
   allocatable(): ReadonlySet<number> {
-    return new Set(this.#topology.keys()).difference(this.#reserved);
+    return this.#policy ? this.#policy.available(this.#topology.all) : NONE;
   }
   async releaseEnded(): Promise<void> {
     for (const uid of this.#state.uids()) if (this.#o.isOver(uid)) await this.release(uid);
@@ -137,34 +127,82 @@ export class CpuManager {
     if (await this.#state.release(uid)) this.#changed();
   }
 
-  #reservedCpus(online: ReadonlySet<number>): ReadonlySet<number> {
+  /** Those that are named, or how many; never none. */
+  #reservedCpus(): ReadonlySet<number> | number {
     const { config } = this.#o;
-    if (config.reservedSystemCPUs !== '') {
-      const named = parseCpuSet(config.reservedSystemCPUs);
-      if (!named.isSubsetOf(online)) throw new Error(`[cpumanager] reservedSystemCPUs "${config.reservedSystemCPUs}" are not among the CPUs of the machine "${formatCpuSet(online)}"`);
-      return named;
-    }
-    return takeCpus(this.#topology, online, Math.ceil(Number(parseQuantity(reservedResources(config)['cpu'] ?? '0').milliValue()) / 1000));
+    if (config.reservedSystemCPUs === '') return Math.ceil(Number(parseQuantity(reservedResources(config)['cpu'] ?? '0').milliValue()) / 1000);
+    const named = parseCpuSet(config.reservedSystemCPUs);
+    if (!named.isSubsetOf(this.#topology.all)) throw new Error(`reserved-cpus: ${config.reservedSystemCPUs} is not a subset of online-cpus: ${formatCpuSet(this.#topology.all)}`);
+    return named;
   }
-  async #allocateContainer(pod: Pod, container: Container, reusable: ReadonlySet<number>): Promise<ReadonlySet<number>> {
+  #validate(policy: StaticPolicy): void {
+    try {
+      policy.validate(this.#state);
+    } catch (err) {
+      throw new Error(`start cpu manager error: ${(err as Error).message}, ${this.#state.hint}`, { cause: err });
+    }
+  }
+  #hints(policy: StaticPolicy, pod: Pod, container: Container, reusable: ReadonlySet<number>): ResourceHints {
     const count = exclusiveCpus(pod, container);
+    if (count === 0) return NO_HINTS;
     const had = this.#state.of(uidOf(pod), container.name);
-    if (count === 0 || had) return had ?? new Set();
-    this.#o.metrics.cpuPinningRequests.inc();
-    const reused = takeCpus(this.#topology, reusable, Math.min(count, reusable.size));
-    const free = this.#state.shared.difference(this.#reserved);
-    const cpus = reused.union(takeCpus(this.#topology, free, count - reused.size));
-    await this.#state.assign(uidOf(pod), container.name, cpus);
-    log.info({ pod: `${pod.metadata.namespace}/${pod.metadata.name}`, container: container.name, cpus: formatCpuSet(cpus) }, 'CPUs given to a container alone');
-    return cpus;
+    if (had) return cpuHints(had.size === count ? policy.hints(had, NONE, count) : []);
+    return cpuHints(policy.hints(policy.available(this.#state.shared), reusable, count));
+  }
+  #podHints(policy: StaticPolicy, pod: Pod): ResourceHints {
+    const count = exclusiveCpusOfPod(pod);
+    if (count === 0) return NO_HINTS;
+    let assigned = NONE;
+    for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+      const had = this.#state.of(uidOf(pod), container.name);
+      if (had && had.size !== exclusiveCpus(pod, container)) return cpuHints([]);
+      if (had) assigned = assigned.union(had);
+    }
+    if (assigned.size === count) return cpuHints(policy.hints(assigned, NONE, count));
+    return cpuHints(policy.hints(policy.available(this.#state.shared), assigned, count));
+  }
+  async #allocate(policy: StaticPolicy, pod: Pod, container: Container, reusable: ReadonlySet<number>, nodes: NumaMask | undefined): Promise<ReadonlySet<number>> {
+    const count = exclusiveCpus(pod, container);
+    if (count === 0) return NONE;
+    const { metrics } = this.#o;
+    const uid = uidOf(pod);
+    const boundary = { scope: 'container', boundary: 'physical_cpu' } as const;
+    metrics.cpuPinningRequests.inc();
+    try {
+      let cpus = this.#state.of(uid, container.name);
+      if (!cpus) {
+        policy.checkCores(count, this.#state.shared);
+        cpus = policy.choose(count, policy.available(this.#state.shared).union(reusable), nodes);
+        await this.#state.assign(uid, container.name, cpus);
+        if (policy.onOneCache(cpus)) metrics.aligned.inc({ scope: 'container', boundary: 'uncore_cache' });
+        log.info({ pod: `${pod.metadata.namespace}/${pod.metadata.name}`, container: container.name, cpus: formatCpuSet(cpus) }, 'CPUs given to a container alone');
+        this.#changed();
+      }
+      if (policy.options.fullPcpusOnly) metrics.aligned.inc(boundary);
+      return cpus;
+    } catch (err) {
+      metrics.cpuPinningErrors.inc();
+      if (policy.options.fullPcpusOnly) metrics.alignedFailures.inc(boundary);
+      throw err;
+    }
+  }
+  #initMetrics(): void {
+    const { aligned, alignedFailures } = this.#o.metrics;
+    for (const boundary of ['physical_cpu', 'uncore_cache']) aligned.inc({ scope: 'container', boundary }, 0);
+    alignedFailures.inc({ scope: 'container', boundary: 'physical_cpu' }, 0);
+    this.#count();
   }
   #changed(): void {
     this.#count();
     void this.#reconcile();
   }
   #count(): void {
-    this.#o.metrics.cpuSharedPool.set(this.#state.shared.size * 1000);
-    this.#o.metrics.cpuExclusive.set(this.#state.exclusive().size);
+    const { metrics } = this.#o;
+    const exclusive = this.#state.exclusive();
+    metrics.cpuSharedPool.set((this.#policy?.available(this.#state.shared).size ?? 0) * 1000);
+    metrics.cpuExclusive.set(exclusive.size);
+    const used = this.#topology.spread('node', exclusive);
+    for (const node of this.#topology.ids('node')) metrics.cpuPerNuma.set({ numa_node: String(node) }, used.get(node) ?? 0);
   }
   /** Moves running containers to where they belong; what fails is tried again at the next round. One round at a time. */
   #reconcile(): Promise<void> {
@@ -185,4 +223,7 @@ export class CpuManager {
     });
     return this.#reconciling;
   }
+}
+function cpuHints(hints: readonly Hint[]): ResourceHints {
+  return new Map([['cpu', hints]]);
 }

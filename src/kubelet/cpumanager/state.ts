@@ -1,13 +1,14 @@
-/** Which CPUs belong to whom, kept in `cpu_manager_state` in upstream's shape: containers keep their CPUs over a restart. */
-import { createHash } from 'node:crypto';
+/** Which CPUs belong to whom, kept in `cpu_manager_state` as upstream's kubelet does (its format v2): containers keep their CPUs over a restart. */
+import { checksum, mapText, sorted, structText, verifyChecksum } from '../checkpoint-checksum.ts';
 import { CheckpointFile } from '../checkpoint-file.ts';
 import { formatCpuSet, parseCpuSet } from './cpu-set.ts';
 
 export type CpuManagerPolicy = 'none' | 'static';
+type Entries = Readonly<Record<string, Readonly<Record<string, string>>>>;
 interface File {
   readonly policyName: string;
   readonly defaultCpuSet: string;
-  readonly entries?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly entries?: Entries;
   readonly checksum: number;
 }
 
@@ -21,22 +22,25 @@ export class CpuState {
     this.#file = new CheckpointFile(file);
     this.#policy = policy;
   }
-  /** False: there was nothing to take up. Rejects where what is written does not fit this node; somebody has to look then, as containers may run on CPUs that they should not. */
-  async load(online: ReadonlySet<number>): Promise<boolean> {
+  /** Takes up what is written. Rejects where that is of another policy, or was changed by somebody. */
+  async load(): Promise<void> {
     const text = await this.#file.read();
-    if (text === undefined) return false;
+    if (text === undefined) return;
     try {
-      const { checksum: sum, ...data } = JSON.parse(text) as File;
-      if (sum !== checksum(data)) throw new Error('checkpoint is corrupted');
-      if (data.policyName !== this.#policy) throw new Error(`configured policy "${this.#policy}" differs from state checkpoint policy "${data.policyName}"`);
-      this.#shared = parseCpuSet(data.defaultCpuSet);
-      for (const [uid, containers] of Object.entries(data.entries ?? {})) for (const [name, cpus] of Object.entries(containers)) this.#set(uid, name, parseCpuSet(cpus));
-      const known = this.#shared.union(this.exclusive());
-      if (known.symmetricDifference(online).size > 0) throw new Error(`current set of available CPUs "${formatCpuSet(online)}" doesn't match with CPUs in state "${formatCpuSet(known)}"`);
-      return true;
+      const file = JSON.parse(text) as File;
+      verifyChecksum(file.checksum, checksumOf(file));
+      if (file.policyName !== this.#policy) throw new Error(`configured policy "${this.#policy}" differs from state checkpoint policy "${file.policyName}"`);
+      this.#shared = parse(file.defaultCpuSet, (err) => `could not parse default cpu set ${JSON.stringify(file.defaultCpuSet)}: ${err}`);
+      for (const [uid, containers] of Object.entries(file.entries ?? {})) {
+        for (const [name, cpus] of Object.entries(containers)) this.#set(uid, name, parse(cpus, (err) => `could not parse cpuset ${JSON.stringify(cpus)} for container "${name}" in pod "${uid}": ${err}`));
+      }
     } catch (err) {
-      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, please drain this node and delete the CPU manager checkpoint file "${this.#file.path}" before restarting Kubelet`, { cause: err });
+      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, ${this.hint}`, { cause: err });
     }
+  }
+  /** What to do where what is written cannot be used: containers may run on CPUs that they should not, so that somebody has to look. */
+  get hint(): string {
+    return `please drain this node and delete the CPU manager checkpoint file "${this.#file.path}" before restarting Kubelet`;
   }
   /** CPUs of nobody in particular. */
   get shared(): ReadonlySet<number> {
@@ -54,9 +58,13 @@ export class CpuState {
   uids(): string[] {
     return [...this.#entries.keys()];
   }
+  /** Everything that was given to containers. */
+  assignments(): { readonly uid: string; readonly container: string; readonly cpus: ReadonlySet<number> }[] {
+    return [...this.#entries].flatMap(([uid, m]) => Array.from(m, ([container, cpus]) => ({ uid, container, cpus })));
+  }
   /** Everything is shared. */
-  async reset(online: ReadonlySet<number>): Promise<void> {
-    this.#shared = online;
+  async reset(shared: ReadonlySet<number>): Promise<void> {
+    this.#shared = shared;
     await this.#save();
   }
   async assign(uid: string, container: string, cpus: ReadonlySet<number>): Promise<void> {
@@ -80,11 +88,22 @@ export class CpuState {
     this.#entries.set(uid, of.set(container, cpus));
   }
   #save(): Promise<void> {
-    const entries = Object.fromEntries(Array.from(this.#entries, ([uid, m]) => [uid, Object.fromEntries(Array.from(m, ([name, cpus]) => [name, formatCpuSet(cpus)]))]));
+    const entries = sorted(Object.fromEntries(this.#entries), (m) => sorted(Object.fromEntries(m), formatCpuSet));
     const data = { policyName: this.#policy, defaultCpuSet: formatCpuSet(this.#shared), ...(this.#entries.size ? { entries } : {}) };
-    return this.#file.write(JSON.stringify({ ...data, checksum: checksum(data) } satisfies File));
+    return this.#file.write(JSON.stringify({ ...data, checksum: checksumOf(data) } satisfies File));
   }
 }
-function checksum(data: Omit<File, 'checksum'>): number {
-  return createHash('sha256').update(JSON.stringify(data)).digest().readUInt32BE(0);
+function parse(text: string, message: (err: string) => string): ReadonlySet<number> {
+  try {
+    return parseCpuSet(text);
+  } catch (err) {
+    throw new Error(message((err as Error).message), { cause: err });
+  }
+}
+function checksumOf({ policyName, defaultCpuSet, entries = {} }: Omit<File, 'checksum'>): number {
+  const fields = [
+    ['PolicyName', 'string', policyName], ['DefaultCPUSet', 'string', defaultCpuSet],
+    ['Entries', 'map[string]map[string]string', mapText(entries, (m) => mapText(m, (cpus) => cpus))], ['Checksum', 'checksum.Checksum', '0'],
+  ] as const;
+  return checksum(`(*state.CPUManagerCheckpoint)${structText(fields)}`);
 }

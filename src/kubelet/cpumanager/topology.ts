@@ -1,56 +1,42 @@
-/** The CPUs of the machine: which share a core, a socket, a NUMA node. Source: the kernel's "CPU topology info via sysfs". */
-import { readdir, readFile } from 'node:fs/promises';
-import { parseCpuSet } from './cpu-set.ts';
+/** The CPUs of the machine by what they share, as allocations look at them. */
+import type { Cpu } from '../node/machine-topology.ts';
 
-export interface Cpu {
-  readonly id: number;
-  /** Unique on the machine. */
-  readonly core: number;
-  readonly socket: number;
-  readonly node: number;
-}
-export type Topology = ReadonlyMap<number, Cpu>;
+export type CpuGroup = 'node' | 'socket' | 'uncore' | 'core';
 
-/** CPUs that are online. `dir`: `/sys/devices/system`. */
-export async function readTopology(dir = '/sys/devices/system'): Promise<Topology> {
-  const read = async (path: string): Promise<string> => (await readFile(`${dir}/${path}`, 'utf8').catch(() => '')).trim();
-  const nodeOf = new Map<number, number>();
-  for (const name of await readdir(`${dir}/node`).catch(() => [])) {
-    const id = Number(/^node(\d+)$/.exec(name)?.[1] ?? NaN);
-    if (!Number.isNaN(id)) for (const cpu of parseCpuSet(await read(`node/${name}/cpulist`))) nodeOf.set(cpu, id);
+export class CpuTopology {
+  readonly cpus: ReadonlyMap<number, Cpu>;
+  readonly all: ReadonlySet<number>;
+  readonly #groups: Readonly<Record<CpuGroup, ReadonlyMap<number, ReadonlySet<number>>>>;
+
+  constructor(cpus: ReadonlyMap<number, Cpu>) {
+    this.cpus = cpus;
+    this.all = new Set(cpus.keys());
+    const of = (kind: CpuGroup) => new Map(Array.from(Map.groupBy(cpus.values(), (c) => c[kind]), ([id, list]) => [id, new Set(list.map((c) => c.id))]));
+    this.#groups = { node: of('node'), socket: of('socket'), uncore: of('uncore'), core: of('core') };
   }
-  const out = new Map<number, Cpu>();
-  for (const id of parseCpuSet(await read('cpu/online'))) {
-    const siblings = parseCpuSet(await read(`cpu/cpu${id}/topology/thread_siblings_list`));
-    const socket = Number((await read(`cpu/cpu${id}/topology/physical_package_id`)) || '0');
-    // Core numbers of the kernel are those of a socket: the first thread's number stands for the core.
-    out.set(id, { id, core: siblings.size ? Math.min(...siblings) : id, socket, node: nodeOf.get(id) ?? 0 });
+  /** All CPUs of the groups of this kind: those of nodes 0 and 2. */
+  inGroups(kind: CpuGroup, ids: Iterable<number>): Set<number> {
+    const out = new Set<number>();
+    for (const id of ids) for (const cpu of this.#groups[kind].get(id) ?? []) out.add(cpu);
+    return out;
   }
-  return out;
-}
-
-/**
- * The `count` CPUs of those available that lie best together: whole sockets, then whole cores, then single CPUs, on sockets and cores
- * that are in use already before others. Upstream's packed allocation. Throws an Error when there are too few.
- */
-export function takeCpus(topology: Topology, available: ReadonlySet<number>, count: number): Set<number> {
-  if (count > available.size) throw new Error(`not enough cpus available to satisfy request: requested=${count}, available=${available.size}`);
-  const taken = new Set<number>();
-  const left = (): Cpu[] => [...topology.values()].filter((c) => available.has(c.id) && !taken.has(c.id));
-  for (const level of ['node', 'socket', 'core'] as const) {
-    for (const group of packed(left(), level, topology)) {
-      const whole = group.length === [...topology.values()].filter((c) => c[level] === group[0]![level]).length;
-      if (whole && group.length <= count - taken.size) for (const c of group) taken.add(c.id);
+  ids(kind: CpuGroup): number[] {
+    return [...this.#groups[kind].keys()].toSorted((a, b) => a - b);
+  }
+  count(kind: CpuGroup): number {
+    return this.#groups[kind].size;
+  }
+  /** CPUs in a group of this kind, on average, rounded down. */
+  per(kind: CpuGroup): number {
+    return this.all.size === 0 ? 0 : Math.floor(this.all.size / this.count(kind));
+  }
+  /** How many of these CPUs are on each group of this kind. */
+  spread(kind: CpuGroup, cpus: Iterable<number>): Map<number, number> {
+    const out = new Map<number, number>();
+    for (const cpu of cpus) {
+      const id = this.cpus.get(cpu)![kind];
+      out.set(id, (out.get(id) ?? 0) + 1);
     }
+    return out;
   }
-  for (const group of packed(left(), 'core', topology)) for (const c of group) if (taken.size < count) taken.add(c.id);
-  return taken;
-}
-/** Groups of free CPUs, those on the fullest sockets and cores first. */
-function packed(free: readonly Cpu[], level: 'node' | 'socket' | 'core', topology: Topology): Cpu[][] {
-  const freeOn = (key: 'socket' | 'core', value: number): number => free.filter((c) => c[key] === value).length;
-  const groups = [...Map.groupBy(free, (c) => c[level]).values()];
-  if (level !== 'core') return groups;
-  const order = (g: readonly Cpu[]): readonly number[] => [freeOn('socket', g[0]!.socket), freeOn('core', g[0]!.core), g[0]!.core];
-  return groups.toSorted((a, b) => order(a).map((x, i) => x - order(b)[i]!).find((d) => d !== 0) ?? 0).map((g) => g.toSorted((a, b) => a.id - b.id)).filter((g) => topology.has(g[0]!.id));
 }

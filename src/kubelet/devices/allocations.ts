@@ -2,8 +2,8 @@
  * Which devices each container has, and what came with them. Kept in `kubelet_internal_checkpoint`, in the shape that upstream's
  * kubelet writes, so that tools which read that file find what they look for.
  */
-import { createHash } from 'node:crypto';
 import { logger } from '#base/logger.ts';
+import { checksum, listText, mapText, sorted, structText, verifyChecksum } from '../checkpoint-checksum.ts';
 import { CheckpointFile } from '../checkpoint-file.ts';
 import { deviceCodec } from './protocol.ts';
 import type { ContainerAllocateResponse } from './types.ts';
@@ -26,8 +26,8 @@ interface Entry extends DeviceAllocation {
 }
 interface Checkpoint {
   readonly Data: {
-    readonly PodDeviceEntries: readonly { readonly PodUID: string; readonly ContainerName: string; readonly ResourceName: string; readonly DeviceIDs: Readonly<Record<string, readonly string[]>>; readonly AllocResp: string }[] | null;
-    readonly RegisteredDevices: Readonly<Record<string, readonly string[]>>;
+    readonly PodDeviceEntries: readonly { readonly PodUID: string; readonly ContainerName: string; readonly ResourceName: string; readonly DeviceIDs: Readonly<Record<string, readonly string[]>> | null; readonly AllocResp: string }[] | null;
+    readonly RegisteredDevices: Readonly<Record<string, readonly string[] | null>>;
   };
   readonly Checksum: number;
 }
@@ -51,9 +51,9 @@ export class DeviceAllocations {
     if (text === undefined) return [];
     try {
       const { Data, Checksum } = JSON.parse(text) as Checkpoint;
-      if (Checksum !== checksum(Data)) throw new Error('checkpoint is corrupted');
+      verifyChecksum(Checksum, checksumOf(Data));
       this.#entries = (Data.PodDeviceEntries ?? []).map((e) => ({
-        uid: e.PodUID, container: e.ContainerName, resource: e.ResourceName, ids: [...new Set(Object.values(e.DeviceIDs).flat())], byNode: e.DeviceIDs,
+        uid: e.PodUID, container: e.ContainerName, resource: e.ResourceName, ids: [...new Set(Object.values(e.DeviceIDs ?? {}).flat())], byNode: e.DeviceIDs ?? {},
         response: deviceCodec('ContainerAllocateResponse').decode(Buffer.from(e.AllocResp, 'base64')),
       }));
       return Object.keys(Data.RegisteredDevices);
@@ -64,11 +64,14 @@ export class DeviceAllocations {
   }
   /** Resolves when this state, or a later one, is on the disk. */
   save(registered: Readonly<Record<string, readonly string[]>>): Promise<void> {
-    const entries = this.#entries.flatMap((e) => (e.response ? [{ PodUID: e.uid, ContainerName: e.container, ResourceName: e.resource, DeviceIDs: e.byNode, AllocResp: deviceCodec('ContainerAllocateResponse').encode(e.response).toString('base64') }] : []));
-    const data: Checkpoint['Data'] = { PodDeviceEntries: entries.length ? entries : null, RegisteredDevices: registered };
-    return this.#file.write(JSON.stringify({ Data: data, Checksum: checksum(data) } satisfies Checkpoint));
+    const entries = this.#entries.flatMap((e) => (e.response ? [{ PodUID: e.uid, ContainerName: e.container, ResourceName: e.resource, DeviceIDs: sorted(e.byNode, (ids) => ids), AllocResp: deviceCodec('ContainerAllocateResponse').encode(e.response).toString('base64') }] : []));
+    const data: Checkpoint['Data'] = { PodDeviceEntries: entries.length ? entries : null, RegisteredDevices: sorted(registered, (ids) => ids) };
+    return this.#file.write(JSON.stringify({ Data: data, Checksum: checksumOf(data) } satisfies Checkpoint));
   }
 
+  async idle(): Promise<void> {
+    await this.#file.idle();
+  }
   of(uid: string, container: string, resource: string): DeviceAllocation | undefined {
     return this.#entries.find((e) => e.uid === uid && e.container === container && e.resource === resource);
   }
@@ -98,6 +101,15 @@ export class DeviceAllocations {
   }
 }
 
-function checksum(data: Checkpoint['Data']): number {
-  return createHash('sha256').update(JSON.stringify(data)).digest().readUInt32BE(0);
+function checksumOf({ PodDeviceEntries, RegisteredDevices }: Checkpoint['Data']): number {
+  const ids = (list: readonly string[] | null): string => (list ? listText(list) : '<nil>');
+  const entry = (e: NonNullable<Checkpoint['Data']['PodDeviceEntries']>[number]): string => structText([
+    ['PodUID', 'string', e.PodUID], ['ContainerName', 'string', e.ContainerName], ['ResourceName', 'string', e.ResourceName],
+    ['DeviceIDs', 'checkpoint.DevicesPerNUMA', e.DeviceIDs ? mapText(e.DeviceIDs, ids) : '<nil>'], ['AllocResp', '[]uint8', listText([...Buffer.from(e.AllocResp, 'base64')])],
+  ]);
+  const fields = [
+    ['PodDeviceEntries', '[]checkpoint.PodDevicesEntry', PodDeviceEntries ? listText(PodDeviceEntries.map(entry)) : '<nil>'],
+    ['RegisteredDevices', 'map[string][]string', mapText(RegisteredDevices, ids)],
+  ] as const;
+  return checksum(`(checkpoint.checkpointData)${structText(fields)}`);
 }

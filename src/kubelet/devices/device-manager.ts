@@ -19,11 +19,15 @@ import { serveSocket, served, type SocketServer } from '#cri/socket-server.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
 import { isExtendedResource } from '#machinery/resource-names.ts';
 import { isBackedByClaim } from '../dra/pod-claims.ts';
-import { isRestartableInit } from '../pods/containers.ts';
+import { isRestartableInit, peak } from '../pods/containers.ts';
 import type { AnyContainer } from '../interfaces.ts';
+import type { Hint, ResourceHints } from '../topologymanager/hints.ts';
+import type { NumaMask } from '../topologymanager/numa-mask.ts';
+import type { HintProvider, ProviderAdmission } from '../topologymanager/topology-manager.ts';
 import { DeviceAllocations, idsByNode, type DeviceAllocation } from './allocations.ts';
 import { DevicePlugin } from './device-plugin.ts';
 import { API_VERSION, deviceCodec, HEALTHY } from './protocol.ts';
+import { byAffinity, deviceHints, hasTopology } from './topology-hints.ts';
 import type { ContainerAllocateResponse, Device, RegisterRequest } from './types.ts';
 
 const log = logger('kubelet');
@@ -57,19 +61,25 @@ export interface DeviceManagerOptions {
   onAllocation(resource: string, ms: number): void;
 }
 
-export class DeviceManager {
+/** Devices by resource that ended init containers of a Pod leave to later ones. */
+type ReusableDevices = Map<string, ReadonlySet<string>>;
+
+export class DeviceManager implements HintProvider {
   readonly #o: DeviceManagerOptions;
   readonly #allocations: DeviceAllocations;
   readonly #resources = new Map<string, DeviceResource>();
   #server: SocketServer | undefined;
+  /** NUMA nodes of the machine. */
+  #nodes: readonly number[] = [];
 
   constructor(options: DeviceManagerOptions) {
     this.#o = options;
     this.#allocations = new DeviceAllocations(join(options.dir, CHECKPOINT));
   }
-  /** Ready when plugins can register. Plugins see that the kubelet started anew by their sockets, which are removed. */
-  async start(): Promise<void> {
+  /** Ready when plugins can register. Plugins see that the kubelet started anew by their sockets, which are removed. `nodes`: the machine's NUMA nodes. */
+  async start(nodes: readonly number[]): Promise<void> {
     const { dir } = this.#o;
+    this.#nodes = nodes;
     await mkdir(dir, { recursive: true, mode: 0o750 });
     for (const resource of await this.#allocations.load()) this.#waitForPlugin(resource, this.#resourceOf(resource));
     for (const name of await readdir(dir)) {
@@ -87,6 +97,7 @@ export class DeviceManager {
       plugin?.close();
     }
     await this.#server?.close();
+    await this.#allocations.idle();
   }
   capacity(): DeviceCapacity {
     const capacity: Record<string, string> = {};
@@ -118,25 +129,23 @@ export class DeviceManager {
     return this.#allocations.ofContainer(uid, container);
   }
 
-  /** Gives every container of the Pod its devices; what a container has already it keeps. Rejects with upstream's reason when it cannot. */
-  async allocate(pod: Pod, signal: AbortSignal): Promise<void> {
-    await this.releaseEnded();
+  begin(pod: Pod): ProviderAdmission {
     // Init containers run before the others: their devices are used again.
-    const reusable = new Map<string, Set<string>>();
-    for (const container of pod.spec.initContainers ?? []) {
-      await this.#allocateContainer(pod, container, reusable, signal);
-      this.#note(pod, container, reusable, !isRestartableInit(container));
-    }
-    for (const container of pod.spec.containers) {
-      await this.#allocateContainer(pod, container, reusable, signal);
-      this.#note(pod, container, reusable, false);
-    }
+    const reusable: ReusableDevices = new Map();
+    return {
+      podHints: () => this.#podHints(pod),
+      hints: (container) => new Map(this.#wanted(pod, container).map(([resource, count]) => [resource, this.#hints(resource, count, this.#idsOf(pod, [container], resource), reusable.get(resource) ?? new Set())])),
+      allocate: async (container, { nodes }, signal) => {
+        await this.#allocateContainer(pod, container, reusable, nodes, signal);
+        this.#note(pod, container, reusable, (pod.spec.initContainers?.includes(container) ?? false) && !isRestartableInit(container));
+      },
+    };
   }
   /** What the devices of a container bring along; calls PreStartContainer where the plugin wants that. */
   async prepare(pod: Pod, container: AnyContainer, signal: AbortSignal): Promise<readonly ContainerAllocateResponse[]> {
     const wanted = this.#wanted(pod, container);
     // A Pod of before the kubelet's restart whose devices nobody wrote down.
-    if (wanted.some(([resource]) => !this.#allocations.of(uidOf(pod), container.name, resource))) await this.#allocateContainer(pod, container, new Map(), signal);
+    if (wanted.some(([resource]) => !this.#allocations.of(uidOf(pod), container.name, resource))) await this.#allocateContainer(pod, container, new Map(), undefined, signal);
     const out: ContainerAllocateResponse[] = [];
     for (const [resource] of wanted) {
       const allocation = this.#allocations.of(uidOf(pod), container.name, resource);
@@ -161,7 +170,28 @@ export class DeviceManager {
   #wanted(pod: Pod, container: AnyContainer): [resource: string, count: number][] {
     return Object.entries(container.resources?.limits ?? {}).filter(([name]) => this.manages(name) && !isBackedByClaim(pod, container.name, name)).map(([name, text]) => [name, Number(parseQuantity(text).value())]);
   }
-  async #allocateContainer(pod: Pod, container: AnyContainer, reusable: ReadonlyMap<string, ReadonlySet<string>>, signal: AbortSignal): Promise<void> {
+  #podHints(pod: Pod): ResourceHints {
+    const all = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+    const wanted = new Map(all.map((c) => [c, new Map(this.#wanted(pod, c))]));
+    const resources = new Set([...wanted.values()].flatMap((counts) => [...counts.keys()]));
+    return new Map(Array.from(resources, (resource) => [resource, this.#hints(resource, peak(pod, (c) => wanted.get(c)?.get(resource) ?? 0), this.#idsOf(pod, all, resource), new Set())]));
+  }
+  /** Devices of the resource that these containers have. */
+  #idsOf(pod: Pod, containers: readonly AnyContainer[], resource: string): Set<string> {
+    return new Set(containers.flatMap((c) => this.#allocations.of(uidOf(pod), c.name, resource)?.ids ?? []));
+  }
+  #hints(resource: string, count: number, had: ReadonlySet<string>, reusable: ReadonlySet<string>): Hint[] | undefined {
+    const devices = this.#resources.get(resource)?.devices ?? new Map<string, Device>();
+    if (!hasTopology(devices)) return undefined;
+    const request = { devices, count, nodes: this.#nodes };
+    if (had.size > 0) return had.size === count ? deviceHints({ ...request, available: had, reusable: new Set() }) : [];
+    const available = this.#free(resource);
+    return available.union(reusable).size < count ? [] : deviceHints({ ...request, available, reusable });
+  }
+  #free(resource: string): Set<string> {
+    return healthy(this.#resources.get(resource)?.devices ?? new Map()).difference(this.#allocations.inUse(resource));
+  }
+  async #allocateContainer(pod: Pod, container: AnyContainer, reusable: ReadonlyMap<string, ReadonlySet<string>>, nodes: NumaMask | undefined, signal: AbortSignal): Promise<void> {
     const uid = uidOf(pod);
     for (const [resource, required] of this.#wanted(pod, container)) {
       const had = this.#allocations.of(uid, container.name, resource);
@@ -169,7 +199,7 @@ export class DeviceManager {
       this.#checkHealth(resource, had?.ids ?? []);
       if (had || required === 0) continue;
       const { plugin, devices } = this.#resources.get(resource)!;
-      const ids = await this.#choose(resource, required, reusable.get(resource) ?? new Set(), signal);
+      const ids = await this.#choose(resource, required, reusable.get(resource) ?? new Set(), nodes, signal);
       const chosen = { ids, byNode: idsByNode(ids.map((id) => devices.get(id) ?? { ID: id })) };
       // Taken from now on: another Pod may be asking meanwhile.
       this.#allocations.set(uid, container.name, resource, chosen);
@@ -193,24 +223,31 @@ export class DeviceManager {
     if (good.size === 0) throw new Error(`no healthy devices present; cannot allocate unhealthy devices ${resource}`);
     if (had.some((id) => !good.has(id))) throw new Error(`previously allocated devices are no longer healthy; cannot allocate unhealthy devices ${resource}`);
   }
-  /** Devices that are reused come first, then what the plugin would rather give, then any. */
-  async #choose(resource: string, required: number, reusable: ReadonlySet<string>, signal: AbortSignal): Promise<string[]> {
+  /**
+   * Devices that are reused come first, then those near the NUMA nodes, then what the plugin would rather give, then any. Where more are near than are
+   * needed, the plugin says which of those.
+   */
+  async #choose(resource: string, required: number, reusable: ReadonlySet<string>, nodes: NumaMask | undefined, signal: AbortSignal): Promise<string[]> {
     const { plugin, devices } = this.#resources.get(resource)!;
-    const free = (): Set<string> => healthy(devices).difference(this.#allocations.inUse(resource));
-    const chosen = new Set([...reusable].slice(0, required));
+    let chosen = new Set([...reusable].slice(0, required));
     const left = required - chosen.size;
     if (left === 0) return [...chosen];
-    const available = free();
+    const available = this.#free(resource);
     if (available.size < left) throw new Error(`requested number of devices unavailable for ${resource}. Requested: ${left}, Available: ${available.size}`);
-    const preferred = await plugin?.preferredAllocation({ availableDeviceIDs: [...available.union(chosen)], mustIncludeDeviceIDs: [...chosen], allocationSize: required }, signal);
+    const { aligned, others } = byAffinity(devices, available, nodes);
+    const enough = left < aligned.size;
+    if (!enough) for (const id of aligned) chosen.add(id);
+    const among = enough ? aligned : available;
+    const preferred = chosen.size < required ? await plugin?.preferredAllocation({ availableDeviceIDs: [...among.union(chosen)], mustIncludeDeviceIDs: [...chosen], allocationSize: required }, signal) : [];
     // Somebody else may have taken devices while the plugin thought.
-    const now = free();
-    for (const id of [...(preferred ?? []), ...now]) if (chosen.size < required && now.has(id)) chosen.add(id);
+    const now = this.#free(resource);
+    chosen = chosen.intersection(now.union(reusable));
+    for (const id of [...(preferred ?? []).filter((d) => among.has(d)), ...aligned, ...others, ...now]) if (chosen.size < required && now.has(id)) chosen.add(id);
     if (chosen.size < required) throw new Error(`requested number of devices unavailable for ${resource}. Requested: ${left}, Available: ${now.size}`);
     return [...chosen];
   }
   /** Adds a container's devices to those that later containers of the Pod may use, or takes them out. */
-  #note(pod: Pod, container: Container, reusable: Map<string, Set<string>>, add: boolean): void {
+  #note(pod: Pod, container: Container, reusable: ReusableDevices, add: boolean): void {
     for (const { resource, ids } of this.#allocations.ofContainer(uidOf(pod), container.name)) {
       const before = reusable.get(resource) ?? new Set();
       reusable.set(resource, add ? before.union(new Set(ids)) : before.difference(new Set(ids)));

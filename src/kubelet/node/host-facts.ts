@@ -1,6 +1,7 @@
 /** What the machine is: read from /proc, /etc and the kernel. */
 import { readdir, readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
+import { readHugePages } from './machine-topology.ts';
 
 export interface HostFacts {
   readonly cpus: number;
@@ -28,7 +29,7 @@ export async function readHostFacts(storageDir: string): Promise<HostFacts> {
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
     ephemeralStorageBytes: fs.blocks * fs.bsize,
-    hugePages: await readHugePages(),
+    hugePages: await readHugePages('/sys/kernel/mm/hugepages'),
     machineId,
     systemUuid: systemUuid || machineId,
     bootId,
@@ -44,14 +45,4 @@ export async function appArmorEnabled(): Promise<boolean> {
 /** systemd runs the machine, with logind to say when it goes down. */
 export async function hasLogind(): Promise<boolean> {
   return (await readdir('/run/systemd/system').catch(() => undefined)) !== undefined;
-}
-async function readHugePages(): Promise<Record<string, number>> {
-  const out: Record<string, number> = {};
-  for (const dir of (await readdir('/sys/kernel/mm/hugepages').catch(() => [])).toSorted()) {
-    const kib = Number(/^hugepages-(\d+)kB$/.exec(dir)?.[1]);
-    if (!kib) continue;
-    const name = kib % 1_048_576 === 0 ? `${kib / 1_048_576}Gi` : kib % 1024 === 0 ? `${kib / 1024}Mi` : `${kib}Ki`;
-    out[name] = Number(await read(`/sys/kernel/mm/hugepages/${dir}/nr_hugepages`)) * kib * 1024;
-  }
-  return out;
 }

@@ -1,5 +1,5 @@
 /**
- * Tells monitoring agents of the node which devices, CPUs and claims each container has: `PodResourcesLister` on `pod-resources/kubelet.sock`.
+ * Tells monitoring agents of the node which devices, CPUs, memory of NUMA nodes and claims each container has: `PodResourcesLister` on `pod-resources/kubelet.sock`.
  * Source: concepts/extend-kubernetes/compute-storage-net/device-plugins#monitoring-device-plugin-resources.
  */
 import { mkdir } from 'node:fs/promises';
@@ -11,15 +11,16 @@ import type { Init } from '#cri/schema.ts';
 import type { ContainerManager } from '../container-manager.ts';
 import { HEALTHY } from '../devices/protocol.ts';
 import type { ClaimInfo } from '../dra/claim-infos.ts';
+import type { MemoryBlock } from '../memorymanager/machine-state.ts';
 import { isRestartableInit } from '../pods/containers.ts';
 import { podResourcesCodec as codec } from './protocol.ts';
-import type { AllocatableResourcesResponse, ContainerDevices, DynamicResource, PodResources } from './types.ts';
+import type { AllocatableResourcesResponse, ContainerDevices, ContainerMemory, DynamicResource, PodResources } from './types.ts';
 
 const SERVICE = '/v1.PodResourcesLister';
 
 export interface PodResourcesOptions {
   readonly dir: string;
-  readonly resources: Pick<ContainerManager, 'devices' | 'cpus' | 'dra'>;
+  readonly resources: Pick<ContainerManager, 'devices' | 'cpus' | 'memory' | 'dra'>;
   /** Pods that use the node's resources. */
   pods(): readonly Pod[];
 }
@@ -47,7 +48,7 @@ export class PodResourcesServer {
   }
 
   #of(pod: Pod): Init<PodResources> {
-    const { devices, cpus, dra } = this.#o.resources;
+    const { devices, cpus, memory, dra } = this.#o.resources;
     const known = devices.devices();
     const uid = uidOf(pod);
     return {
@@ -56,17 +57,22 @@ export class PodResourcesServer {
         name: container.name,
         devices: devices.allocationsOf(uid, container.name).flatMap(({ resource, ids }) => ids.map((id) => deviceOf(resource, id, known.get(resource)?.find((d) => d.ID === id)?.topology))),
         cpuIds: [...cpus.exclusiveOf(uid, container.name)],
+        memory: memory.blocksOf(uid, container.name).map(memoryOf),
         dynamicResources: dra.claims.infosOf(pod, container).map(dynamicResource),
       })),
     };
   }
   #allocatable(): Init<AllocatableResourcesResponse> {
-    const { devices, cpus } = this.#o.resources;
+    const { devices, cpus, memory } = this.#o.resources;
     return {
       devices: [...devices.devices()].flatMap(([resource, list]) => list.filter((d) => d.health === HEALTHY).map((d) => deviceOf(resource, d.ID, d.topology))),
       cpuIds: [...cpus.allocatable()],
+      memory: memory.allocatable().map(memoryOf),
     };
   }
+}
+function memoryOf({ type, size, numaAffinity }: MemoryBlock): Init<ContainerMemory> {
+  return { memoryType: type, size, topology: { nodes: numaAffinity.map((ID) => ({ ID })) } };
 }
 function deviceOf(resourceName: string, id: string, topology: Init<ContainerDevices>['topology']): Init<ContainerDevices> {
   return { resourceName, deviceIds: [id], ...(topology ? { topology } : {}) };

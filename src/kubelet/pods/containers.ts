@@ -38,3 +38,12 @@ export function podFullName(pod: Pod): string {
 export function isHostNetwork(pod: Pod): boolean {
   return pod.spec.hostNetwork === true;
 }
+/** The most that containers need at a time: init containers one after the other, sidecars from their turn on, the others together. */
+export function peak(pod: Pod, need: (container: Container) => number): number {
+  let [sidecars, highest] = [0, 0];
+  for (const c of pod.spec.initContainers ?? []) {
+    if (isRestartableInit(c)) sidecars += need(c);
+    else highest = Math.max(highest, sidecars + need(c));
+  }
+  return Math.max(highest, sidecars + pod.spec.containers.reduce((sum, c) => sum + need(c), 0));
+}

@@ -21,8 +21,8 @@ const test = preparedTest(async (t) => {
   await mkdir(join(dir, 'kubelet', 'pods', 'uid-web'), { recursive: true });
   [events, updates, others, fail, usage] = [[], [], [], undefined, undefined];
 });
-const newResizer = () => new Resizer({
-  config: kubeletConfig(dir), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
+const newResizer = (choices: Parameters<typeof kubeletConfig>[1] = {}) => new Resizer({
+  config: kubeletConfig(dir, choices), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
   node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),
   runtime: { updateContainerResources: (request) => (fail ? Promise.reject(fail) : (updates.push(`${request.containerId} ${request.linux?.cpuShares} ${request.linux?.cpuQuota ?? '-'}`), Promise.resolve({}))) },
   recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,
@@ -50,6 +50,22 @@ test('Resizer grants what fits, updates what runs, says so', async () => {
   assert.deepEqual(resizer.view(wanted, runtimeOf(wanted))!.actuatedOf('c'), cpu('500m'));
   assert.deepEqual(events.map((e) => e.split(':')[0]), ['ResizeStarted', 'ResizeCompleted']);
 });
+const both = (amount: string, memory: string): ResourceRequirements => ({ requests: { cpu: amount, memory }, limits: { cpu: amount, memory } });
+for (const [name, choices, from, to, message] of [
+  ['CPUs by the static policy', { cpuManagerPolicy: 'static' }, both('1', '64Mi'), both('2', '64Mi'), 'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"'],
+  ['memory beside the static CPU policy', { cpuManagerPolicy: 'static' }, both('1', '64Mi'), both('1', '128Mi'), undefined],
+  ['memory by the static policy', { memoryManagerPolicy: 'Static' }, both('1', '64Mi'), both('1', '128Mi'), 'Resize is infeasible for Guaranteed Pods alongside Memory Manager policy "Static"'],
+  ['CPUs beside the static memory policy', { memoryManagerPolicy: 'Static' }, both('1', '64Mi'), both('2', '64Mi'), undefined],
+  ['CPUs of a Burstable Pod', { cpuManagerPolicy: 'static' }, cpu('1', '2'), cpu('2'), undefined],
+] as const) {
+  test(`Resizer and what containers have for themselves: ${name} ${message ? 'cannot be resized' : 'can be resized'}`, async () => {
+    const resizer = newResizer(choices);
+    await running(resizer, podWith(from));
+    const allocated = await resizer.allocate({ ...podWith(to), status: { qosClass: name.includes('Burstable') ? 'Burstable' : 'Guaranteed' } });
+    assert.deepEqual(allocated.spec.containers[0]!.resources, message ? from : to);
+    assert.equal(events[0], message ? `ResizeInfeasible: ${message}` : events.find((e) => e.startsWith('ResizeStarted')));
+  });
+}
 for (const [name, request, beside, reason, message] of [
   ['more than the node has', '3', [], 'Infeasible', "Node didn't have enough capacity: cpu, requested: 3000, capacity: 2000"],
   ['more than is free', '1500m', [other('1')], 'Deferred', "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000"],

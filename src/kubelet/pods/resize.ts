@@ -213,7 +213,8 @@ export class Resizer {
     return entry;
   }
   #refusal(pod: Pod): Pending | undefined {
-    if (this.#o.config.cpuManagerPolicy === 'static' && qosOf(pod) === 'Guaranteed') return { reason: 'Infeasible', message: 'Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy' };
+    const pinned = this.#pinnedBy(pod);
+    if (pinned !== undefined) return { reason: 'Infeasible', message: `Resize is infeasible for Guaranteed Pods alongside ${pinned}` };
     const allocatable = this.#o.node()?.status?.allocatable ?? {};
     const zero = parseQuantity('0');
     const others = this.#o.others(uidOf(pod)).map((p) => podRequests(this.allocatedPod(p)));
@@ -226,6 +227,15 @@ export class Resizer {
       if (wanted.add(used).cmp(capacity) > 0) return { reason: 'Deferred', message: `Node didn't have enough resource: ${resource}, requested: ${number(wanted)}, used: ${number(used)}, capacity: ${number(capacity)}` };
     }
     return undefined;
+  }
+  /** The policy by which a container that is to be resized may have that resource for itself: what it was given stays as it is. */
+  #pinnedBy(pod: Pod): string | undefined {
+    if (qosOf(pod) !== 'Guaranteed') return undefined;
+    const { cpuManagerPolicy, memoryManagerPolicy } = this.#o.config;
+    const allocated = this.#entries.get(uidOf(pod))?.allocated;
+    const changes = (resource: string): boolean => containersOf(pod).some((c) => !sameQuantity(allocated?.get(c.name)?.requests?.[resource], c.resources?.requests?.[resource]));
+    if (cpuManagerPolicy === 'static' && changes('cpu')) return 'CPU Manager policy "static"';
+    return memoryManagerPolicy === 'Static' && changes('memory') ? 'Memory Manager policy "Static"' : undefined;
   }
   #file(pod: Pod): string {
     return join(podDir(this.#o.config, uidOf(pod)), 'allocation.json');

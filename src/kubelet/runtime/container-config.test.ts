@@ -105,3 +105,17 @@ test('containerConfig expands references in commands and arguments', async () =>
   const got = await configOf(makePod().container('c', { command: ['$(A)', '$$(A)', '$(NO)'], args: ['x$(A)y'] }).build(), { environment: [{ key: 'A', value: '1' }] });
   assert.deepEqual([got.command, got.args], [['1', '$(A)', '$(NO)'], ['x1y']]);
 });
+
+for (const [name, granted, want] of [
+  ['of nobody in particular', {}, { cpuQuota: 100_000 }],
+  ['shared', { cpus: { cpus: '0,2-3', exclusive: false } }, { cpuQuota: 100_000, cpusetCpus: '0,2-3' }],
+  ['its own: without a quota', { cpus: { cpus: '1', exclusive: true } }, { cpusetCpus: '1' }],
+  ['and memory of NUMA nodes', { cpus: { cpus: '1', exclusive: true }, memoryNodes: '0,1' }, { cpusetCpus: '1', cpusetMems: '0,1' }],
+] as const) {
+  test(`containerConfig: CPUs ${name}`, async () => {
+    const pod = makePod('p').container('c', { resources: { requests: { cpu: '1' }, limits: { cpu: '1' } } }).build();
+    const { linux } = await configOf(pod, { granted: { ...runOptionsOf([]), ...granted } });
+    const { cpuQuota, cpusetCpus, cpusetMems } = linux!.resources!;
+    assert.deepEqual(JSON.parse(JSON.stringify({ cpuQuota, cpusetCpus, cpusetMems })), want);
+  });
+}

@@ -65,17 +65,21 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     tty: container.tty ?? false,
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
-      resources: onCpus(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes), granted.cpus),
+      resources: bound(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes), granted),
       securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId, userNamespace: inputs.userNamespace }),
     },
   };
 }
 
-/** CPUs of one's own have no quota: it would only throttle (KEP-5084). */
-function onCpus(resources: LinuxResources, cpus: RunOptions['cpus']): LinuxResources {
-  if (!cpus) return resources;
+/** On the CPUs and NUMA nodes that were given. CPUs of one's own have no quota: it would only throttle (KEP-5084). */
+function bound(resources: LinuxResources, { cpus, memoryNodes }: RunOptions): LinuxResources {
   const { cpuQuota, ...others } = resources;
-  return { ...others, ...(cpus.exclusive || cpuQuota === undefined ? {} : { cpuQuota }), cpusetCpus: cpus.cpus };
+  return {
+    ...others,
+    ...(cpuQuota === undefined || cpus?.exclusive ? {} : { cpuQuota }),
+    ...(cpus ? { cpusetCpus: cpus.cpus } : {}),
+    ...(memoryNodes === undefined ? {} : { cpusetMems: memoryNodes }),
+  };
 }
 function annotations(pod: Pod, container: AnyContainer, restartCount: number): Record<string, string> {
   return {

@@ -14,7 +14,7 @@ export interface TestPluginOptions {
   /** Directory of the kubelet's socket. */
   readonly dir: string;
   readonly resource: string;
-  /** IDs; a `!` in front makes a device unhealthy. */
+  /** IDs; a `!` in front makes a device unhealthy, `@0,1` behind tells its NUMA nodes. */
   readonly devices: readonly string[];
   readonly options?: Partial<DevicePluginOptions>;
   readonly version?: string;
@@ -41,7 +41,10 @@ export async function startDevicePlugin(plugin: TestPluginOptions): Promise<Test
   const [allocated, started]: [string[][], string[][]] = [[], []];
   const listeners = new Set<(list: Buffer) => void>();
   const stop = Promise.withResolvers<void>();
-  const encoded = (devices: readonly string[]): Buffer => deviceCodec('ListAndWatchResponse').encode({ devices: devices.map((d) => ({ ID: d.replace('!', ''), health: d.startsWith('!') ? 'Unhealthy' : 'Healthy' })) });
+  const encoded = (devices: readonly string[]): Buffer => deviceCodec('ListAndWatchResponse').encode({ devices: devices.map((d) => {
+    const [id = '', nodes] = d.replace('!', '').split('@');
+    return { ID: id, health: d.startsWith('!') ? 'Unhealthy' : 'Healthy', ...(nodes ? { topology: { nodes: nodes.split(',').map((n) => ({ ID: Number(n) })) } } : {}) };
+  }) });
   let list = encoded(plugin.devices);
   await rm(socket, { force: true });
   const server = await startGrpcServer({

@@ -9,7 +9,7 @@ import { onCluster } from '../harness/suite.ts';
 const BUSYBOX = 'docker.io/library/busybox:1.37';
 const configuration = {
   apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration', maxPods: 20, podPidsLimit: 200, systemReserved: { cpu: '500m', memory: '256Mi' }, evictionHard: { 'memory.available': '100Mi' },
-  cpuManagerPolicy: 'static', shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '10s',
+  cpuManagerPolicy: 'static', topologyManagerPolicy: 'single-numa-node', memoryManagerPolicy: 'Static', reservedMemory: [{ numaNode: 0, limits: { memory: '356Mi' } }], shutdownGracePeriod: '20s', shutdownGracePeriodCriticalPods: '10s',
 };
 const { test } = onCluster({ images: [BUSYBOX], dataFiles: { 'kubelet.yaml': JSON.stringify(configuration) } });
 
@@ -41,7 +41,7 @@ test('/metrics/cadvisor has what dashboards ask for, for a container and for its
   assert.match(stdout, /^container_scrape_error 0$/m);
   await c.kubectl('delete pod busy --now');
 });
-test('a Guaranteed Pod with a whole CPU has it for itself; the others move away, and back when it is gone', { timeout: 60_000 }, async (c) => {
+test('a Guaranteed Pod with a whole CPU has it for itself, with memory of its NUMA node; the others move away, and back when it is gone', { timeout: 60_000 }, async (c) => {
   const online = parseCpuSet(await readFile('/sys/devices/system/cpu/online', 'utf8'));
   assert.ok(online.size >= 2, 'this test needs a machine with two CPUs or more');
   const pod = (name: string, resources: object) => ({
@@ -60,6 +60,12 @@ test('a Guaranteed Pod with a whole CPU has it for itself; the others move away,
   assert.equal(own.size, 1);
   await seen('alone', own);
   await seen('shared', online.difference(own));
+  const { stdout } = await c.kubectl(['exec', 'alone', '--', 'grep', 'Mems_allowed_list', '/proc/1/status']);
+  const memory = JSON.parse(await readFile(`${c.dataDir}/kubelet/memory_manager_state`, 'utf8')) as { entries: Record<string, { c: { numaAffinity: number[]; type: string; size: number }[] }> };
+  const node = Number(stdout.trim().split(/\s+/)[1]);
+  assert.deepEqual(Object.values(memory.entries), [{ c: [{ numaAffinity: [node], type: 'memory', size: 32 * 2 ** 20 }] }]);
+  const metrics = (await c.kubectl(['get', '--raw', `/api/v1/nodes/${c.nodeName}/proxy/metrics`])).stdout;
+  assert.match(metrics, /^kubelet_container_aligned_compute_resources_count\{scope="container",boundary="numa_node"\} [1-9]/m);
   await c.kubectl('delete pod alone --now');
   await seen('shared', online);
   await c.kubectl('delete pod shared --now');

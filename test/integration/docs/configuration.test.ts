@@ -16,7 +16,9 @@ import { parseTracingConfiguration } from '#apiserver/tracing/configuration.ts';
 import { openKubeconfigWebhook } from '#apiserver/webhook/kubeconfig.ts';
 import { systemClock } from '#base/clock.ts';
 import { parseRegistries } from '#cluster/runtime/registries.ts';
+import { KUBELET_DEFAULTS } from '#kubelet/config.ts';
 import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
+import { reservedByNode } from '#kubelet/memorymanager/reserved-memory.ts';
 import { parseYaml } from '#machinery/yaml.ts';
 
 const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
@@ -70,6 +72,12 @@ test('the example of audit-webhook.yaml names its collector', async () => {
 test('the example of kubelet.yaml reserves and evicts', () => {
   const { systemReserved, evictionSoftGracePeriodMs } = parseKubeletConfiguration(example('kubelet.yaml'));
   assert.deepEqual([systemReserved, evictionSoftGracePeriodMs], [{ cpu: '250m', memory: '512Mi' }, { 'memory.available': 90_000 }]);
+});
+test('the example of kubelet.yaml with NUMA nodes reserves as much as the node keeps', () => {
+  const choices = { ...KUBELET_DEFAULTS, ...parseKubeletConfiguration(example('kubelet.yaml', 'numa')) };
+  const nodes = [0, 1].map((id) => ({ id, memoryBytes: 2 ** 36, hugePages: {}, distances: undefined }));
+  assert.equal(choices.topologyManagerPolicy, 'single-numa-node');
+  assert.equal(reservedByNode(choices, nodes, 2 ** 37).size, 2);
 });
 test('the example of tracing.yaml samples one request in a hundred', () => assert.deepEqual(parseTracingConfiguration(example('tracing.yaml')), { endpoint: 'localhost:4317', samplingRatePerMillion: 10_000 }));
 test('the example of registries.yaml names mirrors and credentials', () => {

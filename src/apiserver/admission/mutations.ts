@@ -45,7 +45,7 @@ function checkKind(object: KubeObject, { kind: expected }: AdmissionAttributes):
   const { group, version } = splitApiVersion(object.apiVersion ?? '');
   if (object.kind === expected.kind && group === expected.group && version === expected.version) return;
   const mismatch = kindMismatch({ group, version, kind: object.kind ?? '' }, expected) ?? `converting (${version}.${expected.kind}) to (${expected.version}.${expected.kind}): unknown conversion`;
-  throw internalError(`failed to convert object: ${mismatch}`);
+  throw internalError(mismatch.startsWith('converting') ? `failed to convert object: ${mismatch}` : mismatch);
 }
 
 /** Paths of atomic lists, maps and structs that a configuration would replace. */

@@ -14,7 +14,7 @@ import { withClaim } from './claims.ts';
 import { trackFields } from './managed-fields.ts';
 import { dedupOwnerReferences, fillSystemFields, groupKindOf, settleNamespace, validateFinalizerNames, wipeSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
-import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
+import { writeOptionsObject, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
 import { dropStatusOnCreate } from './subresource-split.ts';
 
@@ -25,7 +25,6 @@ export interface CreateArgs {
   /** Decoded and defaulted by the schema; private to the request. */
   readonly draft: Draft<KubeObject>;
   readonly options: WriteOptions;
-  readonly optionsKind: WriteKind;
   /** Server-side apply has written the managed fields already. */
   readonly applied?: boolean;
   readonly subresource?: string;
@@ -63,7 +62,7 @@ async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: C
   served.strategy.default?.(draft);
   dedupOwnerReferences(draft, ctx, false);
   if (!args.applied) trackFields(ctx, { live: undefined, draft, fieldManager: options.fieldManager, subresource: args.subresource ?? '' });
-  const input = { operation: 'CREATE' as const, subresource: args.subresource, name: draft.metadata.name ?? '', object: draft, oldObject: undefined, options: writeOptionsObject(args.optionsKind, options), dryRun: options.dryRun };
+  const input = { operation: 'CREATE' as const, subresource: args.subresource, name: draft.metadata.name ?? '', object: draft, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun };
   const admits = services.admission.handles('CREATE');
   const attributes = admits ? admissionAttributes(ctx, input) : undefined;
   if (attributes) {
@@ -77,7 +76,8 @@ async function createOnce(ctx: RequestContext, draft: Draft<KubeObject>, args: C
   return withClaim(served.claims, draft, undefined, options.dryRun, async () => {
     validateNew(ctx, draft);
     if (attributes) {
-      const validated = services.admission.validate(attributes, ctx.signal);
+      // By now it has a name, also where that was to be generated.
+      const validated = services.admission.validate(attributes.name === '' ? { ...attributes, name: draft.metadata.name! } : attributes, ctx.signal);
       if (isPromise(validated)) await validated;
     }
     return writeNew(ctx, draft, options);

@@ -21,7 +21,7 @@ export async function deleteCollection(ctx: RequestContext, options: DeleteOptio
       const one = namespace === ctx.namespace ? ctx : ctx.inNamespace(namespace);
       try {
         // Only what the selection saw may go: a new object under the same name stays.
-        await deleteObject(one, { name, options: { ...options, preconditions: options.preconditions ?? { uid } }, rawOptions });
+        await deleteObject(one, { name, admitsAs: '', options: { ...options, preconditions: options.preconditions ?? { uid } }, rawOptions });
       } catch (err) {
         if (!isReason(err, 'NotFound') && !(isReason(err, 'Conflict') && options.preconditions === undefined)) throw err;
       }

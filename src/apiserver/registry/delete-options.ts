@@ -19,7 +19,7 @@ export async function readDeleteOptions(ctx: RequestContext): Promise<{ readonly
   const options = checkDeleteOptions(value);
   const { deletionWarning } = ctx.served.strategy;
   if (deletionWarning !== undefined && options.propagationPolicy === undefined && options.orphanDependents === undefined) ctx.warn(deletionWarning);
-  return { options, raw: { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...value } };
+  return { options, raw: { ...value, kind: EXPECTED.kind, apiVersion: 'meta.k8s.io/v1' } };
 }
 
 /** Clients send the kind under `v1`, `meta.k8s.io/v1` or the resource's own group: upstream registers it in all. */

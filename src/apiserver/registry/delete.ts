@@ -20,6 +20,8 @@ import { editable, isNamespace } from './update.ts';
 
 export interface DeleteArgs {
   readonly name: string;
+  /** The name that admission is told; that of the object where it is absent. A request for many names none. */
+  readonly admitsAs?: string;
   readonly options: DeleteOptions;
   /** As admission plugins see them. */
   readonly rawOptions: Readonly<Record<string, unknown>>;
@@ -50,7 +52,7 @@ async function deleteOnce(ctx: RequestContext, args: DeleteArgs, key: string, st
   const old = ctx.served.codec.fromStorage(stored).object;
   checkPreconditions(ctx, args.options, old);
   args.check?.(old);
-  const admitted = admitWhole(ctx, { operation: 'DELETE', name: args.name, object: undefined, oldObject: old, options: args.rawOptions, dryRun: args.options.dryRun });
+  const admitted = admitWhole(ctx, { operation: 'DELETE', name: args.admitsAs ?? args.name, object: undefined, oldObject: old, options: args.rawOptions, dryRun: args.options.dryRun });
   if (isPromise(admitted)) await admitted;
   const plan = planDeletion(ctx, args.options, old);
   if (plan.kind === 'pending') return resultOf(ctx, stored, 200);

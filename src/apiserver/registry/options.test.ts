@@ -16,7 +16,7 @@ const messageOf = (run: () => unknown): string => {
 };
 
 test('writeOptions checks every option in upstream\'s words', () => {
-  assert.deepEqual(writeOptions(Query.parse('dryRun=All&fieldManager=me&fieldValidation=Strict'), 'CreateOptions'), { dryRun: true, fieldManager: 'me', fieldValidation: 'Strict', force: false });
+  assert.deepEqual(writeOptions(Query.parse('dryRun=All&fieldManager=me&fieldValidation=Strict'), 'CreateOptions'), { dryRun: true, fieldManager: 'me', fieldValidation: 'Strict', fieldValidationGiven: true, force: false });
   assert.match(messageOf(() => writeOptions(Query.parse('dryRun=Some'), 'CreateOptions')), /^422 CreateOptions\.meta\.k8s\.io "" is invalid: dryRun: Unsupported value: /);
   assert.match(messageOf(() => writeOptions(Query.parse(`fieldManager=${'x'.repeat(129)}`), 'UpdateOptions')), /fieldManager: Too long: may not be more than 128 bytes/);
   assert.match(messageOf(() => writeOptions(Query.parse('fieldManager=a%00b'), 'UpdateOptions')), /invalid character U\+0000 \(at position 1\)/);

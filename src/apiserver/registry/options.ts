@@ -12,6 +12,8 @@ export interface WriteOptions {
   readonly dryRun: boolean;
   readonly fieldManager: string;
   readonly fieldValidation: FieldValidation;
+  /** The client named it, so that it is shown to admission. */
+  readonly fieldValidationGiven?: boolean;
   /** Patches of type apply: take fields over from other managers. */
   readonly force: boolean;
 }
@@ -58,7 +60,7 @@ export function writeOptions(query: Query, kind: WriteKind, apply = false): Writ
     if (!apply && query.has('force')) errors.push(forbiddenField(fieldPath('force'), 'may not be specified for non-apply patch'));
   }
   refuse(kind, errors);
-  return { dryRun: dryRun.length > 0, fieldManager, fieldValidation: (fieldValidation || 'Warn') as FieldValidation, force: query.bool('force') };
+  return { dryRun: dryRun.length > 0, fieldManager, fieldValidation: (fieldValidation || 'Warn') as FieldValidation, fieldValidationGiven: fieldValidation !== '', force: query.bool('force') };
 }
 const DEFAULT_WRITE_OPTIONS: WriteOptions = { dryRun: false, fieldManager: '', fieldValidation: 'Warn', force: false };
 
@@ -66,15 +68,14 @@ function refuse(kind: string, errors: readonly FieldError[]): void {
   if (errors.length) throw invalid({ group: 'meta.k8s.io', kind }, '', errors);
 }
 
-/** Options as the admission plugins and webhooks see them. */
-export function writeOptionsObject(kind: WriteKind, o: WriteOptions): Readonly<Record<string, unknown>> {
+/** Options as the admission plugins and webhooks see them: a patch is a way to create or to update. */
+export function writeOptionsObject(kind: 'CreateOptions' | 'UpdateOptions', o: WriteOptions): Readonly<Record<string, unknown>> {
   return {
     kind,
     apiVersion: 'meta.k8s.io/v1',
     ...(o.dryRun ? { dryRun: ['All'] } : {}),
-    ...(o.force ? { force: true } : {}),
     ...(o.fieldManager ? { fieldManager: o.fieldManager } : {}),
-    fieldValidation: o.fieldValidation,
+    ...(o.fieldValidationGiven ? { fieldValidation: o.fieldValidation } : {}),
   };
 }
 

@@ -74,7 +74,7 @@ async function createInstead(ctx: RequestContext, args: UpdateArgs): Promise<Obj
   const draft = await args.source(undefined);
   if (draft.metadata.uid) throw uidConflict(ctx, args.name, draft.metadata.uid, '');
   if (Number(draft.metadata.resourceVersion ?? 0) !== 0) throw notFound({ group: info.group, resource: info.plural }, args.name);
-  return createObject(ctx, { draft, options: args.options, optionsKind: args.optionsKind, applied: args.applied ?? false });
+  return createObject(ctx, { draft, options: args.options, applied: args.applied ?? false });
 }
 
 /** Upstream's storage error for a UID that is not the stored one's. */
@@ -93,18 +93,25 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
   const seen = view ? view.show(old) : old;
   const made = args.source(seen);
   const sent = isPromise(made) ? await made : made;
-  if (!view) settle(ctx, args, sent, old);
+  if (!view) {
+    checkUid(ctx, args, sent, old);
+    served.strategy.default?.(sent);
+  }
   if (!args.applied) trackFields(ctx, { live: seen, draft: sent, fieldManager: options.fieldManager, subresource, written: view });
   const admits = services.admission.handles('UPDATE');
   const attributesOf = (object: Draft<KubeObject>) =>
-    admissionAttributes(ctx, { operation: 'UPDATE', subresource, name: args.name, object, oldObject: seen, options: writeOptionsObject(args.optionsKind, options), dryRun: options.dryRun, kind: view?.expected });
+    admissionAttributes(ctx, { operation: 'UPDATE', subresource, name: args.name, object, oldObject: seen, options: writeOptionsObject('UpdateOptions', options), dryRun: options.dryRun, kind: view?.expected });
   const attributes = admits ? attributesOf(sent) : undefined;
   if (attributes) {
     const admitted = services.admission.admit(attributes, ctx.signal);
     if (isPromise(admitted)) await admitted;
   }
   const draft = view ? view.merge(sent, old) : sent;
-  if (view) settle(ctx, args, draft, old);
+  if (view) {
+    checkUid(ctx, args, draft, old);
+    served.strategy.default?.(draft);
+  }
+  settleVersion(ctx, args, draft, old);
   dedupOwnerReferences(draft, ctx, admits);
   prepareForUpdate(ctx, args, draft, old);
   // A write to a subresource claims nothing.
@@ -119,19 +126,15 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
     return commit(ctx, args, { key, stored, draft, old });
   });
 }
-function settle(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
-  settleVersion(ctx, args, draft, old);
-  ctx.served.strategy.default?.(draft);
+/** A precondition of PUTs alone: in a patch it is a change of the field. */
+function checkUid(ctx: RequestContext, { name, optionsKind }: UpdateArgs, { metadata }: Draft<KubeObject>, old: KubeObject): void {
+  if (optionsKind === 'UpdateOptions' && metadata.uid && metadata.uid !== old.metadata.uid) throw uidConflict(ctx, name, metadata.uid, old.metadata.uid ?? '');
 }
-
-/** The resourceVersion that the client wrote its change for, against the stored one; the UID likewise. */
-function settleVersion(ctx: RequestContext, { name, view, optionsKind }: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
-  const precondition = optionsKind === 'UpdateOptions';
+/** The resourceVersion that the client wrote its change for, and that admission left in place, against the stored one. */
+function settleVersion(ctx: RequestContext, { name, view }: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
   const { info, strategy } = ctx.served;
   const gr = { group: info.group, resource: info.plural };
   const meta = draft.metadata;
-  // A precondition of PUTs alone: in a patch it is a change of the field.
-  if (precondition && meta.uid && meta.uid !== old.metadata.uid) throw uidConflict(ctx, name, meta.uid, old.metadata.uid ?? '');
   const asked = meta.resourceVersion ?? '';
   if (asked !== '' && !/^\d+$/.test(asked)) {
     throw badRequest(`strconv.ParseUint: parsing ${JSON.stringify(asked)}: invalid syntax`);

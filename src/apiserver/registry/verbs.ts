@@ -45,7 +45,7 @@ async function create(ctx: RequestContext): Promise<ObjectResult> {
   const options = writeOptions(ctx.request.query, 'CreateOptions');
   const body = await ctx.request.readBody();
   const draft = decodeBody(ctx, body, { expected: info, codec, fieldValidation: options.fieldValidation });
-  return createObject(ctx, { draft, options, optionsKind: 'CreateOptions' });
+  return createObject(ctx, { draft, options });
 }
 
 /** PUT of a resource, of a subresource that is the object itself, or of one that shows the object through a view. */

@@ -32,7 +32,7 @@ export async function serveEviction(ctx: RequestContext): Promise<ApiResult> {
   const options = writeOptions(ctx.request.query, 'CreateOptions');
   const eviction = decodeBody(ctx, await ctx.request.readBody(), { expected: EXPECTED, alias: 'v1beta1', codec, fieldValidation: options.fieldValidation }) as unknown as Draft<policyV1.Eviction>;
   if ((eviction.metadata.name ?? '') !== ctx.name) throw badRequest('name in URL does not match name in Eviction object');
-  const rawOptions = { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...eviction.deleteOptions };
+  const rawOptions = { ...eviction.deleteOptions, kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' };
   const deletion = checkDeleteOptions(rawOptions);
   const dryRun = options.dryRun || deletion.dryRun;
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: 'eviction', name: ctx.name, object: eviction, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun, kind: EXPECTED });

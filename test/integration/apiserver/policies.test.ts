@@ -210,3 +210,14 @@ test('mutations that do not fit are told of, and a test that fails leaves the ob
     assert.deepEqual(made.json<{ data: object }>().data, { a: 'b++' }, 'who wants to be called again is, though nobody changed the object since');
   });
 });
+
+test('policies are shown a generated name once there is one, and the options of the request as they were given', async () => {
+  const shown = 'has(request.options.fieldValidation) ? request.options.fieldValidation : "none"';
+  const spec = { matchConstraints: { resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['configmaps'] }] }, validations: [{ expression: 'false', messageExpression: `request.name.substring(0, 5) + " " + request.options.kind + " " + (${shown})` }] };
+  assert.equal((await configMap('there', {})).code, 201);
+  await withPolicy('Validating', spec, {}, async () => {
+    const said = (answer: Answer) => answered(answer).replace(/^.*denied request: /, '');
+    assert.equal(said(await http.post(CONFIGMAPS, { metadata: { generateName: 'named-' } })), 'named CreateOptions none');
+    assert.equal(said(await http.call('PATCH', `${CONFIGMAPS}/there?fieldValidation=Warn`, { body: { data: { a: 'b' } }, headers: { 'content-type': 'application/merge-patch+json' } })), 'there UpdateOptions Warn');
+  });
+});

@@ -4,7 +4,10 @@
  */
 import type { Status } from '#api/gen/meta-v1.ts';
 import type { AdmissionResponse } from '#api/gen/admission-v1.ts';
+import { structByKind } from '#api/schema.ts';
+import { decodeInto } from '#machinery/decode.ts';
 import { readJson, writeJson } from '#machinery/json.ts';
+import { jsonKind } from '#machinery/patch/go-format.ts';
 import { badRequest, forbidden, StatusError } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, Authorizer } from '../../interfaces.ts';
 import { WebhookCallError, type WebhookClient } from '../../webhook/client.ts';
@@ -108,6 +111,7 @@ export async function callWebhook(hook: Hook<AnyWebhook>, { attributes: a }: Pic
   let review: unknown;
   try {
     review = await services.client.post(webhook.clientConfig, { body, timeoutMs: (webhook.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000, signal, announceTimeout: true });
+    checkDecodes(review);
   } catch (err) {
     throw new WebhookFailure(webhook.name, `failed to call webhook: ${err instanceof Error ? err.message : String(err)}`, err);
   }
@@ -125,6 +129,16 @@ export async function callWebhook(hook: Hook<AnyWebhook>, { attributes: a }: Pic
   return { patch };
 }
 
+/** What a client of Go's types would not get as far as reading. */
+function checkDecodes(review: unknown): void {
+  const { kind = '', apiVersion = '' } = (review ?? {}) as { readonly kind?: string; readonly apiVersion?: string };
+  if (kind !== '' && apiVersion !== '' && (kind !== 'AdmissionReview' || !/^admission\.k8s\.io\/v1(beta1)?$/.test(apiVersion))) {
+    throw new Error(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "k8s.io/apiserver/pkg/util/webhook/client.go:71"`);
+  }
+  const type = structByKind('admission.k8s.io', 'v1', 'AdmissionReview');
+  const [fault] = type ? decodeInto(type, review).errors : [];
+  if (fault !== undefined) throw new Error(fault);
+}
 function verifyReview(review: unknown, version: string, uid: string): AdmissionResponse {
   const { kind = '', apiVersion = '', response } = (review ?? {}) as { readonly kind?: string; readonly apiVersion?: string; readonly response?: AdmissionResponse };
   if (version === 'v1') {
@@ -146,14 +160,13 @@ function patchOf({ patch = '', patchType }: AdmissionResponse, kind: 'mutating' 
       throw new Error('webhook returned response.patch but not response.patchType');
     } else if (patch === '' && patchType !== undefined) {
       throw new Error('webhook returned response.patchType but not response.patch');
-    } else if (patch !== '' && patchType !== 'JSONPatch') {
-      throw new Error(`webhook returned invalid response.patchType of ${JSON.stringify(patchType)}`);
     }
   }
   if (kind === 'validating' || patch === '') return [];
   try {
     const operations: unknown = readJson(Buffer.from(patch, 'base64').toString('utf8'));
-    if (!Array.isArray(operations)) throw new Error('a JSON patch is a list of operations');
+    if (!Array.isArray(operations)) throw new Error(`json: cannot unmarshal ${jsonKind(operations)} into Go value of type jsonpatch.Patch`);
+    if (version === 'v1' && patchType !== 'JSONPatch' && operations.length > 0) throw new Error(`unsupported patch type ${JSON.stringify(patchType)}`);
     return operations;
   } catch (err) {
     throw new PatchTextError(err instanceof Error ? err.message : String(err));

@@ -22,7 +22,7 @@ export class EventCorrelator {
   readonly #similar = new RecentMap<{ messages: Set<string>; last: number }>(MAX_TRACKED);
   readonly #tokens = new RecentMap<{ left: number; at: number }>(MAX_TRACKED);
 
-  /** The event to send; undefined when there were too many. `now` in milliseconds since the epoch. */
+  /** The event to send; undefined when there were too many. `now` in milliseconds of the monotonic clock. */
   correlate(ref: ObjectReference, type: EventType, reason: string, message: string, now: number): CorrelatedEvent | undefined {
     const about = `${subjectKey(ref)}/${type}`;
     const combined = this.#isOneOfMany(`${about}/${reason}`, message, now);

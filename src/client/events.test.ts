@@ -29,11 +29,11 @@ class EventStore implements Transport {
   }
 }
 const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'default', uid: 'u1' } };
-function recorder(): { store: EventStore; sender: EventSender; events: EventRecorder } {
+function recorder(): { store: EventStore; clock: FakeClock; sender: EventSender; events: EventRecorder } {
   const store = new EventStore();
   const clock = new FakeClock();
   const sender = new EventSender({ clock });
-  return { store, sender, events: new EventRecorder(new Client(store), { component: 'kubelet', host: 'node-1', clock, sender }) };
+  return { store, clock, sender, events: new EventRecorder(new Client(store), { component: 'kubelet', host: 'node-1', clock, sender }) };
 }
 
 test('EventRecorder creates an event, then counts its repeats', async () => {
@@ -57,6 +57,14 @@ test('EventRecorder creates the event anew when it has expired', async () => {
   assert.equal(store.created[1]!.count, 1);
 });
 
+test('EventRecorder lets no event fall for a clock that was set back', async () => {
+  const { store, clock, sender, events } = recorder();
+  for (let i = 0; i < 10; i++) events.event(pod, 'Normal', 'Failed', 'message');
+  clock.jump(-86_400_000);
+  events.event(pod, 'Normal', 'Failed', 'message');
+  await sender.flush();
+  assert.equal(store.created.length + store.patched.length, 11);
+});
 test('EventRecorder combines many similar events and stops a flood', async () => {
   const { store, sender, events } = recorder();
   for (let i = 0; i < 40; i++) events.event(pod, 'Normal', 'Failed', `message ${i}`);

@@ -51,8 +51,9 @@ export class EventRecorder {
   }
   /** The same for something that is only known by reference, such as a node that is yet to register. */
   eventFor(ref: ObjectReference, type: EventType, reason: string, message: string): void {
-    const at = this.#options.clock.now();
-    const correlated = this.#correlator.correlate(ref, type, reason, message.slice(0, 1024), at);
+    const { clock } = this.#options;
+    const at = clock.now();
+    const correlated = this.#correlator.correlate(ref, type, reason, message.slice(0, 1024), clock.monotonic());
     if (!correlated) return;
     this.#options.sender.enqueue({ reason, object: ref.name }, (signal) => this.#send({ ...correlated, ref, type, reason, at }, signal));
   }

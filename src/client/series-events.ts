@@ -31,8 +31,11 @@ interface Tracked {
   readonly event: Event;
   /** 1: not repeated yet. */
   count: number;
+  /** The time of day. */
   lastObserved: number;
-  written: number;
+  /** Monotonic. */
+  seenAt: number;
+  writtenAt: number;
 }
 export interface SeriesRecorderOptions {
   /** `reportingController`: `default-scheduler`. */
@@ -55,17 +58,17 @@ export class SeriesRecorder {
   }
   /** The note of the first of a series stays. */
   event(regarding: KubeObject, event: SeriesEvent): void {
-    const now = this.#o.clock.now();
+    const [now, at] = [this.#o.clock.now(), this.#o.clock.monotonic()];
     const made = this.#newEvent(regarding, event, now);
     const key = JSON.stringify([made.type, made.action, made.reason, made.regarding]);
     const known = this.#tracked.get(key);
     if (!known) {
-      this.#track(key, { event: made, count: 1, lastObserved: now, written: now });
+      this.#track(key, { event: made, count: 1, lastObserved: now, seenAt: at, writtenAt: at });
       return this.#enqueue(made, (signal) => this.#events.create(made, { signal }));
     }
     known.count++;
-    known.lastObserved = now;
-    if (known.count === 2) this.#write(known, now);
+    Object.assign(known, { lastObserved: now, seenAt: at });
+    if (known.count === 2) this.#write(known, at);
   }
   /** Nothing is written of its own accord any more. */
   close(): void {
@@ -80,17 +83,17 @@ export class SeriesRecorder {
   /** Ends what was not seen for long, and keeps alive what goes on. */
   #finish(): void {
     this.#timer = undefined;
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     for (const [key, tracked] of this.#tracked.entries()) {
-      const ended = now - tracked.lastObserved >= FINISH_MS;
-      if (tracked.count > 1 && (ended || now - tracked.written >= REFRESH_MS)) this.#write(tracked, now);
+      const ended = now - tracked.seenAt >= FINISH_MS;
+      if (tracked.count > 1 && (ended || now - tracked.writtenAt >= REFRESH_MS)) this.#write(tracked, now);
       if (ended) this.#tracked.delete(key);
     }
     if (this.#tracked.size > 0) this.#timer = this.#o.clock.after(FINISH_MS, () => this.#finish());
   }
-  #write(tracked: Tracked, now: number): void {
+  #write(tracked: Tracked, at: number): void {
     const { event, count, lastObserved } = tracked;
-    tracked.written = now;
+    tracked.writtenAt = at;
     this.#enqueue(event, (signal) => this.#patch(event, { count, lastObservedTime: rfc3339Micro(lastObserved) }, signal));
   }
   #enqueue({ reason, regarding }: Event, write: EventWrite): void {

@@ -53,6 +53,16 @@ test('WorkQueue keeps the earlier of two times', async () => {
   assert.equal(clock.timers, 0);
 });
 
+test('WorkQueue brings a time forward however the clock was set meanwhile', async () => {
+  const clock = new FakeClock();
+  const queue = new WorkQueue({ clock });
+  queue.addAfter('a', 300_000);
+  clock.jump(3_600_000);
+  queue.addAfter('a', 1000);
+  await clock.advance(1000);
+  assert.equal(queue.length, 1);
+});
+
 test('WorkQueue ends its waiters when closed', async () => {
   const queue = new WorkQueue({ clock: new FakeClock() });
   const next = queue.next();

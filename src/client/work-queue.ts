@@ -51,7 +51,7 @@ export class WorkQueue {
   addAfter(key: string, ms: number): void {
     if (this.#closed) return;
     if (ms <= 0) return this.add(key);
-    const at = this.#clock.now() + ms;
+    const at = this.#clock.monotonic() + ms;
     const set = this.#delayed.get(key);
     if (set && set.at <= at) return;
     set?.timer.cancel();

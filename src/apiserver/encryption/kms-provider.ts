@@ -35,7 +35,7 @@ const RETRY_MS = 500;
 interface State {
   readonly seed: Buffer;
   readonly key: SealedKey;
-  /** Of the injected clock, milliseconds since the epoch: no writes after it. */
+  /** On the monotonic clock: no writes after it. */
   readonly until: number;
 }
 export interface KmsProviderOptions {
@@ -105,8 +105,7 @@ export class KmsProvider implements Cipher {
     const { clock, metrics } = this.#options;
     const state = this.#state;
     if (!state) throw new Error('got unexpected nil transformer');
-    const now = clock.now();
-    if (now > state.until) throw new Error(`encryptedDEKSource with keyID hash "${keyHash(state.key.keyID)}" expired at ${rfc3339(state.until)} (current time is ${rfc3339(now)})`);
+    if (clock.monotonic() > state.until) throw new Error(`encryptedDEKSource with keyID hash "${keyHash(state.key.keyID)}" expired at ${this.#timeOf(state.until)} (current time is ${rfc3339(clock.now())})`);
     metrics.used('to_storage', this.name, keyHash(state.key.keyID));
     return Buffer.concat([this.#prefix, encodeEncryptedObject({ ...state.key, encryptedData: sealWithSeed(state.seed, plain, storeKey) })]);
   }
@@ -215,10 +214,15 @@ export class KmsProvider implements Cipher {
     if (version !== this.#version) faults.push(`KMSv2 API version should not change after the initial status response version ${this.#version}, got ${version}`);
     return faults;
   }
+  /** The time of day of a moment on the monotonic clock. */
+  #timeOf(monotonic: number): string {
+    const { clock } = this.#options;
+    return rfc3339(clock.now() + monotonic - clock.monotonic());
+  }
   /** The plugin's present key: the seed stays good under the same, and a new one is made under another. Returns why that failed. */
   async #follow(keyID: string): Promise<string | undefined> {
     const { clock, uid } = this.#options;
-    const until = clock.now() + WRITE_TTL_MS;
+    const until = clock.monotonic() + WRITE_TTL_MS;
     const state = this.#state;
     if (state?.key.keyID === keyID) {
       this.#state = { ...state, until };
@@ -246,7 +250,7 @@ export class KmsProvider implements Cipher {
     }
     const errState = state ? '<nil>' : 'got unexpected nil transformer';
     return `failed to rotate DEK uid="${id}", useSeed=true, errState=${errState}, errGen=${errGen}, statusKeyIDHash="${keyHash(keyID)}", encryptKeyIDHash="${keyHash(encryptKeyID)}", `
-      + `stateKeyIDHash="${keyHash(state?.key.keyID ?? '')}", expirationTimestamp=${state ? rfc3339(state.until) : '0001-01-01T00:00:00Z'}`;
+      + `stateKeyIDHash="${keyHash(state?.key.keyID ?? '')}", expirationTimestamp=${state ? this.#timeOf(state.until) : '0001-01-01T00:00:00Z'}`;
   }
 }
 

@@ -98,7 +98,7 @@ export function newAttachDetachController(context: ControllerContext): Component
       waiting.delete(attachmentName);
       return undefined;
     }
-    const now = clock.now();
+    const now = clock.monotonic();
     const since = waiting.get(attachmentName) ?? now;
     if (now - since < ATTACH_WAIT_MS) {
       waiting.set(attachmentName, since);
@@ -118,9 +118,9 @@ export function newAttachDetachController(context: ControllerContext): Component
     const inUse = !node || node.status?.volumesInUse?.some((name) => name === uniqueNameOf(attachment));
     const snatch = maySnatch(node);
     if (!inUse || snatch === 'now') return 0;
-    const since = unwanted.get(nameOf(attachment)) ?? clock.now();
+    const since = unwanted.get(nameOf(attachment)) ?? clock.monotonic();
     unwanted.set(nameOf(attachment), since);
-    return snatch === 'no' ? Infinity : Math.max(0, since + UNMOUNT_WAIT_MS - clock.now());
+    return snatch === 'no' ? Infinity : Math.max(0, since + UNMOUNT_WAIT_MS - clock.monotonic());
   }
   async function report(node: Node, names: readonly string[], signal: AbortSignal): Promise<void> {
     const volumesAttached: AttachedVolume[] = names.toSorted().map((name) => ({ name, devicePath: '' }));

@@ -50,7 +50,7 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
     else conditions.push(draftOf(next));
   }
   function historyOf(hpa: HorizontalPodAutoscaler, current: number): Remembered {
-    const now = clock.now();
+    const now = clock.monotonic();
     const { behavior } = hpa.spec;
     let known = histories.get(uidOf(hpa));
     // What was there before we looked counts as recommended: a restart must not scale down at once.
@@ -129,7 +129,7 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
     if (current < min) return { replicas: min, reason: 'Current number of replicas below Spec.MinReplicas' };
     const history = historyOf(hpa, current);
     const wanted = await evaluateAll(hpa, scale, status, signal);
-    const now = clock.now();
+    const now = clock.monotonic();
     const limited = limit({ current, desired: wanted.replicas, min, max, behavior, history, now });
     history.recommendations.push({ at: now, replicas: wanted.replicas });
     setCondition(status, 'AbleToScale', 'True', limited.able.reason, limited.able.message);
@@ -150,9 +150,9 @@ export function newHorizontalPodAutoscaler(context: ControllerContext): Componen
     }
     setCondition(status, 'AbleToScale', 'True', 'SucceededRescale', `the HPA controller was able to update the target scale to ${to.replicas}`);
     recorder.event(hpa, 'Normal', 'SuccessfulRescale', `New size: ${to.replicas}; reason: ${to.reason}`);
-    const change = { at: clock.now(), replicas: Math.abs(to.replicas - current) };
+    const change = { at: clock.monotonic(), replicas: Math.abs(to.replicas - current) };
     historyOf(hpa, current)[to.replicas > current ? 'ups' : 'downs'].push(change);
-    status.lastScaleTime = rfc3339(change.at);
+    status.lastScaleTime = rfc3339(clock.now());
   }
 
   async function scaleOf(hpa: HorizontalPodAutoscaler, status: Status, signal: AbortSignal): Promise<{ target: ResourceInfo; scale: Scale } | undefined> {

@@ -55,9 +55,9 @@ export function newNodeLifecycleController(context: ControllerContext, options: 
     const ready = node.status?.conditions?.find((c) => c.type === 'Ready');
     const sign = `${leases.get('kube-node-lease', name)?.spec?.renewTime}|${ready?.lastHeartbeatTime}`;
     const known = heard.get(name);
-    const fresh = known?.sign === sign ? known : { sign, at: clock.now() };
+    const fresh = known?.sign === sign ? known : { sign, at: clock.monotonic() };
     heard.set(name, fresh);
-    return { silentMs: clock.now() - fresh.at, graceMs: ready ? graceMs : startupMs };
+    return { silentMs: clock.monotonic() - fresh.at, graceMs: ready ? graceMs : startupMs };
   }
   async function markUnknown(node: Node, signal: AbortSignal): Promise<Node> {
     const before = node.status?.conditions ?? [];

@@ -85,9 +85,9 @@ export function newPodGarbageCollector(context: ControllerContext): Component {
         if (pod?.metadata.deletionTimestamp !== undefined && (!node || isOutOfService(node))) await remove(pod, undefined, signal);
         return undefined;
       }
-      const since = orphanedSince.get(key) ?? clock.now();
+      const since = orphanedSince.get(key) ?? clock.monotonic();
       orphanedSince.set(key, since);
-      const left = since + QUARANTINE_MS - clock.now();
+      const left = since + QUARANTINE_MS - clock.monotonic();
       if (left > 0) return { afterMs: left };
       orphanedSince.delete(key);
       const real = await client.of(NODES).get('', nodeName, signal).catch((err: unknown) => {

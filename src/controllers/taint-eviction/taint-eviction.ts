@@ -56,9 +56,9 @@ export function newTaintEvictionController(context: ControllerContext): Componen
       if (tolerated === Infinity) return void since.delete(key);
       const names = taints.map((t) => `${t.key}=${t.value ?? ''}`).join(',');
       const known = since.get(key);
-      const start = known?.taints === names ? known : { at: clock.now(), taints: names };
+      const start = known?.taints === names ? known : { at: clock.monotonic(), taints: names };
       since.set(key, start);
-      const left = start.at + tolerated - clock.now();
+      const left = start.at + tolerated - clock.monotonic();
       if (left > 0) return { afterMs: left };
       since.delete(key);
       await evict(pod, signal);

@@ -75,7 +75,7 @@ export class EvictionManager {
     await this.#loop;
   }
   pressure(): Pressure {
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     const on = (c: NodePressure): boolean => now - (this.#lastMet.get(c) ?? -Infinity) < this.#o.transitionMs;
     return { memory: on('MemoryPressure'), disk: on('DiskPressure'), pid: on('PIDPressure') };
   }
@@ -93,7 +93,7 @@ export class EvictionManager {
     const { clock } = this.#o;
     const { signal } = this.#abort;
     let observations = await this.#o.observe();
-    const met = this.#note(observations, clock.now());
+    const met = this.#note(observations, clock.monotonic());
     const over = await this.#evictOverLimits(signal);
     if (over.length || met.length === 0) return over;
     // Memory first: the kernel would kill blindly.

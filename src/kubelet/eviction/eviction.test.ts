@@ -137,6 +137,20 @@ test('EvictionManager keeps the condition until it has been well for a while', a
   await n.clock.advance(2000);
   assert.equal(n.manager.pressure().memory, false);
 });
+test('EvictionManager keeps the condition no longer when the clock is set back meanwhile, and no shorter when it is set forward', async () => {
+  for (const jump of [-3_600_000, 3_600_000]) {
+    const n = nodeWith([]);
+    n.memory = 50;
+    await n.manager.synchronize();
+    n.memory = 1000;
+    n.clock.jump(jump);
+    await n.clock.advance(299_000);
+    await n.manager.synchronize();
+    assert.equal(n.manager.pressure().memory, true);
+    await n.clock.advance(2000);
+    assert.equal(n.manager.pressure().memory, false);
+  }
+});
 test('EvictionManager frees disk before it evicts for disk', async () => {
   const enough = nodeWith([large], { reclaimFrees: 500 });
   enough.disk = 50;

@@ -82,7 +82,7 @@ export class CredentialProviders {
     const identity = provider.token && (await this.#identity(provider.token, pod));
     if (provider.token?.requireServiceAccount && !identity) return [];
     const scope = `${provider.name} ${identity?.key ?? ''} `;
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     for (const key of [`${scope}image ${image}`, `${scope}registry ${registry}`, `${scope}global`]) {
       const cached = this.#cache.get(key);
       if (cached && cached.until > now) return owned(cached.keyring, identity);
@@ -100,7 +100,7 @@ export class CredentialProviders {
     const env = Object.fromEntries(provider.env.map((e) => [e.name, e.value]));
     const answer = parseAnswer(await this.#run(join(this.#o.binDir, provider.name), provider.args, env, JSON.stringify(request)), provider.defaultCacheMs);
     const key = { Image: `image ${image}`, Registry: `registry ${registry}`, Global: 'global' }[answer.cacheKeyType];
-    if (answer.cacheMs > 0) this.#keep(`${scope}${key}`, { until: this.#o.clock.now() + answer.cacheMs, keyring: answer.keyring });
+    if (answer.cacheMs > 0) this.#keep(`${scope}${key}`, { until: this.#o.clock.monotonic() + answer.cacheMs, keyring: answer.keyring });
     return answer.keyring;
   }
   async #identity(token: TokenAttributes, pod: Pod): Promise<Identity | undefined> {
@@ -117,7 +117,7 @@ export class CredentialProviders {
     return { token: text, annotations, owner: { kind: 'serviceAccount', namespace, name, uid: account.metadata.uid ?? '' }, key: createHash('sha256').update(parts.join('\0')).digest('hex') };
   }
   #keep(key: string, entry: Cached): void {
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     for (const [k, e] of this.#cache) if (e.until <= now) this.#cache.delete(k);
     this.#cache.delete(key);
     this.#cache.set(key, entry);

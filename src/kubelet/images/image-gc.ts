@@ -70,7 +70,7 @@ export class ImageGc {
     const askedAt = clock.now();
     const [{ images }, { containers }] = await Promise.all([runtime.listImages({}, { signal }), runtime.listContainers({}, { signal })]);
     await this.#o.onListed?.(new Set(images.map((i) => i.id)), askedAt);
-    const now = clock.now();
+    const now = clock.monotonic();
     const used = new Set(containers.flatMap((c) => [c.imageRef, c.imageId, c.image?.image ?? '']));
     for (const id of this.#seen.keys()) if (!images.some((i) => i.id === id)) this.#seen.delete(id);
     return images.filter((image) => {
@@ -84,7 +84,7 @@ export class ImageGc {
   }
   async #remove(images: readonly Image[], toFree: number, signal: AbortSignal): Promise<number> {
     if (this.#sandboxImage === undefined) return 0;
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     const order = images.map((image) => ({ image, ...this.#seen.get(image.id)! })).toSorted((a, b) => a.lastUsed - b.lastUsed || a.since - b.since);
     let freed = 0;
     for (const { image, since } of order) {

@@ -99,7 +99,7 @@ export class NodeManager {
     const inputs = await this.#inputs();
     const before = this.node?.status;
     const status = nodeStatus(inputs, before);
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     if (before && sameBesidesHeartbeats(before, status) && now - this.#reportedAt < REPORT_EVERY_MS) return;
     const { config, client } = this.#o;
     this.#node = await client.of(NODES).patch('', config.nodeName, 'application/strategic-merge-patch+json', { status: withReplacements(status, this.node?.status?.allocatable ?? {}) }, { subresource: 'status', signal: this.#abort.signal });

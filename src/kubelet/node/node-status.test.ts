@@ -70,6 +70,13 @@ test('NodeManager registers the node, renews its lease, and writes its status on
   assert.notEqual(node().metadata.resourceVersion, version);
   await k.until('the event', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'Starting'));
 });
+test('NodeManager: the status is written again in time when the clock was set back', async () => {
+  await using k = await runKubelet();
+  const { resourceVersion } = k.api.get<Node>(NODES, NODE)!.metadata;
+  k.clock.jump(-3_600_000);
+  await k.clock.advance(330_000);
+  assert.notEqual(k.api.get<Node>(NODES, NODE)!.metadata.resourceVersion, resourceVersion);
+});
 test('NodeManager: what an administrator advertises becomes allocatable, and stops to be when it is taken back', async () => {
   await using k = await runKubelet();
   const node = () => k.api.get<Node>(NODES, NODE)!;

@@ -22,11 +22,11 @@ class Remembered<V> {
   }
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
-    return entry && entry.until > this.#clock.now() ? entry.value : undefined;
+    return entry && entry.until > this.#clock.monotonic() ? entry.value : undefined;
   }
   set(key: string, value: V, ms: number): void {
     this.#entries.delete(key);
-    this.#entries.set(key, { value, until: this.#clock.now() + ms });
+    this.#entries.set(key, { value, until: this.#clock.monotonic() + ms });
     if (this.#entries.size > MAX_ENTRIES) this.#entries.delete(this.#entries.keys().next().value!);
   }
 }

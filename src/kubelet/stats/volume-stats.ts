@@ -76,10 +76,10 @@ export class VolumeStats {
     const uid = uidOf(pod);
     const { clock } = this.#o;
     const known = this.#measured.get(uid);
-    if (known && clock.now() < known.nextAt) return;
+    if (known && clock.monotonic() < known.nextAt) return;
     this.#measured.set(uid, { stats: known?.stats ?? [], nextAt: Infinity });
     const work = this.#measure(pod).then((stats) => {
-      if (this.#measured.has(uid)) this.#measured.set(uid, { stats, nextAt: clock.now() + PERIOD_MS });
+      if (this.#measured.has(uid)) this.#measured.set(uid, { stats, nextAt: clock.monotonic() + PERIOD_MS });
       this.#running.delete(uid);
     });
     this.#running.set(uid, work);

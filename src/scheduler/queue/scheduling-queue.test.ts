@@ -92,6 +92,19 @@ test('SchedulingQueue tries an unschedulable Pod again after five minutes', asyn
   assert.equal(clock.timers, 0);
 });
 
+test('SchedulingQueue counts no hours that the clock was set forward or back by', async () => {
+  for (const jump of [3_600_000, -3_600_000]) {
+    const { queue, clock } = setup();
+    queue.add(pod('a'));
+    refuse(queue);
+    clock.jump(jump);
+    await clock.advance(60_000);
+    assert.equal(queue.lengths.active, 0);
+    await clock.advance(270_000);
+    assert.equal(queue.lengths.active, 1);
+  }
+});
+
 test('SchedulingQueue keeps gated Pods apart, and looks again when they change', () => {
   const { queue, names, gated } = setup();
   gated.add('a');

@@ -80,7 +80,7 @@ export class SchedulingQueue {
   /** A Pod without a node has appeared. */
   add(pod: Pod): void {
     this.#activate({
-      info: new PodInfo(pod), timestamp: this.#o.clock.now(), sequence: this.#sequence++, attempts: 0, unschedulableCount: 0, consecutiveErrors: 0,
+      info: new PodInfo(pod), timestamp: this.#o.clock.monotonic(), sequence: this.#sequence++, attempts: 0, unschedulableCount: 0, consecutiveErrors: 0,
       backoffUntil: 0, refusedBy: new Set(), gatedBy: undefined,
     });
   }
@@ -120,7 +120,7 @@ export class SchedulingQueue {
     if (this.#closed || this.has(queued.info.uid)) return;
     queued.info = new PodInfo(pod);
     queued.refusedBy = refusedBy;
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     queued.timestamp = now;
     queued.sequence = this.#sequence++;
     const broken = refusedBy.size === 0;
@@ -172,7 +172,7 @@ export class SchedulingQueue {
     this.#o.onReady();
   }
   #requeue(queued: QueuedPod): void {
-    if (queued.backoffUntil <= this.#o.clock.now()) return this.#activate(queued);
+    if (queued.backoffUntil <= this.#o.clock.monotonic()) return this.#activate(queued);
     if (this.#isGated(queued)) return;
     this.#unschedulable.delete(queued.info.uid);
     this.#backoff.set(queued);
@@ -206,7 +206,7 @@ export class SchedulingQueue {
     const at = Math.min(a, b);
     if (this.#closed || at === Infinity || (this.#timer && this.#timer.at <= at)) return;
     this.#timer?.timer.cancel();
-    const timer = this.#o.clock.after(Math.max(0, at - this.#o.clock.now()), () => {
+    const timer = this.#o.clock.after(Math.max(0, at - this.#o.clock.monotonic()), () => {
       this.#timer = undefined;
       this.#endBackoffs();
       this.#arm();
@@ -214,7 +214,7 @@ export class SchedulingQueue {
     this.#timer = { at, timer };
   }
   #endBackoffs(): void {
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.monotonic();
     for (const heap of [this.#backoff, this.#errorBackoff]) {
       while ((heap.peek()?.backoffUntil ?? Infinity) <= now) this.#activate(heap.pop()!);
     }
@@ -224,7 +224,7 @@ export class SchedulingQueue {
     if (this.#flushTimer || this.#closed) return;
     this.#flushTimer = this.#o.clock.after(FLUSH_MS, () => {
       this.#flushTimer = undefined;
-      const before = this.#o.clock.now() - MAX_UNSCHEDULABLE_MS;
+      const before = this.#o.clock.monotonic() - MAX_UNSCHEDULABLE_MS;
       let left = false;
       for (const queued of this.#unschedulable.values()) {
         if (queued.gatedBy !== undefined) continue;

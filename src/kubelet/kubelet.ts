@@ -180,7 +180,7 @@ export class Kubelet implements Component {
     const hooks = newHookRunner({ runtime, clock, podIP: (pod) => this.podIPs(pod)[0] ?? '' });
     this.#killer = new Killer({ runtime, cache, recorder, clock, hooks, prober: this.#prober });
     this.#resizer = new Resizer({
-      config, runtime, recorder, cgroupV2: this.#hierarchy.v2, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
+      config, runtime, recorder, cgroups: this.#hierarchy, memoryCapacityBytes: () => this.node.host.memoryBytes, node: () => this.node.node,
       others: (uid) => this.workers.activePods().filter((p) => p.metadata.uid !== uid), resizePod: (pod, options) => this.#cgroups.ensurePod(pod, options),
       memoryUsage: (pod, id) => this.#memoryUsage(pod, id),
     });
@@ -313,7 +313,7 @@ export class Kubelet implements Component {
       environment: newEnvironmentMaker({ objects: this.#objects, services: this.#services, node: () => this.#nodeFacts(), volumePath: (uid, volume) => join(podDir(config, uid), 'volumes', 'kubernetes.io~empty-dir', volume) }),
       backOff: new BackOff(clock),
       get memoryCapacityBytes() { return node.host.memoryBytes; },
-      cgroupV2: this.#hierarchy.v2,
+      cgroups: this.#hierarchy,
       features: () => this.#features,
     });
     return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, openHostPorts: this.#o.openHostPorts, userNamespaces: new UserNamespaces(config), runtimeHandler: async (pod, signal) => {

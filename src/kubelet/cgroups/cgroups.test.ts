@@ -70,6 +70,13 @@ test('CgroupHierarchy delegates controllers down the path of version 2', async (
   assert.equal(await read('p/kubepods/poduid-g/cpu.weight'), String(weightOf(512)));
   assert.equal(await read('p/kubepods/poduid-g/memory.max'), String(64 * 2 ** 20));
 });
+test('CgroupHierarchy: swap is counted where groups below the root have its file', async () => {
+  await writeFile(join(root, 'cgroup.controllers'), 'memory\n');
+  await mkdir(join(root, 'system.slice'));
+  assert.equal(new CgroupHierarchy(root).swap, false);
+  await writeFile(join(root, 'system.slice', 'memory.swap.max'), 'max\n');
+  assert.equal(new CgroupHierarchy(root).swap, true);
+});
 test('CgroupHierarchy removes a group and what is below it; what is not there is fine', async () => {
   await mounted('cpu');
   await mkdir(join(root, 'cpu', 'p', 'kubepods', 'besteffort', 'poduid-b', 'container'), { recursive: true });

@@ -19,6 +19,8 @@ const V2_CONTROLLERS = ['cpu', 'memory', 'pids', 'cpuset', 'io', 'hugetlb'];
 
 export class CgroupHierarchy {
   readonly v2: boolean;
+  /** Version 2: the kernel counts swap, and groups can be kept from it. */
+  readonly swap: boolean;
   readonly #mount: string;
   /** Version 1: one directory per hierarchy. */
   readonly #controllers: readonly string[];
@@ -27,6 +29,8 @@ export class CgroupHierarchy {
   constructor(mount = '/sys/fs/cgroup') {
     this.#mount = mount;
     this.v2 = existsSync(join(mount, 'cgroup.controllers'));
+    // The root has no such file: all others do, or none.
+    this.swap = this.v2 && readdirSync(mount).some((d) => existsSync(join(mount, d, 'memory.swap.max')));
     // Symlinks are other names of a hierarchy (`cpu` → `cpu,cpuacct`): each hierarchy once. A directory in which nothing is mounted is none.
     this.#controllers = this.v2 || !existsSync(mount) ? [] : readdirSync(mount).filter((d) => lstatSync(join(mount, d)).isDirectory() && existsSync(join(mount, d, 'cgroup.procs')));
   }

@@ -43,7 +43,8 @@ for (const [millis, shares, quota] of [[0, 2, 0], [1, 2, 1000], [100, 102, 10_00
 }
 test('linuxResources with cgroup v2 ends a container as a whole when memory runs out', () => {
   const pod = podOf([full]);
-  assert.deepEqual(linuxResources(pod, pod.spec.containers[0]!, GIB, true).unified, { 'memory.oom.group': '1' });
+  assert.deepEqual(linuxResources(pod, pod.spec.containers[0]!, GIB, { v2: true, swap: false }).unified, { 'memory.oom.group': '1' });
+  assert.deepEqual(linuxResources(pod, pod.spec.containers[0]!, GIB, { v2: true, swap: true }).unified, { 'memory.oom.group': '1', 'memory.swap.max': '0' });
 });
 test('podLimits: the sum of the containers, or the largest init container beside the sidecars', () => {
   const r = (cpu: string, memory: string) => ({ resources: { requests: { cpu }, limits: { cpu, memory } } });
@@ -59,7 +60,7 @@ test('podLimits: the Pod\'s own come first', () => {
 test('linuxResources: where a container has no limit of its own the Pod\'s holds for it', () => {
   const pod = makePod().spec({ resources: { limits: { cpu: '500m', memory: '64Mi' } } }).container('a').container('b', { resources: { limits: { cpu: '100m' } } }).build();
   const limits = (i: number) => {
-    const { cpuQuota, memoryLimitInBytes } = linuxResources(pod, pod.spec.containers[i]!, GIB, false);
+    const { cpuQuota, memoryLimitInBytes } = linuxResources(pod, pod.spec.containers[i]!, GIB, { v2: false, swap: false });
     return [cpuQuota, memoryLimitInBytes];
   };
   assert.deepEqual([limits(0), limits(1)], [[50_000, 64 * 2 ** 20], [10_000, 64 * 2 ** 20]]);

@@ -22,7 +22,7 @@ const test = preparedTest(async (t) => {
   [events, updates, others, fail, usage] = [[], [], [], undefined, undefined];
 });
 const newResizer = (choices: Parameters<typeof kubeletConfig>[1] = {}) => new Resizer({
-  config: kubeletConfig(dir, choices), cgroupV2: false, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
+  config: kubeletConfig(dir, choices), cgroups: { v2: false, swap: false }, memoryCapacityBytes: () => 2 ** 33, others: () => others, memoryUsage: () => Promise.resolve(usage), resizePod: (pod, { raiseOnly = false } = {}) => Promise.resolve(void updates.push(`${raiseOnly ? 'raise' : 'set'} ${JSON.stringify(podLimits(pod))}`)),
   node: () => ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec: {}, status: { allocatable: { cpu: '2', memory: '1Gi' } } }),
   runtime: { updateContainerResources: (request) => (fail ? Promise.reject(fail) : (updates.push(`${request.containerId} ${request.linux?.cpuShares} ${request.linux?.cpuQuota ?? '-'}`), Promise.resolve({}))) },
   recorder: { eventFor: (_r: unknown, _t: string, reason: string, message: string) => void events.push(`${reason}: ${message}`) } as unknown as EventRecorder,

@@ -57,7 +57,7 @@ export interface ResizerOptions {
   readonly config: KubeletConfig;
   readonly runtime: Pick<ContainerRuntime, 'updateContainerResources'>;
   readonly recorder: EventRecorder;
-  readonly cgroupV2: boolean;
+  readonly cgroups: Parameters<typeof linuxResources>[3];
   memoryCapacityBytes(): number;
   node(): Node | undefined;
   /** The other Pods that use the node. */
@@ -119,7 +119,7 @@ export class Resizer {
       await this.#checkUsage(pod, update);
       await this.#o.resizePod(pod, { raiseOnly: true });
       for (const { c, run } of update) {
-        await this.#o.runtime.updateContainerResources({ containerId: run.id, linux: linuxResources(pod, c, this.#o.memoryCapacityBytes(), this.#o.cgroupV2) }, { signal });
+        await this.#o.runtime.updateContainerResources({ containerId: run.id, linux: linuxResources(pod, c, this.#o.memoryCapacityBytes(), this.#o.cgroups) }, { signal });
         entry.actuated.set(c.name, c.resources ?? {});
       }
       if (restart.length === 0) await this.#o.resizePod(pod);

@@ -20,7 +20,7 @@ async function configOf(pod: Pod, more: Partial<ContainerInputs> = {}, container
   const config = kubeletConfig(dir);
   await mkdir(podDir(config, pod.metadata.uid!), { recursive: true });
   return await containerConfig(pod, container, {
-    config, image: { imageRef: 'sha256:abc', imageId: 'sha256:abc', uid: 0 }, restartCount: 0, environment: [], granted: runOptionsOf([]), volumes: new Map(), podIPs: ['10.0.0.5'], memoryCapacityBytes: 8 * 2 ** 30, cgroupV2: false,
+    config, image: { imageRef: 'sha256:abc', imageId: 'sha256:abc', uid: 0 }, restartCount: 0, environment: [], granted: runOptionsOf([]), volumes: new Map(), podIPs: ['10.0.0.5'], memoryCapacityBytes: 8 * 2 ** 30, cgroups: { v2: false, swap: false },
     recursiveReadOnly: false, hugePageSizes: [], appArmor: false, imageVolumes: true, volumeManager: { subPath: (_pod: Pod, c: { name: string }, v: ReadyVolume, sub: string, i: number) => Promise.resolve(`/bind/${v.name}/${c.name}/${i}/${sub}`) } as unknown as ContainerInputs['volumeManager'], ...more,
   });
 }

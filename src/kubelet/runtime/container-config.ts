@@ -25,7 +25,7 @@ export interface ContainerInputs {
   readonly volumeManager: VolumeManager;
   readonly podIPs: readonly string[];
   readonly memoryCapacityBytes: number;
-  readonly cgroupV2: boolean;
+  readonly cgroups: Parameters<typeof linuxResources>[3];
   /** The runtime's handler for this Pod can make read-only mounts read-only all the way down. */
   readonly recursiveReadOnly: boolean;
   /** The runtime can mount images. */
@@ -65,7 +65,7 @@ export async function containerConfig(pod: Pod, container: AnyContainer, inputs:
     tty: container.tty ?? false,
     ...(container.lifecycle?.stopSignal ? { stopSignal: container.lifecycle.stopSignal as Signal } : {}),
     linux: {
-      resources: bound(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroupV2, inputs.hugePageSizes), granted),
+      resources: bound(linuxResources(pod, container, inputs.memoryCapacityBytes, inputs.cgroups, inputs.hugePageSizes), granted),
       securityContext: containerSecurity(pod, container, { seccompRoot: seccompDir(config), appArmor: inputs.appArmor, image, targetId: inputs.targetId, userNamespace: inputs.userNamespace }),
     },
   };

@@ -40,7 +40,7 @@ export interface StarterOptions {
   /** Bounds the runtime's work: creating and starting is quick, and waits for nothing but the runtime. */
   readonly starts: Slots;
   readonly memoryCapacityBytes: number;
-  readonly cgroupV2: boolean;
+  readonly cgroups: ContainerInputs['cgroups'];
   /** What the default handler of the runtime and the host can do. */
   features(): Pick<ContainerInputs, 'recursiveReadOnly' | 'hugePageSizes' | 'appArmor' | 'imageVolumes'>;
 }
@@ -158,7 +158,7 @@ export class ContainerStarter {
       for (;;) {
         const created = await containerConfig(pod, container, {
           config, image, volumeImages, restartCount, environment, granted, volumes: request.volumes, volumeManager: volumes, podIPs: request.podIPs,
-          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroupV2: this.#o.cgroupV2, targetId: targetId(container, request), userNamespace: sandbox.linux?.securityContext?.namespaceOptions?.usernsOptions as UserNamespace | undefined, ...this.#o.features(),
+          memoryCapacityBytes: this.#o.memoryCapacityBytes, cgroups: this.#o.cgroups, targetId: targetId(container, request), userNamespace: sandbox.linux?.securityContext?.namespaceOptions?.usernsOptions as UserNamespace | undefined, ...this.#o.features(),
         });
         try {
           signal.throwIfAborted();

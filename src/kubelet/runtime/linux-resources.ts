@@ -3,6 +3,7 @@ import type { Pod, ResourceRequirements } from '#api/gen/core-v1.ts';
 import type { LinuxContainerResources } from '#cri/types.ts';
 import { parseQuantity, type Quantity } from '#machinery/quantity.ts';
 import { oomScoreAdj } from '../pods/qos.ts';
+import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { AnyContainer } from '../interfaces.ts';
 
 export const CPU_PERIOD_US = 100_000;
@@ -48,13 +49,13 @@ export function computeResources(requests: ReadonlyMap<string, Quantity>, limits
   };
 }
 
-export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroupV2: boolean, hugePageSizes: readonly string[] = []): LinuxResources {
+export function linuxResources(pod: Pod, container: AnyContainer, capacityBytes: number, cgroups: Pick<CgroupHierarchy, 'v2' | 'swap'>, hugePageSizes: readonly string[] = []): LinuxResources {
   const { requests, limits } = effectiveResources(pod, container);
   return {
     ...computeResources(quantities(requests), quantities(limits)),
     oomScoreAdj: oomScoreAdj(pod, container, capacityBytes),
     ...(hugePageSizes.length ? { hugepageLimits: hugePageSizes.map((pageSize) => ({ pageSize, limit: hugePageLimit(limits, pageSize) })) } : {}),
-    // One process out of memory ends its container, so that the restart policy speaks (Kubernetes' default with cgroup v2).
-    ...(cgroupV2 ? { unified: { 'memory.oom.group': '1' } } : {}),
+    // One process out of memory ends its container, so that the restart policy speaks; and nobody swaps (Kubernetes' defaults with cgroup v2).
+    ...(cgroups.v2 ? { unified: { 'memory.oom.group': '1', ...(cgroups.swap ? { 'memory.swap.max': '0' } : {}) } } : {}),
   };
 }

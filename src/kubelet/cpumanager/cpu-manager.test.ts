@@ -248,5 +248,5 @@ for (const [name, file, message] of [
   });
 }
 test('CpuManager does not start where CPUs are reserved that the machine has not', async () => {
-  await assert.rejects(managerWith({ config: { reservedSystemCPUs: '0,9' } }), { message: 'reserved-cpus: 0,9 is not a subset of online-cpus: 0-7' });
+  for (const cpuManagerPolicy of ['static', 'none'] as const) await assert.rejects(managerWith({ config: { cpuManagerPolicy, reservedSystemCPUs: '0,9' } }), { message: 'reserved-cpus: 0,9 is not a subset of online-cpus: 0-7' });
 });

@@ -66,8 +66,9 @@ export class CpuManager implements HintProvider {
     const { config, clock } = this.#o;
     this.#topology = new CpuTopology(cpus);
     await this.#state.load();
+    const reserved = this.#reservedCpus();
     if (config.cpuManagerPolicy !== 'static') return;
-    const policy = (this.#policy = new StaticPolicy(this.#topology, cpuPolicyOptions(config.cpuManagerPolicyOptions), this.#reservedCpus()));
+    const policy = (this.#policy = new StaticPolicy(this.#topology, cpuPolicyOptions(config.cpuManagerPolicyOptions), reserved));
     if (this.#state.shared.size === 0 && this.#state.uids().length === 0) await this.#state.reset(policy.initialShared);
     else this.#validate(policy);
     this.#initMetrics();

@@ -20,15 +20,13 @@ import type { NumaNode } from '../node/machine-topology.ts';
 import { isRestartableInit, peak } from '../pods/containers.ts';
 import { qosOf } from '../pods/qos.ts';
 import { NO_HINTS, type Hint, type ResourceHints } from '../topologymanager/hints.ts';
-import { maskOf, nodesOf, type NumaMask } from '../topologymanager/numa-mask.ts';
+import { MAX_ENUMERATED_NODES, maskOf, nodesOf, type NumaMask } from '../topologymanager/numa-mask.ts';
 import type { HintProvider, ProviderAdmission } from '../topologymanager/topology-manager.ts';
 import { bestHint, breaksGroups, initialState, memoryHints, release, reserve, sameState, satisfies, type MachineState, type MemoryBlock, type MemoryRequests } from './machine-state.ts';
 import { reservedByNode } from './reserved-memory.ts';
 import { MemoryState } from './state.ts';
 
 const log = logger('kubelet');
-/** Sets of nodes are looked at one by one: with 16 there are 65535. */
-const MAX_NODES = 16;
 
 export interface MemoryManagerOptions {
   readonly config: KubeletConfig;
@@ -51,7 +49,7 @@ export class MemoryManager implements HintProvider {
   async start(nodes: readonly NumaNode[], capacityBytes: number): Promise<void> {
     await this.#state.load();
     if (!this.#on) return;
-    if (nodes.length > MAX_NODES) throw new Error(`[memorymanager] unsupported on machines with more than ${MAX_NODES} NUMA Nodes`);
+    if (nodes.length > MAX_ENUMERATED_NODES) throw new Error(`[memorymanager] unsupported on machines with more than ${MAX_ENUMERATED_NODES} NUMA Nodes`);
     const initial = initialState(nodes, reservedByNode(this.#o.config, nodes, capacityBytes));
     const given = this.#state.assignments();
     if (Object.keys(this.#state.machine).length === 0) {

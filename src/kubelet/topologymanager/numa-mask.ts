@@ -23,8 +23,12 @@ export function hasNode(mask: NumaMask, node: number): boolean {
 export function byNarrowness(a: NumaMask, b: NumaMask): number {
   return countOf(a) - countOf(b) || (a < b ? -1 : a > b ? 1 : 0);
 }
-/** Every set of these nodes but the empty one, smaller ones first: 2^n of them. */
+/** The most nodes whose sets are looked at one by one: there are 65535 then, and twice as many with each further node. */
+export const MAX_ENUMERATED_NODES = 16;
+
+/** Every set of these nodes but the empty one, smaller ones first. Throws an Error for more nodes than {@link MAX_ENUMERATED_NODES}. */
 export function masksOver(nodes: readonly number[]): NumaMask[] {
+  if (nodes.length > MAX_ENUMERATED_NODES) throw new Error(`resources on more than ${MAX_ENUMERATED_NODES} NUMA nodes cannot be aligned`);
   const bits = nodes.map((n) => maskOf([n]));
   let all: NumaMask[] = [0n];
   for (const bit of bits) all = all.concat(all.map((m) => m | bit));

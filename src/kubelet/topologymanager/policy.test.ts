@@ -10,6 +10,7 @@ test('NUMA masks: nodes beyond 31, order, every set of nodes', () => {
   const mask = maskOf([0, 3, 252]);
   assert.deepEqual([nodesOf(mask), countOf(mask), hasNode(mask, 3), hasNode(mask, 4), hasNode(mask, -1)], [[0, 3, 252], 3, true, false, false]);
   assert.deepEqual(masksOver([0, 1, 4]).map(nodesOf), [[0], [1], [4], [0, 1], [0, 4], [1, 4], [0, 1, 4]]);
+  assert.throws(() => masksOver(Array.from({ length: 17 }, (_, id) => id)), { message: 'resources on more than 16 NUMA nodes cannot be aligned' });
   assert.ok(byNarrowness(maskOf([5]), maskOf([0, 1])) < 0);
   assert.ok(byNarrowness(maskOf([0, 1]), maskOf([0, 2])) < 0);
 });

@@ -121,3 +121,21 @@ test('TerminationOrder lets main containers go at once and gives back the whole 
   assert.equal(await waiting, 2);
   assert.equal(clock.timers, 0);
 });
+
+test('Killer.killPod: what one container makes impossible is done for the others; an event tells of all that failed', async () => {
+  const pod = makePod().container('a').container('b').container('c').build();
+  const s = await setUp(pod);
+  const { stopContainer, stopPodSandbox } = s.runtime;
+  const broken = new Set(['a', 'b']);
+  Object.assign(s.runtime, {
+    stopContainer: (...call: Parameters<typeof stopContainer>) => (broken.has(s.cache.get(pod.metadata.uid!)?.containers.find((c) => c.id === call[0].containerId)?.name ?? '') ? Promise.reject(new Error('rpc error: "x"')) : stopContainer(...call)),
+    stopPodSandbox: (...call: Parameters<typeof stopPodSandbox>) => (broken.size ? Promise.reject(new Error('no')) : stopPodSandbox(...call)),
+  });
+  const failures = '[failed to "KillContainer" for "a" with KillContainerError: "rpc error: \\"x\\"", failed to "KillContainer" for "b" with KillContainerError: "rpc error: \\"x\\"", failed to "KillPodSandbox" for "uid-web" with KillPodSandboxError: "no"]';
+  await assert.rejects(s.killer.killPod(pod, 0, never), { message: `error killing terminating pod: ${failures}` });
+  assert.equal(s.events.at(-1), `FailedKillPod: error killing pod: ${failures}`);
+  assert.deepEqual(s.cache.get(pod.metadata.uid!)?.containers.map((c) => [c.name, c.state]).toSorted(), [['a', 'CONTAINER_RUNNING'], ['b', 'CONTAINER_RUNNING'], ['c', 'CONTAINER_EXITED']]);
+  broken.clear();
+  await s.killer.killPod(pod, 0, never);
+  assert.deepEqual(s.cache.get(pod.metadata.uid!)?.containers.map((c) => c.state), ['CONTAINER_EXITED', 'CONTAINER_EXITED', 'CONTAINER_EXITED']);
+});

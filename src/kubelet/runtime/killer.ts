@@ -69,16 +69,24 @@ export class Killer {
   }
 
   /**
-   * Stops every container that runs, main ones at once, sidecars in the reverse of their order, then the sandboxes.
-   * Resolves when nothing runs any more. Upstream's counterpart: killPodWithSyncResult.
+   * Stops every container that runs, main ones at once, sidecars in the reverse of their order, then the sandboxes, also where a container
+   * does not end. Resolves when nothing runs any more; rejects with all that failed, which an event tells of. Upstream's counterpart: killPodWithSyncResult.
    */
   async killPod(pod: Pod, graceOverride: number | undefined, signal: AbortSignal): Promise<void> {
-    const { cache, clock } = this.#o;
+    const { cache, clock, recorder } = this.#o;
     const uid = pod.metadata.uid!;
+    const failures: string[] = [];
     const running = (cache.get(uid)?.containers ?? []).filter((c) => c.state === 'CONTAINER_RUNNING' || c.state === 'CONTAINER_UNKNOWN');
     const order = new TerminationOrder(clock, pod, running.map((c) => c.name));
-    await Promise.all(running.map((run) => this.killContainer(pod, run, { message: `Stopping container ${run.name}`, graceOverride }, signal, order)));
-    for (const sandbox of cache.get(uid)?.sandboxes ?? []) await this.#stopSandbox(sandbox.id, signal);
+    const kills = running.map((run) => this.killContainer(pod, run, { message: `Stopping container ${run.name}`, graceOverride }, signal, order).catch((err: Error) => void failures.push(failure('KillContainer', run.name, err))));
+    await Promise.all(kills);
+    signal.throwIfAborted();
+    for (const sandbox of cache.get(uid)?.sandboxes ?? []) await this.#stopSandbox(sandbox.id, signal).catch((err: Error) => void failures.push(failure('KillPodSandbox', uid, err)));
+    signal.throwIfAborted();
+    if (failures.length === 0) return;
+    const message = failures.length === 1 ? failures[0]! : `[${failures.join(', ')}]`;
+    recorder.eventFor(referenceTo(pod), 'Warning', 'FailedKillPod', `error killing pod: ${message}`);
+    throw new Error(`error killing terminating pod: ${message}`);
   }
   /** Stops a sandbox and gives its address back; once is enough, it costs the network plugin's time. */
   async #stopSandbox(id: string, signal: AbortSignal): Promise<void> {
@@ -153,6 +161,10 @@ export class Killer {
   }
 }
 
+/** A step of a Pod's end that failed, in upstream's words. */
+function failure(action: 'KillContainer' | 'KillPodSandbox', target: string, err: Error): string {
+  return `failed to "${action}" for ${JSON.stringify(target)} with ${action}Error: ${JSON.stringify(err.message)}`;
+}
 /** A container's log and what rotation made of it. */
 async function removeLogs(path: string): Promise<void> {
   const name = basename(path);

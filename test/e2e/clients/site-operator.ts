@@ -2,7 +2,7 @@
  * A small operator, written as one would for any cluster: it watches the custom kind Site, keeps a Deployment for each, tells in the
  * Site's status how far that is, and tidies up behind a finalizer. It knows the cluster by the official client alone.
  */
-import { AppsV1Api, CustomObjectsApi, makeInformer, PatchStrategy, setHeaderOptions, type Informer, type KubeConfig, type KubernetesObject, type ObjectCache, type V1Deployment } from '@kubernetes/client-node';
+import { ApiException, AppsV1Api, CustomObjectsApi, makeInformer, PatchStrategy, setHeaderOptions, type Informer, type KubeConfig, type KubernetesObject, type ObjectCache, type V1Deployment } from '@kubernetes/client-node';
 
 export interface Site extends KubernetesObject {
   readonly spec: { readonly page: string; readonly replicas: number };
@@ -69,15 +69,15 @@ export class SiteOperator {
 
   #queue(name: string | undefined): void {
     const site = this.#sites.list().find((s) => s.metadata?.name === name);
-    if (site) this.#work = this.#work.then(() => this.#reconcile(this.#sites.get(site.metadata!.name!, site.metadata!.namespace) ?? site)).catch(this.#fail);
+    if (site) this.#work = this.#work.then(() => this.#reconcile(this.#sites.get(site.metadata!.name!, site.metadata!.namespace) ?? site)).catch((err: unknown) => { if (!isOutdated(err)) this.#fail(err); });
   }
   async #reconcile(site: Site): Promise<void> {
-    const { name = '', namespace = '', finalizers = [], deletionTimestamp, generation = 0 } = site.metadata ?? {};
+    const { name = '', namespace = '', finalizers = [], deletionTimestamp, generation = 0, resourceVersion } = site.metadata ?? {};
     const at = { ...KIND, namespace, name };
     if (deletionTimestamp) {
       if (!finalizers.includes(FINALIZER)) return;
+      await this.#custom.patchNamespacedCustomObject({ ...at, body: { metadata: { resourceVersion, finalizers: finalizers.filter((f) => f !== FINALIZER) } } }, MERGE);
       this.tidied.push(name);
-      await this.#custom.patchNamespacedCustomObject({ ...at, body: { metadata: { finalizers: finalizers.filter((f) => f !== FINALIZER) } } }, MERGE);
       return;
     }
     if (!finalizers.includes(FINALIZER)) await this.#custom.patchNamespacedCustomObject({ ...at, body: { metadata: { finalizers: [...finalizers, FINALIZER] } } }, MERGE);
@@ -90,6 +90,10 @@ export class SiteOperator {
   }
 }
 
+/** The Site has changed, or gone, since the watch told of it: what comes next by the watch decides. */
+function isOutdated(err: unknown): boolean {
+  return err instanceof ApiException && (err.code === 404 || err.code === 409);
+}
 function deploymentOf(site: Site): V1Deployment {
   const { name = '', uid = '' } = site.metadata ?? {};
   const labels = { [LABEL]: name };

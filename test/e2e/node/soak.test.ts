@@ -15,9 +15,11 @@ const { test } = onCluster({ images: ['docker.io/library/busybox:1.37'] });
 
 const LIVES = Number(process.env['PODYARD_SOAK_LIVES'] ?? 100);
 const AT_ONCE = 10;
-/** The heap grows to its working size in the first few hundred lives, and Events stay for an hour: neither is a leak. What grows faster is. */
-const MEMORY_MB = 160;
-const MEMORY_KB_EACH = 60;
+/**
+ * Memory reaches a plateau after some five hundred lives: 60 MB more after a collection, 90 MB as it goes. It is what caches hold of Events and of
+ * revisions, their rings being full then (heap 52 to 86 MB, bytes of objects 18 to 37 MB), and room that V8 keeps. What grows beyond is a leak.
+ */
+const MEMORY_MB = 120;
 
 /** Lives of every sort: ended by themselves, deleted while they run, with an init container, a sidecar, volumes, probes; failed. */
 function pod(i: number): Pod {
@@ -119,5 +121,5 @@ test(`${LIVES} Pod lives leave nothing behind`, { timeout: 60_000 + LIVES * 3000
   t.diagnostic(`${LIVES} lives in ${seconds.toFixed(1)} s; before ${JSON.stringify(before)}, after ${JSON.stringify(after)}`);
   assert.equal(same(after), same(before));
   assert.ok(after.files <= before.files + 4, `open files: ${before.files} before, ${after.files} after`);
-  assert.ok(after.residentMb <= before.residentMb + MEMORY_MB + (LIVES * MEMORY_KB_EACH) / 1024, `memory: ${before.residentMb} MB before, ${after.residentMb} MB after`);
+  assert.ok(after.residentMb <= before.residentMb + MEMORY_MB, `memory: ${before.residentMb} MB before, ${after.residentMb} MB after`);
 });

@@ -9,5 +9,6 @@ export function claimNameOf(pod: Pod, { name, resourceClaimName }: PodResourceCl
 }
 /** Names of the claims in a Pod's spec, as far as they are there. */
 export function claimNamesOf(pod: Pod): string[] {
-  return (pod.spec.resourceClaims ?? []).map((c) => claimNameOf(pod, c)).filter((n) => typeof n === 'string');
+  const extended = pod.status?.extendedResourceClaimStatus?.resourceClaimName;
+  return [...(pod.spec.resourceClaims ?? []).map((c) => claimNameOf(pod, c)).filter((n) => typeof n === 'string'), ...(extended === undefined ? [] : [extended])];
 }

@@ -17,6 +17,7 @@ import type { ControllerContext } from '#controllers/controller.ts';
 import { newDaemonSetController } from '#controllers/daemonset/daemonset.ts';
 import { newCronJobController } from '#controllers/cronjob/cronjob.ts';
 import { newDeploymentController } from '#controllers/deployment/deployment.ts';
+import { newDeviceTaintEvictionController } from '#controllers/device-taint-eviction/device-taint-eviction.ts';
 import { newDisruptionController } from '#controllers/disruption/disruption.ts';
 import { newEndpointsController } from '#controllers/endpoints/endpoints.ts';
 import { newEndpointSliceController } from '#controllers/endpointslice/endpointslice.ts';
@@ -103,6 +104,7 @@ const CONTROLLERS: readonly Row[] = [
   ['cronjob-controller', (c) => newCronJobController(c)],
   ['ttl-controller', (c) => newTtlController(c)],
   ['ttl-after-finished-controller', (c) => newTtlAfterFinishedController(c)],
+  ['device-taint-eviction-controller', (c) => newDeviceTaintEvictionController(c)],
   ['resource-claim-controller', (c) => newResourceClaimController(c)],
   ['resourcequota-controller', (c) => newResourceQuotaController(c)],
   ['disruption-controller', (c) => newDisruptionController(c)],

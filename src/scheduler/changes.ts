@@ -33,6 +33,7 @@ export function podChange(resource: 'AssignedPod' | 'TargetPod', old: Pod, pod: 
   if (scaledDown(old, pod)) actions.push('UpdateScaleDown');
   if (!same(old.spec.tolerations, pod.spec.tolerations)) actions.push('UpdateToleration');
   if (old.spec.schedulingGates?.length && !pod.spec.schedulingGates?.length) actions.push('UpdateGatesEliminated');
+  if (!same(old.status?.resourceClaimStatuses, pod.status?.resourceClaimStatuses)) actions.push('UpdateGeneratedResourceClaim');
   // A nominated or terminating neighbour counts differently in spreading.
   if (!old.metadata.deletionTimestamp && pod.metadata.deletionTimestamp) actions.push('Update');
   return actions.length === 0 ? undefined : { resource, actions };

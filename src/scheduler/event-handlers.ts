@@ -50,6 +50,9 @@ export function addEventHandlers(informers: SchedulerInformers, targets: EventTa
     moveOn(informers.csiStorageCapacities, 'CSIStorageCapacity', queue),
     moveOn(informers.volumeAttachments, 'VolumeAttachment', queue),
     moveOn(informers.namespaces, 'Namespace', queue),
+    moveOn(informers.resourceClaims, 'ResourceClaim', queue),
+    moveOn(informers.resourceSlices, 'ResourceSlice', queue),
+    moveOn(informers.deviceClasses, 'DeviceClass', queue),
   ];
   return () => { for (const remove of removers) remove(); };
 }

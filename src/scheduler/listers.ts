@@ -5,8 +5,8 @@ import type { Clock } from '#base/clock.ts';
 import type { Client } from '#client/client.ts';
 import { Informer } from '#client/informer.ts';
 import {
-  CSI_DRIVERS, CSI_NODES, kind, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
-  SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS, type KindRef,
+  CSI_DRIVERS, CSI_NODES, DEVICE_CLASSES, kind, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS,
+  RESOURCE_CLAIMS, RESOURCE_SLICES, SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS, type KindRef,
 } from '#client/kinds.ts';
 import type { Lister, Listers } from './framework/handle.ts';
 
@@ -34,6 +34,9 @@ export function newInformers(client: Client, clock: Clock): SchedulerInformers {
     csiDrivers: of(CSI_DRIVERS),
     csiStorageCapacities: of(CSI_STORAGE_CAPACITIES),
     volumeAttachments: of(VOLUME_ATTACHMENTS),
+    resourceClaims: of(RESOURCE_CLAIMS),
+    resourceSlices: of(RESOURCE_SLICES),
+    deviceClasses: of(DEVICE_CLASSES),
   };
 }
 

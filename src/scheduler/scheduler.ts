@@ -11,6 +11,7 @@ import { PODS } from '#client/kinds.ts';
 import { SeriesRecorder } from '#client/series-events.ts';
 import { SchedulerCache } from './cache/cache.ts';
 import { addEventHandlers, POD_DELETED } from './event-handlers.ts';
+import { newDraManager } from './dra/dra-manager.ts';
 import { CycleState } from './framework/cycle-state.ts';
 import { fitErrorMessage, NO_NODES_AVAILABLE, type Diagnosis } from './framework/fit-error.ts';
 import { Framework } from './framework/framework.ts';
@@ -69,8 +70,9 @@ export class Scheduler implements Component {
     this.#events = new EventSender({ clock, random });
     this.#recorder = new SeriesRecorder(client, { component: schedulerName, hostname: hostname(), clock, sender: this.#events });
     this.#statuses = new PodStatusWriter(client, clock);
+    const listers = listersOf(this.#informers);
     this.#handle = {
-      client, clock, random, recorder: this.#recorder, listers: listersOf(this.#informers), nominator: this.#nominator,
+      client, clock, random, recorder: this.#recorder, listers, dra: newDraManager(listers), nominator: this.#nominator,
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.#framework.filters(state, info)(node),
       addPod: (state, info, added, node) => this.#framework.addPod(state, info, added, node),

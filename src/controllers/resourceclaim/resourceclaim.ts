@@ -115,7 +115,7 @@ export function newResourceClaimController(context: ControllerContext): Componen
     context,
     workers: 10,
     sources: (queue) => [
-      source(context, queue, PODS, (p) => (p.spec.resourceClaims?.length ? [POD + keyOf(p), ...claimNamesOf(p).map((name) => `${CLAIM}${namespaceOf(p)}/${name}`)] : [])),
+      source(context, queue, PODS, (p) => [...(p.spec.resourceClaims?.length ? [POD + keyOf(p)] : []), ...claimNamesOf(p).map((name) => `${CLAIM}${namespaceOf(p)}/${name}`)]),
       source(context, queue, CLAIMS, (c) => [CLAIM + keyOf(c), ...pods.byIndex('resource-claim', keyOf(c)).map((p) => POD + keyOf(p))]),
       source(context, queue, TEMPLATES, (t) => pods.byIndex('resource-claim-template', keyOf(t)).map((p) => POD + keyOf(p))),
     ],
@@ -125,7 +125,8 @@ export function newResourceClaimController(context: ControllerContext): Componen
         return claim && (await untilCaughtUp(() => syncClaim(claim, signal)));
       }
       const pod = pods.getByKey(key.slice(POD.length));
-      return pod && pod.metadata.deletionTimestamp === undefined ? await untilCaughtUp(() => syncPod(pod, signal)) : undefined;
+      // What a Pod that has ended had is freed: it must not be made anew.
+      return pod && pod.metadata.deletionTimestamp === undefined && !isPodDone(pod) ? await untilCaughtUp(() => syncPod(pod, signal)) : undefined;
     },
   });
 }

@@ -2,36 +2,24 @@
  * Deletes Pods from nodes with NoExecute taints that they do not tolerate, or no longer.
  * Source: concepts/scheduling-eviction/taint-and-toleration; upstream's counterpart: taint-eviction-controller.
  */
-import type { Pod, Taint, Toleration } from '#api/gen/core-v1.ts';
-import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
-import { rfc3339 } from '#base/clock.ts';
+import type { Taint, Toleration } from '#api/gen/core-v1.ts';
+import { keyOf, nameOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { NODES, PODS } from '#client/kinds.ts';
-import { conditionPatch } from '#machinery/condition-patch.ts';
-import { isReason } from '#machinery/status-error.ts';
 import { tolerates } from '#machinery/tolerations.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
+import { evictPod } from '../workload/evict-pod.ts';
 
 const BY_NODE = 'node';
+const REASON = { reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint' };
 
 export function newTaintEvictionController(context: ControllerContext): Component {
-  const { client, clock, informers } = context;
+  const { clock, informers } = context;
   const nodes = informers.informer(NODES);
   const pods = informers.informer(PODS);
   const recorder = recorderOf(context, 'taint-eviction-controller');
   /** When the Pod came under the taints it is under now. */
   const since = new Map<string, { at: number; taints: string }>();
-
-  async function evict(pod: Pod, signal: AbortSignal): Promise<void> {
-    recorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${keyOf(pod)}`);
-    const condition = { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint', observedGeneration: pod.metadata.generation, lastTransitionTime: rfc3339(clock.now()) };
-    try {
-      await client.of(PODS).patch(namespaceOf(pod), nameOf(pod), 'application/strategic-merge-patch+json', { metadata: { uid: uidOf(pod) }, status: conditionPatch(pod.status?.conditions, condition) }, { subresource: 'status', signal });
-      await client.of(PODS).delete(namespaceOf(pod), nameOf(pod), { preconditions: { uid: uidOf(pod) } }, signal);
-    } catch (err) {
-      if (!isReason(err, 'NotFound') && !isReason(err, 'Conflict')) throw err;
-    }
-  }
 
   return newController({
     name: 'taint-eviction-controller',
@@ -61,7 +49,8 @@ export function newTaintEvictionController(context: ControllerContext): Componen
       const left = start.at + tolerated - clock.monotonic();
       if (left > 0) return { afterMs: left };
       since.delete(key);
-      await evict(pod, signal);
+      recorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${key}`);
+      await evictPod(context, pod, REASON, signal);
       return undefined;
     },
   });

@@ -6,11 +6,12 @@ export type EventResource =
   | 'AssignedPod'
   /** The waiting Pod itself. */
   | 'TargetPod'
-  | 'Node' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'CSINode' | 'CSIDriver' | 'CSIStorageCapacity' | 'VolumeAttachment' | 'Namespace';
+  | 'Node' | 'PersistentVolume' | 'PersistentVolumeClaim' | 'StorageClass' | 'CSINode' | 'CSIDriver' | 'CSIStorageCapacity' | 'VolumeAttachment' | 'Namespace'
+  | 'ResourceClaim' | 'ResourceSlice' | 'DeviceClass';
 export type EventAction =
   | 'Add' | 'Delete' | 'Update'
   | 'UpdateLabel' | 'UpdateAllocatable' | 'UpdateTaint' | 'UpdateCondition' | 'UpdateAnnotation'
-  | 'UpdateScaleDown' | 'UpdateToleration' | 'UpdateGatesEliminated';
+  | 'UpdateScaleDown' | 'UpdateToleration' | 'UpdateGatesEliminated' | 'UpdateGeneratedResourceClaim';
 
 export interface ClusterEvent {
   readonly resource: EventResource;

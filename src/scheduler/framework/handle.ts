@@ -2,6 +2,7 @@
 import type { Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service } from '#api/gen/core-v1.ts';
 import type { ReplicaSet, StatefulSet } from '#api/gen/apps-v1.ts';
 import type { PodDisruptionBudget } from '#api/gen/policy-v1.ts';
+import type { DeviceClass, ResourceClaim, ResourceSlice } from '#api/gen/resource-v1.ts';
 import type { CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment } from '#api/gen/storage-v1.ts';
 import type { KubeObject } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
@@ -9,6 +10,7 @@ import type { Client } from '#client/client.ts';
 import type { Informer } from '#client/informer.ts';
 import type { SeriesRecorder } from '#client/series-events.ts';
 import type { Snapshot } from '../cache/snapshot.ts';
+import type { DraManager } from '../dra/dra-manager.ts';
 import type { Nominator } from '../queue/nominator.ts';
 import type { PodStatusChange } from '../pod-status.ts';
 import type { CycleState } from './cycle-state.ts';
@@ -35,6 +37,9 @@ export interface Listers {
   readonly csiDrivers: Lister<CSIDriver>;
   readonly csiStorageCapacities: Lister<CSIStorageCapacity>;
   readonly volumeAttachments: Lister<VolumeAttachment>;
+  readonly resourceClaims: Lister<ResourceClaim>;
+  readonly resourceSlices: Lister<ResourceSlice>;
+  readonly deviceClasses: Lister<DeviceClass>;
 }
 
 export interface FrameworkHandle {
@@ -42,6 +47,7 @@ export interface FrameworkHandle {
   readonly clock: Clock;
   readonly recorder: Pick<SeriesRecorder, 'event'>;
   readonly listers: Listers;
+  readonly dra: DraManager;
   readonly nominator: Nominator;
   /** At least 0, less than 1. */
   random(): number;

@@ -17,7 +17,7 @@ import { pickCandidate, selectVictims } from './preemption-victims.ts';
 const node = (name: string, cpu = '4'): NodeBuilder => makeNode(name).capacity({ cpu });
 const victim = (name: string, cpu: string, priority: number, on = 'a', started = '2026-01-01T00:00:00Z'): PodBuilder => makePod(name).req({ cpu }).priority(priority).node(on).startTime(started);
 function harness(pods: readonly PodBuilder[], nodes: readonly NodeBuilder[] = [node('a')], budgets: readonly PodDisruptionBudget[] = []): PluginHarness {
-  return new PluginHarness(newDefaultPreemption, { nodes: nodes.map((n) => n.obj()), pods: pods.map((p) => p.obj()), objects: { podDisruptionBudgets: budgets } }, [newNodeResourcesFit()]);
+  return new PluginHarness(newDefaultPreemption, { nodes: nodes.map((n) => n.obj()), pods: pods.map((p) => p.obj()), objects: { podDisruptionBudgets: budgets } }, [new PluginHarness(newNodeResourcesFit).plugin]);
 }
 const budget = (app: string, disruptionsAllowed: number, disruptedPods: Record<string, string> = {}): PodDisruptionBudget =>
   ({ metadata: { name: app, namespace: 'default' }, spec: { selector: { matchLabels: { app } } }, status: { disruptionsAllowed, disruptedPods } });

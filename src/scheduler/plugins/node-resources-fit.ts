@@ -1,5 +1,9 @@
 /** Does the node have what the Pod asks for? Scores by what stays free (LeastAllocated). */
 import type { Node, Pod } from '#api/gen/core-v1.ts';
+import type { DeviceClass } from '#api/gen/resource-v1.ts';
+import { nameOf } from '#api/object.ts';
+import { IMPLICIT_PREFIX, type DeviceClasses } from '../dra/device-classes.ts';
+import type { FrameworkHandle } from '../framework/handle.ts';
 import type { NodeInfo } from '../framework/node-info.ts';
 import { MAX_NODE_SCORE, type Plugin } from '../framework/plugin.ts';
 import { PodInfo } from '../framework/pod-info.ts';
@@ -14,8 +18,8 @@ interface Shortage {
   readonly forGood: boolean;
 }
 
-/** What of the Pod's requests the node cannot give, in upstream's order: pods, cpu, memory, ephemeral storage, the rest. */
-function shortages(info: PodInfo, node: NodeInfo): Shortage[] | undefined {
+/** What of the Pod's requests the node cannot give, in upstream's order: pods, cpu, memory, ephemeral storage, the rest. What devices stand for is DynamicResources' to find. */
+function shortages(info: PodInfo, node: NodeInfo, classes: DeviceClasses): Shortage[] | undefined {
   let out: Shortage[] | undefined;
   const short = (name: string, asked: number, capacity: number) => (out ??= []).push({ reason: `Insufficient ${name}`, forGood: asked > capacity });
   if (node.pods.size + 1 > node.allocatablePods) (out ??= []).push({ reason: 'Too many pods', forGood: false });
@@ -25,6 +29,7 @@ function shortages(info: PodInfo, node: NodeInfo): Shortage[] | undefined {
     for (const [name, asked] of info.requests) {
       if (name === 'cpu' || name === 'memory' || asked === 0) continue;
       const capacity = node.allocatable.get(name) ?? 0;
+      if (capacity === 0 && classes.forResource(name)) continue;
       if (asked > capacity - (node.requestedOther.get(name) ?? 0)) short(name, asked, capacity);
     }
   }
@@ -54,23 +59,34 @@ function leastAllocated(info: PodInfo, node: NodeInfo): number {
 }
 
 /** Could the Pod run on the node if it were empty? */
-function couldFit(pod: Pod, node: Node): boolean {
+function couldFit(pod: Pod, node: Node, classes: DeviceClasses): boolean {
   const allocatable = node.status?.allocatable ?? {};
   if (amountOf('pods', allocatable['pods'] ?? '0') < 1) return false;
-  for (const [name, asked] of PodInfo.of(pod).requests) if (asked > 0 && asked > amountOf(name, allocatable[name] ?? '0')) return false;
+  for (const [name, asked] of PodInfo.of(pod).requests) {
+    const has = amountOf(name, allocatable[name] ?? '0');
+    if (asked > has && !(has === 0 && classes.forResource(name))) return false;
+  }
   return true;
 }
-/** Is there more of anything the Pod asks for? */
-function gained(pod: Pod, old: Node, node: Node): boolean {
+/** Is there more of anything the Pod asks for? Of what devices stand for there may be. */
+function gained(pod: Pod, old: Node, node: Node, classes: DeviceClasses): boolean {
   const amount = (n: Node, name: string) => amountOf(name, n.status?.allocatable?.[name] ?? '0');
-  return amount(node, 'pods') > amount(old, 'pods') || PodInfo.of(pod).requests.entries().some(([name, asked]) => asked > 0 && amount(node, name) > amount(old, name));
+  return amount(node, 'pods') > amount(old, 'pods') || PodInfo.of(pod).requests.entries().some(([name, asked]) => asked > 0 && (amount(node, name) > amount(old, name) || (amount(node, name) === 0 && classes.forResource(name) !== undefined)));
 }
 
-export function newNodeResourcesFit(): Plugin {
+/** The class now stands for something that the Pod asks for. */
+function standsForMore(pod: Pod, old: DeviceClass | undefined, each: DeviceClass): boolean {
+  const { requests } = PodInfo.of(pod);
+  const { extendedResourceName } = each.spec;
+  if (!old && requests.has(IMPLICIT_PREFIX + nameOf(each))) return true;
+  return extendedResourceName !== undefined && extendedResourceName !== old?.spec.extendedResourceName && requests.has(extendedResourceName);
+}
+
+export function newNodeResourcesFit({ dra: { classes } }: Pick<FrameworkHandle, 'dra'>): Plugin {
   return {
     name: NAME,
     filter(_state, info, node) {
-      const found = shortages(info, node);
+      const found = shortages(info, node, classes);
       return found && refuse(found);
     },
     score: (_state, info, node) => leastAllocated(info, node),
@@ -79,8 +95,9 @@ export function newNodeResourcesFit(): Plugin {
       { resource: 'TargetPod', actions: ['UpdateScaleDown'] },
       {
         resource: 'Node', actions: ['Add', 'UpdateAllocatable'],
-        hint: (pod, old, node) => (couldFit(pod, node as Node) && (!old || gained(pod, old as Node, node as Node)) ? 'Queue' : 'Skip'),
+        hint: (pod, old, node) => (couldFit(pod, node as Node, classes) && (!old || gained(pod, old as Node, node as Node, classes)) ? 'Queue' : 'Skip'),
       },
+      { resource: 'DeviceClass', actions: ['Add', 'Update'], hint: (pod, old, obj) => (standsForMore(pod, old as DeviceClass | undefined, obj as DeviceClass) ? 'Queue' : 'Skip') },
     ],
   };
 }

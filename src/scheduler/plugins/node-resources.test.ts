@@ -45,7 +45,7 @@ test('NodeResourcesFit prefers the node with the larger share free, counting a l
 });
 
 test('NodeResourcesFit wakes a Pod when there is more of what it asks for', () => {
-  const hint = newNodeResourcesFit().events!().find((e) => e.resource === 'Node')!.hint!;
+  const hint = new PluginHarness(newNodeResourcesFit).plugin.events!().find((e) => e.resource === 'Node')!.hint!;
   const pod = makePod('p').req({ cpu: '2' }).obj();
   const with_ = (cpu: string, memory = '8Gi') => makeNode('n').capacity({ cpu, memory }).obj();
   assert.deepEqual([hint(pod, undefined, with_('2')), hint(pod, undefined, with_('1')), hint(pod, with_('1'), with_('3')), hint(pod, with_('2'), with_('2', '16Gi'))], ['Queue', 'Skip', 'Queue', 'Skip']);

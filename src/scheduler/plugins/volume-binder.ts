@@ -4,6 +4,7 @@ import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { draftOf } from '#base/draft.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '#client/kinds.ts';
 import type { FrameworkHandle } from '../framework/handle.ts';
+import { onChangeOf, until } from '../framework/until.ts';
 import { isFullyBound, SELECTED_NODE } from './volume-claims.ts';
 import { volumeFitsNode } from './volume-matching.ts';
 
@@ -68,39 +69,15 @@ export class VolumeBinder {
       await client.of(PERSISTENT_VOLUME_CLAIMS).patch(namespaceOf(claim), nameOf(claim), 'application/merge-patch+json', patch, { signal });
     }
     const written = new Set(provisions.map(keyOf));
-    await this.#until(() => this.#isDone(pod, bindings, provisions, nodeName, written), signal);
+    const { clock, listers } = this.#handle;
+    const watch = [onChangeOf(listers.persistentVolumeClaims), onChangeOf(listers.persistentVolumes), (check: () => void) => listers.pods.addHandler({ onDelete: check })];
+    try {
+      await until({ clock, timeoutMs: BIND_TIMEOUT_MS, watch, isDone: () => this.#isDone(pod, bindings, provisions, nodeName, written) }, signal);
+    } catch (err) {
+      throw new Error(`binding volumes: ${(err as Error).message}`, { cause: err });
+    }
   }
 
-  /** Asks again whenever a claim, a volume or a Pod changes. */
-  #until(isDone: () => boolean, signal: AbortSignal): Promise<void> {
-    const { listers, clock } = this.#handle;
-    return new Promise((resolve, reject) => {
-      const removers: (() => void)[] = [];
-      const end = (err?: unknown) => {
-        timer.cancel();
-        signal.removeEventListener('abort', onAbort);
-        for (const remove of removers.splice(0)) remove();
-        if (err === undefined) resolve();
-        else reject(err instanceof Error ? new Error(`binding volumes: ${err.message}`, { cause: err }) : new Error('binding volumes', { cause: err }));
-      };
-      const check = () => {
-        try {
-          if (isDone()) end();
-        } catch (err) {
-          end(err);
-        }
-      };
-      const onAbort = () => end(signal.reason);
-      const timer = clock.after(BIND_TIMEOUT_MS, () => end(new Error('context deadline exceeded')));
-      signal.addEventListener('abort', onAbort, { once: true });
-      // Adding a handler tells it of everything there is: of no interest here.
-      let listening = false;
-      const handler = { onAdd: () => { if (listening) check(); }, onUpdate: check, onDelete: check };
-      removers.push(listers.persistentVolumeClaims.addHandler(handler), listers.persistentVolumes.addHandler(handler), listers.pods.addHandler({ onDelete: check }));
-      listening = true;
-      check();
-    });
-  }
   /** Throws where it will never be. `unseen` are claims whose own write has not come back yet. */
   #isDone(pod: Pod, bindings: NodeVolumes['bindings'], provisions: NodeVolumes['provisions'], nodeName: string, unseen: Set<string>): boolean {
     const { listers } = this.#handle;

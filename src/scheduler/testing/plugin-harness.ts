@@ -5,6 +5,7 @@ import { FakeClock } from '#base/fake-clock.ts';
 import { Client } from '#client/client.ts';
 import { SchedulerCache } from '../cache/cache.ts';
 import { CycleState } from '../framework/cycle-state.ts';
+import { newDraManager } from '../dra/dra-manager.ts';
 import { Framework } from '../framework/framework.ts';
 import type { FrameworkHandle, Lister, Listers } from '../framework/handle.ts';
 import type { Plugin } from '../framework/plugin.ts';
@@ -20,7 +21,10 @@ export function listerOf<T extends KubeObject>(objects: readonly T[]): Lister<T>
   return {
     get: (namespace, name) => byKey.get(namespace === '' ? name : `${namespace}/${name}`),
     list: (namespace) => objects.filter((o) => namespace === undefined || o.metadata.namespace === namespace),
-    addHandler: () => () => {},
+    addHandler: (handler) => {
+      for (const obj of objects) handler.onAdd?.(obj);
+      return () => {};
+    },
   };
 }
 function listersOf(objects: ObjectsOf): Listers {
@@ -30,6 +34,7 @@ function listersOf(objects: ObjectsOf): Listers {
     replicaSets: of(objects.replicaSets), statefulSets: of(objects.statefulSets), podDisruptionBudgets: of(objects.podDisruptionBudgets), persistentVolumes: of(objects.persistentVolumes),
     persistentVolumeClaims: of(objects.persistentVolumeClaims), storageClasses: of(objects.storageClasses), csiNodes: of(objects.csiNodes), csiDrivers: of(objects.csiDrivers),
     csiStorageCapacities: of(objects.csiStorageCapacities), volumeAttachments: of(objects.volumeAttachments),
+    resourceClaims: of(objects.resourceClaims), resourceSlices: of(objects.resourceSlices), deviceClasses: of(objects.deviceClasses),
   };
 }
 
@@ -56,8 +61,9 @@ export class PluginHarness {
   constructor(create: (handle: FrameworkHandle) => Plugin, { nodes = [], pods = [], objects = {} }: HarnessOptions = {}, others: readonly Plugin[] = []) {
     for (const node of nodes) this.cache.setNode(node);
     for (const pod of pods) this.cache.setPod(pod);
+    const listers = listersOf({ nodes, pods, ...objects });
     this.handle = {
-      client: new Client(this.api, 'kube-scheduler'), clock: this.clock, nominator: this.nominator, listers: listersOf({ nodes, pods, ...objects }), random: () => 0,
+      client: new Client(this.api, 'kube-scheduler'), clock: this.clock, nominator: this.nominator, listers, dra: newDraManager(listers), random: () => 0,
       recorder: { event: (obj, { type, reason, note }) => void this.events.push(`${obj.metadata.name}: ${type} ${reason}: ${note}`) },
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.framework.filters(state, info)(node),

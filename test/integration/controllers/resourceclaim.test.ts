@@ -29,6 +29,11 @@ test('a claim is made of a template, and goes when its Pod is done', async () =>
   assert.deepEqual(metadata.ownerReferences, [{ apiVersion: 'v1', kind: 'Pod', name: 'p', uid: pod.metadata.uid, controller: true }]);
   await client.of(PODS).patch('default', 'p', 'application/merge-patch+json', { status: { phase: 'Failed' } }, { subresource: 'status' });
   await eventually('the claim goes', () => isGone(client.of(CLAIMS).get('default', metadata.name!)));
+  // Whatever changes in a Pod that has ended, it gets no other claim. The second claim is the sign that the Pod has been looked at.
+  await client.of(PODS).patch('default', 'p', 'application/merge-patch+json', { metadata: { labels: { looked: 'at' } } });
+  await client.of(PODS).create({ metadata: { name: 'q', namespace: 'default' }, spec: { resourceClaims: [{ name: 'g', resourceClaimTemplateName: 't' }], containers: [{ name: 'c', image: 'x' }] } });
+  await eventually('the next Pod names its claim', async () => (await client.of(PODS).get('default', 'q')).status?.resourceClaimStatuses);
+  assert.deepEqual((await client.of(CLAIMS).list({ namespace: 'default' })).items.map((c) => c.metadata.generateName), ['q-g-']);
 });
 
 test('a claim is freed when the last Pod that uses it has gone', async () => {

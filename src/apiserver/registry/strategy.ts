@@ -8,7 +8,7 @@
 import type { KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import type { Draft } from '#base/draft.ts';
-import type { FieldError } from '#machinery/field-errors.ts';
+import type { FieldError, FieldPath } from '#machinery/field-errors.ts';
 
 export interface UserInfo {
   readonly name: string;
@@ -30,6 +30,20 @@ export interface StrategyContext {
   namespaceLabels(): Readonly<Record<string, string>>;
   /** Adds a `Warning` header to the answer. */
   warn(message: string): void;
+}
+
+/** What a change needs beyond the permission for the request. */
+export interface RequiredPermission {
+  readonly path: FieldPath;
+  readonly subresource: string;
+  /** '' for the cluster. */
+  readonly namespace: string;
+  /** '' for all. */
+  readonly name: string;
+  /** Any of them will do; the first is the one that a refusal is about. */
+  readonly verbs: readonly [string, ...string[]];
+  /** What is told before the refusal: `changing status.devices requires … permission`. */
+  readonly message: string;
 }
 
 /** A column of `kubectl get`: as upstream's printers declare it. */
@@ -58,6 +72,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   validateUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
   /** Replaces {@link validateUpdate} for a write to `status`. */
   validateStatusUpdate?(obj: T, old: T, ctx: StrategyContext): readonly FieldError[];
+  /** What the user needs for a write to `status` beside the permission for that; `verb` is that of the request. What is refused is told with what is invalid. */
+  statusPermissions?(obj: T, old: T, user: UserInfo, verb: string): readonly RequiredPermission[];
   /**
    * What the author of an object that was found valid may not have meant, for `Warning` headers: of a create, and of an update of the main
    * resource, which has `old`. Upstream's counterpart: WarningsOnCreate and WarningsOnUpdate.

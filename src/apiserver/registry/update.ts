@@ -1,7 +1,7 @@
 /** Changes an object: upstream's update handler and `Store.Update`, for PUT, every kind of patch, and subresources that write. */
 import type { KubeObject } from '#api/object.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
-import { fieldPath, invalidValue } from '#machinery/field-errors.ts';
+import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { deepEqual, semanticEqual } from '#machinery/equality.ts';
 import { validateObjectMetaUpdate } from '#machinery/object-meta.ts';
 import { badRequest, conflict, invalid, MODIFIED, notFound } from '#machinery/status-error.ts';
@@ -17,6 +17,7 @@ import { withClaim } from './claims.ts';
 import { sameButTimes, trackFields, type WrittenKind } from './managed-fields.ts';
 import { dedupOwnerReferences, groupKindOf, keepSystemFields } from './object-meta.ts';
 import type { CacheEntry } from './object-cache.ts';
+import { permissionErrors } from './permissions.ts';
 import { writeOptionsObject, type WriteKind, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
 import type { ServedResource } from './resource-registry.ts';
@@ -117,7 +118,8 @@ async function updateOnce(ctx: RequestContext, args: UpdateArgs, key: string, st
   // A write to a subresource claims nothing.
   const claims = subresource === '' ? served.claims : undefined;
   return withClaim(claims, draft, old, options.dryRun, async () => {
-    validateUpdate(ctx, args, draft, old);
+    const required = subresource === 'status' ? (served.strategy.statusPermissions?.(draft, old, ctx.user, ctx.request.info.verb) ?? []) : [];
+    validateUpdate(ctx, args, draft, old, required.length > 0 ? await permissionErrors(ctx, required) : []);
     args.check?.(draft, old);
     if (attributes) {
       const validated = services.admission.validate(view ? attributesOf(editable(view.show(draft))) : attributes, ctx.signal);
@@ -163,13 +165,13 @@ function prepareForUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<Ku
   countGeneration(draft, old, ctx.served);
 }
 
-function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject): void {
+function validateUpdate(ctx: RequestContext, args: UpdateArgs, draft: Draft<KubeObject>, old: KubeObject, refusals: readonly FieldError[]): void {
   const { info, strategy, codec } = ctx.served;
   const subresource = writtenPart(args);
   const strategyContext = ctx.strategyContext(subresource);
   const validate = subresource === 'status' ? (strategy.validateStatusUpdate ?? strategy.validateUpdate) : strategy.validateUpdate;
   const meta = codec.structType ? validateUpdatedMetadata(draft, old, info, strategy, subresource === '') : validateObjectMetaUpdate(draft.metadata, old.metadata);
-  const errors = [...meta, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
+  const errors = [...meta, ...refusals, ...(validate?.call(strategy, draft, old, strategyContext) ?? [])];
   if (errors.length) throw invalid(groupKindOf(info), args.name, errors);
   if (subresource !== '') return;
   for (const warning of strategy.warnings?.(draft, old) ?? []) ctx.warn(warning);

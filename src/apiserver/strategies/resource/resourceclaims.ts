@@ -4,6 +4,7 @@ import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutableSpec } from '../internal-form.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { validateAdminRequests, validateAdminResults } from './admin-access.ts';
+import { claimStatusPermissions } from './claim-permissions.ts';
 import { defaultDeviceClaim, validateDeviceClaim } from './claim-spec.ts';
 import { dropDeallocated, validateClaimStatus } from './claim-status.ts';
 
@@ -25,6 +26,7 @@ export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', '
   prepareForUpdate(claim, old, { subresource }) {
     if (subresource === 'status') dropDeallocated(claim, old);
   },
+  statusPermissions: claimStatusPermissions,
   validate: ({ spec }, ctx) => [...validateAdminRequests(spec?.devices, ctx), ...validateDeviceClaim(spec?.devices, SPEC.child('devices'))],
   validateUpdate: (claim, old) => immutableSpec(claim.spec, old.spec, 'api/resource/v1.ResourceClaimSpec'),
   validateStatusUpdate: (claim, old, ctx) => [...validateAdminResults(claim.status?.allocation, old.status?.allocation, ctx), ...validateClaimStatus(claim, old, fieldPath('status'))],

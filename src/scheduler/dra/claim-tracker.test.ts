@@ -17,7 +17,10 @@ function setUp() {
   const tell = (claim: ResourceClaim) => {
     const old = known.get(nameOf(claim));
     known.set(nameOf(claim), claim);
-    for (const h of handlers) old ? h.onUpdate?.(old, claim) : h.onAdd?.(claim);
+    for (const h of handlers) {
+      if (old) h.onUpdate?.(old, claim);
+      else h.onAdd?.(claim);
+    }
   };
   const remove = (claim: ResourceClaim) => {
     known.delete(nameOf(claim));

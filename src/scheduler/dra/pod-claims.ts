@@ -1,22 +1,21 @@
 /** Which claims a Pod uses, and whether they are its to use. Source: KEP-4381. */
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { ResourceClaim } from '#api/gen/resource-v1.ts';
-import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
+import { keyOf, namespaceOf, uidOf } from '#api/object.ts';
+import { claimNameOf } from '#api/pod-claims.ts';
 import type { ClaimTracker } from './claim-tracker.ts';
 
 /** The claims, each once; or why the Pod must wait, in upstream's words. A claim that was found not to be needed is left out. */
 export function claimsOf(pod: Pod, tracker: Pick<ClaimTracker, 'get'>): readonly ResourceClaim[] | string {
   const found = new Map<string, ResourceClaim>();
-  for (const { name, resourceClaimName, resourceClaimTemplateName } of pod.spec.resourceClaims ?? []) {
-    if (resourceClaimName === undefined && resourceClaimTemplateName === undefined) return `pod ${JSON.stringify(keyOf(pod))}, spec.resourceClaim ${JSON.stringify(name)}: none of the supported fields are set`;
-    const made = pod.status?.resourceClaimStatuses?.find((status) => status.name === name);
-    if (resourceClaimName === undefined && !made) return `pod ${JSON.stringify(keyOf(pod))}: ResourceClaim not created yet`;
-    const claimName = resourceClaimName ?? made?.resourceClaimName;
-    if (claimName === undefined) continue;
-    const claim = tracker.get(namespaceOf(pod), claimName);
-    if (!claim) return `could not find v1.ResourceClaim ${JSON.stringify(`${namespaceOf(pod)}/${claimName}`)}`;
-    if (claim.metadata.deletionTimestamp) return `resourceclaim ${JSON.stringify(claimName)} is being deleted`;
-    if (resourceClaimName === undefined && !isOwnedBy(claim, pod)) return `ResourceClaim ${keyOf(claim)} was not created for Pod ${keyOf(pod)} (Pod is not owner)`;
+  for (const podClaim of pod.spec.resourceClaims ?? []) {
+    const name = claimNameOf(pod, podClaim);
+    if (name === undefined) return `pod ${JSON.stringify(keyOf(pod))}: ResourceClaim not created yet`;
+    if (name === null) continue;
+    const claim = tracker.get(namespaceOf(pod), name);
+    if (!claim) return `could not find v1.ResourceClaim ${JSON.stringify(`${namespaceOf(pod)}/${name}`)}`;
+    if (claim.metadata.deletionTimestamp) return `resourceclaim ${JSON.stringify(name)} is being deleted`;
+    if (podClaim.resourceClaimName === undefined && !isOwnedBy(claim, pod)) return `ResourceClaim ${keyOf(claim)} was not created for Pod ${keyOf(pod)} (Pod is not owner)`;
     found.set(uidOf(claim), claim);
   }
   return [...found.values()];
@@ -40,8 +39,4 @@ export function missingClass(claim: ResourceClaim, isThere: (name: string) => bo
     for (const [request, className] of named) if (!isThere(className)) return `request ${request}: device class ${className} does not exist`;
   }
   return undefined;
-}
-/** Of a claim as messages name it: without what is only in memory. */
-export function claimName(claim: ResourceClaim): string {
-  return `${namespaceOf(claim)}/${nameOf(claim)}`;
 }

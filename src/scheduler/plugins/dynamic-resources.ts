@@ -10,12 +10,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { AllocationResult, ResourceClaim } from '#api/gen/resource-v1.ts';
-import { nameOf, uidOf } from '#api/object.ts';
+import { keyOf, nameOf, uidOf } from '#api/object.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { allocate } from '../dra/allocator.ts';
 import { mayBecomeReady } from '../dra/binding-conditions.ts';
 import { asksForDevices, claimForExtendedResources, extendedRequestsOf, IN_MEMORY_NAME, resourcesByDevices } from '../dra/extended-resources.ts';
-import { claimName, claimsOf, missingClass, usesClaim } from '../dra/pod-claims.ts';
+import { claimsOf, missingClass, usesClaim } from '../dra/pod-claims.ts';
 import type { QueueingHint } from '../framework/events.ts';
 import type { FrameworkHandle } from '../framework/handle.ts';
 import type { NodeInfo } from '../framework/node-info.ts';
@@ -51,7 +51,7 @@ export function newDynamicResources(handle: FrameworkHandle): Plugin {
     if (typeof claims === 'string') return unresolvable(NAME, claims);
     for (const claim of claims) {
       if (claim.status?.allocation) continue;
-      if (tracker.isPending(uidOf(claim))) return unresolvable(NAME, `resource claim ${claimName(claim)} is in the process of being allocated`);
+      if (tracker.isPending(uidOf(claim))) return unresolvable(NAME, `resource claim ${keyOf(claim)} is in the process of being allocated`);
       const missing = missingClass(claim, (name) => classes.get(name) !== undefined);
       if (missing !== undefined) return unresolvable(NAME, missing);
     }

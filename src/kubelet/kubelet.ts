@@ -149,7 +149,7 @@ export class Kubelet implements Component {
     this.#recorder = recorder;
     this.cache = new RuntimeCache(runtime);
     const { cache } = this;
-    this.#cgroups = options.cgroups ?? newCgroupManager({ driver: () => this.#driver, root: config.cgroupRoot, podPidsLimit: config.podPidsLimit, hasExclusiveCpus: (uid) => this.#containers.cpus.hasExclusive(uid), hugePageSizes: () => this.#features.hugePageSizes });
+    this.#cgroups = options.cgroups ?? newCgroupManager({ driver: () => this.#driver, root: config.cgroupRoot, podPidsLimit: config.podPidsLimit, hasExclusiveCpus: (uid) => this.#containers.cpus.hasExclusive(uid), activePods: () => this.workers.activePods(), hugePageSizes: () => this.#features.hugePageSizes });
     this.#dra = new Dra({ config, client, clock, metrics: this.#metrics, onUsable: (driver) => this.#wakeUsersOfDriver(driver), wake: (uid) => this.workers.wake(uid) });
     this.#containers = new ContainerManager({
       config, clock, runtime, metrics: this.#metrics, dra: this.#dra, withoutCdi: () => (injectsCdi(this.#runtimeVersion()) ? undefined : this.#runtimeVersion()), running: () => this.#running(), isOver: (uid) => this.workers.isOver(uid), onCapacity: () => void this.node.report().catch(() => {}),

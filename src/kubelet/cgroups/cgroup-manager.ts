@@ -20,16 +20,33 @@ export interface CgroupManagerOptions {
   /** 0: no limit. */
   readonly podPidsLimit?: number;
   hasExclusiveCpus?(uid: string): boolean;
+  /** Whose requests the class of burstable Pods has together, as soon as one comes or changes. */
+  activePods?(): readonly Pod[];
   /** Sizes of huge pages that the machine counts, as the control files name them: `2MB`. */
   hugePageSizes?(): readonly string[];
 }
 
-export function newCgroupManager({ driver, root, podPidsLimit = 0, hasExclusiveCpus = () => false, hugePageSizes = () => [] }: CgroupManagerOptions): CgroupManager {
+export function newCgroupManager({ driver, root, podPidsLimit = 0, hasExclusiveCpus = () => false, activePods, hugePageSizes = () => [] }: CgroupManagerOptions): CgroupManager {
   const all = [...root.split('/').filter(Boolean), 'kubepods'];
   const classOf = (qos: QosClass): readonly string[] => [...all, ...QOS_GROUPS[qos]];
   const podOf = (qos: QosClass, uid: string): readonly string[] => [...classOf(qos), `${POD_PREFIX}${uid}`];
   const made = new Map<string, { readonly path: string; readonly limits: CgroupLimits }>();
-  let qosShares: string | undefined;
+  let burstableMillis: number | undefined;
+  let changingClasses: Promise<void> = Promise.resolve();
+  async function updateClasses(pods: readonly Pod[]): Promise<void> {
+    const sum = pods.filter((p) => qosOf(p) === 'Burstable').reduce((n, p) => n + cpuMillis(requestsOf(p)), 0);
+    if (burstableMillis === sum) return;
+    // Best effort gets what others leave; burstable Pods share what they have asked for together.
+    if (burstableMillis === undefined) await driver().create(classOf('BestEffort'), { cpuShares: sharesOf(0) });
+    await driver().create(classOf('Burstable'), { cpuShares: sharesOf(sum) });
+    burstableMillis = sum;
+  }
+  /** One change at a time: what was asked for last stays. */
+  const updateQos = (pods: readonly Pod[]): Promise<void> => {
+    const change = changingClasses.then(() => updateClasses(pods));
+    changingClasses = change.catch(() => {});
+    return change;
+  };
   return {
     async ensurePod(pod, { raiseOnly = false } = {}) {
       const uid = pod.metadata.uid!;
@@ -42,6 +59,7 @@ export function newCgroupManager({ driver, root, podPidsLimit = 0, hasExclusiveC
       const before = made.get(uid);
       const limits = raiseOnly && before ? larger(before.limits, wanted) : wanted;
       if (before?.path === path && JSON.stringify(before.limits) === JSON.stringify(limits)) return path;
+      if (activePods) await updateQos(activePods());
       await driver().create(names, limits);
       made.set(uid, { path, limits });
       return path;
@@ -54,15 +72,7 @@ export function newCgroupManager({ driver, root, podPidsLimit = 0, hasExclusiveC
     async enforceNodeAllocatable({ cpuMillis: millis, memoryBytes: memory, pids }) {
       await driver().create(all, { cpuShares: sharesOf(millis), memoryBytes: memory, pids });
     },
-    async updateQos(pods) {
-      const burstable = pods.filter((p) => qosOf(p) === 'Burstable').reduce((n, p) => n + cpuMillis(requestsOf(p)), 0);
-      // Best effort gets what others leave; burstable Pods share what they have asked for together.
-      const wanted = `${burstable}`;
-      if (qosShares === wanted) return;
-      await driver().create(classOf('BestEffort'), { cpuShares: sharesOf(0) });
-      await driver().create(classOf('Burstable'), { cpuShares: sharesOf(burstable) });
-      qosShares = wanted;
-    },
+    updateQos,
     async removePod(uid) {
       made.delete(uid);
       const classes = await Promise.all((Object.keys(QOS_GROUPS) as QosClass[]).map(async (qos) => ({ qos, here: (await driver().children(classOf(qos))).includes(`${POD_PREFIX}${uid}`) })));

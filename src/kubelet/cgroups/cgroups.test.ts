@@ -57,6 +57,21 @@ test('CgroupManager gives the classes their shares', async () => {
   assert.equal(await read('cpu/p/kubepods/burstable/cpu.shares'), '1024');
   assert.equal(await read('cpu/p/kubepods/besteffort/cpu.shares'), '2');
 });
+test('CgroupManager gives the class of burstable Pods its shares with each Pod that comes or changes', async () => {
+  await mounted('cpu');
+  const burstable = (name: string, cpu: string) => makePod(name).container('c', { resources: { requests: { cpu } } }).build();
+  let active = [burstable('u', '500m')];
+  const manager = newCgroupManager({ driver: () => cgroupfsDriver(new CgroupHierarchy(root)), root: '/p', activePods: () => active });
+  const shares = () => read('cpu/p/kubepods/burstable/cpu.shares');
+  await manager.ensurePod(active[0]!);
+  assert.equal(await shares(), '512');
+  active = [active[0]!, burstable('v', '500m')];
+  await Promise.all(active.map((pod) => manager.ensurePod(pod)));
+  assert.equal(await shares(), '1024');
+  active = [burstable('u', '1500m'), active[1]!];
+  await manager.ensurePod(active[0]!);
+  assert.equal(await shares(), '2048');
+});
 test('CgroupHierarchy delegates controllers down the path of version 2', async () => {
   for (const dir of ['', 'p', 'p/kubepods', 'p/kubepods/poduid-g']) {
     await mkdir(join(root, dir), { recursive: true });

@@ -7,7 +7,7 @@ import { internalError, serviceUnavailable, StatusError, timeout } from '#machin
 import type { Auditor, AuditTrail } from './audit/auditor.ts';
 import type { ApiCallLike, AuthenticationRequest, RequestInfo, UserInfo } from './interfaces.ts';
 import { listMeta } from './http/encode.ts';
-import { Deadlines, Lifetime } from './http/lifetime.ts';
+import { Lifetime, Lifetimes } from './http/lifetime.ts';
 import type { Pipeline } from './pipeline.ts';
 import { Query } from './query.ts';
 import { nameOfSelector } from './request-info.ts';
@@ -71,11 +71,10 @@ export interface LocalAudit {
 
 export class InProcessServer {
   readonly #pipeline: Pipeline;
-  readonly #deadlines: Deadlines;
+  readonly #lifetimes: Lifetimes;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   readonly #audit: LocalAudit | undefined;
-  readonly #live = new Set<Lifetime>();
   #down = false;
 
   constructor(pipeline: Pipeline, clock: Clock, timeoutMs: number, audit?: LocalAudit) {
@@ -83,11 +82,11 @@ export class InProcessServer {
     this.#audit = audit;
     this.#pipeline = pipeline;
     this.#timeoutMs = timeoutMs;
-    this.#deadlines = new Deadlines(clock, () => timeout('request did not complete within the allotted timeout', 0));
+    this.#lifetimes = new Lifetimes(clock, () => timeout('request did not complete within the allotted timeout', 0));
   }
   shutDown(): void {
     this.#down = true;
-    for (const lifetime of this.#live) lifetime.end(serviceUnavailable('The apiserver is shutting down'));
+    this.#lifetimes.endAll(serviceUnavailable('The apiserver is shutting down'));
   }
 
   /** Rejects with a StatusError for every refusal. */
@@ -157,8 +156,8 @@ export class InProcessServer {
     if (this.#down) throw serviceUnavailable('The apiserver is shutting down');
     signal?.throwIfAborted();
     const lifetime = new Lifetime();
-    this.#live.add(lifetime);
-    if (deadline) this.#deadlines.add(lifetime, this.#timeoutMs);
+    this.#lifetimes.add(lifetime);
+    if (deadline) this.#lifetimes.limit(lifetime, this.#timeoutMs);
     if (signal) {
       const onAbort = (): void => lifetime.end(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
@@ -167,8 +166,7 @@ export class InProcessServer {
     return lifetime;
   }
   #end(lifetime: Lifetime): void {
-    this.#live.delete(lifetime);
-    this.#deadlines.remove(lifetime);
+    this.#lifetimes.remove(lifetime);
     this.#aborts.get(lifetime)?.();
     lifetime.end(CALL_OVER);
   }

@@ -63,6 +63,8 @@ export interface ListResult {
   readonly kind: 'list';
   readonly served: ServedResource;
   readonly entries: readonly CacheEntry[];
+  /** The very array comes again for who asks the same, until something in it changes. */
+  readonly remembered?: boolean;
   readonly resourceVersion: string;
   readonly continue?: string | undefined;
   readonly remainingItemCount?: number | undefined;

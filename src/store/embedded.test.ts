@@ -212,3 +212,15 @@ async function inspect(directory: string, told: Told): Promise<void> {
   }
   await store.close();
 }
+
+test('a store that is opened again knows the sizes of its values', () => inDirectory(async (directory) => {
+  const sizes = async (store: Store): Promise<Record<string, [size: number, plain: boolean]>> => Object.fromEntries(store.atHand!.heads('/').heads.map((h) => [h.key, [h.size, h.plain]]));
+  const store = await openEmbeddedStore({ directory });
+  for (const [key, value] of [['/long', `{"a":"${'x'.repeat(100_000)}"}`], ['/sealed', 'k8s:enc:'], ['/short', '{}']] as const) await store.create(key, Buffer.from(value));
+  const written = await sizes(store);
+  await store.close();
+  const again = await openEmbeddedStore({ directory });
+  assert.deepEqual(await sizes(again), written);
+  assert.deepEqual(written, { '/long': [100_008, true], '/sealed': [8, false], '/short': [2, true] });
+  await again.close();
+}));

@@ -6,10 +6,10 @@ import { BEFORE_VERSION, exactBuffer, locateVersion, spliceInto, spliceVersion, 
 import { KeptBytes, type Keeper, type Kept } from './kept-bytes.ts';
 
 const OPEN = 0x7b;
-/** JSON of entries: it can be made again. */
-const keptBytes = new KeptBytes(32 * 1024 * 1024);
-/** Objects of entries whose values the store has at hand, counted by their values: they take about twice that. Enough for all objects of most clusters. */
-const keptObjects = new KeptBytes(32 * 1024 * 1024);
+/** JSON of entries: it can be made again, by a copy out of the store. */
+const keptBytes = new KeptBytes(8 * 1024 * 1024);
+/** Objects of entries whose values the store has at hand, counted by their values: they take two or three times that. Enough for all objects of most clusters. */
+const keptObjects = new KeptBytes(16 * 1024 * 1024);
 /**
  * What was written and not asked for again since. Little, so that a burst of writes leaves young garbage alone: what grows old before it dies is what makes
  * the heap large.

@@ -93,8 +93,8 @@ export class WatchCache<T extends KubeObject = KubeObject> implements Component,
   #feed: StoreWatch | undefined;
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
-  /** Our writes under way by the very buffer the store was given: their objects need no parsing. */
-  readonly #own = new Map<Buffer, OwnWrite<T>>();
+  /** Our writes under way by the very buffer the store was given: their objects need no parsing. Weak, so that a table that has grown old keeps none alive. */
+  readonly #own = new WeakMap<Buffer, OwnWrite<T>>();
   readonly #waiters = new Set<Waiter>();
   #bookmarksArmed = false;
   #lastEvents: { from: number; to: number; prefix: string; select: Select<T> | undefined; events: readonly CacheEvent<T>[] } | undefined;

@@ -102,7 +102,7 @@ export class FlowControl {
     const work = estimateWork(info, query, level.limits.nominal, counts);
     const request: FlowRequest = {
       schemaName: flow.name, distinguisher, hash: level.exempt ? 0 : flowHash(flow.name, distinguisher), work, info, user, series: flow.series,
-      arrivedAt, seats: Math.max(work.initialSeats, work.finalSeats), startedAt: 0, queue: undefined,
+      arrivedAt, seats: Math.max(work.initialSeats, work.finalSeats), startedAt: 0, queue: undefined, bagIndex: -1,
     };
     try {
       const turn = level.queues.enter(request, arrivedAt, signalOf);

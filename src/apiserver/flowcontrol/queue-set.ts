@@ -11,6 +11,7 @@
  * the seats. The queue whose next request would finish first is served next. A flow that has used much is ahead in virtual time, and
  * waits. Source: KEP-1040, "Fair Queuing for Server Requests".
  */
+import { Bag, type BagMember } from '#base/bag.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import type { RequestInfo, UserInfo } from '../interfaces.ts';
 import type { FlowSeries } from './metrics.ts';
@@ -38,7 +39,7 @@ export interface Queuing {
 export const NO_QUEUES: Queuing = { queues: 0, handSize: 0, queueLengthLimit: 0 };
 
 /** One request in the level. */
-export interface FlowRequest {
+export interface FlowRequest extends BagMember {
   readonly schemaName: string;
   readonly distinguisher: string;
   readonly hash: number;
@@ -87,7 +88,7 @@ export class QueueSet {
   readonly #waitLimitMs: number;
   readonly demand: SeatDemand;
   /** Requests executing, for dumps. */
-  readonly executing = new Set<FlowRequest>();
+  readonly executing = new Bag<FlowRequest>();
   readonly counts = { dispatched: 0, rejected: 0, timedOut: 0, cancelled: 0 };
   #queuing: Queuing = NO_QUEUES;
   #limit: number;

@@ -85,18 +85,18 @@ export function encodeList(list: ListResult, format: Format, signal: AbortSignal
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
-function joined({ served, entries, resourceVersion }: ListResult, head: Parameters<typeof listFrame>[0], signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
+function joined({ served, entries, remembered = false, resourceVersion }: ListResult, head: Parameters<typeof listFrame>[0], signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
   const prefix = typePrefix(served);
   const frame = listFrame(head, !served.codec.structType);
   if (entries.length > LONG_LIST) return { contentType: JSON_TYPE, parts: listParts(frame, entries, prefix, signal) };
-  const known = bodies.find(entries, resourceVersion);
+  const known = remembered ? bodies.find(entries, resourceVersion) : undefined;
   if (known) return { contentType: JSON_TYPE, body: known };
-  const keep = (body: Buffer): Encoded => {
-    bodies.put(entries, resourceVersion, body);
+  const made = (body: Buffer): Encoded => {
+    if (remembered) bodies.put(entries, resourceVersion, body);
     return { contentType: JSON_TYPE, body };
   };
-  if (entries.length <= ENTRIES_A_TURN) return keep(joinList(frame, entries, prefix));
-  return Array.fromAsync(listParts(frame, entries, prefix, signal, true)).then((parts) => keep(Buffer.concat(parts)));
+  if (entries.length <= ENTRIES_A_TURN) return made(joinList(frame, entries, prefix));
+  return Array.fromAsync(listParts(frame, entries, prefix, signal, remembered)).then((parts) => made(Buffer.concat(parts)));
 }
 /** Items of built-in kinds do not repeat what the list says of them; those of custom resources do. */
 function listItem(object: KubeObject, { codec }: ServedResource): object {

@@ -6,10 +6,11 @@ import type { RequestInfo } from '../interfaces.ts';
 import { Query } from '../query.ts';
 import { warningHeader } from '../warnings.ts';
 import { compareVersions, storageVersionHash } from './discovery.ts';
+import { encodeList } from './encode.ts';
 import type { Exchange, ResponseStream } from './exchange.ts';
 import { answerHealth } from './health.ts';
 import { ENTRIES_A_TURN, joinList, listFrame, listParts } from './join-list.ts';
-import { Deadlines, Lifetime } from './lifetime.ts';
+import { Lifetime, Lifetimes } from './lifetime.ts';
 import { ServerMetrics } from './metrics.ts';
 import { aggregatedVersion } from './paths.ts';
 import { durationMs, mediaTypeOf } from './request-handler.ts';
@@ -49,19 +50,23 @@ test('answerHealth names what failed, not why', async () => {
   assert.equal(await answerHealth('livez', 'nothing', Query.empty, checks), undefined);
 });
 
-test('Deadlines ends what is overdue and keeps no timer when nothing is left', async () => {
+test('Lifetimes ends what is overdue and keeps no timer when nothing with a limit is left', async () => {
   const clock = new FakeClock();
-  const deadlines = new Deadlines(clock, () => new Error('late'));
-  const [short, long] = [new Lifetime(), new Lifetime()];
-  deadlines.add(short, 1_500);
-  deadlines.add(long, 60_000);
+  const lifetimes = new Lifetimes(clock, () => new Error('late'));
+  const [short, long, unlimited] = [new Lifetime(), new Lifetime(), new Lifetime()];
+  for (const lifetime of [short, long, unlimited]) lifetimes.add(lifetime);
+  lifetimes.limit(short, 1_500);
+  lifetimes.limit(long, 60_000);
   const { signal } = short;
   await clock.advance(2_000);
   assert.equal(signal.aborted, true);
   assert.equal(long.over, false);
-  deadlines.remove(long);
+  lifetimes.remove(long);
   await clock.advance(1_000);
   assert.equal(clock.timers, 0);
+  assert.equal(unlimited.over, false);
+  lifetimes.endAll('the end');
+  assert.deepEqual([unlimited.signal.reason, long.over], ['the end', false]);
 });
 test('Lifetime gives an aborted signal to those who ask late', () => {
   const lifetime = new Lifetime();
@@ -157,6 +162,31 @@ test('writeResult sends a long list as fast as it is read; who takes nothing is 
   await clock.advance(59_000);
   await blocked;
   assert.equal(ended, 'cut off');
+});
+
+test('encodeList keeps the body and the lines of a list that comes again, and nothing of a page', async () => {
+  const read: string[] = [];
+  class Watched extends Entry {
+    override get line(): Buffer {
+      read.push(this.key);
+      return super.line;
+    }
+  }
+  const entries = Array.from({ length: 600 }, (_, i) => new Watched(`/registry/configmaps/default/c-${i}`, { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: `c-${i}` } }, i + 1));
+  const { signal } = new AbortController();
+  const bodyOf = async (remembered: boolean): Promise<Buffer> => {
+    const encoded = await encodeList({ kind: 'list', served, entries, remembered, resourceVersion: '600' }, JSON_FORMAT, signal);
+    assert.ok('body' in encoded);
+    return encoded.body;
+  };
+  const page = await bodyOf(false);
+  assert.notEqual(await bodyOf(false), page);
+  assert.deepEqual(read, []);
+  const whole = await bodyOf(true);
+  assert.ok(whole.equals(page));
+  assert.equal(read.length, 600);
+  assert.equal(await bodyOf(true), whole);
+  assert.equal(read.length, 600);
 });
 
 test('listParts makes what joinList makes, in turns, and ends when its client is gone', async () => {

@@ -1,8 +1,12 @@
 /** How long requests may live: one timer for all of them, and an AbortSignal for each that somebody asks for. */
+import { Bag, type BagMember } from '#base/bag.ts';
 import type { Clock } from '#base/clock.ts';
 
 /** The end of one request: because the client went, its time was over, or the server stops. */
-export class Lifetime {
+export class Lifetime implements BagMember {
+  bagIndex = -1;
+  /** On the clock's monotonic scale; {@link Lifetimes} sets it. */
+  deadline = Infinity;
   #controller: AbortController | undefined;
   #reason: unknown;
   #over = false;
@@ -38,33 +42,41 @@ export class Lifetime {
 
 const SWEEP_MS = 1_000;
 
-/** Ends requests whose time is over, a second late at most. The timer runs only while there are requests. */
-export class Deadlines {
+/** The requests under way. Ends those whose time is over, a second late at most; the timer runs only while there are such with a limit. */
+export class Lifetimes {
   readonly #clock: Clock;
-  readonly #at = new Map<Lifetime, number>();
+  readonly #all = new Bag<Lifetime>();
   readonly #reason: () => unknown;
   #armed = false;
 
+  /** `reason`: why a request ends whose time is over. */
   constructor(clock: Clock, reason: () => unknown) {
     this.#clock = clock;
     this.#reason = reason;
   }
-  add(lifetime: Lifetime, ms: number): void {
-    this.#at.set(lifetime, this.#clock.monotonic() + ms);
+  add(lifetime: Lifetime): void {
+    this.#all.add(lifetime);
+  }
+  /** Of one that was added. */
+  limit(lifetime: Lifetime, ms: number): void {
+    lifetime.deadline = this.#clock.monotonic() + ms;
     this.#arm();
   }
   remove(lifetime: Lifetime): void {
-    this.#at.delete(lifetime);
+    this.#all.delete(lifetime);
+  }
+  endAll(reason: unknown): void {
+    for (const lifetime of this.#all) lifetime.end(reason);
   }
   #sweep(): void {
     const now = this.#clock.monotonic();
-    for (const [lifetime, at] of this.#at) {
-      if (at > now) continue;
-      this.#at.delete(lifetime);
-      lifetime.end(this.#reason());
+    let limited = false;
+    for (const lifetime of this.#all) {
+      if (lifetime.deadline <= now) lifetime.end(this.#reason());
+      else limited ||= lifetime.deadline < Infinity;
     }
     this.#armed = false;
-    if (this.#at.size) this.#arm();
+    if (limited) this.#arm();
   }
   #arm(): void {
     if (this.#armed) return;

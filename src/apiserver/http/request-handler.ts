@@ -16,7 +16,7 @@ import type { Flow, FlowControl } from '../flowcontrol/flow-control.ts';
 import type { FlowRequest } from '../flowcontrol/queue-set.ts';
 import type { Format } from './encode.ts';
 import type { Exchange } from './exchange.ts';
-import { Deadlines, Lifetime } from './lifetime.ts';
+import { Lifetime, Lifetimes } from './lifetime.ts';
 import { InFlight, kindOf } from './limits.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { negotiate, ROUTED, wantsPretty, type Offer } from './negotiation.ts';
@@ -72,20 +72,19 @@ const TIMED_OUT = () => timeout('request did not complete within the allotted ti
 export class RequestHandler {
   readonly #o: RequestHandlerOptions;
   readonly #inFlight = new InFlight();
-  readonly #deadlines: Deadlines;
-  readonly #live = new Set<Lifetime>();
+  readonly #lifetimes: Lifetimes;
   #down = false;
 
   constructor(options: RequestHandlerOptions) {
     this.#o = options;
-    this.#deadlines = new Deadlines(options.clock, TIMED_OUT);
+    this.#lifetimes = new Lifetimes(options.clock, TIMED_OUT);
     options.metrics.inFlight = { readOnly: () => this.#inFlight.count('readOnly'), mutating: () => this.#inFlight.count('mutating') };
   }
 
   /** Ends every request under way, watches and streams included. */
   shutDown(): void {
     this.#down = true;
-    for (const lifetime of this.#live) lifetime.end(serviceUnavailable('The apiserver is shutting down'));
+    this.#lifetimes.endAll(serviceUnavailable('The apiserver is shutting down'));
   }
 
   async serve(exchange: Exchange, auditId: string, upgrade?: UpgradeSource): Promise<void> {
@@ -102,11 +101,11 @@ export class RequestHandler {
       writeError(response, err, undefined);
       return;
     }
-    this.#live.add(lifetime);
+    this.#lifetimes.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
     const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), trail: undefined, span: undefined, result: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
-    this.#live.delete(lifetime);
+    this.#lifetimes.remove(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - started);
     lifetime.finish();
   }
@@ -135,7 +134,6 @@ export class RequestHandler {
       if (long) this.#o.metrics.longRunning(info, known, -1);
       else this.#inFlight.leave(kind);
       this.#leave(serving);
-      this.#deadlines.remove(serving.lifetime);
     }
   }
 
@@ -190,7 +188,7 @@ export class RequestHandler {
     });
     const asked = query.get('timeout');
     const limit = this.#o.requestTimeoutMs;
-    this.#deadlines.add(lifetime, asked === '' ? limit : Math.min(limit, durationMs(asked) || limit));
+    this.#lifetimes.limit(lifetime, asked === '' ? limit : Math.min(limit, durationMs(asked) || limit));
   }
 
   #request(serving: Serving, warnings: string[], upgrade: UpgradeSource | undefined): ApiRequest {

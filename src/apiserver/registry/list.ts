@@ -47,15 +47,18 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
   try {
     if (exact !== undefined && exact < ctx.services.kept.oldest) throw new ExpiredError(ctx.services.kept.oldest, storage.revision);
     const ready = await prepared(served, prefix, selection, exact);
-    const page = !token && ready === undefined && limit === 0
+    const whole = !token && ready === undefined && limit === 0;
+    const page = whole
       ? newest(ctx, prefix, options, selection)
       : storage.list({ prefix, select: selectOf(served, selection), limit, startKey: token?.startKey, revision: ready });
     const last = page.entries.at(-1);
     await served.codec.prepare?.(page.entries);
+    const entries = inServedVersion(served, page.entries);
     return {
       kind: 'list',
       served,
-      entries: inServedVersion(served, page.entries),
+      entries,
+      remembered: whole && entries === page.entries,
       resourceVersion: String(page.revision),
       ...(page.next !== undefined && last ? { continue: encodeContinue(last.key, prefix, page.revision) } : {}),
       ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),

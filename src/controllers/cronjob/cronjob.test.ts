@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { CronJob, Job } from '#api/gen/batch-v1.ts';
 import { nameOf } from '#api/object.ts';
+import { CronError } from '#machinery/cron.ts';
 import { jobFor, jobsToForget } from './cronjob.ts';
 import { InvalidScheduleError, recentTime, untilNext } from './due.ts';
-import { parseSchedule, ScheduleError } from './schedule.ts';
+import { parseSchedule } from './schedule.ts';
 import { zonedTime } from './time-zone.ts';
 
 const utc = (text: string) => Date.parse(`${text}Z`);
@@ -36,7 +37,7 @@ describe('schedules', () => {
     assert.equal(parseSchedule('TZ=Asia/Tokyo 0 0 * * *', 'UTC').next(utc('2026-01-01T00:00:00')), utc('2026-01-01T15:00:00'));
   });
   for (const bad of ['', '* * * *', '60 * * * *', '*/0 * * * *', '5-1 * * * *', '@often', '@every soon', 'TZ=Mars/Base * * * * *']) {
-    test(`"${bad}" is refused`, () => assert.throws(() => parseSchedule(bad, 'UTC'), ScheduleError));
+    test(`"${bad}" is refused`, () => assert.throws(() => parseSchedule(bad, 'UTC'), CronError));
   }
 });
 

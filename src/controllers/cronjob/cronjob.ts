@@ -7,6 +7,7 @@ import { draftOf, type Draft } from '#base/draft.ts';
 import { referenceTo, type EventType } from '#client/events.ts';
 import { CRON_JOBS, JOBS } from '#client/kinds.ts';
 import type { ReconcileResult } from '#client/reconciler.ts';
+import { CronError, isKnownTimeZone } from '#machinery/cron.ts';
 import { isReason, StatusError } from '#machinery/status-error.ts';
 import { newController, recorderOf, source, sourceWith, type ControllerContext } from '../controller.ts';
 import { isFinished, trueCondition } from '../job/conditions.ts';
@@ -16,8 +17,8 @@ import { semanticEqual } from '#machinery/equality.ts';
 import { isNamespaceTerminating } from '../workload/pod-control.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { InvalidScheduleError, recentTime, untilNext } from './due.ts';
-import { parseSchedule, ScheduleError, type Schedule } from './schedule.ts';
-import { isKnownZone, localZone, zonedTime } from './time-zone.ts';
+import { parseSchedule, type Schedule } from './schedule.ts';
+import { localZone, zonedTime } from './time-zone.ts';
 
 const SCHEDULED_AT = 'batch.kubernetes.io/cronjob-scheduled-timestamp';
 /** The longest that a timer is set for. */
@@ -102,7 +103,7 @@ export function newCronJobController(context: ControllerContext): Component {
 
   /** Undefined, and told, when the CronJob has no schedule that could be followed. */
   function scheduleOf({ spec }: CronJob, tell: Tell): Schedule | undefined {
-    if (spec.timeZone !== undefined && !isKnownZone(spec.timeZone)) {
+    if (spec.timeZone !== undefined && !isKnownTimeZone(spec.timeZone)) {
       tell('Warning', 'UnknownTimeZone', `invalid timeZone: ${JSON.stringify(spec.timeZone)}: unknown time zone ${spec.timeZone}`);
       return undefined;
     }
@@ -113,7 +114,7 @@ export function newCronJobController(context: ControllerContext): Component {
     try {
       return parseSchedule(spec.schedule, spec.timeZone ?? localZone());
     } catch (err) {
-      if (!(err instanceof ScheduleError)) throw err;
+      if (!(err instanceof CronError)) throw err;
       tell('Warning', 'UnparseableSchedule', `unparseable schedule: ${JSON.stringify(spec.schedule)} : ${err.message}`);
       return undefined;
     }

@@ -21,6 +21,8 @@ import type { PodEnd } from '../interfaces.ts';
 import type { PodRecord, PodSync } from './pod-sync.ts';
 
 const log = logger('kubelet');
+/** What failed is tried again at the latest after this long, as upstream: what was in the way may be gone for a while. */
+const LONGEST_RETRY_MS = 15_000;
 
 interface Entry extends PodRecord {
   state: 'syncing' | 'terminating' | 'terminated';
@@ -64,7 +66,7 @@ export class PodWorkers {
   constructor(options: PodWorkersOptions) {
     this.#o = options;
     this.#reconciler = new Reconciler({
-      name: 'kubelet-pod', clock: options.clock, logger: log, workers: 128, baseDelayMs: 500, maxDelayMs: 120_000,
+      name: 'kubelet-pod', clock: options.clock, logger: log, workers: 128, baseDelayMs: 500, maxDelayMs: LONGEST_RETRY_MS,
       reconcile: (uid, signal) => this.#step(uid, signal),
     });
   }

@@ -1,10 +1,10 @@
 import type { CronJob } from '#api/gen/batch-v1.ts';
+import { CronError, isKnownTimeZone, parseCron } from '#machinery/cron.ts';
 import { fieldPath, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { sameGeneration, workloadNameWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative, requiredOneOf } from '../field-checks.ts';
 import { AGE, age, boolean, containerCells, integer, NAME, NONE, selectorText, since, text, wide } from '../printing.ts';
-import { isKnownTimeZone, scheduleError } from './cron-schedule.ts';
 import { jobSpecWarnings, validateJobSpec } from './job-spec.ts';
 import { defaultJobTemplate } from './jobs.ts';
 import { shownSelector } from '../internal-form.ts';
@@ -15,10 +15,20 @@ const MAX_NAME = 52;
 const ZONE_IN_SCHEDULE = 'cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details';
 const ZONE_PART = /^[A-Za-z.\-_0-9+]{1,14}$/;
 
+/** Why a text is no schedule; undefined when it is one. */
+function scheduleProblem(schedule: string): string | undefined {
+  try {
+    parseCron(schedule);
+    return undefined;
+  } catch (err) {
+    if (err instanceof CronError) return err.message;
+    throw err;
+  }
+}
 function validateSchedule(schedule: string, timeZone: string | undefined, allowZone: boolean): FieldError[] {
   const path = SPEC.child('schedule');
   if (schedule === '') return [required(path)];
-  const problem = scheduleError(schedule);
+  const problem = scheduleProblem(schedule);
   const errors = problem === undefined ? [] : [invalidValue(path, schedule, problem)];
   if (!schedule.includes('TZ')) return errors;
   if (!allowZone) errors.push(invalidValue(path, schedule, 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'));

@@ -24,7 +24,6 @@ import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
 import { PodCertificateSigning } from './pod-certificate-signing.ts';
-import { ResourceClaimPermissions } from './resource-claim-permissions.ts';
 import { PodSecurity, type PodSecurityOptions } from './pod-security.ts';
 import { PodTopologyLabels } from './pod-topology-labels.ts';
 import type { ResourceResolver } from './policy/params.ts';
@@ -90,7 +89,6 @@ export const ADMISSION_TABLE: readonly Row[] = [
   ['CertificateApproval', (o) => new CertificateApproval(o)],
   ['CertificateSigning', (o) => new CertificateSigning(o)],
   ['PodCertificateSigning', (o) => new PodCertificateSigning(o)],
-  ['ResourceClaimPermissions', (o) => new ResourceClaimPermissions(o)],
   ['ClusterTrustBundleAttest', (o) => new ClusterTrustBundleAttest(o)],
   ['CertificateSubjectRestriction', () => new CertificateSubjectRestriction()],
   ['DefaultIngressClass', (o) => new DefaultIngressClass(o)],

@@ -5,7 +5,7 @@ import type { KubeObject } from '#api/object.ts';
 import { resourceOf } from '#api/resources.ts';
 import { notFound, StatusError } from '#machinery/status-error.ts';
 import { FakeReader } from '../authentication/testing/fakes.ts';
-import type { AdmissionAttributes, AdmissionPlugin, Authorizer, UserInfo } from '../interfaces.ts';
+import type { AdmissionPlugin, Authorizer } from '../interfaces.ts';
 import { ADMISSION_TABLE } from './admission.ts';
 import { CertificateApproval } from './certificate-approval.ts';
 import { CertificateSigning } from './certificate-signing.ts';
@@ -18,7 +18,6 @@ import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
 import { PodCertificateSigning } from './pod-certificate-signing.ts';
-import { ResourceClaimPermissions } from './resource-claim-permissions.ts';
 import { PodTopologyLabels } from './pod-topology-labels.ts';
 import { Priority } from './priority.ts';
 import { RuntimeClass } from './runtime-class.ts';
@@ -257,46 +256,6 @@ describe('signers of beta kinds', () => {
     assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('no') }), answer), 'PodCertificateRequest.certificates.k8s.io "r" is invalid: spec.signerName: Forbidden: User "jane" is not permitted to "sign" for signer "example.com/x"');
     assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('example.com/*') }), answer), '');
     assert.equal(await message(new PodCertificateSigning({ authorizer: authorizer('no') }), attributes(request({}), { oldObject: request(), subresource: 'status' })), '');
-  });
-});
-
-describe('ResourceClaimPermissions', () => {
-  const local = { nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n1'] }] }] };
-  const allocation = { devices: { results: [{ driver: 'd', pool: 'p', device: 'x', request: 'r' }] }, nodeSelector: local };
-  const claim = (status: object) => object('resource.k8s.io/v1', 'ResourceClaim', { name: 'c', namespace: 'default' }, { spec: {}, status });
-  const device = (driver: string, more: object = {}) => ({ driver, pool: 'p', device: 'x', ...more });
-  const driverOn = (...nodes: string[]) => ({ name: 'system:serviceaccount:kube-system:driver', groups: [], extra: { 'authentication.kubernetes.io/node-name': nodes } });
-  /** What was asked, and what was answered where only that is allowed. */
-  async function ask(old: object, now: object, allowed: string, user: UserInfo = { name: 'jane', groups: [] }, options: object = {}): Promise<[asked: string[], answer: string]> {
-    const asked: string[] = [];
-    const plugin = new ResourceClaimPermissions({ authorizer: { authorize(a) {
-      const text = `${a.verb} ${a.resource}/${a.subresource} ${a.namespace}/${a.name}`;
-      asked.push(text);
-      return { decision: text === allowed ? 'allow' : 'noOpinion', reason: 'no rule' };
-    } } });
-    return [asked, await message(plugin, attributes(claim(now), { oldObject: claim(old), subresource: 'status', user, options: options as AdmissionAttributes['options'] }))];
-  }
-  it('asks who binds a claim or keeps it for somebody for the right to bind', async () => {
-    const refused = (verb: string) => `ResourceClaim.resource.k8s.io "c" is invalid: status.allocation: Forbidden: changing status.allocation or status.reservedFor requires resource="resourceclaims/binding", verb="${verb}" permission: resourceclaims.resource.k8s.io is forbidden: User "jane" cannot ${verb} resource "resourceclaims/binding" in API group "resource.k8s.io" at the cluster scope: no rule`;
-    assert.deepEqual(await ask({}, { allocation }, ''), [['update resourceclaims/binding /'], refused('update')]);
-    assert.deepEqual(await ask({ allocation }, { allocation, reservedFor: [{ resource: 'pods', name: 'p', uid: 'u' }] }, '', undefined, { kind: 'PatchOptions' }), [['patch resourceclaims/binding /'], refused('patch')]);
-    assert.deepEqual(await ask({ allocation }, {}, 'update resourceclaims/binding /'), [['update resourceclaims/binding /'], '']);
-    assert.deepEqual(await ask({ allocation, reservedFor: [] }, { allocation }, ''), [[], '']);
-  });
-  it('asks who tells of devices for the right of each driver, on the node of the devices or on any', async () => {
-    const [old, now] = [{ allocation, devices: [device('same'), device('gone'), device('other')] }, { allocation, devices: [device('same'), device('other', { data: 1 }), device('new')] }];
-    const asked = ['gone', 'new', 'other'].map((d) => `arbitrary-node:update resourceclaims/driver default/${d}`);
-    const [all, answer] = await ask(old, now, asked[2]!);
-    assert.deepEqual(all, asked);
-    const why = (driver: string) => `status.devices: Forbidden: changing status.devices requires resource="resourceclaims/driver", verb="[arbitrary-node:update]" permission: resourceclaims.resource.k8s.io "${driver}" is forbidden: User "jane" cannot arbitrary-node:update resource "resourceclaims/driver" in API group "resource.k8s.io" in the namespace "default": no rule`;
-    assert.equal(answer, `ResourceClaim.resource.k8s.io "c" is invalid: [${why('gone')}, ${why('new')}]`);
-    const tell = (user: UserInfo, nodeSelector: object | undefined = local) => ask({ allocation: { ...allocation, nodeSelector } }, { allocation: { ...allocation, nodeSelector }, devices: [device('d')] }, 'associated-node:update resourceclaims/driver default/d', user);
-    assert.deepEqual(await tell(driverOn('n1')), [['associated-node:update resourceclaims/driver default/d'], '']);
-    for (const [user, selector] of [[driverOn('n2')], [driverOn()], [driverOn('n1', 'n1')], [{ ...driverOn('n1'), name: 'jane' }], [driverOn('n1'), { nodeSelectorTerms: [...local.nodeSelectorTerms, ...local.nodeSelectorTerms] }]] as const) {
-      assert.match((await tell(user, selector))[1], /verb="\[arbitrary-node:update\]"/);
-    }
-    assert.match((await ask({ allocation }, { allocation, devices: [device('d')] }, '', driverOn('n1')))[1], /verb="\[associated-node:update arbitrary-node:update\]" permission: .* cannot associated-node:update /);
-    assert.deepEqual(await ask({ devices: [device('d')] }, {}, ''), [[], '']);
   });
 });
 

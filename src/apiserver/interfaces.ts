@@ -63,6 +63,14 @@ export interface AuthenticationResult {
   readonly user: UserInfo;
   /** Audiences for which a token is good; absent for other credentials. */
   readonly audiences?: readonly string[] | undefined;
+  /** What is remarkable about the credentials. */
+  readonly notes?: AuthenticationNotes | undefined;
+}
+export interface AuthenticationNotes {
+  /** For the audit log. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** For `Warning` headers. */
+  readonly warnings?: readonly string[] | undefined;
 }
 export interface Authenticator {
   /** undefined: the request carries nothing of this kind, ask the next one. Throws for credentials that are wrong, with the reason for the log; the client sees `Unauthorized`. */
@@ -91,6 +99,8 @@ export interface TokenIssueRequest {
   readonly objects: ObjectReader;
   /** Adds a `Warning` header to the answer. */
   warn?(message: string): void;
+  /** Adds an annotation to the audit event. */
+  annotate?(key: string, value: string): void;
 }
 
 /* ---------------------------------------------------------------- may they */

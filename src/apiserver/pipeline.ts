@@ -7,7 +7,7 @@ import { unauthorized } from '#machinery/status-error.ts';
 import type { Subresource } from '#api/resources.ts';
 import { RequestContext, type Services } from './context.ts';
 import { PageNotFound, pathNotFound, verbNotAllowed } from './generic-errors.ts';
-import type { Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
+import type { AuthenticationNotes, Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
 import { isPromise } from './maybe-promise.ts';
 import { serveVerb } from './registry/verbs.ts';
 import type { ServedResource } from './registry/resource-registry.ts';
@@ -24,6 +24,12 @@ export interface RequestGate {
   within?<T>(run: () => T): T;
   /** Whom the request acts as. May hold it back, or refuse it. */
   admit(user: UserInfo): MaybePromise<void>;
+}
+
+function note({ auditAnnotations, warnings }: ApiRequest, notes: AuthenticationNotes | undefined): void {
+  if (!notes) return;
+  for (const [key, value] of Object.entries(notes.annotations)) auditAnnotations.set(key, value);
+  warnings.push(...(notes.warnings ?? []));
 }
 
 export interface PipelineOptions {
@@ -64,6 +70,7 @@ export class Pipeline {
     const answer = this.#options.authenticator.authenticate(request.auth, request.signal);
     const result = isPromise(answer) ? await answer : answer;
     if (!result) throw unauthorized();
+    note(request, result.notes);
     gate?.authenticated(result.user);
     const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal, request.info) ?? result.user;
     return isPromise(user) ? await user : user;
@@ -99,6 +106,7 @@ export class Pipeline {
     request.checkAcceptable?.(served);
     const ctx = new RequestContext(request, user, served, this.#services);
     for (const warning of served.warnings ?? []) ctx.warn(warning);
+    if (served.warnings?.length) ctx.annotate('k8s.io/deprecated', 'true');
     if (!sub) return served.virtual ? served.virtual(ctx) : serveVerb(ctx);
     const handler = served.subresources.get(sub.name);
     if (!handler) throw pathNotFound();

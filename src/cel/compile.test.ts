@@ -161,7 +161,7 @@ describe('compile', () => {
   const FAILURES: readonly (readonly [string, string])[] = [
     ['1 / 0', 'division by zero'], ['1 % 0', 'modulus by zero'], ['9223372036854775807 + 1', 'integer overflow'], ['0u - 1u', 'unsigned integer overflow'], ['-(-9223372036854775808)', 'integer overflow'],
     ["{'a': 1}['b']", 'no such key: b'], ['[1][2]', 'index out of bounds: 2'], ['d.zzz', 'no such key: zzz'], ['d.name + 1', 'no such overload'], ['d.name > 1', 'no such overload'],
-    ["int('x')", "type conversion error from 'string' to 'int'"], ["double('1e400')", "type conversion error from 'string' to 'double'"], ["duration('x' + '')", "type conversion error from 'string' to 'google.protobuf.Duration'"],
+    ["int('x' + '')", "type conversion error from 'string' to 'int'"], ["double('1e400' + '')", "type conversion error from 'string' to 'double'"], ["duration('x' + '')", "type conversion error from 'string' to 'google.protobuf.Duration'"],
     ["[1][dyn(0.5)] == 1", 'unsupported index value 0.5 in list'], ["[1][dyn('a')] == 1", "unsupported index type 'string' in list"], ['dyn(5)[0] == 1', 'no such key: 0'], ["dyn('a').foo", 'no such key: foo'],
     ["'a'.find('(')", 'Illegal regex: error parsing regexp: missing closing ): `(`'], ["cidr('10.0.0.0/8').containsIP('x')", 'no such overload'], ["[0, 1].all(x, 1 / x > 0)", 'division by zero'], ["[dyn(1), dyn('a')].sort() == []", 'list elements must have the same type'],
     ["ip('10.0.0.01')", 'IP Address "10.0.0.01" parse error during conversion from string: ParseAddr("10.0.0.01"): IPv4 field has octet with leading zero'], ['optional.none().value()', 'optional.none() dereference'], ['[].map(x, x).min() == 1', 'min called on empty list'],
@@ -210,6 +210,23 @@ describe('compile', () => {
       assert.equal('errors' in compiled ? compiled.text : 'compiled', message);
     });
   }
+
+  const CONSTANTS: readonly (readonly [string, string])[] = [
+    ["int('x')", "type conversion error from 'string' to 'int'"], ['uint(-1)', 'unsigned integer overflow'], ['int(1e30)', 'integer overflow'], ["double('1e400')", "type conversion error from 'string' to 'double'"],
+    ["bool('x')", "type conversion error from 'string' to 'bool'"], ["string(b'\\xff')", 'invalid UTF-8 in bytes, cannot convert to string'], ["self.on || int(int('x')) > 1", "type conversion error from 'string' to 'int'"],
+  ];
+  for (const [text, message] of CONSTANTS) {
+    it(`${text} cannot be made a program`, () => {
+      const compiled = compile(text, env);
+      assert.deepEqual('errors' in compiled ? [compiled.failed, compiled.atInstantiation] : 'compiled', [`program instantiation failed: ${message}`, true]);
+    });
+  }
+  it('numbers make timestamps, and no durations', () => {
+    for (const [text, what] of [['timestamp(1) > timestamp(0)', undefined], ['timestamp(253402300800) == null', 'timestamp'], ['duration(1) == null', 'duration']] as const) {
+      const compiled = compile(text, env);
+      assert.match('errors' in compiled ? compiled.failed : '', what ? new RegExp(`^compilation failed: .*invalid ${what} argument`) : /^$/);
+    }
+  });
 
   it('types follow from the declarations', () => {
     assert.equal(program('self.tags.map(t, size(t))').type.kind, 'list');

@@ -13,7 +13,7 @@ import { Frame, type Activation } from './frame.ts';
 import { CelSyntaxError, formatIssues, type CelIssue } from './issues.ts';
 import { literalIssues } from './literal-checks.ts';
 import { parse } from './parser.ts';
-import { plan } from './planner.ts';
+import { plan, type Step } from './planner.ts';
 import type { CelType } from './types.ts';
 import type { Value } from './values.ts';
 
@@ -40,10 +40,22 @@ export interface Program {
   /** Throws {@link EvaluationError}; `Suspend` where an answer is to be waited for. `limit` in cel-go's units. */
   evaluate(activation: Activation, limit: number): Evaluation;
 }
-export type Compiled = { readonly program: Program } | { readonly errors: readonly CelIssue[]; /** As cel-go prints them. */ readonly text: string };
+export interface CompileFailure {
+  readonly errors: readonly CelIssue[];
+  /** As cel-go prints them. */
+  readonly text: string;
+  /** The text with what could not be done in front. */
+  readonly failed: string;
+  /** The expression is right, but what it computes of constants cannot be computed: upstream takes it for a fault of its own. */
+  readonly atInstantiation: boolean;
+}
+export type Compiled = { readonly program: Program } | CompileFailure;
 
 export function compile(source: string, env: Environment): Compiled {
-  const failed = (errors: readonly CelIssue[]): Compiled => ({ errors, text: formatIssues(source, errors) });
+  const failed = (errors: readonly CelIssue[]): Compiled => {
+    const text = formatIssues(source, errors);
+    return { errors, text, failed: `compilation failed: ${text}`, atInstantiation: false };
+  };
   let expr: Expr;
   try {
     expr = parse(source, { macros: env.macros });
@@ -56,7 +68,9 @@ export function compile(source: string, env: Environment): Compiled {
   const { checked } = result;
   const issues = literalIssues(checked, env.homogeneousLiterals);
   if (issues.length) return failed(issues);
-  const { run, slots } = plan(checked);
+  const { run, slots, conversions } = plan(checked);
+  const fault = faultOf(conversions, slots);
+  if (fault) return { errors: [{ offset: -1, message: fault.message }], text: fault.message, failed: `program instantiation failed: ${fault.message}`, atInstantiation: true };
   return {
     program: {
       source,
@@ -73,6 +87,18 @@ export function compile(source: string, env: Environment): Compiled {
       },
     },
   };
+}
+/** The first of the steps that fails; they need no variables. */
+function faultOf(steps: readonly Step[], slots: number): CelError | undefined {
+  for (const step of steps) {
+    try {
+      step(new Frame({ get: () => undefined }, slots, Infinity));
+    } catch (err) {
+      if (err instanceof CelError) return err;
+      throw err;
+    }
+  }
+  return undefined;
 }
 function evaluationError(err: unknown, frame: Frame): unknown {
   if (!(err instanceof Error) || err instanceof Suspend) return err;

@@ -129,7 +129,7 @@ let environment: Environment | undefined;
 export function compileDeviceSelector(expression: string): CompiledSelector {
   environment ??= kubernetesEnvironment(BINDINGS).withVariables({ device: DEVICE });
   const result = compile(expression, environment);
-  if ('errors' in result) return { error: `compilation failed: ${result.text}` };
+  if ('errors' in result) return { error: result.failed };
   const { program } = result;
   if (program.type.kind !== 'bool' && program.type !== ANY) return { error: `must evaluate to bool or the unknown type, not ${showRuntimeType(program.type)}` };
   return { selector: { matches: (device) => evaluate(program, device), maxCost: () => estimateCost(program.checked, sizes).max } };

@@ -5,14 +5,23 @@
 import { parseDuration } from '#machinery/duration.ts';
 import { childrenOf, nodesOf, type Expr } from './ast.ts';
 import type { Checked } from './checker.ts';
+import { CelError } from './errors.ts';
 import { formatIssues } from './format-checks.ts';
 import type { CelIssue } from './issues.ts';
 import { compilePattern } from './library/regex.ts';
-import { parseTimestamp } from './timestamps.ts';
+import { checkedNanos, parseTimestamp } from './timestamps.ts';
 import { sameType } from './type-mapping.ts';
 import { showType, type CelType } from './types.ts';
 
 const CHECKS: Readonly<Record<string, (text: string) => unknown>> = { duration: parseDuration, timestamp: parseTimestamp, matches: compilePattern };
+
+/** A number makes a timestamp, in seconds, but no duration. */
+const NUMBER_CHECKS: Readonly<Record<string, (value: bigint) => unknown>> = {
+  timestamp: (seconds) => checkedNanos(seconds * 1_000_000_000n),
+  duration: () => {
+    throw new CelError('a duration is written with its unit');
+  },
+};
 
 /** `homogeneous`: the items of a list are of one type, and so are the keys and values of a map; but for the arguments of `format`. */
 export function literalIssues(checked: Checked, homogeneous: boolean): readonly CelIssue[] {
@@ -20,9 +29,10 @@ export function literalIssues(checked: Checked, homogeneous: boolean): readonly 
   for (const node of nodesOf(checked.expr)) {
     if (node.kind !== 'call' || !Object.hasOwn(CHECKS, node.name)) continue;
     const arg = node.args.at(-1);
-    if (arg?.kind !== 'literal' || typeof arg.value !== 'string') continue;
+    if (arg?.kind !== 'literal') continue;
     try {
-      CHECKS[node.name]!(arg.value);
+      if (typeof arg.value === 'bigint') NUMBER_CHECKS[node.name]?.(arg.value);
+      if (typeof arg.value === 'string') CHECKS[node.name]!(arg.value);
     } catch {
       out.push({ offset: arg.offset, message: `invalid ${node.name} argument` });
     }

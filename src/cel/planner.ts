@@ -1,5 +1,5 @@
 /** From a checked tree to closures. Each closure charges what its step costs in cel-go's model before it does it. */
-import { UNUSED, type CallExpr, type ComprehensionExpr, type Expr, type ListExpr, type MapExpr, type SelectExpr, type StructExpr } from './ast.ts';
+import { nodesOf, UNUSED, type CallExpr, type ComprehensionExpr, type Expr, type ListExpr, type MapExpr, type SelectExpr, type StructExpr } from './ast.ts';
 import type { Checked } from './checker.ts';
 import { CelError, noSuchKey, noSuchOverload } from './errors.ts';
 import { equals } from './equality.ts';
@@ -16,6 +16,8 @@ export interface Plan {
   readonly run: Step;
   /** How many slots a frame needs. */
   readonly slots: number;
+  /** Conversions of what is known already. */
+  readonly conversions: readonly Step[];
 }
 
 const LIST_COST = 10;
@@ -24,7 +26,14 @@ const STRUCT_COST = 40;
 
 export function plan(checked: Checked): Plan {
   const planner = new Planner(checked);
-  return { run: planner.step(checked.expr), slots: planner.slots };
+  const run = planner.step(checked.expr);
+  return { run, slots: planner.slots, conversions: nodesOf(checked.expr).filter(isConstantConversion).map((expr) => planner.step(expr)) };
+}
+const CONVERSIONS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'bool', 'string', 'bytes', 'duration', 'timestamp']);
+function isConstantConversion(expr: Expr): boolean {
+  if (expr.kind !== 'call' || expr.target || !CONVERSIONS.has(expr.name)) return false;
+  const [arg] = expr.args;
+  return arg !== undefined && (arg.kind === 'literal' || isConstantConversion(arg));
 }
 
 function outcomeOf(err: unknown): CelError {

@@ -7,7 +7,7 @@ import type { AuditLog } from '#apiserver/audit/audit-log.ts';
 import type { AuthenticationFile } from '#apiserver/authentication/configured.ts';
 import type { AuthorizationFile } from '#apiserver/authorization/configured.ts';
 import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
-import { parseRuntimeConfig } from '#apiserver/registry/runtime-config.ts';
+import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
 import type { Tracing } from '#apiserver/tracing/tracing.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import type { Clock } from '#base/clock.ts';
@@ -130,8 +130,9 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'bootstrap', needs: ['apiserver'],
       create: () => {
         const transport = inProcessTransport(a.server!, componentUser('system:apiserver', 'system:masters'), 'kube-apiserver');
+        const served = servedResources(parseRuntimeConfig(config.runtimeConfig ?? ''));
         return opened('bootstrap', async (signal) => {
-          await bootstrapObjects(transport, {}, signal);
+          await bootstrapObjects(transport, { serves: (r) => served.includes(r) }, signal);
           await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
           await ensureTokenTracking(transport, clock, signal);
           await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);

@@ -11,7 +11,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nameOf } from '#api/object.ts';
-import { parseRuntimeConfig } from '#apiserver/registry/runtime-config.ts';
+import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
 import type { ApiServer } from '#apiserver/server.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
@@ -91,7 +91,8 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
     name: 'bootstrap',
     async start(signal) {
       const transport = inProcessTransport(server, componentUser('system:apiserver', 'system:masters'), 'kube-apiserver');
-      await bootstrapObjects(transport, {}, signal);
+      const served = servedResources(parseRuntimeConfig(options.runtimeConfig ?? ''));
+      await bootstrapObjects(transport, { serves: (r) => served.includes(r) }, signal);
       await ensureTokenTracking(transport, clock, signal);
       await ensureKubernetesService(transport, { serviceIp: '10.96.0.1', addresses: ['192.0.2.1'], port: 6443 }, signal);
       server.bootstrapped();

@@ -68,6 +68,10 @@ const withDetail = (head: string, detail: string): string => (detail === '' ? he
 export function required(path: FieldPath, detail = ''): FieldError {
   return make('FieldValueRequired', path, withDetail('Required value', detail));
 }
+/** What is nobody's fault but the server's own. */
+export function internalFieldError(path: FieldPath, detail: string): FieldError {
+  return make('InternalError', path, `Internal error: ${detail}`);
+}
 export function duplicate(path: FieldPath, value: unknown): FieldError {
   return make('FieldValueDuplicate', path, `Duplicate value: ${showValue(value)}`);
 }

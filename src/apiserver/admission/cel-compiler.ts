@@ -66,9 +66,12 @@ export function celCompiler(): ExpressionCompiler {
   };
 }
 
+/** An expression that is right, but that no program can be made of. */
+export class InstantiationError extends Error {}
+
 function compileIn(expression: string, scope: ExpressionScope, environment: Environment): TypedExpression | Error {
   const result = compile(expression, environment);
-  if ('errors' in result) return new Error(`compilation failed: ${result.text}`);
+  if ('errors' in result) return result.atInstantiation ? new InstantiationError(result.failed) : new Error(result.failed);
   const { program } = result;
   const wanted = WANTED[scope.returns];
   if (wanted && !wanted.types.includes(showType(program.type))) return new Error(`must evaluate to ${wanted.text} but got ${showRuntimeType(program.type)}`);

@@ -5,6 +5,7 @@ import { resourceOf } from '#api/resources.ts';
 import { draftOf, type Draft } from '#base/draft.ts';
 import { getOwn, setOwn } from '#base/own.ts';
 import { parseQuantity } from '#machinery/quantity.ts';
+import { badRequest } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, MutableAdmissionAttributes, ObjectReader } from '../interfaces.ts';
 import { isAbout, oneOf, quote, refusal } from './refusal.ts';
 
@@ -53,7 +54,8 @@ export class RuntimeClass implements AdmissionPlugin {
     if (overhead !== undefined && !sameResources(own, overhead)) throw refusal(a, 'pod rejected: Pod\'s Overhead doesn\'t match RuntimeClass\'s defined Overhead');
   }
   #classOf(a: AdmissionAttributes, name: string | undefined): nodeV1.RuntimeClass | undefined {
-    if (!name) return undefined;
+    if (name === undefined) return undefined;
+    if (name === '') throw badRequest('resource name may not be empty');
     const found = this.#reader.get<nodeV1.RuntimeClass>(CLASSES, '', name);
     if (!found) throw refusal(a, `pod rejected: RuntimeClass ${quote(name)} not found`);
     return found;

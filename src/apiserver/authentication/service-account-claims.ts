@@ -99,8 +99,14 @@ export interface LegacyClaims {
 export const LEGACY_ISSUER = 'kubernetes/serviceaccount';
 const INVALID_SINCE = 'kubernetes.io/legacy-token-invalid-since';
 
+/** Whom a token of a secret stands for. */
+export interface LegacyUser {
+  readonly user: UserInfo;
+  readonly account: coreV1.ServiceAccount;
+  readonly secretName: string;
+}
 /** Calls `used` with the secret of a token that is genuine, whether or not it still counts. */
-export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string, reader: ObjectReader, used?: (secret: coreV1.Secret) => void): UserInfo {
+export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string, reader: ObjectReader, used?: (secret: coreV1.Secret) => void): LegacyUser {
   const namespace = claims['kubernetes.io/serviceaccount/namespace'] ?? '';
   const name = claims['kubernetes.io/serviceaccount/service-account.name'] ?? '';
   const uid = claims['kubernetes.io/serviceaccount/service-account.uid'] ?? '';
@@ -111,7 +117,7 @@ export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string,
   const secret = reader.get<coreV1.Secret>(SECRETS, namespace, secretName);
   if (!secret || secret.metadata.deletionTimestamp) throw new Error('Token has been invalidated');
   if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString('utf8') !== token) throw new Error(`Token does not match server's copy`);
-  const account = reader.get(SERVICE_ACCOUNTS, namespace, name);
+  const account = reader.get<coreV1.ServiceAccount>(SERVICE_ACCOUNTS, namespace, name);
   if (!account) throw new Error(`serviceaccounts "${name}" not found`);
   if (account.metadata.deletionTimestamp) throw new Error(`ServiceAccount ${namespace}/${name} has been deleted`);
   if (account.metadata.uid !== uid) throw new Error(`ServiceAccount UID (${account.metadata.uid ?? ''}) does not match claim (${uid})`);
@@ -119,5 +125,5 @@ export function userOfLegacyClaims(claims: Partial<LegacyClaims>, token: string,
   if (secret.metadata.labels?.[INVALID_SINCE]) {
     throw new Error(`the token in secret ${namespace}/${secretName} for service account ${namespace}/${name} has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '${INVALID_SINCE}' label from the secret to temporarily allow use of this token`);
   }
-  return { name: serviceAccountUserName(namespace, name), uid, groups: serviceAccountGroups(namespace) };
+  return { user: { name: serviceAccountUserName(namespace, name), uid, groups: serviceAccountGroups(namespace) }, account, secretName };
 }

@@ -106,7 +106,9 @@ export class ServiceAccountTokenIssuer implements TokenIssuer {
     const extended = extendExpiration && seconds === EXTENDED_REQUEST_SECONDS && bound.pod !== undefined && audiences.every((a) => own.includes(a));
     const lifetime = extended ? Math.max(seconds, maxExpirationSeconds > 0 ? Math.min(maxExpirationSeconds, EXTENDED_SECONDS) : EXTENDED_SECONDS) : seconds;
     const nowMs = clock.now();
-    const token = await this.#sign(request.serviceAccount, audiences, bound, Math.floor(nowMs / 1000), lifetime, extended ? seconds : undefined);
+    const id = randomUUID();
+    request.annotate?.('authentication.kubernetes.io/issued-credential-id', `JTI=${id}`);
+    const token = await this.#sign(id, request.serviceAccount, audiences, bound, Math.floor(nowMs / 1000), lifetime, extended ? seconds : undefined);
     return {
       kind: 'TokenRequest',
       apiVersion: 'authentication.k8s.io/v1',
@@ -115,14 +117,14 @@ export class ServiceAccountTokenIssuer implements TokenIssuer {
       status: { token, expirationTimestamp: rfc3339(nowMs + seconds * 1000) },
     } as KubeObject;
   }
-  #sign(account: KubeObject, audiences: readonly string[], bound: Bound, now: number, lifetime: number, warnAfter: number | undefined): Promise<string> {
+  #sign(jti: string, account: KubeObject, audiences: readonly string[], bound: Bound, now: number, lifetime: number, warnAfter: number | undefined): Promise<string> {
     const namespace = account.metadata.namespace ?? '';
     const claims = {
       aud: [...audiences],
       exp: now + lifetime,
       iat: now,
       iss: this.#options.issuer,
-      jti: randomUUID(),
+      jti,
       'kubernetes.io': { namespace, ...bound, serviceaccount: refOf(account), ...(warnAfter === undefined ? {} : { warnafter: now + warnAfter }) },
       nbf: now,
       sub: serviceAccountUserName(namespace, account.metadata.name ?? ''),

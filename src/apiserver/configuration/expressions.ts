@@ -36,7 +36,7 @@ export class ExpressionCompiler {
     this.#environment ??= (base ??= kubernetesEnvironment()).withVariables({ [this.#variable]: this.#type });
     const result = compile(source, this.#environment);
     if ('errors' in result) {
-      errors.push(invalidValue(path, source, `compilation failed: ${result.text}`));
+      errors.push(invalidValue(path, source, result.failed));
       return undefined;
     }
     const { program } = result;

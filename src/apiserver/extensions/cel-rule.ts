@@ -26,14 +26,14 @@ export function compileRule(rule: ValidationRule, declaration: Declaration): Com
   const env = environment.withVariables({ self: type, oldSelf: rule.optionalOldSelf ? optionalOf(type) : type });
   const failed = (error: string): CompiledRule => ({ rule, program: undefined, error, maxCost: 0, usesOldSelf: false, message: undefined });
   const compiled = compile(rule.rule, env);
-  if ('errors' in compiled) return failed(`compilation failed: ${compiled.text}`);
+  if ('errors' in compiled) return failed(compiled.failed);
   const { program } = compiled;
   if (program.type.kind !== 'bool') return failed('cel expression must evaluate to a bool');
   const sizes = sizesOf(declaration);
   let message: CompiledRule['message'];
   if (rule.messageExpression) {
     const text = compile(rule.messageExpression, env);
-    if ('errors' in text) message = { error: `messageExpression compilation failed: ${text.text}`, maxCost: 0 };
+    if ('errors' in text) message = { error: `messageExpression ${text.failed}`, maxCost: 0 };
     else if (text.program.type.kind !== 'string') message = { error: 'messageExpression must evaluate to a string', maxCost: 0 };
     else message = { program: text.program, maxCost: estimateCost(text.program.checked, sizes).max };
   }

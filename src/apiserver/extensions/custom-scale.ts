@@ -49,6 +49,7 @@ export function customScalable(scale: CustomResourceSubresourceScale, apiVersion
       setOwn(current, spec.at(-1)!, replicas);
     },
     mapping: { apiVersion, replicasPaths: { [apiVersion]: spec } },
+    refusesApply: true,
   };
 }
 

@@ -99,7 +99,8 @@ function planDeletion(ctx: RequestContext, options: DeleteOptions, old: KubeObje
   if (grace === 'pending') return { kind: 'pending' };
   const finalizersChanged = changeFinalizers(next, options, ctx.served.strategy.dependents);
   if ((next.metadata.finalizers?.length ?? 0) > 0) {
-    if (grace === 'none') markDeleting(next, ctx.services.clock.now());
+    const isMarked = next.metadata.deletionTimestamp !== undefined && old.metadata.deletionTimestamp === undefined;
+    if (grace === 'none' && !isMarked) markDeleting(next, ctx.services.clock.now());
     const unchanged = grace === 'none' && !finalizersChanged && old.metadata.deletionTimestamp !== undefined && old.metadata.deletionGracePeriodSeconds === 0;
     return unchanged ? { kind: 'pending' } : { kind: 'write', next };
   }

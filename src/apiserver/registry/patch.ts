@@ -134,6 +134,12 @@ function applyByType(patch: ReadPatch, object: KubeObject, target: WrittenKind):
   }
 }
 
+function notConverted(value: unknown, { expected }: WrittenKind): StatusError {
+  const { name = '', namespace = '' } = (value as Partial<KubeObject>).metadata ?? {};
+  const apiVersion = apiVersionOf(expected.group, expected.version);
+  return badRequest(`failed to convert new object (${namespace}/${name}; ${apiVersion}, Kind=${expected.kind}) to proper version: request to convert CR to an invalid group/version: ${apiVersion}`);
+}
+
 /** PATCH of a resource, of a subresource that is the object itself, or of one that shows the object through a view. */
 export async function patchObject(ctx: RequestContext, subresource: string, view?: ObjectView): Promise<ObjectResult> {
   const { served, request } = ctx;
@@ -152,6 +158,7 @@ export async function patchObject(ctx: RequestContext, subresource: string, view
     view,
     source: (existing) => {
       const draft = apply ? applyFields(ctx, { live: existing, patch: patch.value, options, subresource, written: view }) : patched(ctx, patch, existing!, target, options);
+      if (apply && view?.refusesApply) throw notConverted(patch.value, target);
       checkName(draft, ctx.name, ctx.namespace);
       return draft;
     },

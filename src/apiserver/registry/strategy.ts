@@ -59,7 +59,7 @@ export type Cell = string | number | bigint | boolean | null;
 
 export interface Strategy<T extends KubeObject = KubeObject> {
   readonly resource: ResourceInfo;
-  /** Dotted paths of lists which, empty, are not absent to {@link default} and to validation. They are stored as absent. */
+  /** Dotted paths of lists and maps which, empty, are not absent to {@link default} and to validation. They are stored as absent. */
   readonly givenEmpty?: readonly string[];
   /** What a body of the kind cannot be read for though its fields are of their types: the reason, in upstream's words. */
   unreadable?(obj: T): string | undefined;
@@ -103,6 +103,6 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   readonly dependents?: 'delete' | 'orphan' | 'ignore';
   /** Told to who deletes without saying what becomes of dependents. */
   readonly deletionWarning?: string;
-  /** Called by the first delete: adds finalizers that hold the object, and conditions that tell. `now` in milliseconds. */
+  /** Called by the first delete: adds finalizers that hold the object, and conditions that tell. May set the deletionTimestamp by itself, and is then all that the delete does. `now` in milliseconds. */
   beforeDelete?(obj: Draft<T>, now: number): void;
 }

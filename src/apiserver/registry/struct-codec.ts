@@ -30,10 +30,10 @@ export function structCodec(type: StructType, versions?: ResourceCodec['apply'][
   };
 }
 
-/** Puts an empty list that was given at the path into the object in normal form. */
+/** Puts an empty list or map that was given at the path into the object in normal form. */
 function keepEmpty(given: unknown, draft: unknown, [name, ...rest]: readonly string[]): void {
   const [from, to] = [given, draft] as (Record<string, unknown> | null | undefined)[];
   if (!from || !to || name === undefined) return;
   if (rest.length > 0) keepEmpty(from[name], to[name], rest);
-  else if (Array.isArray(from[name]) && from[name].length === 0) to[name] = [];
+  else if (typeof from[name] === 'object' && from[name] !== null && Object.keys(from[name]).length === 0) to[name] = Array.isArray(from[name]) ? [] : {};
 }

@@ -26,6 +26,8 @@ import { validateUpdatedMetadata } from './update-metadata.ts';
 
 /** The object in another dress: what a subresource shows of it and takes back (a Scale). Field ownership and admission go by what is shown. */
 export interface ObjectView extends WrittenKind {
+  /** Nothing comes of an apply: upstream cannot bring what is shown into a version of the object. */
+  readonly refusesApply?: boolean;
   show(object: KubeObject): KubeObject;
   /** The object as the changed view has it: a new one. */
   merge(shown: Draft<KubeObject>, old: KubeObject): Draft<KubeObject>;

@@ -30,6 +30,8 @@ export interface ScalableKind {
   /** Changes the draft. */
   setReplicas(draft: Draft<KubeObject>, replicas: number): void;
   readonly mapping: ScaleMapping;
+  /** {@link ObjectView.refusesApply} */
+  readonly refusesApply?: boolean;
 }
 
 /** What all built-in scalable kinds have. */
@@ -83,6 +85,7 @@ function viewOf(ctx: RequestContext, kind: ScalableKind): ObjectView {
   return {
     expected: EXPECTED,
     codec,
+    refusesApply: kind.refusesApply ?? false,
     show(object) {
       const scale = kind.scaleOf(object);
       const managedFields = scaleManagedFields(object.metadata.managedFields, kind.mapping);

@@ -30,6 +30,6 @@ export async function serveToken(ctx: RequestContext): Promise<ApiResult> {
   trackFields(ctx, { live: undefined, draft: tokenRequest, fieldManager: options.fieldManager, subresource: 'token', written: { expected: EXPECTED, codec } });
   const admitted = admitWhole(ctx, { operation: 'CREATE', subresource: 'token', name: ctx.name, object: tokenRequest, oldObject: undefined, options: writeOptionsObject('CreateOptions', options), dryRun: options.dryRun, kind: EXPECTED });
   if (isPromise(admitted)) await admitted;
-  const object: KubeObject = await issuer.issue({ serviceAccount, tokenRequest: tokenRequest as KubeObject, user: ctx.user, objects: ctx.services.reader, warn: (message) => ctx.warn(message) }, ctx.signal);
+  const object: KubeObject = await issuer.issue({ serviceAccount, tokenRequest: tokenRequest as KubeObject, user: ctx.user, objects: ctx.services.reader, warn: (message) => ctx.warn(message), annotate: (key, value) => ctx.annotate(key, value) }, ctx.signal);
   return { kind: 'object', code: 201, object: codec.normalise(object) };
 }

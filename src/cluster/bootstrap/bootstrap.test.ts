@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type * as rbacV1 from '#api/gen/rbac-v1.ts';
 import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
+import type { ResourceInfo } from '#api/resources.ts';
 import { rulesAllow } from '#apiserver/authorization/rules.ts';
 import type { ApiCall, Transport } from '#client/transport.ts';
 import { alreadyExists, notFound } from '#machinery/status-error.ts';
@@ -75,6 +76,18 @@ describe('bootstrapObjects', () => {
     const server = bareServer();
     await bootstrapObjects(server.transport, { serves: (r) => r.group === '' });
     assert.deepEqual(server.calls.filter((c) => !c.startsWith('create namespaces')), []);
+  });
+  it('leaves out what is of use with a kind alone that is not served', async () => {
+    const made = async (serves: (r: ResourceInfo) => boolean): Promise<string> => {
+      const server = bareServer();
+      await bootstrapObjects(server.transport, { serves });
+      return JSON.stringify([...server.objects]);
+    };
+    const onDemand = /clustertrustbundles?|cluster-trust-bundle|podcertificaterequest/;
+    assert.match(await made(() => true), onDemand);
+    const without = await made((r) => r.version === 'v1');
+    assert.doesNotMatch(without, onDemand);
+    assert.match(without, /"name":"system:node".*"certificatesigningrequests"/);
   });
 });
 

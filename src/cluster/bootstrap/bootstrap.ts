@@ -11,6 +11,7 @@ import { CLUSTER_ROLES } from './cluster-roles.ts';
 import { CONTROLLER_ROLE_BINDINGS, CONTROLLER_ROLES } from './controller-roles.ts';
 import { FLOW_SCHEMAS, PRIORITY_LEVELS } from './flow-control.ts';
 import { NAMESPACES, PRIORITY_CLASSES, STORAGE_CLASSES } from './objects.ts';
+import { withoutUnserved } from './on-demand.ts';
 import { planRbac, type Plan, type RbacObject } from './reconcile-rbac.ts';
 import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
 
@@ -45,13 +46,13 @@ const STEPS: readonly (readonly Step[])[] = [
 ];
 
 export interface BootstrapOptions {
-  /** Whether the server has a resource yet: what it lacks is left out. Default: it has all. */
+  /** Whether the server has a resource: what it lacks is left out, and what is of use with it alone. Default: it has all. */
   readonly serves?: (resource: ResourceInfo) => boolean;
 }
 /** Makes and repairs the cluster's own objects; `transport` acts as a member of `system:masters`. Idempotent. */
 export async function bootstrapObjects(transport: Transport, options: BootstrapOptions = {}, signal?: AbortSignal): Promise<void> {
   const serves = options.serves ?? (() => true);
-  for (const row of STEPS) await Promise.all(row.filter((s) => serves(s.resource)).map((s) => runStep(transport, s, signal)));
+  for (const row of STEPS) await Promise.all(row.filter((s) => serves(s.resource)).map((s) => runStep(transport, { ...s, objects: withoutUnserved(s.objects, serves) }, signal)));
 }
 
 async function runStep(transport: Transport, { resource, objects, plan }: Step, signal: AbortSignal | undefined): Promise<void> {

@@ -67,7 +67,6 @@ const DISCOVERY: readonly rbacV1.ClusterRole[] = [
   ]),
   clusterRole('system:service-account-issuer-discovery', [allowPaths('get', '/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/')]),
   clusterRole('system:monitoring', [allowPaths('get', '/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz'), allow('get', CORE, 'nodes/metrics')]),
-  // Of use where `--runtime-config` serves ClusterTrustBundles.
   clusterRole('system:cluster-trust-bundle-discovery', [allow(READ, CERTIFICATES, 'clustertrustbundles')]),
   clusterRole('system:auth-delegator', [allow('create', 'authentication.k8s.io', 'tokenreviews'), allow('create', 'authorization.k8s.io', 'subjectaccessreviews')]),
 ];

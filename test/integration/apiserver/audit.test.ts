@@ -100,6 +100,14 @@ test('a create is written down with what was sent and what came of it', async ()
   assert.equal((await stat(join(dir, 'audit.log'))).mode & 0o777, 0o600);
 });
 
+test('of a token that is made its id is written down, and of a kind that goes out of use that it does', async () => {
+  const path = '/api/v1/namespaces/default/serviceaccounts';
+  await http.post(path, { metadata: { name: 'robot' } });
+  const made = (await audited('token-1', 'POST', `${path}/robot/token`, { body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest' } })).at(-1)!;
+  assert.match(made.annotations!['authentication.kubernetes.io/issued-credential-id']!, /^JTI=[0-9a-f-]{36}$/);
+  assert.equal((await audited('endpoints-1', 'GET', '/api/v1/namespaces/default/endpoints')).at(-1)!.annotations!['k8s.io/deprecated'], 'true');
+});
+
 test('lists, patches and refusals show as they were answered', async () => {
   const list = (await audited('list-1', 'GET', CMS)).at(-1)!;
   assert.equal(list.responseObject?.kind, 'ConfigMapList');

@@ -1,7 +1,7 @@
 /** Expressions of policies and webhooks are compiled when they are written: one that cannot be right is refused. In the words of upstream's `admissionregistration/validation`. */
-import { celCompiler } from '../../admission/cel-compiler.ts';
+import { celCompiler, InstantiationError } from '../../admission/cel-compiler.ts';
 import type { ExpressionScope } from '../../admission/expressions.ts';
-import { invalidValue, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
+import { internalFieldError, invalidValue, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 
 /** What an expression is written in, and the expressions that were stored before: those are accepted as they are. */
 export interface ExpressionPlace extends Omit<ExpressionScope, 'returns'> {
@@ -15,6 +15,7 @@ export function validateExpression(expression: string, returns: ExpressionScope[
     compiler.compile(expression, { ...scope, returns });
     return [];
   } catch (err) {
+    if (err instanceof InstantiationError) return [internalFieldError(path, err.message)];
     return [invalidValue(path, expression, err instanceof Error ? err.message : String(err))];
   }
 }

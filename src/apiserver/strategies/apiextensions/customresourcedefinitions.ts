@@ -173,6 +173,8 @@ export const customresourcedefinitions = defineStrategy<CustomResourceDefinition
     if (!finalizers.includes(FINALIZER)) finalizers.push(FINALIZER);
     const pending = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionPending', message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon' };
     (definition.status ??= {}).conditions = withCondition(definition.status.conditions ?? [], pending, rfc3339(now));
+    // Without a grace period, and it is no other generation.
+    definition.metadata.deletionTimestamp = rfc3339(now);
   },
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ConfigMap } from '#api/gen/core-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { isConfigMapKey } from '#machinery/names.ts';
@@ -26,6 +27,7 @@ function validate(cm: ConfigMap): FieldError[] {
 }
 
 export const configmaps = defineStrategy<ConfigMap>('', 'v1', 'configmaps', {
+  givenEmpty: ['binaryData'],
   allowUnconditionalUpdate: true,
   validate,
   validateUpdate(cm, old) {
@@ -33,7 +35,8 @@ export const configmaps = defineStrategy<ConfigMap>('', 'v1', 'configmaps', {
     if (old.immutable) {
       if (!cm.immutable) errors.push(forbiddenField(fieldPath('immutable'), FROZEN));
       if (!semanticEqual(cm.data ?? {}, old.data ?? {})) errors.push(forbiddenField(fieldPath('data'), FROZEN));
-      if (!semanticEqual(cm.binaryData ?? {}, old.binaryData ?? {})) errors.push(forbiddenField(fieldPath('binaryData'), FROZEN));
+      // The release tells an empty map from none here.
+      if (!isDeepStrictEqual(cm.binaryData, old.binaryData)) errors.push(forbiddenField(fieldPath('binaryData'), FROZEN));
     }
     return [...errors, ...validate(cm)];
   },

@@ -1,8 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Secret } from '#api/gen/core-v1.ts';
 import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldError } from '#machinery/field-errors.ts';
 import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
-import { semanticEqual } from '#machinery/equality.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
 import { AGE, age, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE, notJsonObject } from './secret-data.ts';
@@ -53,6 +53,7 @@ function validate(secret: Secret): FieldError[] {
 }
 
 export const secrets = defineStrategy<Secret>('', 'v1', 'secrets', {
+  givenEmpty: ['data'],
   default(secret) {
     secret.type ||= 'Opaque';
     if (!secret.stringData) return;
@@ -65,7 +66,8 @@ export const secrets = defineStrategy<Secret>('', 'v1', 'secrets', {
     const errors = immutable(secret.type, old.type, fieldPath('type'));
     if (old.immutable) {
       if (!secret.immutable) errors.push(forbiddenField(fieldPath('immutable'), FROZEN));
-      if (!semanticEqual(secret.data ?? {}, old.data ?? {})) errors.push(forbiddenField(DATA, FROZEN));
+      // The release tells an empty map from none here.
+      if (!isDeepStrictEqual(secret.data, old.data)) errors.push(forbiddenField(DATA, FROZEN));
     }
     return [...errors, ...validate(secret)];
   },

@@ -98,7 +98,8 @@ function withSchedulingOf(now: PodTemplateSpec | undefined, old: PodTemplateSpec
 const FIXED = ['completionMode', 'podFailurePolicy', 'backoffLimitPerIndex', 'managedBy', 'successPolicy'] as const satisfies readonly (keyof JobSpec)[];
 function validateUpdate(job: Job, old: Job): FieldError[] {
   const [now, before] = [job.spec, old.spec];
-  const errors = validateSpec(job);
+  // The release validates the whole, and its spec again.
+  const errors = [...validate(job), ...validateSpec(job)];
   const completions = SPEC.child('completions');
   if (now.completionMode !== 'Indexed') errors.push(...immutable(now.completions, before.completions, completions));
   else if (now.completions !== undefined && now.completions !== before.completions && now.completions !== now.parallelism) {

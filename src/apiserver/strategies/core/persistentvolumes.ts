@@ -51,7 +51,9 @@ function validateAffinityUpdate(spec: PersistentVolumeSpec, old: PersistentVolum
 }
 function validateUpdate(volume: PersistentVolume, old: PersistentVolume): FieldError[] {
   const [spec, before] = [volume.spec, old.spec];
-  const errors = validateVolumeSpec(spec, volume.metadata.name ?? '', SPEC);
+  // The release validates it twice.
+  const once = validateVolumeSpec(spec, volume.metadata.name ?? '', SPEC);
+  const errors = [...once, ...once];
   const expandRefAdded = !before.csi?.controllerExpandSecretRef && spec.csi?.controllerExpandSecretRef !== undefined && before.csi !== undefined;
   const from = expandRefAdded ? { ...before, csi: { ...before.csi!, controllerExpandSecretRef: spec.csi!.controllerExpandSecretRef } } : before;
   if (!semanticEqual(sourceOf(spec), sourceOf(from))) {

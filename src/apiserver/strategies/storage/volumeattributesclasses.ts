@@ -13,7 +13,7 @@ export const volumeattributesclasses = defineStrategy<VolumeAttributesClass>('st
   validate,
   validateUpdate(attributes, old) {
     const changed = (['driverName', 'parameters'] as const).filter((field) => !semanticEqual(attributes[field], old[field]));
-    return changed.map((field) => forbiddenField(fieldPath(field), `updates to ${field} are forbidden.`));
+    return [...changed.map((field) => forbiddenField(fieldPath(field), `updates to ${field} are forbidden.`)), ...validate(attributes)];
   },
   columns: [NAME, text('DriverName'), AGE],
   row: ({ metadata, driverName }, now) => [metadata.name ?? '', driverName, age(metadata, now)],

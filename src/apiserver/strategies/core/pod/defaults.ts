@@ -121,11 +121,8 @@ export function defaultPodTemplate(template: Draft<PodTemplateSpec> | undefined)
   template.metadata ??= {};
   template.spec ??= { containers: [] };
   defaultPodSpec(template.spec);
-  // Host ports are defaulted in templates too, as they always were.
-  if (template.spec.hostNetwork) {
-    defaultHostPorts(template.spec.containers);
-    defaultHostPorts(template.spec.initContainers);
-  }
+  // A field of a feature that the release leaves off. Host ports are left to the Pods' creation.
+  delete template.spec.schedulingGroup;
 }
 export function defaultPod(pod: Draft<Pod>): void {
   const spec = (pod.spec ??= { containers: [] });

@@ -89,7 +89,19 @@ test('readLogs gives the last lines, whatever their length', async (t) => {
   for (const n of [0, 1, 7, 299, 300, 1000]) assert.equal(await read(path, { tailLines: n }), texts.slice(Math.max(0, 300 - n)).map((s) => `${s}\n`).join('') || '');
   const handle = await open(path);
   t.after(() => handle.close());
-  assert.equal(await tailStart(handle, 300), 0);
+  assert.equal(await tailStart(handle, 300, (await handle.stat()).size), 0);
+});
+
+test('readLogs gives no more than the last lines where others are written meanwhile, unless it follows', async (t) => {
+  const texts = Array.from({ length: 300 }, (_, i) => `${i} ${'x'.repeat(3000)}`);
+  const path = await logFile(t, texts.map((s) => line(s)).join(''));
+  const parts: string[] = [];
+  for await (const part of readLogs({ path, stopped: NEVER }, { ...PLAIN, tailLines: 200 }, NEVER)) {
+    parts.push(part.toString());
+    await appendFile(path, line('later'));
+  }
+  assert.ok(parts.length > 1, 'the file changed while it was read');
+  assert.equal(parts.join(''), texts.slice(100).map((s) => `${s}\n`).join(''));
 });
 
 test('readLogs follows symlinks and says what is missing', async (t) => {

@@ -52,7 +52,7 @@ async function* readRun(path: string, run: LogSource, formatter: LogFormatter, o
     throw err;
   }));
   try {
-    await file.seekTail(options.tail);
+    if (options.tail !== undefined) await file.seekTail(options.tail, !options.follow);
     yield* watch ? followFile(path, run, file, formatter, watch, options.signal) : drain(file, formatter, options.signal);
     if (!formatter.exhausted) yield* nonEmpty(formatter.end());
   } finally {
@@ -106,6 +106,8 @@ class GrowingFile {
   #handle: FileHandle;
   #next: FileHandle | undefined;
   #position = 0;
+  /** Where to stop reading. */
+  #end = Infinity;
   readonly #buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 
   constructor(handle: FileHandle) {
@@ -114,7 +116,8 @@ class GrowingFile {
 
   /** Bytes after the last ones given, valid until the next call; undefined at the end of the file. */
   async read(): Promise<Buffer | undefined> {
-    const { bytesRead } = await this.#handle.read(this.#buffer, 0, BLOCK_BYTES, this.#position);
+    if (this.#position >= this.#end) return undefined;
+    const { bytesRead } = await this.#handle.read(this.#buffer, 0, Math.min(BLOCK_BYTES, this.#end - this.#position), this.#position);
     if (bytesRead > 0) {
       this.#position += bytesRead;
       return this.#buffer.subarray(0, bytesRead);
@@ -126,9 +129,11 @@ class GrowingFile {
     return this.read();
   }
 
-  /** Places the next read before the last `lines` lines. */
-  async seekTail(lines: number | undefined): Promise<void> {
-    if (lines !== undefined) this.#position = await tailStart(this.#handle, lines);
+  /** Places the next read before the last `lines` lines; with `only`, those are all that is read: what is written from now on is not. */
+  async seekTail(lines: number, only: boolean): Promise<void> {
+    const { size } = await this.#handle.stat();
+    this.#position = await tailStart(this.#handle, lines, size);
+    if (only) this.#end = size;
   }
 
   /**
@@ -159,9 +164,8 @@ class GrowingFile {
   }
 }
 
-/** Where the last `lines` lines of a file start, in bytes. An unfinished line at the end does not count and is included. */
-export async function tailStart(handle: FileHandle, lines: number): Promise<number> {
-  const { size } = await handle.stat();
+/** Where the last `lines` lines of the first `size` bytes of a file start, in bytes. An unfinished line at the end does not count and is included. */
+export async function tailStart(handle: FileHandle, lines: number, size: number): Promise<number> {
   const block = Buffer.allocUnsafe(TAIL_BLOCK_BYTES);
   let seen = 0;
   for (let right = size; right > 0; ) {

@@ -1,6 +1,6 @@
 /**
- * Devices of a DRA driver on a real node: prepared for Pods, given back, over a restart of Podyard too. The claims are allocated by hand, as a
- * scheduler does it, and the Pods name their node. Whether a container sees its CDI device depends on the containerd of the machine.
+ * Devices of a DRA driver on a real node: prepared for Pods, given back, over a restart of Podyard too. But for one test the claims are allocated by hand,
+ * as the scheduler does it, and the Pods name their node. Whether a container sees its CDI device depends on the containerd of the machine.
  */
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -89,6 +89,36 @@ test('a CDI device reaches the container that asks for it, or its container says
   }
   await c.kubectl('delete pod cdi');
   await waitForPodGone(c, 'cdi');
+});
+test('a Pod of a template gets a node with its device, from the scheduler to the driver, and the next one waits for it', { timeout: 60_000 }, async (c) => {
+  // What was allocated by hand stays so.
+  await c.kubectl('delete resourceclaims plain with-cdi');
+  await c.apply(`
+apiVersion: resource.k8s.io/v1
+kind: DeviceClass
+metadata: { name: toys }
+spec: { selectors: [{ cel: { expression: 'device.driver == "${DRIVER}"' } }] }
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata: { name: both, namespace: default }
+spec: { spec: { devices: { requests: [{ name: toy, exactly: { deviceClassName: toys, count: 2 } }] } } }
+`);
+  const client = await c.client();
+  const pod = (name: string) => client.of(PODS).create({
+    metadata: { name, namespace: 'default' },
+    spec: { terminationGracePeriodSeconds: 1, resourceClaims: [{ name: 'mine', resourceClaimTemplateName: 'both' }], containers: [{ name: 'with', image: BUSYBOX, command: ['sleep', '3600'], resources: { claims: [{ name: 'mine' }] } }] },
+  });
+  await pod('first');
+  await waitForReady(c, 'first');
+  const [made] = (await client.of(RESOURCE_CLAIMS).list({ namespace: 'default' })).items.filter(({ metadata }) => metadata.generateName === 'first-mine-');
+  assert.deepEqual(made!.status!.allocation!.devices!.results!.map(({ device }) => device), ['toy-1', 'toy-2']);
+  await pod('second');
+  await waitForEvent(c, 'second', 'FailedScheduling', /1 cannot allocate all claims/);
+  await c.kubectl('delete pod first');
+  await waitForReady(c, 'second');
+  await c.kubectl('delete pod second');
+  await waitForPodGone(c, 'second');
 });
 test('claims that a killed kubelet had prepared are given back by the next one, also of a Pod that was forced out meanwhile', { timeout: 90_000 }, async (c) => {
   const d = driver!;

@@ -284,7 +284,7 @@ export class Kubelet implements Component {
     return newKubeletHost({
       clock, runtime, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
       stats: newNodeStats({
-        clock, runtime, volumes: this.#volumeStats, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
+        clock, runtime, config, volumes: this.#volumeStats, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
         podOf: (uid) => this.workers.podOf(uid), running: () => this.#running().length, counted: () => this.#metrics.registry.metrics(),
       }),
       pods: () => this.#pods.list().map(shown),

@@ -6,12 +6,19 @@ import type { ContainerRuntime } from '#cri/client.ts';
 import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { CgroupManager } from '../interfaces.ts';
 import type { HostFacts } from '../node/host-facts.ts';
+import type { KubeletConfig } from '../config.ts';
 import { isHostNetwork } from '../pods/containers.ts';
+import { podLogDir } from '../pods/paths.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
+import { NodeUseMeter } from './node-use.ts';
 import { newStats, type StatsOptions, type StatsProvider } from './stats.ts';
+import { summaryOf, type PlacedPod, type SummaryOptions } from './summary.ts';
+import type { VolumeStats } from './volume-stats.ts';
 
-export interface NodeStatsOptions extends Pick<StatsOptions, 'counted' | 'volumes'> {
+export interface NodeStatsOptions extends Pick<StatsOptions, 'counted'> {
+  readonly volumes: VolumeStats;
+  readonly config: KubeletConfig;
   readonly clock: Clock;
   readonly runtime: ContainerRuntime;
   readonly cache: RuntimeCache;
@@ -26,18 +33,22 @@ export interface NodeStatsOptions extends Pick<StatsOptions, 'counted' | 'volume
 }
 
 export function newNodeStats(options: NodeStatsOptions): StatsProvider {
-  const { clock, runtime, cache, hierarchy, nodeName, counted, volumes } = options;
+  const { clock, runtime, cache, hierarchy, nodeName, counted, volumes, config, cgroups } = options;
+  const meter = new NodeUseMeter(clock);
   const bootTimeMs = (): number => clock.now() - uptime() * 1000;
-  const pods = (): CadvisorOptions['pods'] => cache.uids().flatMap((uid) => {
-    const { pathOf } = options.cgroups;
+  const containerCgroup = (podPath: string, id: string): string => cgroups.containerPath?.(podPath, id) ?? '';
+  const pods = (): PlacedPod[] => cache.uids().flatMap((uid) => {
     const [pod, known] = [cache.get(uid), options.podOf(uid)];
-    return pod && known && pathOf ? [{ pod, cgroup: pathOf(known), hostNetwork: isHostNetwork(known) }] : [];
+    if (!pod || !known || !cgroups.pathOf) return [];
+    const diskVolumes = (known.spec.volumes ?? []).flatMap((v) => (v.emptyDir && !v.emptyDir.medium ? [v.name] : []));
+    return [{ pod, cgroup: cgroups.pathOf(known), hostNetwork: isHostNetwork(known), logDir: podLogDir(config, known), diskVolumes }];
   });
+  const summary: SummaryOptions = { runtime, clock, nodeName, bootTimeMs: bootTimeMs(), meter, hierarchy, volumes, rootDir: config.rootDir, allPods: cgroups.groups?.[0], pods, containerCgroup };
   return newStats({
-    runtime, clock, nodeName, bootTimeMs: bootTimeMs(), counted, volumes, counts: () => ({ pods: cache.uids().length, containers: options.running() }),
+    runtime, nodeName, counted, volumes, meter, summary: (onlyCpuAndMemory, signal) => summaryOf(summary, onlyCpuAndMemory, signal), counts: () => ({ pods: cache.uids().length, containers: options.running() }),
     cadvisor: (layers) => cadvisorMetrics({
       hierarchy, layers, host: options.host(), cores: options.cores(), bootTimeMs: bootTimeMs(), nowMs: clock.now(), pods: pods(),
-      groups: ['/', ...(options.cgroups.groups ?? [])], containerCgroup: (podPath, id) => options.cgroups.containerPath?.(podPath, id) ?? '',
+      groups: ['/', ...(cgroups.groups ?? [])], containerCgroup,
     }),
   });
 }

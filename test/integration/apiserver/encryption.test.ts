@@ -72,7 +72,7 @@ kind: EncryptionConfiguration
 resources:
 - resources: [secrets]
   providers:
-  - kms: {apiVersion: v2, name: vault, endpoint: '${plugin.endpoint}', timeout: 1s}
+  - kms: {apiVersion: v2, name: vault, endpoint: '${plugin.endpoint}', timeout: 10s}
   - identity: {}
 `, { mode: 0o600 });
   const store = openMemoryStore();

@@ -39,15 +39,15 @@ export function newNodeStats(options: NodeStatsOptions): StatsProvider {
   const containerCgroup = (podPath: string, id: string): string => cgroups.containerPath?.(podPath, id) ?? '';
   const pods = (): PlacedPod[] => cache.uids().flatMap((uid) => {
     const [pod, known] = [cache.get(uid), options.podOf(uid)];
-    if (!pod || !known || !cgroups.pathOf) return [];
+    if (!pod || !known) return [];
     const diskVolumes = (known.spec.volumes ?? []).flatMap((v) => (v.emptyDir && !v.emptyDir.medium ? [v.name] : []));
-    return [{ pod, cgroup: cgroups.pathOf(known), hostNetwork: isHostNetwork(known), logDir: podLogDir(config, known), diskVolumes }];
+    return [{ pod, cgroup: cgroups.pathOf?.(known), hostNetwork: isHostNetwork(known), logDir: podLogDir(config, known), diskVolumes }];
   });
   const summary: SummaryOptions = { runtime, clock, nodeName, bootTimeMs: bootTimeMs(), meter, hierarchy, volumes, rootDir: config.rootDir, allPods: cgroups.groups?.[0], pods, containerCgroup };
   return newStats({
     runtime, nodeName, counted, volumes, meter, summary: (onlyCpuAndMemory, signal) => summaryOf(summary, onlyCpuAndMemory, signal), counts: () => ({ pods: cache.uids().length, containers: options.running() }),
     cadvisor: (layers) => cadvisorMetrics({
-      hierarchy, layers, host: options.host(), cores: options.cores(), bootTimeMs: bootTimeMs(), nowMs: clock.now(), pods: pods(),
+      hierarchy, layers, host: options.host(), cores: options.cores(), bootTimeMs: bootTimeMs(), nowMs: clock.now(), pods: pods().flatMap((p) => (p.cgroup === undefined ? [] : [{ ...p, cgroup: p.cgroup }])),
       groups: ['/', ...(cgroups.groups ?? [])], containerCgroup,
     }),
   });

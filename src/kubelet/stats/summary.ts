@@ -19,7 +19,8 @@ import type { VolumeStat, VolumeStats } from './volume-stats.ts';
 /** A Pod that the runtime has, and where it is on the node. */
 export interface PlacedPod {
   readonly pod: RuntimePod;
-  readonly cgroup: string;
+  /** Absent on simulated nodes, which have none. */
+  readonly cgroup: string | undefined;
   readonly hostNetwork: boolean;
   /** The directory of its containers' logs. */
   readonly logDir: string;
@@ -125,7 +126,7 @@ async function podSummary(options: SummaryOptions, placed: PlacedPod, byId: Read
     const stats = c.state === 'CONTAINER_RUNNING' ? byId.get(c.id) : undefined;
     return stats ? [{ container: c, stats }] : [];
   });
-  const group = await cgroupUse(options.hierarchy, placed.cgroup).catch(() => undefined);
+  const group = placed.cgroup === undefined ? undefined : await cgroupUse(options.hierarchy, placed.cgroup).catch(() => undefined);
   const parts = await Promise.all(running.map(async ({ container, stats }) => ({ container, stats, logs: disk ? await diskUsage(join(placed.logDir, container.name)) : undefined })));
   return {
     podRef: { name: pod.name, namespace: pod.namespace, uid: pod.uid },
@@ -146,7 +147,7 @@ interface Part {
   readonly logs: { readonly bytes: number; readonly inodes: number } | undefined;
 }
 async function podDisks({ hierarchy, containerCgroup }: SummaryOptions, { pod, cgroup, hostNetwork, diskVolumes }: PlacedPod, sandboxId: string, parts: readonly Part[], { nodeFs, mounted }: Disk, time: string): Promise<Json> {
-  const pid = hostNetwork ? 0 : Number((await hierarchy.read('memory', containerCgroup(cgroup, sandboxId), 'cgroup.procs')).split('\n')[0]);
+  const pid = hostNetwork || cgroup === undefined ? 0 : Number((await hierarchy.read('memory', containerCgroup(cgroup, sandboxId), 'cgroup.procs')).split('\n')[0]);
   const network = pid > 0 ? networkStats(time, await networkUse(pid), 'eth0') : undefined;
   const volumes = mounted.get(pod.uid) ?? [];
   const local = volumes.filter((v) => diskVolumes.includes(v.name));

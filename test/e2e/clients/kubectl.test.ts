@@ -63,7 +63,7 @@ const web = (replicas: number, image = 'nginx:1.28'): object => ({
 for (const version of ['1.36', '1.32', '1.20'] as const) {
   const kubectl = new Kubectl(version);
   const it = (what: string, run: () => Promise<void>): void => {
-    test(`kubectl ${version} ${what}`, { timeout: 60_000 }, async (t) => (hasKubectl(version) ? await run() : t.skip(`there is no kubectl ${version} for this kind of machine`)));
+    test(`kubectl ${version} ${what}`, { timeout: 300_000 }, async (t) => (hasKubectl(version) ? await run() : t.skip(`there is no kubectl ${version} for this kind of machine`)));
   };
 
   it('applies on the server’s side: owners, conflicts, force, and a field that nobody wants any more', async () => {

@@ -5,7 +5,7 @@ import { EVENTS, NODES, PODS, type KindRef } from '#client/kinds.ts';
 import type { TestCluster } from './cluster.ts';
 import type { Program } from './process.ts';
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 150_000;
 
 export interface WaitOptions {
   readonly namespace?: string;

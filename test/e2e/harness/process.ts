@@ -17,7 +17,7 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 180_000;
 /** A shell's prompt on a terminal; busybox's shell then asks where the cursor is. */
 export const PROMPT = /[#$] (?:.\[6n)?$/;
 

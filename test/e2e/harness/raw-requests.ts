@@ -29,7 +29,7 @@ export interface Endpoint {
   readonly ca: string;
 }
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 
 function parse(text: string): RawAnswer['body'] {
   try {

@@ -25,7 +25,7 @@ const plugin = (c: TestCluster) => startDevicePlugin({
 const offers = (c: TestCluster, capacity: string, allocatable: string) => waitForNode(c, c.nodeName, `with ${allocatable} of ${capacity} toys`, ({ status }) => status?.capacity?.[TOY] === capacity && status.allocatable?.[TOY] === allocatable);
 const toysOf = async (c: TestCluster, pod: string): Promise<string> => (await c.kubectl(['exec', pod, '--', 'sh', '-c', 'echo $TOYS'])).stdout.trim();
 
-test('a container gets the environment, mounts and devices that the plugin gives, and the next Pod only what is left', { timeout: 60_000 }, async (c) => {
+test('a container gets the environment, mounts and devices that the plugin gives, and the next Pod only what is left', { timeout: 300_000 }, async (c) => {
   await using toys = await plugin(c);
   await toys.register();
   await offers(c, '3', '2');
@@ -48,7 +48,7 @@ test('a container gets the environment, mounts and devices that the plugin gives
   assert.deepEqual([refused.status!.reason, refused.status!.message], ['UnexpectedAdmissionError', `Pod was rejected: Allocate failed due to requested number of devices unavailable for ${TOY}. Requested: 2, Available: 1, which is unexpected`]);
   await c.kubectl('delete pod forced --now');
 });
-test('over a restart of Podyard a container keeps its device; the plugin sees that its socket is gone and registers again', { timeout: 60_000 }, async (c) => {
+test('over a restart of Podyard a container keeps its device; the plugin sees that its socket is gone and registers again', { timeout: 300_000 }, async (c) => {
   const before = await toysOf(c, 'one');
   await c.down();
   await c.up();

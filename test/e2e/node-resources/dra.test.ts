@@ -53,7 +53,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 }
 const slices = (c: TestCluster, what: string, count: number) => waitFor<ResourceSlice, true>(c, RESOURCE_SLICES, `spec.nodeName=${c.nodeName}`, what, (all) => (all.size === count ? true : undefined));
 
-test('a Pod waits for its claim and for its driver, runs, and its device is given back before it goes', { timeout: 60_000 }, async (c) => {
+test('a Pod waits for its claim and for its driver, runs, and its device is given back before it goes', { timeout: 300_000 }, async (c) => {
   await claim(c, 'plain');
   const pod = await podWith(c, 'one', 'plain', 'echo started; sleep 3600');
   await waitForEvent(c, 'one', 'FailedPrepareDynamicResources', /^Failed to prepare dynamic resources: prepare dynamic resources: pod one \([0-9a-f-]{36}\) is not allowed to use ResourceClaim plain \([0-9a-f-]{36}\)$/);
@@ -73,7 +73,7 @@ test('a Pod waits for its claim and for its driver, runs, and its device is give
   assert.deepEqual(driver.unprepared, [['plain']]);
   await slices(c, 'the slices to be there', 1);
 });
-test('a CDI device reaches the container that asks for it, or its container says why it cannot', { timeout: 60_000 }, async (c) => {
+test('a CDI device reaches the container that asks for it, or its container says why it cannot', { timeout: 300_000 }, async (c) => {
   await mkdir('/var/run/cdi', { recursive: true });
   await writeFile(CDI_FILE, JSON.stringify({ cdiVersion: '0.3.0', kind: `example.com/toy${process.pid}`, devices: [{ name: 'two', containerEdits: { env: ['TOY=two'], mounts: [{ hostPath: c.files, containerPath: '/opt/toy', options: ['ro', 'bind'] }] } }] }));
   await claim(c, 'with-cdi');
@@ -90,7 +90,7 @@ test('a CDI device reaches the container that asks for it, or its container says
   await c.kubectl('delete pod cdi');
   await waitForPodGone(c, 'cdi');
 });
-test('a Pod of a template gets a node with its device, from the scheduler to the driver, and the next one waits for it', { timeout: 60_000 }, async (c) => {
+test('a Pod of a template gets a node with its device, from the scheduler to the driver, and the next one waits for it', { timeout: 300_000 }, async (c) => {
   // What was allocated by hand stays so.
   await c.kubectl('delete resourceclaims plain with-cdi');
   await c.apply(`
@@ -120,7 +120,7 @@ spec: { spec: { devices: { requests: [{ name: toy, exactly: { deviceClassName: t
   await c.kubectl('delete pod second');
   await waitForPodGone(c, 'second');
 });
-test('claims that a killed kubelet had prepared are given back by the next one, also of a Pod that was forced out meanwhile', { timeout: 90_000 }, async (c) => {
+test('claims that a killed kubelet had prepared are given back by the next one, also of a Pod that was forced out meanwhile', { timeout: 300_000 }, async (c) => {
   const d = driver!;
   await claim(c, 'shared');
   const pods = [await podWith(c, 'stays', 'shared'), await podWith(c, 'forced', 'shared')];

@@ -41,7 +41,7 @@ test('/metrics/cadvisor has what dashboards ask for, for a container and for its
   assert.match(stdout, /^container_scrape_error 0$/m);
   await c.kubectl('delete pod busy --now');
 });
-test('a Guaranteed Pod with a whole CPU has it for itself, with memory of its NUMA node; the others move away, and back when it is gone', { timeout: 120_000 }, async (c) => {
+test('a Guaranteed Pod with a whole CPU has it for itself, with memory of its NUMA node; the others move away, and back when it is gone', { timeout: 300_000 }, async (c) => {
   const online = parseCpuSet(await readFile('/sys/devices/system/cpu/online', 'utf8'));
   assert.ok(online.size >= 2, 'this test needs a machine with two CPUs or more');
   const pod = (name: string, resources: object) => ({
@@ -77,7 +77,7 @@ test('a Guaranteed Pod with a whole CPU has it for itself, with memory of its NU
   assert.deepEqual(after.entries ?? {}, {});
   await c.kubectl('delete pod shared --now');
 });
-test('down --drain stops Pods gracefully, critical ones last, and they have ended for good', { timeout: 90_000 }, async (c) => {
+test('down --drain stops Pods gracefully, critical ones last, and they have ended for good', { timeout: 300_000 }, async (c) => {
   const pod = (name: string, priorityClassName?: string) => ({
     apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'kube-system' },
     spec: {

@@ -106,7 +106,7 @@ async function settled(c: TestCluster, is: (count: Count) => boolean): Promise<C
   }
 }
 
-test(`${LIVES} Pod lives leave nothing behind`, { timeout: 60_000 + LIVES * 3000 }, async (c, t) => {
+test(`${LIVES} Pod lives leave nothing behind`, { timeout: 300_000 + LIVES * 3000 }, async (c, t) => {
   // What is made once, for the first Pods, is no leak.
   await live(c, 0, AT_ONCE);
   const before = await settled(c, (n) => n.podDirs === 0 && n.logDirs === 0 && n.links === 0);

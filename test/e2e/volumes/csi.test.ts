@@ -169,7 +169,7 @@ test('what a driver refuses is told in the Pod\'s events, and tried again', asyn
   await c.kubectl('delete pod nobody --now');
 });
 
-test('volumes of a kubelet that was killed are taken back by the next one', { timeout: 60_000 }, async (c) => {
+test('volumes of a kubelet that was killed are taken back by the next one', { timeout: 300_000 }, async (c) => {
   const d = driver!;
   await volume(c, 'kept', {});
   await c.apply(pod('survivor', claimed('kept'), { command: 'echo first > /data/file; while sleep 0.2; do date >> /data/file; done' }));

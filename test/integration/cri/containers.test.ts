@@ -157,7 +157,7 @@ test('events arrive within milliseconds, in order, and ContainerStopped only whe
     }
     if (event.type === 'ContainerDeleted') stop.abort();
   }
-  assert.deepEqual(seen.map((e) => e.type), ['ContainerCreated', 'ContainerStarted', 'ContainerStopped', 'ContainerDeleted']);
+  assert.deepEqual(seen.map((e) => e.type), ['ContainerCreated', 'ContainerStarted', 'ProcessEnded', 'ContainerStopped', 'ContainerDeleted']);
   // The machine may be busy: what is measured is that events are pushed, not found by listing once a second.
   assert.ok(seen.slice(1).every((e) => e.lateMs < 500), JSON.stringify(seen));
 });

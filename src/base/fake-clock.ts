@@ -8,11 +8,13 @@ interface Pending {
 /** A clock that moves only when a test says so. Timers fire in order of their time, then of their setting. */
 export class FakeClock implements Clock {
   #now: number;
+  readonly #began: number;
   #jumped = 0;
   #pending: Pending[] = [];
 
   constructor(now = Date.parse('2026-01-02T03:04:05Z')) {
     this.#now = now;
+    this.#began = now;
   }
   now(): number {
     return this.#now + this.#jumped;
@@ -21,8 +23,9 @@ export class FakeClock implements Clock {
   jump(ms: number): void {
     this.#jumped += ms;
   }
+  /** Since the clock was made, so that nothing takes it for the time of day. */
   monotonic(): number {
-    return this.#now;
+    return this.#now - this.#began;
   }
   after(ms: number, fn: () => void): Timer {
     const entry = { at: this.#now + Math.max(ms, 0), fn };

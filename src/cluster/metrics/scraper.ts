@@ -22,8 +22,9 @@ export interface Usage {
 }
 /** The last answer of all kubelets. Usages are by `node`, and by `pod UID/container`. */
 export interface Measured {
-  /** Ms since the epoch. */
+  /** The time of day, in ms since the epoch. */
   readonly at: number;
+  readonly atMonotonic: number;
   readonly windowMs: number;
   readonly nodes: ReadonlyMap<string, Usage>;
   readonly containers: ReadonlyMap<string, Usage>;
@@ -66,7 +67,7 @@ export class MetricsScraper {
   /** What was measured no more than `maxAgeMs` ago. Those who ask at the same time share one look. */
   measure(maxAgeMs = FRESH_MS): Promise<Measured> {
     const { clock } = this.#options;
-    if (this.#measured && clock.monotonic() - this.#measured.at < maxAgeMs) return Promise.resolve(this.#measured);
+    if (this.#measured && clock.monotonic() - this.#measured.atMonotonic < maxAgeMs) return Promise.resolve(this.#measured);
     return (this.#running ??= this.#measure().finally(() => {
       this.#running = undefined;
     }));
@@ -82,7 +83,7 @@ export class MetricsScraper {
     if (!known) await sleep(clock, SHORTEST_WINDOW_MS, this.#stop.signal);
     const after = await this.#sample();
     this.#last = after;
-    this.#measured = { at: clock.monotonic(), windowMs: after.atMonotonic - before.atMonotonic, nodes: rates(before.nodes, after.nodes), containers: rates(before.containers, after.containers) };
+    this.#measured = { at: clock.now(), atMonotonic: clock.monotonic(), windowMs: after.atMonotonic - before.atMonotonic, nodes: rates(before.nodes, after.nodes), containers: rates(before.containers, after.containers) };
     return this.#measured;
   }
   async #sample(): Promise<Sample> {

@@ -31,6 +31,8 @@ import type { Resizer } from './resize.ts';
 import { wantsUserNamespace, type UserNamespaces } from './user-namespaces.ts';
 
 const RESIZE_RETRY_MS = 10_000;
+/** Starts that are broken off end within a second; nothing tells when. */
+const STARTS_RETRY_MS = 250;
 
 /** What the worker keeps of a Pod between its syncs. */
 export interface PodRecord {
@@ -106,6 +108,7 @@ export class PodSync {
   async sync(record: PodRecord, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
     const { cgroups, volumes, prober, cache, killer, config, resizer } = this.#o;
     const { uid } = record;
+    if (!(await cache.settleStarts(uid))) return { afterMs: STARTS_RETRY_MS };
     const pod = await resizer.allocate(record.pod);
     const runtime = cache.get(uid);
     const ahead = startsAhead(pod, runtime, (soon) => this.#actions(pod, soon), (c, soon) => this.#o.starter.backOffLeft(pod, c, soon).leftMs);

@@ -10,6 +10,7 @@
  * ```
  * Only sandboxes and containers with the kubelet's labels are seen: what others run on the same runtime is not there.
  */
+import { rm, stat } from 'node:fs/promises';
 import { logger } from '#base/logger.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import { isCriError } from '#cri/error.ts';
@@ -57,6 +58,8 @@ export class RuntimeCache {
   readonly #owner = new Map<string, string>();
   #listener: (uid: string) => void = () => {};
   readonly #stopWatchers = new Map<string, Set<() => void>>();
+  /** Containers of which an earlier process asked the start, and whose start is not over. */
+  readonly #starting = new Set<string>();
 
   constructor(runtime: ContainerRuntime) {
     this.#runtime = runtime;
@@ -154,6 +157,7 @@ export class RuntimeCache {
   /** A sandbox or container was removed. */
   forget(id: string): void {
     this.#tellStopped(id);
+    this.#starting.delete(id);
     const uid = this.#owner.get(id);
     this.#owner.delete(id);
     const pod = this.#pods.get(uid ?? '');
@@ -207,15 +211,35 @@ export class RuntimeCache {
   async discardUnstarted(signal: AbortSignal): Promise<void> {
     const unstarted = [...this.#pods.values()].flatMap((p) => [...p.containers.values()].filter((c) => c.state === 'CONTAINER_CREATED'));
     for (const c of unstarted) {
-      // One whose start is just being broken off refuses; its event comes.
-      await this.#discard(c.id, c).catch((err: unknown) => log.info({ err, container: c.id }, 'a container that was never started stays for now'));
+      // One whose start is just being broken off refuses.
+      await this.#discard(c.id, c).catch((err: unknown) => {
+        log.info({ err, container: c.id }, 'a container is being started on behalf of an earlier process');
+        this.#starting.add(c.id);
+      });
       signal.throwIfAborted();
     }
   }
-  /** Removes what never ran; the uid of its Pod, which has to be synced again. */
+  /**
+   * Whether starts in this Pod that an earlier process asked for are over. What comes of such a one the runtime alone decides: it runs, or it is
+   * broken off though its process may have begun. Until then no next run may start beside it.
+   */
+  async settleStarts(uid: string): Promise<boolean> {
+    const pod = this.#pods.get(uid);
+    if (this.#starting.size === 0 || !pod) return true;
+    for (const { id } of [...pod.containers.values()].filter((c) => this.#starting.has(c.id))) {
+      await this.#refreshContainer(id);
+      const now = pod.containers.get(id);
+      if (now?.state !== 'CONTAINER_CREATED') this.#starting.delete(id);
+      else await this.#discard(id, now).catch((err: unknown) => log.debug({ err, container: id }, 'a container is still being started'));
+    }
+    return ![...pod.containers.keys()].some((id) => this.#starting.has(id));
+  }
+  /** Removes what never ran, with the log that would be counted as one of a run; the uid of its Pod, which has to be synced again. */
   async #discard(id: string, status: ContainerStatus): Promise<string> {
     await this.#runtime.removeContainer({ containerId: id });
     this.forget(id);
+    const log = status.logPath === '' ? undefined : await stat(status.logPath).catch(() => undefined);
+    if (log?.size === 0) await rm(status.logPath, { force: true });
     return status.labels[LABELS.podUid]!;
   }
   /** A sandbox was removed, and all that was in it. */
@@ -264,7 +288,7 @@ function asEnded(container: RuntimeContainer): RuntimeContainer {
  * neither its restart policy nor its restart count may see it.
  */
 function startWasBrokenOff({ state, startedAt, reason, message }: ContainerStatus): boolean {
-  return state === 'CONTAINER_EXITED' && startedAt === 0 && reason === 'StartError' && /\bcontext canceled\b/.test(message);
+  return state === 'CONTAINER_EXITED' && startedAt === 0 && reason === 'StartError' && /\bcontext canceled\b|\bfailed to start shim: .*\bsignal: killed\b/.test(message);
 }
 function isOurs(item: Pick<PodSandbox | Container | ContainerStatus, 'labels'>): boolean {
   return Boolean(item.labels[LABELS.podUid]);

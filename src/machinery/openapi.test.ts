@@ -176,6 +176,7 @@ test('descriptions come from the installed client', { skip: describe ? false : '
   const doc = buildOpenApiV3('api/v1', { version: VERSION, ...(describe ? { describe } : {}) });
   assert.match(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.EnvVar', 'properties', 'value', 'description') as string, /^Variable references \$\(VAR_NAME\) are expanded/);
   assert.match(at(doc, 'components', 'schemas', 'io.k8s.api.core.v1.Event', 'description') as string, /^Event is a report of an event/);
+  assert.match(at(doc, 'components', 'schemas', 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', 'properties', 'creationTimestamp', 'description') as string, /is in UTC\.\n\nPopulated by/, 'a paragraph');
   const [described, all] = Object.values(at(doc, 'components', 'schemas') as Record<string, Json>).reduce(([have, of], s) => [have + (s['description'] === undefined ? 0 : 1), of + 1], [0, 0]);
   assert.ok(described! > all! * 0.9, `${described} of ${all}`);
 });

@@ -3,12 +3,8 @@ import type { CustomResourceColumnDefinition } from '#api/gen/apiextensions-v1.t
 import type { KubeObject } from '#api/object.ts';
 import { ageOf } from '#machinery/duration.ts';
 import type { Cell, Column } from '../registry/strategy.ts';
+import { AGE, NAME } from '../strategies/printing.ts';
 import { parseJsonPath, pathText, type JsonPath } from './json-path.ts';
-
-const AGE: CustomResourceColumnDefinition = {
-  name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp',
-  description: 'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata',
-};
 
 function cellOf(type: string, value: unknown, now: number): Cell {
   if (value === null || value === undefined) return null;
@@ -33,20 +29,23 @@ export interface CustomColumns {
   readonly columns: readonly Column[];
   row(object: KubeObject, now: number): readonly Cell[];
 }
+interface Shown {
+  readonly column: Column;
+  readonly path: JsonPath;
+}
+/** What a kind has that declares no columns. */
+const AGE_ONLY: readonly Shown[] = [{ column: { ...AGE, type: 'date' }, path: parseJsonPath('.metadata.creationTimestamp') }];
+
+function shownColumn({ name, type, format = '', priority = 0, description, jsonPath }: CustomResourceColumnDefinition): Shown[] {
+  const path = pathOrNothing(jsonPath);
+  if (!path) return [];
+  return [{ column: { name, type: type as Column['type'], format, priority, description: description || `Custom resource definition column (in JSONPath format): ${jsonPath}` }, path }];
+}
 export function customColumns(definitions: readonly CustomResourceColumnDefinition[] | undefined): CustomColumns {
-  const shown = (definitions?.length ? definitions : [AGE]).flatMap((definition) => {
-    const path = pathOrNothing(definition.jsonPath);
-    return path ? [{ definition, path }] : [];
-  });
+  const shown = definitions?.length ? definitions.flatMap(shownColumn) : AGE_ONLY;
   return {
-    columns: [
-      { name: 'Name', type: 'string', format: 'name' },
-      ...shown.map(({ definition: d }): Column => ({
-        name: d.name, type: d.type as Column['type'], ...(d.format ? { format: d.format } : {}), ...(d.priority ? { priority: d.priority } : {}),
-        description: d.description || `Custom resource definition column (in JSONPath format): ${d.jsonPath}`,
-      })),
-    ],
-    row: (object, now) => [object.metadata.name ?? '', ...shown.map(({ definition, path }) => cellOf(definition.type, path(object)[0], now))],
+    columns: [NAME, ...shown.map(({ column }) => column)],
+    row: (object, now) => [object.metadata.name ?? '', ...shown.map(({ column, path }) => cellOf(column.type, path(object)[0], now))],
   };
 }
 /** Upstream leaves out what its parser cannot read. */

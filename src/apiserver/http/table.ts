@@ -1,6 +1,8 @@
 /** Tables and bare metadata: the other shapes that `kubectl get` and metadata clients ask for (KEP-0050 "server-side get"). */
 import type * as metaV1 from '#api/gen/meta-v1.ts';
 import type { KubeObject } from '#api/object.ts';
+import { structByFactsName } from '#api/schema.ts';
+import { clientDescriptions } from '#machinery/openapi.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { Query } from '../query.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
@@ -26,18 +28,22 @@ function withoutAnnotations(metadata: metaV1.ObjectMeta, names: readonly string[
   return { ...metadata, annotations: kept.length > 0 ? Object.fromEntries(kept) : undefined };
 }
 
-function columnDefinition(column: Column): metaV1.TableColumnDefinition {
-  const { name, type, format = '', description = '', priority = 0 } = column;
-  return { name, type, format, description, priority };
+/** Texts of fields come from where `kubectl explain` has its own; they are read when a table asks for them. */
+let describe: ReturnType<typeof clientDescriptions> | null = null;
+function textOf(description: Column['description'] = ''): string {
+  if (typeof description === 'string') return description;
+  if (describe === null) describe = clientDescriptions();
+  return describe?.(structByFactsName(description.struct), description.field) ?? '';
 }
+function columnDefinition({ name, type, format = '', description, priority = 0 }: Column): metaV1.TableColumnDefinition {
+  return { name, type, format, description: textOf(description), priority };
+}
+const definitions = new WeakMap<readonly Column[], readonly metaV1.TableColumnDefinition[]>();
 /** The head of a table; watches leave it out of every frame but the first. */
-export function columnDefinitions(served: ServedResource): readonly metaV1.TableColumnDefinition[] {
-  return served.strategy.columns.map((c) => columnDefinition(withDescription(c)));
-}
-const NAME_DESCRIPTION =
-  'Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names';
-function withDescription(column: Column): Column {
-  return column.description === undefined && column.format === 'name' ? { ...column, description: NAME_DESCRIPTION } : column;
+export function columnDefinitions({ strategy: { columns } }: Pick<ServedResource, 'strategy'>): readonly metaV1.TableColumnDefinition[] {
+  const known = definitions.get(columns) ?? columns.map(columnDefinition);
+  definitions.set(columns, known);
+  return known;
 }
 
 export interface TableOptions {

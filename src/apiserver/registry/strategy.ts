@@ -46,6 +46,11 @@ export interface RequiredPermission {
   readonly message: string;
 }
 
+/** What the API reference says of a field. */
+export interface FieldDoc {
+  readonly struct: string;
+  readonly field: string;
+}
 /** A column of `kubectl get`: as upstream's printers declare it. */
 export interface Column {
   readonly name: string;
@@ -53,7 +58,7 @@ export interface Column {
   readonly format?: string;
   /** 0: always shown; 1: with `-o wide`. */
   readonly priority?: number;
-  readonly description?: string;
+  readonly description?: string | FieldDoc;
 }
 export type Cell = string | number | bigint | boolean | null;
 

@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { ALL_RESOURCES, RESOURCES, resourceOf, type ResourceInfo } from '#api/resources.ts';
 import { structByKind, type StructType } from '#api/schema.ts';
 import { normalise } from '#machinery/decode.ts';
+import { clientDescriptions } from '#machinery/openapi.ts';
+import { columnDefinitions } from '../http/table.ts';
 import { hasOwnStrategy, strategyFor } from './index.ts';
 import { rowOf, tryCreate, tryUpdate } from './trial.ts';
 
@@ -32,6 +34,10 @@ test('every stored kind has a strategy of its own, with validation and columns',
     assert.equal(resource, info);
     assert.deepEqual([columns[0]!.name === 'Name' || columns.some(({ format }) => format === 'name'), new Set(columns.map(({ name }) => name)).size], [true, columns.length], nameOf(info));
   }
+});
+test('every column of a stored kind says what it shows', { skip: clientDescriptions() ? false : 'the package @kubernetes/client-node is not installed' }, () => {
+  const silent = stored.flatMap((info) => columnDefinitions({ strategy: strategyFor(info) }).filter(({ description }) => description === '').map(({ name }) => `${nameOf(info)}: ${name}`));
+  assert.deepEqual(silent, ['runtimeclasses.v1.node.k8s.io: Handler']);
 });
 test('every stored kind has a test of its own, named after it, in which its validation refuses something', () => {
   const tests = testsIn(import.meta.dirname);

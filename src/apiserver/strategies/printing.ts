@@ -5,29 +5,39 @@
 import type { LabelSelector, ObjectMeta } from '#api/gen/meta-v1.ts';
 import { ageOf } from '#machinery/duration.ts';
 import { labelMatcherOf } from '#machinery/selectors.ts';
-import type { Column } from '../registry/strategy.ts';
+import type { Column, FieldDoc } from '../registry/strategy.ts';
 
 export const NONE = '<none>';
 export const UNKNOWN = '<unknown>';
 export const UNSET = '<unset>';
 
-export const NAME: Column = { name: 'Name', type: 'string', format: 'name' };
-export const AGE: Column = { name: 'Age', type: 'string' };
-export const CREATED_AT: Column = { name: 'Created At', type: 'date' };
+/** The text of a field of the API, by its struct as the table of facts names it: `api/core/v1.PodSpec`. */
+export function fieldDoc(struct: string, field: string): FieldDoc {
+  return { struct, field };
+}
+const META = 'apimachinery/pkg/apis/meta/v1.ObjectMeta';
+const CREATION = fieldDoc(META, 'creationTimestamp');
 
-export function text(name: string): Column {
-  return { name, type: 'string' };
+export const NAME: Column = { name: 'Name', type: 'string', format: 'name', description: fieldDoc(META, 'name') };
+export const AGE: Column = { name: 'Age', type: 'string', description: CREATION };
+export const CREATED_AT: Column = { name: 'Created At', type: 'date', description: CREATION };
+
+type Description = NonNullable<Column['description']>;
+export function text(name: string, description: Description): Column {
+  return { name, type: 'string', description };
 }
-export function integer(name: string): Column {
-  return { name, type: 'integer' };
+export function integer(name: string, description: Description): Column {
+  return { name, type: 'integer', description };
 }
-export function boolean(name: string): Column {
-  return { name, type: 'boolean' };
+export function boolean(name: string, description: Description): Column {
+  return { name, type: 'boolean', description };
 }
 /** A column of `-o wide`. */
-export function wide(name: string): Column {
-  return { name, type: 'string', priority: 1 };
+export function wide(name: string, description: Description): Column {
+  return { name, type: 'string', priority: 1, description };
 }
+export const CONTAINERS = wide('Containers', 'Names of each container in the template.');
+export const IMAGES = wide('Images', 'Images referenced by each container in the template.');
 
 /** How long ago a timestamp was, as `kubectl` shows it: `5m`, `<unknown>` where there is none. */
 export function since(timestamp: string | null | undefined, now: number): string {
@@ -52,8 +62,6 @@ export function selectorText(selector: LabelSelector | undefined): string {
     return '<error>';
   }
 }
-/** Comma-separated, `<none>` when empty. */
-
 interface Named {
   readonly name: string;
   readonly image?: string | undefined;

@@ -8,8 +8,16 @@ import type { Describe } from './definitions.ts';
 
 const COMMENT = /\/\*\*((?:(?!\*\/)[^])*?)\*\/\s*(?:export declare class \w+|'([^']+)'\??:)/g;
 
+/**
+ * The client's generator writes two blanks where a paragraph ends. Some authors write as many after each sentence: where a text has no
+ * sentence that ends with one blank, its two are taken for those.
+ */
+function withParagraphs(text: string): string {
+  return /[.)] (?=[A-Z])/.test(text) ? text.replaceAll(/([.:)`"])  (?=[A-Z`"-])/g, '$1\n\n') : text;
+}
 function clean(comment: string): string {
-  return comment.split('\n').map((line) => line.replace(/^\s*\*\s?/, '').trimEnd()).join('\n').trim().replaceAll(/\\(['"`])/g, '$1').replaceAll('*_/', '*/');
+  const text = comment.split('\n').map((line) => line.replace(/^\s*\*\s?/, '').trimEnd()).join('\n').trim();
+  return withParagraphs(text.replaceAll(/\\(['"`])/g, '$1').replaceAll('*_/', '*/').replaceAll('/_*', '/*'));
 }
 /** A property as the client's generator renames it, back to JSON's name. */
 function jsonName(property: string): string {

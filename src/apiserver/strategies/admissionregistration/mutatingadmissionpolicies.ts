@@ -54,6 +54,11 @@ export const mutatingadmissionpolicies = defineStrategy<MutatingAdmissionPolicy>
   validateUpdate: (policy, old) => validate(policy, expressionsOf(old.spec)),
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, integer('Mutations'), text('ParamKind'), AGE],
+  columns: [
+    NAME,
+    integer('Mutations', 'Mutation indicates the number of mutations rules defined in this configuration'),
+    text('ParamKind', 'ParamKind specifies the kind of resources used to parameterize this policy'),
+    AGE,
+  ],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.mutations?.length ?? 0, paramKindText(spec?.paramKind), age(metadata, now)],
 });

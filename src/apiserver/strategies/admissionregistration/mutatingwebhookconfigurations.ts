@@ -17,6 +17,6 @@ export const mutatingwebhookconfigurations = defineStrategy<MutatingWebhookConfi
   validateUpdate: ({ webhooks }, old) => validateWebhooks(webhooks, old.webhooks),
   generationFields: ['webhooks'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, integer('Webhooks'), AGE],
+  columns: [NAME, integer('Webhooks', 'Webhooks indicates the number of webhooks registered in this configuration'), AGE],
   row: ({ metadata, webhooks }, now) => [metadata.name ?? '', webhooks?.length ?? 0, age(metadata, now)],
 });

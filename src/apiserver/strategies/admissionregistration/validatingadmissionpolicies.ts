@@ -78,6 +78,11 @@ export const validatingadmissionpolicies = defineStrategy<ValidatingAdmissionPol
   },
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, integer('Validations'), text('ParamKind'), AGE],
+  columns: [
+    NAME,
+    integer('Validations', 'Validations indicates the number of validation rules defined in this configuration'),
+    text('ParamKind', 'ParamKind specifies the kind of resources used to parameterize this policy'),
+    AGE,
+  ],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.validations?.length ?? 0, paramKindText(spec?.paramKind), age(metadata, now)],
 });

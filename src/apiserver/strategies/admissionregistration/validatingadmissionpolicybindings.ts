@@ -32,6 +32,11 @@ export const validatingadmissionpolicybindings = defineStrategy<ValidatingAdmiss
   validateUpdate: validate,
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('PolicyName'), text('ParamRef'), AGE],
+  columns: [
+    NAME,
+    text('PolicyName', 'PolicyName indicates the policy definition which the policy binding binded to'),
+    text('ParamRef', 'ParamRef indicates the param resource which sets the configuration param'),
+    AGE,
+  ],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.policyName ?? '', paramRefText(spec?.paramRef), age(metadata, now)],
 });

@@ -14,6 +14,6 @@ export const validatingwebhookconfigurations = defineStrategy<ValidatingWebhookC
   validateUpdate: ({ webhooks }, old) => validateWebhooks(webhooks, old.webhooks),
   generationFields: ['webhooks'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, integer('Webhooks'), AGE],
+  columns: [NAME, integer('Webhooks', 'Webhooks indicates the number of webhooks registered in this configuration'), AGE],
   row: ({ metadata, webhooks }, now) => [metadata.name ?? '', webhooks?.length ?? 0, age(metadata, now)],
 });

@@ -58,7 +58,7 @@ export const apiservices = defineStrategy<APIService>('apiregistration.k8s.io', 
   validateUpdate: validate,
   validateStatusUpdate: ({ status }) => each(status?.conditions, fieldPath('status', 'conditions'), (condition, path) => oneOf(condition.status, ['True', 'False', 'Unknown'], path.child('status'))),
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('Service'), text('Available'), AGE],
+  columns: [NAME, text('Service', 'The reference to the service that hosts this API endpoint.'), text('Available', 'Whether this service is available.'), AGE],
   row({ metadata, spec, status }, now) {
     const service = spec?.service ? `${spec.service.namespace ?? ''}/${spec.service.name ?? ''}` : 'Local';
     const available = status?.conditions?.find(({ type }) => type === 'Available');

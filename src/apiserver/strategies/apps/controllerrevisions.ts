@@ -3,7 +3,7 @@ import { splitApiVersion } from '#api/object.ts';
 import { fieldPath, required, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
-import { AGE, age, NAME, NONE, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text } from '../printing.ts';
 
 function validate(revision: ControllerRevision): FieldError[] {
   const errors = nonNegative(revision.revision, fieldPath('revision'));
@@ -19,6 +19,11 @@ function controllerText(revision: ControllerRevision): string {
 export const controllerrevisions = defineStrategy<ControllerRevision>('apps', 'v1', 'controllerrevisions', {
   validate,
   validateUpdate: (revision, old) => [...validate(revision), ...immutable(revision.data, old.data, fieldPath('data'))],
-  columns: [NAME, text('Controller'), text('Revision'), AGE],
+  columns: [
+    NAME,
+    text('Controller', 'Controller of the object'),
+    text('Revision', fieldDoc('api/apps/v1.ControllerRevision', 'revision')),
+    AGE,
+  ],
   row: (revision, now) => [revision.metadata.name ?? '', controllerText(revision), revision.revision ?? 0, age(revision.metadata, now)],
 });

@@ -9,7 +9,7 @@ import { templateWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
-import { AGE, age, containerCells, integer, labelsText, NAME, selectorText, text, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, fieldDoc, IMAGES, integer, labelsText, NAME, selectorText, text, wide } from '../printing.ts';
 import { atMost100Percent, isZero, validateCollisionCount, validateCounts, validateIntOrPercent } from './rolling-update.ts';
 import { isEmptySelector, matcherOf, validateLongRunning, validateSelects } from './template.ts';
 
@@ -95,8 +95,17 @@ export const daemonsets = defineStrategy<DaemonSet>('apps', 'v1', 'daemonsets', 
   generationFields: ['spec'],
   fieldAnnotations: [TEMPLATE_GENERATION],
   columns: [
-    NAME, integer('Desired'), integer('Current'), integer('Ready'), integer('Up-to-date'), integer('Available'), text('Node Selector'), AGE, wide('Containers'), wide('Images'),
-    wide('Selector'),
+    NAME,
+    integer('Desired', fieldDoc('api/apps/v1.DaemonSetStatus', 'desiredNumberScheduled')),
+    integer('Current', fieldDoc('api/apps/v1.DaemonSetStatus', 'currentNumberScheduled')),
+    integer('Ready', fieldDoc('api/apps/v1.DaemonSetStatus', 'numberReady')),
+    integer('Up-to-date', fieldDoc('api/apps/v1.DaemonSetStatus', 'updatedNumberScheduled')),
+    integer('Available', fieldDoc('api/apps/v1.DaemonSetStatus', 'numberAvailable')),
+    text('Node Selector', fieldDoc('api/core/v1.PodSpec', 'nodeSelector')),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    wide('Selector', "A label query over pods that are managed by the daemon set. Must match in order to be controlled. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors"),
   ],
   row({ metadata, spec, status }, now) {
     return [

@@ -5,7 +5,7 @@ import { workloadWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
-import { AGE, age, containerCells, NAME, selectorText, text, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, fieldDoc, IMAGES, NAME, selectorText, text, wide } from '../printing.ts';
 import { atMost100Percent, isZero, validateAvailable, validateCollisionCount, validateCounts, validateIntOrPercent, validateWithinReplicas } from './rolling-update.ts';
 import { validateReplicaTemplate, validateSelector } from './template.ts';
 
@@ -84,7 +84,16 @@ export const deployments = defineStrategy<Deployment>('apps', 'v1', 'deployments
     ];
   },
   generationFields: ['spec'],
-  columns: [NAME, text('Ready'), text('Up-to-date'), text('Available'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  columns: [
+    NAME,
+    text('Ready', 'Number of the pod with ready state'),
+    text('Up-to-date', fieldDoc('api/apps/v1.DeploymentStatus', 'updatedReplicas')),
+    text('Available', fieldDoc('api/apps/v1.DeploymentStatus', 'availableReplicas')),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    wide('Selector', "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by this deployment. It must match the pod template's labels."),
+  ],
   row({ metadata, spec, status = {} }, now) {
     const ready = `${status.readyReplicas ?? 0}/${spec.replicas ?? 0}`;
     const [names, images] = containerCells(spec.template?.spec?.containers);

@@ -4,7 +4,7 @@ import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { workloadWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable, nonNegative } from '../field-checks.ts';
-import { AGE, age, containerCells, integer, NAME, selectorText, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, fieldDoc, IMAGES, integer, NAME, selectorText, wide } from '../printing.ts';
 import { validateAvailable, validateCounts, validateWithinReplicas } from './rolling-update.ts';
 import { validateReplicaTemplate, validateSelector } from './template.ts';
 
@@ -44,7 +44,16 @@ export const replicasets = defineStrategy<ReplicaSet>('apps', 'v1', 'replicasets
     ];
   },
   generationFields: ['spec'],
-  columns: [NAME, integer('Desired'), integer('Current'), integer('Ready'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  columns: [
+    NAME,
+    integer('Desired', fieldDoc('api/apps/v1.ReplicaSetSpec', 'replicas')),
+    integer('Current', fieldDoc('api/apps/v1.ReplicaSetStatus', 'replicas')),
+    integer('Ready', fieldDoc('api/apps/v1.ReplicaSetStatus', 'readyReplicas')),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    wide('Selector', "Selector is a label query over pods that should match the replica count. Label keys and values that must match in order to be controlled by this replica set. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors"),
+  ],
   row({ metadata, spec, status }, now) {
     const [names, images] = containerCells(spec.template?.spec?.containers);
     return [metadata.name ?? '', spec.replicas ?? 0, status?.replicas ?? 0, status?.readyReplicas ?? 0, age(metadata, now), names, images, selectorText(spec.selector)];

@@ -10,7 +10,7 @@ import { claimSpecWarnings, sameGeneration, templateWarnings } from '../core/pod
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, fromMessages, nonNegative, oneOf } from '../field-checks.ts';
-import { AGE, age, containerCells, NAME, text, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, IMAGES, NAME, text } from '../printing.ts';
 import { atMost100Percent, isZero, validateAvailable, validateCollisionCount, validateCounts, validateIntOrPercent, validateWithinReplicas } from './rolling-update.ts';
 import { matcherOf, validateLongRunning, validateSelector, validateSelects } from './template.ts';
 import { validateClaimSpec } from '../core/persistentvolumeclaim-validation.ts';
@@ -143,7 +143,13 @@ export const statefulsets = defineStrategy<StatefulSet>('apps', 'v1', 'statefuls
     ];
   },
   generationFields: ['spec'],
-  columns: [NAME, text('Ready'), AGE, wide('Containers'), wide('Images')],
+  columns: [
+    NAME,
+    text('Ready', 'Number of the pod with ready state'),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+  ],
   row({ metadata, spec, status }, now) {
     return [metadata.name ?? '', `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`, age(metadata, now), ...containerCells(spec.template?.spec?.containers)];
   },

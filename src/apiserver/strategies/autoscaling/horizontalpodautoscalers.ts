@@ -6,7 +6,7 @@ import { hpaV2FromV1 } from '../../registry/hpa-conversion.ts';
 import type { Cell } from '../../registry/strategy.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each, nonNegative, oneOf, positive, quantityErrors } from '../field-checks.ts';
-import { AGE, age, NAME, text, UNSET } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text, UNSET } from '../printing.ts';
 import { validateMetrics, validateTargetReference, type GroupRule } from './metrics.ts';
 import { targetsText } from './targets-text.ts';
 
@@ -71,7 +71,15 @@ function validateStatus({ status }: Counted): FieldError[] {
   return [...nonNegative(status?.currentReplicas, STATUS.child('currentReplicas')), ...nonNegative(status?.desiredReplicas, STATUS.child('desiredReplicas'))];
 }
 
-const COLUMNS = [NAME, text('Reference'), text('Targets'), text('MinPods'), text('MaxPods'), text('Replicas'), AGE];
+const COLUMNS = [
+  NAME,
+  text('Reference', 'scaleTargetRef points to the target resource to scale, and is used to the pods for which metrics should be collected, as well as to actually change the replica count.'),
+  text('Targets', fieldDoc('api/autoscaling/v2.HorizontalPodAutoscalerSpec', 'metrics')),
+  text('MinPods', fieldDoc('api/autoscaling/v2.HorizontalPodAutoscalerSpec', 'minReplicas')),
+  text('MaxPods', fieldDoc('api/autoscaling/v2.HorizontalPodAutoscalerSpec', 'maxReplicas')),
+  text('Replicas', fieldDoc('api/autoscaling/v2.HorizontalPodAutoscalerStatus', 'currentReplicas')),
+  AGE,
+];
 function row(hpa: HorizontalPodAutoscaler, now: number): Cell[] {
   const { metadata, spec, status } = hpa;
   const min = spec.minReplicas === undefined ? UNSET : String(spec.minReplicas);

@@ -4,9 +4,9 @@ import { fieldPath, invalidValue, notSupported, required, type FieldError, type 
 import { sameGeneration, workloadNameWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative, requiredOneOf } from '../field-checks.ts';
-import { AGE, age, boolean, containerCells, integer, NAME, NONE, selectorText, since, text, wide } from '../printing.ts';
+import { AGE, age, boolean, containerCells, CONTAINERS, fieldDoc, IMAGES, integer, NAME, NONE, selectorText, since, text } from '../printing.ts';
 import { jobSpecWarnings, validateJobSpec } from './job-spec.ts';
-import { defaultJobTemplate } from './jobs.ts';
+import { defaultJobTemplate, JOB_SELECTOR } from './jobs.ts';
 import { shownSelector } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
@@ -86,7 +86,18 @@ export const cronjobs = defineStrategy<CronJob>('batch', 'v1', 'cronjobs', {
   ],
   validateStatusUpdate: () => [],
   generationFields: ['spec'],
-  columns: [NAME, text('Schedule'), text('Timezone'), boolean('Suspend'), integer('Active'), text('Last Schedule'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  columns: [
+    NAME,
+    text('Schedule', fieldDoc('api/batch/v1.CronJobSpec', 'schedule')),
+    text('Timezone', fieldDoc('api/batch/v1.CronJobSpec', 'timeZone')),
+    boolean('Suspend', fieldDoc('api/batch/v1.CronJobSpec', 'suspend')),
+    integer('Active', fieldDoc('api/batch/v1.CronJobStatus', 'active')),
+    text('Last Schedule', fieldDoc('api/batch/v1.CronJobStatus', 'lastScheduleTime')),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    JOB_SELECTOR,
+  ],
   row({ metadata, spec, status }, now) {
     const job = spec.jobTemplate?.spec;
     const suspend = spec.suspend === undefined ? '<unset>' : spec.suspend ? 'True' : 'False';

@@ -10,7 +10,7 @@ import { defaultPodTemplate } from '../core/pod/defaults.ts';
 import { sameGeneration, workloadNameWarnings } from '../core/pod/warnings.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { immutable } from '../field-checks.ts';
-import { AGE, age, containerCells, NAME, selectorText, text, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, fieldDoc, IMAGES, NAME, selectorText, text, wide } from '../printing.ts';
 import { jobSpecWarnings, validateJobSpec } from './job-spec.ts';
 import { jobHas, validateJobStatusUpdate } from './job-status.ts';
 import { shownMap, shownSelector } from '../internal-form.ts';
@@ -148,6 +148,8 @@ function defaultJob(job: Draft<Job>): void {
   spec.manualSelector ??= false;
 }
 
+export const JOB_SELECTOR = wide('Selector', 'A label query over pods that should match the pod count. Normally, the system sets this field for you. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors');
+
 export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
   givenEmpty: ['spec.template.spec.resources.claims'],
   dependents: 'orphan',
@@ -165,7 +167,16 @@ export const jobs = defineStrategy<Job>('batch', 'v1', 'jobs', {
   warnings: (job, old) => [...workloadNameWarnings(job, old), ...(sameGeneration(job, old) ? [] : jobSpecWarnings(job.spec, SPEC))],
   validateStatusUpdate: validateJobStatusUpdate,
   generationFields: ['spec'],
-  columns: [NAME, text('Status'), text('Completions'), text('Duration'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  columns: [
+    NAME,
+    text('Status', 'Status of the job.'),
+    text('Completions', fieldDoc('api/batch/v1.JobStatus', 'succeeded')),
+    text('Duration', 'Time required to complete the job.'),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    JOB_SELECTOR,
+  ],
   row: (job, now) => [
     job.metadata.name ?? '', statusText(job), completionsText(job), durationText(job, now), age(job.metadata, now), ...containerCells(job.spec.template?.spec?.containers),
     selectorText(job.spec.selector),

@@ -5,7 +5,7 @@ import { duplicate, fieldPath, forbiddenField, invalidValue, notSupported, requi
 import { nameIsPathSegment } from '#machinery/names.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { each } from '../field-checks.ts';
-import { AGE, age, NAME, NONE, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text } from '../printing.ts';
 import { certificateProblem, requestProblem } from './request.ts';
 import { validateSignerName } from './signer-name.ts';
 
@@ -106,7 +106,14 @@ export const certificatesigningrequests = defineStrategy<CertificateSigningReque
     const [now, before] = [request.status?.certificate ?? '', old.status?.certificate ?? ''];
     return before !== '' && now !== before ? [...errors, forbiddenField(STATUS.child('certificate'), 'updates may not change certificate content')] : errors;
   },
-  columns: [NAME, AGE, text('SignerName'), text('Requestor'), text('RequestedDuration'), text('Condition')],
+  columns: [
+    NAME,
+    AGE,
+    text('SignerName', `Requested signer for the request. It is a qualified name in the form: \`scope-hostname.io/name\`. If empty, it will be defaulted:\n 1. If it's a kubelet client certificate, it is assigned\n    "kubernetes.io/kube-apiserver-client-kubelet".\n 2. If it's a kubelet serving certificate, it is assigned\n    "kubernetes.io/kubelet-serving".\n 3. Otherwise, it is assigned "kubernetes.io/legacy-unknown".\nDistribution of trust for signers happens out of band. You can select on this field using \`spec.signerName\`.`),
+    text('Requestor', 'Base64-encoded PKCS#10 CSR data'),
+    text('RequestedDuration', fieldDoc('api/certificates/v1.CertificateSigningRequestSpec', 'expirationSeconds')),
+    text('Condition', 'Conditions applied to the request, such as approval or denial.'),
+  ],
   row(request, now) {
     const { metadata, spec } = request;
     const duration = spec.expirationSeconds === undefined ? NONE : humanDuration(spec.expirationSeconds * 1000);

@@ -5,7 +5,7 @@ import { nameIsDNSSubdomain } from '#machinery/names.ts';
 import { pemBlocks } from '#machinery/pem.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
-import { NAME, NONE, text } from '../printing.ts';
+import { fieldDoc, NAME, NONE, text } from '../printing.ts';
 import { validateSignerName } from './signer-name.ts';
 
 const NAME_PATH = fieldPath('metadata', 'name');
@@ -62,7 +62,7 @@ export const clustertrustbundles = defineStrategy<ClusterTrustBundle>('certifica
     ...(bundle.spec.trustBundle === old.spec.trustBundle ? [] : validateBundle(bundle.spec.trustBundle ?? '')),
     ...immutable(bundle.spec.signerName ?? '', old.spec.signerName ?? '', SIGNER),
   ],
-  columns: [NAME, text('SignerName')],
+  columns: [NAME, text('SignerName', fieldDoc('api/certificates/v1beta1.ClusterTrustBundleSpec', 'signerName'))],
   row: ({ metadata, spec }) => [metadata.name ?? '', spec.signerName || NONE],
   selectableFields: { 'spec.signerName': ({ spec }) => spec.signerName ?? '' },
 });

@@ -3,7 +3,7 @@ import { fieldPath, invalidValue, required, tooLong, type FieldError } from '#ma
 import { nameIsDNSSubdomain } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
-import { NAME, text } from '../printing.ts';
+import { fieldDoc, NAME, text } from '../printing.ts';
 import { isKubernetesSigner, validateSignerName } from './signer-name.ts';
 import { validateKey } from './pod-certificate-key.ts';
 import { validateStatusUpdate } from './pod-certificate-status.ts';
@@ -49,7 +49,15 @@ export const podcertificaterequests = defineStrategy<PodCertificateRequest>('cer
   validate: ({ spec }) => validateSpec(spec),
   validateUpdate: (request, old) => immutable(request.spec, old.spec, SPEC),
   validateStatusUpdate: (request, old, { now }) => validateStatusUpdate(request, old, now),
-  columns: [NAME, text('PodName'), text('ServiceAccountName'), text('NodeName'), text('SignerName'), text('State'), text('UnverifiedUserAnnotations')],
+  columns: [
+    NAME,
+    text('PodName', fieldDoc('api/certificates/v1beta1.PodCertificateRequestSpec', 'podName')),
+    text('ServiceAccountName', fieldDoc('api/certificates/v1beta1.PodCertificateRequestSpec', 'serviceAccountName')),
+    text('NodeName', fieldDoc('api/certificates/v1beta1.PodCertificateRequestSpec', 'nodeName')),
+    text('SignerName', fieldDoc('api/certificates/v1beta1.PodCertificateRequestSpec', 'signerName')),
+    text('State', 'Is the request Pending, Issued, Denied, or Failed?'),
+    text('UnverifiedUserAnnotations', fieldDoc('api/certificates/v1beta1.PodCertificateRequestSpec', 'unverifiedUserAnnotations')),
+  ],
   row(request) {
     const { metadata, spec } = request;
     return [metadata.name ?? '', spec.podName, spec.serviceAccountName, spec.nodeName, spec.signerName, stateOf(request), annotationsText(spec.unverifiedUserAnnotations)];

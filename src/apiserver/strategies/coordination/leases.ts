@@ -2,7 +2,7 @@ import type { Lease } from '#api/gen/coordination-v1.ts';
 import { fieldPath, invalidValue, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { nonNegative } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { dropDisabled } from '../disabled-fields.ts';
 
 const SPEC = fieldPath('spec');
@@ -22,6 +22,6 @@ export const leases = defineStrategy<Lease>('coordination.k8s.io', 'v1', 'leases
   prepareForUpdate: ({ spec }, old) => dropDisabled(spec, old.spec, 'strategy', 'preferredHolder'),
   validate,
   validateUpdate: validate,
-  columns: [NAME, text('Holder'), AGE],
+  columns: [NAME, text('Holder', fieldDoc('api/coordination/v1.LeaseSpec', 'holderIdentity')), AGE],
   row: (lease, now) => [lease.metadata.name ?? '', lease.spec?.holderIdentity ?? '', age(lease.metadata, now)],
 });

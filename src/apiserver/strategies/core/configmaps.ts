@@ -5,7 +5,7 @@ import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { fromMessages } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE } from './secret-data.ts';
 
 function validate(cm: ConfigMap): FieldError[] {
@@ -40,6 +40,6 @@ export const configmaps = defineStrategy<ConfigMap>('', 'v1', 'configmaps', {
     }
     return [...errors, ...validate(cm)];
   },
-  columns: [NAME, text('Data'), AGE],
+  columns: [NAME, text('Data', fieldDoc('api/core/v1.ConfigMap', 'data')), AGE],
   row: (cm, now) => [cm.metadata.name ?? '', Object.keys(cm.data ?? {}).length + Object.keys(cm.binaryData ?? {}).length, age(cm.metadata, now)],
 });

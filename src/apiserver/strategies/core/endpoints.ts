@@ -4,7 +4,7 @@ import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName } from '#machinery/
 import { defineStrategy } from '../define.ts';
 import { fromMessages, requiredOneOf } from '../field-checks.ts';
 import { ipErrors, specialIPErrors } from '../ip-checks.ts';
-import { AGE, age, NAME, NONE, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text } from '../printing.ts';
 import { PROTOCOLS, validatePortNumber } from './ports.ts';
 import { warningsForIP } from '#machinery/ip.ts';
 
@@ -56,6 +56,6 @@ export const endpoints = defineStrategy<Endpoints>('', 'v1', 'endpoints', {
   warnings: ({ subsets = [] }) =>
     subsets.flatMap((subset, i) =>
       (['addresses', 'notReadyAddresses'] as const).flatMap((list) => (subset[list] ?? []).flatMap(({ ip }, j) => warningsForIP(fieldPath('subsets').index(i).child(list).index(j).child('ip'), ip)))),
-  columns: [NAME, text('Endpoints'), AGE],
+  columns: [NAME, text('Endpoints', fieldDoc('api/core/v1.Endpoints', 'subsets')), AGE],
   row: (obj, now) => [obj.metadata.name ?? '', endpointsText(obj), age(obj.metadata, now)],
 });

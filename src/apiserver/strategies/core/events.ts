@@ -3,7 +3,7 @@ import { fieldPath, invalidValue, required, type FieldError } from '#machinery/f
 import { isDNS1123Subdomain, isQualifiedName } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages } from '../field-checks.ts';
-import { integer, since, text, UNKNOWN, wide } from '../printing.ts';
+import { fieldDoc, NAME, since, text, UNKNOWN, wide } from '../printing.ts';
 import { nameIsPathSegment } from '#machinery/names.ts';
 
 const NAMESPACE_MISMATCH = 'does not match event.namespace';
@@ -56,8 +56,16 @@ export const events = defineStrategy<Event>('', 'v1', 'events', {
   validate: (event) => validateEvent(event),
   validateUpdate: (event) => validateEvent(event),
   columns: [
-    text('Last Seen'), text('Type'), text('Reason'), text('Object'), wide('Subobject'), wide('Source'), text('Message'), wide('First Seen'),
-    { ...integer('Count'), type: 'string', priority: 1 }, { ...wide('Name'), format: 'name' },
+    text('Last Seen', fieldDoc('api/core/v1.Event', 'lastTimestamp')),
+    text('Type', fieldDoc('api/core/v1.Event', 'type')),
+    text('Reason', fieldDoc('api/core/v1.Event', 'reason')),
+    text('Object', 'The object that this event is about.'),
+    wide('Subobject', fieldDoc('api/core/v1.ObjectReference', 'fieldPath')),
+    wide('Source', 'The component reporting this event. Should be a short machine understandable string.'),
+    text('Message', fieldDoc('api/core/v1.Event', 'message')),
+    wide('First Seen', fieldDoc('api/core/v1.Event', 'firstTimestamp')),
+    wide('Count', fieldDoc('api/core/v1.Event', 'count')),
+    { ...NAME, priority: 1 },
   ],
   row: (event, now) => [
     lastSeen(event, now), event.type ?? '', event.reason ?? '', objectText(event), event.involvedObject.fieldPath ?? '', sourceText(event),

@@ -45,7 +45,7 @@ export const namespaces = defineStrategy<Namespace>('', 'v1', 'namespaces', {
     if (phase === expected) return [];
     return [invalidValue(fieldPath('status', 'Phase'), phase, `may only be '${expected}' if \`deletionTimestamp\` is ${deleting ? 'not empty' : 'empty'}`)];
   },
-  columns: [NAME, text('Status'), AGE],
+  columns: [NAME, text('Status', 'The status of the namespace'), AGE],
   row: (ns, now) => [ns.metadata.name ?? '', ns.status?.phase ?? '', age(ns.metadata, now)],
   selectableFields: { 'status.phase': (ns) => ns.status?.phase ?? '' },
 });

@@ -4,7 +4,7 @@ import { isConfigMapKey, isDNS1123Label, isDNS1123Subdomain, isQualifiedName, is
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { fromMessages, requiredOneOf } from '../field-checks.ts';
-import { AGE, age, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
 import { cidrErrors, familyOf } from '../ip-checks.ts';
 import { validateResourceQuantity } from './resource-names.ts';
 import { roundUpToMilli } from './resource-lists.ts';
@@ -167,7 +167,18 @@ export const nodes = defineStrategy<Node>('', 'v1', 'nodes', {
   validateUpdate: (node, old) => [...validate(node), ...validateUpdate(node, old)],
   validateStatusUpdate: validateUpdate,
   warnings: nodeWarnings,
-  columns: [NAME, text('Status'), text('Roles'), AGE, text('Version'), wide('Internal-IP'), wide('External-IP'), wide('OS-Image'), wide('Kernel-Version'), wide('Container-Runtime')],
+  columns: [
+    NAME,
+    text('Status', 'The status of the node'),
+    text('Roles', 'The roles of the node'),
+    AGE,
+    text('Version', fieldDoc('api/core/v1.NodeSystemInfo', 'kubeletVersion')),
+    wide('Internal-IP', fieldDoc('api/core/v1.NodeStatus', 'addresses')),
+    wide('External-IP', fieldDoc('api/core/v1.NodeStatus', 'addresses')),
+    wide('OS-Image', fieldDoc('api/core/v1.NodeSystemInfo', 'osImage')),
+    wide('Kernel-Version', fieldDoc('api/core/v1.NodeSystemInfo', 'kernelVersion')),
+    wide('Container-Runtime', fieldDoc('api/core/v1.NodeSystemInfo', 'containerRuntimeVersion')),
+  ],
   row(node, now) {
     const info = node.status?.nodeInfo;
     return [

@@ -8,7 +8,7 @@ import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { eachKey, fromMessages, immutable } from '../field-checks.ts';
 import { internalForm } from '../internal-form.ts';
-import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
 import { defaultClaimSpec } from './persistentvolumeclaim-defaults.ts';
 import { roundUpToMilli } from './resource-lists.ts';
@@ -130,7 +130,15 @@ export const persistentvolumeclaims = defineStrategy<PersistentVolumeClaim>('', 
     ];
   },
   columns: [
-    NAME, text('Status'), text('Volume'), text('Capacity'), text('Access Modes'), text('StorageClass'), text('VolumeAttributesClass'), AGE, wide('VolumeMode'),
+    NAME,
+    text('Status', fieldDoc('api/core/v1.PersistentVolumeClaimStatus', 'phase')),
+    text('Volume', fieldDoc('api/core/v1.PersistentVolumeClaimSpec', 'volumeName')),
+    text('Capacity', fieldDoc('api/core/v1.PersistentVolumeClaimStatus', 'capacity')),
+    text('Access Modes', fieldDoc('api/core/v1.PersistentVolumeClaimStatus', 'accessModes')),
+    text('StorageClass', 'StorageClass of the pvc'),
+    text('VolumeAttributesClass', 'VolumeAttributesClass of the pvc'),
+    AGE,
+    wide('VolumeMode', fieldDoc('api/core/v1.PersistentVolumeClaimSpec', 'volumeMode')),
   ],
   row({ metadata, spec, status }, now) {
     const bound = (spec.volumeName ?? '') !== '';

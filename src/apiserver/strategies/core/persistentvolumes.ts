@@ -5,7 +5,7 @@ import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { immutable } from '../field-checks.ts';
 import { goName, internalForm } from '../internal-form.ts';
-import { AGE, age, NAME, text, UNSET, wide } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text, UNSET, wide } from '../printing.ts';
 import { unifiedDiff } from '../unified-diff.ts';
 import { defaultRemoteSources, SOURCE_FIELDS } from './persistentvolume-sources.ts';
 import { roundUpToMilli } from './resource-lists.ts';
@@ -117,7 +117,17 @@ export const persistentvolumes = defineStrategy<PersistentVolume>('', 'v1', 'per
     ...OLD_SOURCES.filter(([source]) => spec[source]).map(([source, text]) => `${SPEC.child(source === 'storageos' ? 'storageOS' : source).toString()}: ${text}`),
   ],
   columns: [
-    NAME, text('Capacity'), text('Access Modes'), text('Reclaim Policy'), text('Status'), text('Claim'), text('StorageClass'), text('VolumeAttributesClass'), text('Reason'), AGE, wide('VolumeMode'),
+    NAME,
+    text('Capacity', fieldDoc('api/core/v1.PersistentVolumeSpec', 'capacity')),
+    text('Access Modes', fieldDoc('api/core/v1.PersistentVolumeSpec', 'accessModes')),
+    text('Reclaim Policy', fieldDoc('api/core/v1.PersistentVolumeSpec', 'persistentVolumeReclaimPolicy')),
+    text('Status', fieldDoc('api/core/v1.PersistentVolumeStatus', 'phase')),
+    text('Claim', 'claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim. Expected to be non-nil when bound. claim.VolumeName is the authoritative bind between PV and PVC. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#binding'),
+    text('StorageClass', 'StorageClass of the pv'),
+    text('VolumeAttributesClass', 'VolumeAttributesClass of the pv'),
+    text('Reason', fieldDoc('api/core/v1.PersistentVolumeStatus', 'reason')),
+    AGE,
+    wide('VolumeMode', fieldDoc('api/core/v1.PersistentVolumeSpec', 'volumeMode')),
   ],
   row({ metadata, spec, status }, now) {
     const claim = spec.claimRef ? `${spec.claimRef.namespace ?? ''}/${spec.claimRef.name ?? ''}` : '';

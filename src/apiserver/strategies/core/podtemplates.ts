@@ -16,6 +16,11 @@ export const podtemplates = defineStrategy<PodTemplate>('', 'v1', 'podtemplates'
   validateUpdate: validate,
   warnings: (obj, old) => (sameGeneration(obj, old) ? [] : templateWarnings(obj.template, fieldPath('template'))),
   generationFields: ['template'],
-  columns: [NAME, text('Containers'), text('Images'), text('Pod Labels')],
+  columns: [
+    NAME,
+    text('Containers', 'Names of each container in the template.'),
+    text('Images', 'Images referenced by each container in the template.'),
+    text('Pod Labels', 'The labels for the pod template.'),
+  ],
   row: (obj) => [obj.metadata.name ?? '', ...containerCells(obj.template?.spec?.containers), labelsText(obj.template?.metadata?.labels)],
 });

@@ -4,7 +4,7 @@ import { validateAvailable, validateCounts, validateWithinReplicas } from '../ap
 import { validateLongRunning } from '../apps/template.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { nonNegative } from '../field-checks.ts';
-import { AGE, age, containerCells, integer, labelsText, NAME, wide } from '../printing.ts';
+import { AGE, age, containerCells, CONTAINERS, fieldDoc, IMAGES, integer, labelsText, NAME, wide } from '../printing.ts';
 import { defaultPodTemplate } from './pod/defaults.ts';
 import { validatePodTemplate } from './pod/spec.ts';
 import { workloadWarnings } from './pod/warnings.ts';
@@ -58,7 +58,16 @@ export const replicationcontrollers = defineStrategy<ReplicationController>('', 
     ];
   },
   generationFields: ['spec'],
-  columns: [NAME, integer('Desired'), integer('Current'), integer('Ready'), AGE, wide('Containers'), wide('Images'), wide('Selector')],
+  columns: [
+    NAME,
+    integer('Desired', fieldDoc('api/core/v1.ReplicationControllerSpec', 'replicas')),
+    integer('Current', fieldDoc('api/core/v1.ReplicationControllerStatus', 'replicas')),
+    integer('Ready', fieldDoc('api/core/v1.ReplicationControllerStatus', 'readyReplicas')),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    wide('Selector', fieldDoc('api/core/v1.ReplicationControllerSpec', 'selector')),
+  ],
   row({ metadata, spec, status }, now) {
     const cells = containerCells(spec?.template?.spec?.containers);
     return [metadata.name ?? '', spec?.replicas ?? 0, status?.replicas ?? 0, status?.readyReplicas ?? 0, age(metadata, now), ...cells, labelsText(spec?.selector)];

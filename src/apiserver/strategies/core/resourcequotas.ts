@@ -93,7 +93,12 @@ export const resourcequotas = defineStrategy<ResourceQuota>('', 'v1', 'resourceq
       ...validateQuantities(status?.hard, STATUS.child('hard')), ...validateQuantities(status?.used, STATUS.child('used')),
     ];
   },
-  columns: [NAME, text('Request'), text('Limit'), AGE],
+  columns: [
+    NAME,
+    text('Request', 'Request represents a minimum amount of cpu/memory that a container may consume.'),
+    text('Limit', 'Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.'),
+    AGE,
+  ],
   row({ metadata, status }, now) {
     const names = Object.keys(status?.hard ?? {}).toSorted();
     const shown = (which: readonly string[]) => which.map((name) => `${name}: ${status?.used?.[name] ?? '0'}/${status!.hard![name]!}`).join(', ');

@@ -4,7 +4,7 @@ import { fieldPath, forbiddenField, invalidValue, required, tooLong, type FieldE
 import { isConfigMapKey } from '#machinery/names.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { decodedLength, FROZEN, MAX_SECRET_SIZE, notJsonObject } from './secret-data.ts';
 import { tlsPairProblem } from './tls-pair.ts';
 
@@ -76,7 +76,12 @@ export const secrets = defineStrategy<Secret>('', 'v1', 'secrets', {
     const problem = tlsPairProblem(Buffer.from(data?.['tls.crt'] ?? '', 'base64').toString(), Buffer.from(data?.['tls.key'] ?? '', 'base64').toString());
     return problem === undefined ? [] : [problem];
   },
-  columns: [NAME, text('Type'), text('Data'), AGE],
+  columns: [
+    NAME,
+    text('Type', fieldDoc('api/core/v1.Secret', 'type')),
+    text('Data', fieldDoc('api/core/v1.Secret', 'data')),
+    AGE,
+  ],
   row: (secret, now) => [secret.metadata.name ?? '', secret.type ?? '', Object.keys(secret.data ?? {}).length, age(secret.metadata, now)],
   selectableFields: { type: (secret) => secret.type ?? '' },
 });

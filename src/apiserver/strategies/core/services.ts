@@ -3,7 +3,7 @@ import type { Draft } from '#base/draft.ts';
 import { nameIsDNSLabel } from '#machinery/names.ts';
 import { fieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
-import { AGE, age, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
+import { AGE, age, fieldDoc, labelsText, NAME, NONE, text, UNKNOWN, wide } from '../printing.ts';
 import { validateServiceChanges } from './service-ips.ts';
 import { assignFamilies, dropUnused, isExternallyAccessible, keepAllocated, normaliseClusterIPs } from './service-spec.ts';
 import { POLICIES, validateLoadBalancerStatus, validateService } from './service-validation.ts';
@@ -110,7 +110,15 @@ export const services = defineStrategy<Service>('', 'v1', 'services', {
   validateStatusUpdate: (service) => validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === 'LoadBalancer', fieldPath('status', 'loadBalancer')),
   warnings: ({ metadata, spec }) => serviceWarnings(metadata.annotations, spec),
   allowCreateOnUpdate: true,
-  columns: [NAME, text('Type'), text('Cluster-IP'), text('External-IP'), text('Port(s)'), AGE, wide('Selector')],
+  columns: [
+    NAME,
+    text('Type', fieldDoc('api/core/v1.ServiceSpec', 'type')),
+    text('Cluster-IP', fieldDoc('api/core/v1.ServiceSpec', 'clusterIP')),
+    text('External-IP', fieldDoc('api/core/v1.ServiceSpec', 'externalIPs')),
+    text('Port(s)', fieldDoc('api/core/v1.ServiceSpec', 'ports')),
+    AGE,
+    wide('Selector', fieldDoc('api/core/v1.ServiceSpec', 'selector')),
+  ],
   row: (service, now) => [
     service.metadata.name ?? '', service.spec.type ?? '', service.spec.clusterIPs?.[0] ?? NONE, externalText(service), portsText(service),
     age(service.metadata, now), labelsText(service.spec.selector),

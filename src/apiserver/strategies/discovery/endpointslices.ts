@@ -6,7 +6,7 @@ import { validateLabels } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
 import { each, fromMessages, immutable, oneOf } from '../field-checks.ts';
 import { familyOf, ipErrors, specialIPErrors } from '../ip-checks.ts';
-import { AGE, age, NAME, text, UNSET } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text, UNSET } from '../printing.ts';
 import { isValidIP, warningsForIP } from '#machinery/ip.ts';
 import type { Draft } from '#base/draft.ts';
 
@@ -115,7 +115,13 @@ export const endpointslices = defineStrategy<EndpointSlice>('discovery.k8s.io', 
     if (!semanticEqual(slice.metadata.labels ?? {}, old.metadata.labels ?? {})) slice.metadata.generation = (old.metadata.generation ?? 0) + 1;
   },
   generationFields: ['addressType', 'endpoints', 'ports'],
-  columns: [NAME, text('AddressType'), text('Ports'), text('Endpoints'), AGE],
+  columns: [
+    NAME,
+    text('AddressType', fieldDoc('api/discovery/v1.EndpointSlice', 'addressType')),
+    text('Ports', fieldDoc('api/discovery/v1.EndpointSlice', 'ports')),
+    text('Endpoints', fieldDoc('api/discovery/v1.EndpointSlice', 'endpoints')),
+    AGE,
+  ],
   row({ metadata, addressType, endpoints = [], ports = [] }, now) {
     const portTexts = ports.map(({ port, name }) => (port === undefined ? name || '*' : String(port)));
     return [metadata.name ?? '', addressType, shortList(portTexts), shortList(endpoints.flatMap((endpoint) => endpoint.addresses ?? [])), age(metadata, now)];

@@ -4,7 +4,7 @@ import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, fromMessages } from '../field-checks.ts';
-import { AGE, age, NAME, NONE, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text } from '../printing.ts';
 import { MANDATORY_SCHEMAS } from './mandatory.ts';
 import { validateFlowConditions, validateRules } from './rules.ts';
 
@@ -42,7 +42,14 @@ export const flowschemas = defineStrategy<FlowSchema>('flowcontrol.apiserver.k8s
   validateUpdate: validate,
   validateStatusUpdate: ({ status }) => validateFlowConditions(status?.conditions, CONDITIONS),
   generationFields: ['spec'],
-  columns: [NAME, text('PriorityLevel'), text('MatchingPrecedence'), text('DistinguisherMethod'), AGE, text('MissingPL')],
+  columns: [
+    NAME,
+    text('PriorityLevel', fieldDoc('api/flowcontrol/v1.PriorityLevelConfigurationReference', 'name')),
+    text('MatchingPrecedence', fieldDoc('api/flowcontrol/v1.FlowSchemaSpec', 'matchingPrecedence')),
+    text('DistinguisherMethod', '`distinguisherMethod` defines how to compute the flow distinguisher for requests that match this schema. `nil` specifies that the distinguisher is disabled and thus will always be the empty string.'),
+    AGE,
+    text('MissingPL', 'references a broken or non-existent PriorityLevelConfiguration'),
+  ],
   row({ metadata, spec, status }, now) {
     const dangling = status?.conditions?.find(({ type }) => type === 'Dangling')?.status ?? '?';
     return [

@@ -2,7 +2,7 @@ import type { LimitedPriorityLevelConfiguration, LimitResponse, PriorityLevelCon
 import { fieldPath, forbiddenField, invalidValue, notSupported, required, type FieldError, type FieldPath } from '#machinery/field-errors.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
-import { AGE, age, NAME, NONE, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, text } from '../printing.ts';
 import { CATCH_ALL_LEVEL } from './mandatory.ts';
 import { validateFlowConditions } from './rules.ts';
 
@@ -92,7 +92,15 @@ export const prioritylevelconfigurations = defineStrategy<PriorityLevelConfigura
   validateUpdate: validate,
   validateStatusUpdate: ({ status }) => validateFlowConditions(status?.conditions, CONDITIONS),
   generationFields: ['spec'],
-  columns: [NAME, text('Type'), text('NominalConcurrencyShares'), text('Queues'), text('HandSize'), text('QueueLengthLimit'), AGE],
+  columns: [
+    NAME,
+    text('Type', fieldDoc('api/flowcontrol/v1.PriorityLevelConfigurationSpec', 'type')),
+    text('NominalConcurrencyShares', fieldDoc('api/flowcontrol/v1.LimitedPriorityLevelConfiguration', 'nominalConcurrencyShares')),
+    text('Queues', fieldDoc('api/flowcontrol/v1.QueuingConfiguration', 'queues')),
+    text('HandSize', fieldDoc('api/flowcontrol/v1.QueuingConfiguration', 'handSize')),
+    text('QueueLengthLimit', fieldDoc('api/flowcontrol/v1.QueuingConfiguration', 'queueLengthLimit')),
+    AGE,
+  ],
   row({ metadata, spec }, now) {
     const queuing = spec?.limited?.limitResponse?.queuing;
     return [

@@ -41,7 +41,12 @@ export const ingressclasses = defineStrategy<IngressClass>('networking.k8s.io', 
     return [...validateParameters(spec.parameters, SPEC.child('parameters')), ...immutable(spec.controller ?? '', old.spec?.controller ?? '', SPEC.child('controller'))];
   },
   generationFields: ['spec'],
-  columns: [NAME, text('Controller'), text('Parameters'), AGE],
+  columns: [
+    NAME,
+    text('Controller', 'Controller that is responsible for handling this class'),
+    text('Parameters', 'A reference to a resource with additional parameters'),
+    AGE,
+  ],
   row({ metadata, spec = {} }, now) {
     const params = spec.parameters;
     const kind = params && (params.apiGroup === undefined ? params.kind : `${params.kind}.${params.apiGroup}`);

@@ -103,7 +103,14 @@ export const ingresses = defineStrategy<Ingress>('networking.k8s.io', 'v1', 'ing
     return annotated ? [`annotation "${CLASS_ANNOTATION}" is deprecated, please use 'spec.ingressClassName' instead`] : [];
   },
   generationFields: ['spec'],
-  columns: [NAME, text('Class'), text('Hosts'), text('Address'), text('Ports'), AGE],
+  columns: [
+    NAME,
+    text('Class', 'The name of the IngressClass resource that should be used for additional configuration'),
+    text('Hosts', 'Hosts that incoming requests are matched against before the ingress rule'),
+    text('Address', 'Address is a list containing ingress points for the load-balancer'),
+    text('Ports', 'Ports of TLS configurations that open'),
+    AGE,
+  ],
   row({ metadata, spec = {}, status }, now) {
     const addresses = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => (ip || hostname ? [ip || hostname!] : []));
     return [

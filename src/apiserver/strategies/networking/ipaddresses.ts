@@ -30,6 +30,6 @@ export const ipaddresses = defineStrategy<IPAddress>('networking.k8s.io', 'v1', 
   validateName: isValidIP,
   validate,
   validateUpdate: (address, old) => [...validate(address), ...immutable(address.spec?.parentRef, old.spec?.parentRef, PARENT)],
-  columns: [NAME, text('ParentRef')],
+  columns: [NAME, text('ParentRef', 'ParentRef references the resource that an IPAddress is attached to. An IPAddress must reference a parent object.')],
   row: ({ metadata, spec }) => [metadata.name ?? '', spec?.parentRef ? parentText(spec.parentRef) : ''],
 });

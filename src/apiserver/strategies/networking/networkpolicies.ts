@@ -84,6 +84,6 @@ export const networkpolicies = defineStrategy<NetworkPolicy>('networking.k8s.io'
   validateUpdate: validate,
   warnings: ({ spec }) => [...peersOf(spec?.ingress, 'ingress', 'from'), ...peersOf(spec?.egress, 'egress', 'to')].flatMap(([{ ipBlock }, path]) => blockWarnings(ipBlock, path.child('ipBlock'))),
   generationFields: ['spec'],
-  columns: [NAME, text('Pod-Selector'), AGE],
+  columns: [NAME, text('Pod-Selector', "podSelector selects the pods to which this NetworkPolicy object applies. The array of rules is applied to any pods selected by this field. An empty selector matches all pods in the policy's namespace. Multiple network policies can select the same set of pods. In this case, the ingress rules for each are combined additively. This field is optional. If it is not specified, it defaults to an empty selector."), AGE],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', selectorText(spec?.podSelector ?? {}), age(metadata, now)],
 });

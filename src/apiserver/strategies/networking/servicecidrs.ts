@@ -4,7 +4,7 @@ import { isValidCIDR, parseCIDR } from '#machinery/ip.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, fromMessages, IMMUTABLE } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 
 const CIDRS = fieldPath('spec', 'cidrs');
 const ONE_EACH = 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96';
@@ -33,6 +33,6 @@ export const servicecidrs = defineStrategy<ServiceCIDR>('networking.k8s.io', 'v1
   },
   // Upstream takes any status: its own conditions have no reason.
   validateStatusUpdate: () => [],
-  columns: [NAME, text('CIDRs'), AGE],
+  columns: [NAME, text('CIDRs', fieldDoc('api/networking/v1.ServiceCIDRSpec', 'cidrs')), AGE],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', (spec?.cidrs ?? []).join(','), age(metadata, now)],
 });

@@ -37,6 +37,6 @@ export const runtimeclasses = defineStrategy<RuntimeClass>('node.k8s.io', 'v1', 
   },
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('Handler'), AGE],
+  columns: [NAME, text('Handler', ''), AGE],
   row: ({ metadata, handler }, now) => [metadata.name ?? '', handler, age(metadata, now)],
 });

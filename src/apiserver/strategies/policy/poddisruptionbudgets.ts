@@ -39,7 +39,13 @@ export const poddisruptionbudgets = defineStrategy<PodDisruptionBudget>('policy'
   validateStatusUpdate: ({ status }) => [...validateConditions(status?.conditions, STATUS.child('conditions')), ...COUNTS.flatMap((field) => nonNegative(status?.[field], STATUS.child(field)))],
   generationFields: ['spec'],
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('Min Available'), text('Max Unavailable'), integer('Allowed Disruptions'), AGE],
+  columns: [
+    NAME,
+    text('Min Available', 'The minimum number of pods that must be available.'),
+    text('Max Unavailable', 'The maximum number of pods that may be unavailable.'),
+    integer('Allowed Disruptions', 'Calculated number of pods that may be disrupted at this time.'),
+    AGE,
+  ],
   row({ metadata, spec, status }, now) {
     return [metadata.name ?? '', String(spec?.minAvailable ?? 'N/A'), String(spec?.maxUnavailable ?? 'N/A'), status?.disruptionsAllowed ?? 0, age(metadata, now)];
   },

@@ -1,6 +1,6 @@
 import type { ClusterRoleBinding } from '#api/gen/rbac-v1.ts';
 import { defineStrategy } from '../define.ts';
-import { BINDING_COLUMNS, bindingRow, defaultBinding, RBAC_GROUP, validateBinding, validateBindingUpdate, validateRbacName } from './rules.ts';
+import { bindingColumns, bindingRow, defaultBinding, RBAC_GROUP, validateBinding, validateBindingUpdate, validateRbacName } from './rules.ts';
 
 export const clusterrolebindings = defineStrategy<ClusterRoleBinding>(RBAC_GROUP, 'v1', 'clusterrolebindings', {
   allowCreateOnUpdate: true,
@@ -8,6 +8,6 @@ export const clusterrolebindings = defineStrategy<ClusterRoleBinding>(RBAC_GROUP
   validateName: validateRbacName,
   validate: (binding) => validateBinding(binding, false),
   validateUpdate: (binding, old) => validateBindingUpdate(binding, old, false),
-  columns: BINDING_COLUMNS,
+  columns: bindingColumns('clusterRoleBinding'),
   row: bindingRow,
 });

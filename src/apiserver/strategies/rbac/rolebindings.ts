@@ -1,6 +1,6 @@
 import type { RoleBinding } from '#api/gen/rbac-v1.ts';
 import { defineStrategy } from '../define.ts';
-import { BINDING_COLUMNS, bindingRow, defaultBinding, RBAC_GROUP, validateBinding, validateBindingUpdate, validateRbacName } from './rules.ts';
+import { bindingColumns, bindingRow, defaultBinding, RBAC_GROUP, validateBinding, validateBindingUpdate, validateRbacName } from './rules.ts';
 
 export const rolebindings = defineStrategy<RoleBinding>(RBAC_GROUP, 'v1', 'rolebindings', {
   allowCreateOnUpdate: true,
@@ -8,6 +8,6 @@ export const rolebindings = defineStrategy<RoleBinding>(RBAC_GROUP, 'v1', 'roleb
   validateName: validateRbacName,
   validate: (binding) => validateBinding(binding, true),
   validateUpdate: (binding, old) => validateBindingUpdate(binding, old, true),
-  columns: BINDING_COLUMNS,
+  columns: bindingColumns('roleBinding'),
   row: bindingRow,
 });

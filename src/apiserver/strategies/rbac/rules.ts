@@ -85,7 +85,11 @@ export function defaultBinding(binding: { roleRef: { apiGroup?: string | undefin
   }
 }
 
-export const BINDING_COLUMNS: readonly Column[] = [NAME, text('Role'), AGE, wide('Users'), wide('Groups'), wide('ServiceAccounts')];
+export function bindingColumns(binding: 'roleBinding' | 'clusterRoleBinding'): readonly Column[] {
+  const roles = binding === 'roleBinding' ? 'reference a Role in the current namespace or a ClusterRole' : 'only reference a ClusterRole';
+  const subjects = ['Users', 'Groups', 'ServiceAccounts'].map((name) => wide(name, `${name} in the ${binding}`));
+  return [NAME, text('Role', `RoleRef can ${roles} in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.`), AGE, ...subjects];
+}
 export function bindingRow(binding: Binding, now: number): readonly Cell[] {
   const names = (kind: string) => (binding.subjects ?? []).filter((s) => s.kind === kind).map((s) => (kind === 'ServiceAccount' ? `${s.namespace ?? ''}/${s.name}` : s.name)).join(', ');
   return [binding.metadata.name ?? '', `${binding.roleRef.kind}/${binding.roleRef.name}`, age(binding.metadata, now), names('User'), names('Group'), names('ServiceAccount')];

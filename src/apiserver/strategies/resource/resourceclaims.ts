@@ -30,6 +30,6 @@ export const resourceclaims = defineStrategy<ResourceClaim>('resource.k8s.io', '
   validate: ({ spec }, ctx) => [...validateAdminRequests(spec?.devices, ctx), ...validateDeviceClaim(spec?.devices, SPEC.child('devices'))],
   validateUpdate: (claim, old) => immutableSpec(claim.spec, old.spec, 'api/resource/v1.ResourceClaimSpec'),
   validateStatusUpdate: (claim, old, ctx) => [...validateAdminResults(claim.status?.allocation, old.status?.allocation, ctx), ...validateClaimStatus(claim, old, fieldPath('status'))],
-  columns: [NAME, text('State'), AGE],
+  columns: [NAME, text('State', 'A summary of the current state (allocated, pending, reserved, etc.).'), AGE],
   row: (claim, now) => [claim.metadata.name ?? '', stateText(claim), age(claim.metadata, now)],
 });

@@ -6,7 +6,7 @@ import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { validateNodeSelector } from '../core/node-selector.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { validateCounterSet, validateDevice } from './device.ts';
 import { validateDriver, validatePoolName, validateSet } from './names.ts';
 
@@ -111,7 +111,13 @@ export const resourceslices = defineStrategy<ResourceSlice>('resource.k8s.io', '
     const driver = spec?.driver ?? '';
     return driver === driver.toLowerCase() ? [] : [`spec.driver: driver names should be lowercase; ${JSON.stringify(driver)} contains uppercase characters`];
   },
-  columns: [NAME, text('Node'), text('Driver'), text('Pool'), AGE],
+  columns: [
+    NAME,
+    text('Node', fieldDoc('api/resource/v1.ResourceSliceSpec', 'nodeName')),
+    text('Driver', fieldDoc('api/resource/v1.ResourceSliceSpec', 'driver')),
+    text('Pool', fieldDoc('api/resource/v1.ResourcePool', 'name')),
+    AGE,
+  ],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.nodeName ?? '', spec?.driver ?? '', spec?.pool?.name ?? '', age(metadata, now)],
   selectableFields: { 'spec.nodeName': ({ spec }) => spec?.nodeName ?? '', 'spec.driver': ({ spec }) => spec?.driver ?? '' },
 });

@@ -2,7 +2,7 @@ import type { PriorityClass } from '#api/gen/scheduling-v1.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { immutable, requiredOneOf } from '../field-checks.ts';
-import { AGE, age, boolean, integer, NAME, text } from '../printing.ts';
+import { AGE, age, boolean, fieldDoc, integer, NAME, text } from '../printing.ts';
 
 const HIGHEST = 1_000_000_000;
 const SYSTEM_CLASSES: Readonly<Record<string, number>> = { 'system-node-critical': 2 * HIGHEST + 1000, 'system-cluster-critical': 2 * HIGHEST };
@@ -38,6 +38,12 @@ export const priorityclasses = defineStrategy<PriorityClass>('scheduling.k8s.io'
     const errors = (priority.value ?? 0) === (old.value ?? 0) ? [] : [forbiddenField(fieldPath('value'), 'may not be changed in an update.')];
     return [...errors, ...immutable(priority.preemptionPolicy, old.preemptionPolicy, fieldPath('preemptionPolicy'))];
   },
-  columns: [NAME, integer('Value'), boolean('Global-Default'), AGE, text('PreemptionPolicy')],
+  columns: [
+    NAME,
+    integer('Value', fieldDoc('api/scheduling/v1.PriorityClass', 'value')),
+    boolean('Global-Default', fieldDoc('api/scheduling/v1.PriorityClass', 'globalDefault')),
+    AGE,
+    text('PreemptionPolicy', fieldDoc('api/scheduling/v1.PriorityClass', 'preemptionPolicy')),
+  ],
   row: (p, now) => [p.metadata.name ?? '', p.value ?? 0, p.globalDefault ?? false, age(p.metadata, now), p.preemptionPolicy ?? ''],
 });

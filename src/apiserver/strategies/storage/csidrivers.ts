@@ -4,7 +4,7 @@ import { defineStrategy } from '../define.ts';
 import { dropDisabled } from '../disabled-fields.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, immutable, oneOf } from '../field-checks.ts';
-import { AGE, age, boolean, NAME, NONE, text, UNSET } from '../printing.ts';
+import { AGE, age, boolean, fieldDoc, NAME, NONE, text, UNSET } from '../printing.ts';
 
 const SPEC = fieldPath('spec');
 const MODES = ['Persistent', 'Ephemeral'];
@@ -73,7 +73,14 @@ export const csidrivers = defineStrategy<CSIDriver>('storage.k8s.io', 'v1', 'csi
   },
   allowUnconditionalUpdate: false,
   columns: [
-    NAME, boolean('AttachRequired'), boolean('PodInfoOnMount'), boolean('StorageCapacity'), text('TokenRequests'), boolean('RequiresRepublish'), text('Modes'), AGE,
+    NAME,
+    boolean('AttachRequired', fieldDoc('api/storage/v1.CSIDriverSpec', 'attachRequired')),
+    boolean('PodInfoOnMount', fieldDoc('api/storage/v1.CSIDriverSpec', 'podInfoOnMount')),
+    boolean('StorageCapacity', fieldDoc('api/storage/v1.CSIDriverSpec', 'storageCapacity')),
+    text('TokenRequests', fieldDoc('api/storage/v1.CSIDriverSpec', 'tokenRequests')),
+    boolean('RequiresRepublish', fieldDoc('api/storage/v1.CSIDriverSpec', 'requiresRepublish')),
+    text('Modes', fieldDoc('api/storage/v1.CSIDriverSpec', 'volumeLifecycleModes')),
+    AGE,
   ],
   row({ metadata, spec = {} }, now) {
     const tokens = spec.tokenRequests ? spec.tokenRequests.map(({ audience }) => audience).join(',') : UNSET;

@@ -44,6 +44,6 @@ export const csinodes = defineStrategy<CSINode>('storage.k8s.io', 'v1', 'csinode
     return [...validate(node), ...changed.map((driver) => invalidValue(fieldPath('CSINodeDriver'), driver, IMMUTABLE))];
   },
   allowUnconditionalUpdate: false,
-  columns: [NAME, integer('Drivers'), AGE],
+  columns: [NAME, integer('Drivers', 'Drivers indicates the number of CSI drivers registered on the node'), AGE],
   row: ({ metadata, spec }, now) => [metadata.name ?? '', spec?.drivers?.length ?? 0, age(metadata, now)],
 });

@@ -4,7 +4,7 @@ import { isDNS1123Subdomain } from '#machinery/names.ts';
 import { validateLabelSelector } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
 import { fromMessages, immutable, quantityErrors } from '../field-checks.ts';
-import { NAME, text, UNSET } from '../printing.ts';
+import { CREATED_AT, NAME } from '../printing.ts';
 
 function validate({ storageClassName = '', nodeTopology, capacity }: CSIStorageCapacity): FieldError[] {
   return [
@@ -23,6 +23,6 @@ export const csistoragecapacities = defineStrategy<CSIStorageCapacity>('storage.
     ];
   },
   allowUnconditionalUpdate: false,
-  columns: [NAME, text('StorageClassName'), text('Capacity')],
-  row: ({ metadata, storageClassName, capacity }) => [metadata.name ?? '', storageClassName, capacity ?? UNSET],
+  columns: [NAME, CREATED_AT],
+  row: ({ metadata }) => [metadata.name ?? '', metadata.creationTimestamp ?? null],
 });

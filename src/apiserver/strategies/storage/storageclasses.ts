@@ -5,7 +5,7 @@ import { validateLabelName } from '#machinery/object-meta.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
 import { each, immutable, oneOf } from '../field-checks.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { validateParameters, validateProvisioner } from './parameters.ts';
 import { DEPRECATED_LABELS } from '../core/deprecated-labels.ts';
 
@@ -60,7 +60,14 @@ export const storageclasses = defineStrategy<StorageClass>('storage.k8s.io', 'v1
   warnings: ({ allowedTopologies = [] }) =>
     allowedTopologies.flatMap(({ matchLabelExpressions = [] }, i) =>
       matchLabelExpressions.flatMap(({ key }, j) => (DEPRECATED_LABELS[key] ? [`allowedTopologies[${i}].matchLabelExpressions[${j}].key: ${DEPRECATED_LABELS[key]}`] : []))),
-  columns: [NAME, text('Provisioner'), text('ReclaimPolicy'), text('VolumeBindingMode'), text('AllowVolumeExpansion'), AGE],
+  columns: [
+    NAME,
+    text('Provisioner', fieldDoc('api/storage/v1.StorageClass', 'provisioner')),
+    text('ReclaimPolicy', fieldDoc('api/storage/v1.StorageClass', 'reclaimPolicy')),
+    text('VolumeBindingMode', fieldDoc('api/storage/v1.StorageClass', 'volumeBindingMode')),
+    text('AllowVolumeExpansion', fieldDoc('api/storage/v1.StorageClass', 'allowVolumeExpansion')),
+    AGE,
+  ],
   row(c, now) {
     const isDefault = DEFAULT_CLASS.some((annotation) => c.metadata.annotations?.[annotation] === 'true');
     const name = c.metadata.name ?? '';

@@ -5,7 +5,7 @@ import { validateInlineVolumeSpec } from '../core/persistentvolume-validation.ts
 import { validateCSIDriverName } from '../core/volume-sources.ts';
 import { defineStrategy, emptyStatus } from '../define.ts';
 import { fromMessages } from '../field-checks.ts';
-import { AGE, age, boolean, NAME, text } from '../printing.ts';
+import { AGE, age, boolean, fieldDoc, NAME, text } from '../printing.ts';
 import { immutableSpec } from '../internal-form.ts';
 
 const SPEC = fieldPath('spec');
@@ -53,7 +53,14 @@ export const volumeattachments = defineStrategy<VolumeAttachment>('storage.k8s.i
   validateUpdate: (attachment, old) => [...validate(attachment), ...immutableSpec(attachment.spec, old.spec, 'api/storage/v1.VolumeAttachmentSpec')],
   validateStatusUpdate: validateStatus,
   allowUnconditionalUpdate: false,
-  columns: [NAME, { ...text('Attacher'), format: 'name' }, text('PV'), text('Node'), boolean('Attached'), AGE],
+  columns: [
+    NAME,
+    { ...text('Attacher', fieldDoc('api/storage/v1.VolumeAttachmentSpec', 'attacher')), format: 'name' },
+    text('PV', fieldDoc('api/storage/v1.VolumeAttachmentSource', 'persistentVolumeName')),
+    text('Node', fieldDoc('api/storage/v1.VolumeAttachmentSpec', 'nodeName')),
+    boolean('Attached', fieldDoc('api/storage/v1.VolumeAttachmentStatus', 'attached')),
+    AGE,
+  ],
   row({ metadata, spec, status }, now) {
     return [metadata.name ?? '', spec.attacher, spec.source?.persistentVolumeName ?? '', spec.nodeName, status?.attached ?? false, age(metadata, now)];
   },

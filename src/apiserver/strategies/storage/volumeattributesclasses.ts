@@ -2,7 +2,7 @@ import type { VolumeAttributesClass } from '#api/gen/storage-v1.ts';
 import { fieldPath, forbiddenField, type FieldError } from '#machinery/field-errors.ts';
 import { defineStrategy } from '../define.ts';
 import { semanticEqual } from '#machinery/equality.ts';
-import { AGE, age, NAME, text } from '../printing.ts';
+import { AGE, age, fieldDoc, NAME, text } from '../printing.ts';
 import { validateParameters, validateProvisioner } from './parameters.ts';
 
 function validate({ driverName = '', parameters }: VolumeAttributesClass): FieldError[] {
@@ -15,6 +15,6 @@ export const volumeattributesclasses = defineStrategy<VolumeAttributesClass>('st
     const changed = (['driverName', 'parameters'] as const).filter((field) => !semanticEqual(attributes[field], old[field]));
     return [...changed.map((field) => forbiddenField(fieldPath(field), `updates to ${field} are forbidden.`)), ...validate(attributes)];
   },
-  columns: [NAME, text('DriverName'), AGE],
+  columns: [NAME, text('DriverName', fieldDoc('api/storage/v1.VolumeAttributesClass', 'driverName')), AGE],
   row: ({ metadata, driverName }, now) => [metadata.name ?? '', driverName, age(metadata, now)],
 });

@@ -1,11 +1,19 @@
 /** The row of a Pod in `kubectl get pods`: what STATUS, READY and RESTARTS say. */
 import type { ContainerState, ContainerStatus, Pod } from '#api/gen/core-v1.ts';
 import type { Cell, Column } from '../../../registry/strategy.ts';
-import { AGE, age, NAME, NONE, since, text, wide } from '../../printing.ts';
+import { AGE, age, fieldDoc, NAME, NONE, since, text, wide } from '../../printing.ts';
 import { isSidecar } from './quantities.ts';
 
 export const POD_COLUMNS: readonly Column[] = [
-  NAME, text('Ready'), text('Status'), { name: 'Restarts', type: 'string' }, AGE, wide('IP'), wide('Node'), wide('Nominated Node'), wide('Readiness Gates'),
+  NAME,
+  text('Ready', 'The aggregate readiness state of this pod for accepting traffic.'),
+  text('Status', 'The aggregate status of the containers in this pod.'),
+  { name: 'Restarts', type: 'string', description: 'The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.' },
+  AGE,
+  wide('IP', fieldDoc('api/core/v1.PodStatus', 'podIP')),
+  wide('Node', fieldDoc('api/core/v1.PodSpec', 'nodeName')),
+  wide('Nominated Node', fieldDoc('api/core/v1.PodStatus', 'nominatedNodeName')),
+  wide('Readiness Gates', fieldDoc('api/core/v1.PodSpec', 'readinessGates')),
 ];
 
 /** Restarts counted so far, with the newest end of a container that was restarted. */

@@ -3,6 +3,7 @@ import type { KubeObject } from '#api/object.ts';
 import type { Duplex } from 'node:stream';
 import type { AuthenticationRequest, RequestInfo, UserInfo } from './interfaces.ts';
 import type { Query } from './query.ts';
+import type { ListIdentity } from './registry/list-memo.ts';
 import type { CacheEntry } from './registry/object-cache.ts';
 import type { ServedResource } from './registry/resource-registry.ts';
 
@@ -63,8 +64,8 @@ export interface ListResult {
   readonly kind: 'list';
   readonly served: ServedResource;
   readonly entries: readonly CacheEntry[];
-  /** The very array comes again for who asks the same, until something in it changes. */
-  readonly remembered?: boolean;
+  /** The list comes again for who asks the same, and this tells that it is the same one. */
+  readonly remembered?: ListIdentity | undefined;
   readonly resourceVersion: string;
   readonly continue?: string | undefined;
   readonly remainingItemCount?: number | undefined;

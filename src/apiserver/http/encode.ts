@@ -85,18 +85,18 @@ export function encodeList(list: ListResult, format: Format, signal: AbortSignal
   const items = list.entries.map((e) => (format.mediaType === PROTOBUF_TYPE ? e.object : listItem(e.object, list.served)));
   return encodeValue({ ...head, items } as unknown as KubeObject, format);
 }
-function joined({ served, entries, remembered = false, resourceVersion }: ListResult, head: Parameters<typeof listFrame>[0], signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
+function joined({ served, entries, remembered, resourceVersion }: ListResult, head: Parameters<typeof listFrame>[0], signal: AbortSignal): MaybePromise<Encoded | EncodedParts> {
   const prefix = typePrefix(served);
   const frame = listFrame(head, !served.codec.structType);
   if (entries.length > LONG_LIST) return { contentType: JSON_TYPE, parts: listParts(frame, entries, prefix, signal) };
-  const known = remembered ? bodies.find(entries, resourceVersion) : undefined;
+  const known = remembered ? bodies.find(remembered, resourceVersion) : undefined;
   if (known) return { contentType: JSON_TYPE, body: known };
   const made = (body: Buffer): Encoded => {
-    if (remembered) bodies.put(entries, resourceVersion, body);
+    if (remembered) bodies.put(remembered, resourceVersion, body, entries.length);
     return { contentType: JSON_TYPE, body };
   };
   if (entries.length <= ENTRIES_A_TURN) return made(joinList(frame, entries, prefix));
-  return Array.fromAsync(listParts(frame, entries, prefix, signal, remembered)).then((parts) => made(Buffer.concat(parts)));
+  return Array.fromAsync(listParts(frame, entries, prefix, signal, remembered !== undefined)).then((parts) => made(Buffer.concat(parts)));
 }
 /** Items of built-in kinds do not repeat what the list says of them; those of custom resources do. */
 function listItem(object: KubeObject, { codec }: ServedResource): object {

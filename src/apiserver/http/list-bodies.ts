@@ -1,4 +1,4 @@
-import type { CacheEntry } from '../registry/object-cache.ts';
+import type { ListIdentity } from '../registry/list-memo.ts';
 
 interface Known {
   readonly resourceVersion: string;
@@ -8,12 +8,9 @@ interface Known {
 const FROM_ENTRIES = 100;
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/**
- * The newest large bodies by the very list of entries that they show: many clients list the same thing at the same time, and until
- * something in it changes the registry answers with the same entries.
- */
+/** The newest body of each large list: many clients list the same thing at the same time, and until its revision moves on they are answered the same. */
 export class ListBodies {
-  readonly #bodies = new Map<readonly CacheEntry[], Known>();
+  readonly #bodies = new Map<ListIdentity, Known>();
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -21,24 +18,24 @@ export class ListBodies {
     this.#maxBytes = maxBytes;
   }
 
-  /** The body made of these very entries, where it is known. */
-  find(entries: readonly CacheEntry[], resourceVersion: string): Buffer | undefined {
-    const known = this.#bodies.get(entries);
+  /** The body of the list at this revision, where it is known. */
+  find(list: ListIdentity, resourceVersion: string): Buffer | undefined {
+    const known = this.#bodies.get(list);
     return known?.resourceVersion === resourceVersion ? known.body : undefined;
   }
-  put(entries: readonly CacheEntry[], resourceVersion: string, body: Buffer): void {
-    const known = this.#bodies.get(entries);
-    if (known) this.#drop(entries, known);
-    if (entries.length < FROM_ENTRIES || body.length > this.#maxBytes / 2) return;
-    this.#bodies.set(entries, { resourceVersion, body });
+  put(list: ListIdentity, resourceVersion: string, body: Buffer, entries: number): void {
+    const known = this.#bodies.get(list);
+    if (known) this.#drop(list, known);
+    if (entries < FROM_ENTRIES || body.length > this.#maxBytes / 2) return;
+    this.#bodies.set(list, { resourceVersion, body });
     this.#bytes += body.length;
     for (const [oldest, dropped] of this.#bodies) {
       if (this.#bytes <= this.#maxBytes) break;
       this.#drop(oldest, dropped);
     }
   }
-  #drop(entries: readonly CacheEntry[], known: Known): void {
-    this.#bodies.delete(entries);
+  #drop(list: ListIdentity, known: Known): void {
+    this.#bodies.delete(list);
     this.#bytes -= known.body.length;
   }
 }

@@ -86,23 +86,24 @@ test('ListMemo forgets what was overtaken by the ring, what is too much, and wha
   await close();
 });
 
-test('ListBodies makes a body again when the revision moves on, and keeps no more than it may', () => {
+test('ListBodies keeps one body of each list, the newest, and no more than it may', () => {
   const bodies = new ListBodies(1_000);
-  const list = (n: number): readonly CacheEntry[] => Array.from({ length: n }, () => ({}) as CacheEntry);
-  const [a, b, c, small] = [list(100), list(100), list(100), list(10)];
+  const [a, b, c, small] = [{ entries: 100 }, { entries: 100 }, { entries: 100 }, { entries: 10 }];
   let made = 0;
-  const ask = (entries: readonly CacheEntry[], version: string): Buffer => {
-    const known = bodies.find(entries, version);
+  const ask = (list: { entries: number }, version: string): Buffer => {
+    const known = bodies.find(list, version);
     if (known) return known;
     made++;
     const body = Buffer.alloc(400);
-    bodies.put(entries, version, body);
+    bodies.put(list, version, body, list.entries);
     return body;
   };
   assert.equal(ask(a, '1'), ask(a, '1'));
   assert.equal(made, 1);
   ask(a, '2');
+  assert.equal(bodies.find(a, '1'), undefined);
   ask(b, '2');
+  assert.ok(bodies.find(a, '2'), 'what was overtaken takes no room');
   ask(c, '2');
   assert.equal(made, 4);
   ask(c, '2');

@@ -6,7 +6,11 @@ import type { CacheEntry, ObjectStorage } from './object-cache.ts';
 import type { Select } from './list.ts';
 import type { ServedResource } from './resource-registry.ts';
 
+/** Stands for a list as long as it is remembered, whatever is in it. Holds nothing of it. */
+export type ListIdentity = object;
+
 interface Kept {
+  readonly identity: ListIdentity;
   readonly served: ServedResource;
   readonly id: string;
   readonly prefix: string;
@@ -17,6 +21,7 @@ interface Kept {
   seq: number;
 }
 export interface Remembered {
+  readonly identity: ListIdentity;
   readonly entries: readonly CacheEntry[];
   readonly revision: number;
 }
@@ -47,23 +52,24 @@ export class ListMemo {
     }
     this.#used.delete(kept);
     this.#used.add(kept);
-    return { entries: kept.entries, revision: storage.revision };
+    return { identity: kept.identity, entries: kept.entries, revision: storage.revision };
   }
 
-  /** Remembers a list of the newest state, made just now. */
-  put(served: ServedResource, prefix: string, id: string, select: Select | undefined, entries: readonly CacheEntry[]): void {
-    if (entries.length > this.#maxEntries / 2) return;
+  /** Remembers a list of the newest state, made just now; undefined when it is too long for that. */
+  put(served: ServedResource, prefix: string, id: string, select: Select | undefined, entries: readonly CacheEntry[]): ListIdentity | undefined {
+    if (entries.length > this.#maxEntries / 2) return undefined;
     const key = `${prefix}\n${id}`;
     const lists = this.#lists.get(served) ?? new Map<string, Kept>();
     this.#lists.set(served, lists);
     const before = lists.get(key);
     if (before) this.#forget(before);
-    const kept: Kept = { served, id: key, prefix, select, entries, seq: served.storage!.ring.end };
+    const kept: Kept = { identity: {}, served, id: key, prefix, select, entries, seq: served.storage!.ring.end };
     lists.set(key, kept);
     this.#lists.set(served, lists);
     this.#used.add(kept);
     this.#entries += entries.length;
     this.#shrink();
+    return kept.identity;
   }
 
   /** Looks at what has changed since; false when a scan would be quicker, or when the changes are gone. */

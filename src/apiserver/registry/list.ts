@@ -8,6 +8,7 @@ import { listPrefix, objectKey } from '#store/keys.ts';
 import type { RequestContext } from '../context.ts';
 import type { ListResult } from '../request.ts';
 import { decodeContinue, encodeContinue, tokenExpired, type ContinueToken } from './continue-token.ts';
+import type { ListIdentity } from './list-memo.ts';
 import type { CacheEntry, ObjectStorage } from './object-cache.ts';
 import { listOptions, parseResourceVersion, type ListOptions } from './options.ts';
 import type { ServedResource } from './resource-registry.ts';
@@ -50,7 +51,7 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
     const whole = !token && ready === undefined && limit === 0;
     const page = whole
       ? newest(ctx, prefix, options, selection)
-      : storage.list({ prefix, select: selectOf(served, selection), limit, startKey: token?.startKey, revision: ready });
+      : { ...storage.list({ prefix, select: selectOf(served, selection), limit, startKey: token?.startKey, revision: ready }), identity: undefined };
     const last = page.entries.at(-1);
     await served.codec.prepare?.(page.entries);
     const entries = inServedVersion(served, page.entries);
@@ -58,7 +59,7 @@ export async function listSelected(ctx: RequestContext, options: ListOptions, se
       kind: 'list',
       served,
       entries,
-      remembered: whole && entries === page.entries,
+      ...(entries === page.entries ? { remembered: page.identity } : {}),
       resourceVersion: String(page.revision),
       ...(page.next !== undefined && last ? { continue: encodeContinue(last.key, prefix, page.revision) } : {}),
       ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
@@ -78,15 +79,14 @@ async function prepared({ codec, storage }: ServedResource, prefix: string, sele
 }
 
 /** The whole newest state of a selection, found by what is remembered of it where that is possible. */
-function newest(ctx: RequestContext, prefix: string, options: ListOptions, selection: Selection): CacheList<KubeObject> {
+function newest(ctx: RequestContext, prefix: string, options: ListOptions, selection: Selection): CacheList<KubeObject> & { readonly identity: ListIdentity | undefined } {
   const { served, services } = ctx;
   const id = `${options.labelSelector}\n${options.fieldSelector}`;
   const known = services.lists.get(served, prefix, id);
   if (known) return { ...known, next: undefined, remaining: undefined };
   const select = selectOf(served, selection);
   const page = served.storage!.list({ prefix, select });
-  services.lists.put(served, prefix, id, select, page.entries);
-  return page;
+  return { ...page, identity: services.lists.put(served, prefix, id, select, page.entries) };
 }
 /** The argument itself where nothing needs to be converted: what is known of the list by its identity stays known. */
 function inServedVersion({ codec }: ServedResource, entries: readonly CacheEntry[]): readonly CacheEntry[] {

@@ -136,7 +136,10 @@ export class HttpServer {
       this.#sessions.add(session);
       session.setLocalWindowSize(SESSION_WINDOW);
       session.on('close', () => this.#sessions.delete(session));
-      session.on('error', () => session.destroy());
+      session.on('error', (err) => {
+        log.debug({ err, remote: session.socket?.remoteAddress, streams: this.#requestsOn(session) }, 'An HTTP/2 session ends');
+        session.destroy();
+      });
       session.setTimeout(IDLE_CONNECTION_MS, () => {
         if (this.#requestsOn(session) === 0) session.close();
       });

@@ -6,11 +6,14 @@ export type Logger = Pick<Pino, 'debug' | 'info' | 'warn' | 'error'>;
 /** Kept back of what cannot be written; the rest is lost. */
 const MAX_KEPT_BYTES = 1 << 20;
 
+/** Messages here name their cause as Go's do: pino would add it once more. The stack tells of all causes. */
+const serializeError = (err: unknown): unknown => (err instanceof Error ? { ...pino.stdSerializers.err(err), message: err.message } : err);
+
 /** A disk that is full loses log lines, and nothing else: without a listener the first of them would end the process. */
 function rootLogger(level: string, fd: number): Pino {
   const destination = pino.destination({ dest: fd, sync: true, maxLength: MAX_KEPT_BYTES });
   destination.on('error', () => {});
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: serializeError } }, destination);
 }
 let root = rootLogger(process.env['PODYARD_LOG'] ?? 'warn', 2);
 

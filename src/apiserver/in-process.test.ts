@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { ConfigMap } from '#api/gen/core-v1.ts';
+import type { Role } from '#api/gen/rbac-v1.ts';
 import type { KubeList } from '#api/object.ts';
 import { resourceOf } from '#api/resources.ts';
 import { deepFreeze } from '#base/draft.ts';
@@ -51,6 +52,15 @@ test('call answers with the very object of the cache', async () => {
   assert.equal(got, server.reader.get(CONFIGMAPS, 'default', 'same'));
   const list = (await server.call({ verb: 'list', ...at() }, me)) as KubeList;
   assert.equal(list.items[0], got);
+});
+
+test('who writes an object back does not come to own its empty lists', async () => {
+  const roles = { resource: resourceOf('rbac.authorization.k8s.io', 'v1', 'roles'), namespace: 'default' };
+  const made = (await server.call({ verb: 'create', ...roles, body: { metadata: { name: 'empty', labels: { a: 'b' } }, rules: [] } }, me)) as Role;
+  const owned = ({ metadata }: Role) => metadata.managedFields?.map(({ manager, fieldsV1 }) => [manager, Object.keys(fieldsV1 ?? {})]);
+  assert.deepEqual([made.rules, owned(made)], [[], [['tester', ['f:metadata']]]]);
+  const written = (await server.call({ verb: 'update', ...roles, name: 'empty', body: made }, { ...me, userAgent: 'other' })) as Role;
+  assert.deepEqual(owned(written), owned(made));
 });
 
 test('call rejects with a StatusError for what is refused, and for what breaks', async () => {

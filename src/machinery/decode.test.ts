@@ -144,9 +144,13 @@ test('decodeInto takes undefined for absent, as values that never were text have
   assert.deepEqual({ object, unknown, errors }, { object: { metadata: { name: 'a' }, data: { k: 'v' } }, unknown: [], errors: [] });
 });
 
+test('decodeInto tells which required lists were given empty', () => {
+  const { empties } = decodeInto(POD, { spec: { containers: [], volumes: [{ name: 'v', projected: { sources: [] }, configMap: { items: [] } }, { name: 'w', projected: {} }] } });
+  assert.deepEqual(empties, [['spec', 'containers'], ['spec', 'volumes', 0, 'projected', 'sources']]);
+});
 test('decodeInto takes all integers of 64 bits; those that no double holds come near', () => {
   const grace = (value: unknown) => decodeInto(POD, { spec: { terminationGracePeriodSeconds: value } });
-  assert.deepEqual(grace(9223372036854775807n), { object: { spec: { terminationGracePeriodSeconds: 2 ** 63 - 1024 } }, unknown: [], errors: [] });
+  assert.deepEqual(grace(9223372036854775807n), { object: { spec: { terminationGracePeriodSeconds: 2 ** 63 - 1024 } }, unknown: [], errors: [], empties: [] });
   assert.ok(BigInt(JSON.stringify(2 ** 63 - 1024)) < 2n ** 63n, 'what is printed is of 64 bits still');
   assert.deepEqual(grace(9007199254740993n).object, { spec: { terminationGracePeriodSeconds: 9007199254740992 } });
   assert.deepEqual(grace(9223372036854775808).errors, [`json: cannot unmarshal number ${2 ** 63} into Go struct field PodSpec.spec.terminationGracePeriodSeconds of type int64`]);

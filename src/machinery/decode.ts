@@ -21,7 +21,11 @@ export interface Decoded {
   readonly unknown: readonly string[];
   /** What could not be decoded; the first is the one that Go's decoder reports. Empty: all is well. */
   readonly errors: readonly string[];
+  /** Where a required list was given that is empty. */
+  readonly empties: readonly ValuePath[];
 }
+/** Names of fields, keys of maps and indices, from the object down. */
+export type ValuePath = readonly (string | number)[];
 
 const MAX_STRICT_ERRORS = 100;
 
@@ -31,6 +35,7 @@ interface Context {
   readonly path: Step[];
   readonly unknown: string[];
   readonly errors: string[];
+  readonly empties: ValuePath[];
   /** Go's own unmarshallers do not report unknown fields below them. */
   quiet: boolean;
   depth: number;
@@ -157,12 +162,18 @@ function zeroOf(ref: TypeRef): unknown {
   }
 }
 
+function noteEmpty({ path, empties }: Context): void {
+  const last = path.at(-1);
+  if (typeof last !== 'object' || last.owner.fields.get(last.name)!.omitEmpty) return;
+  empties.push(path.map((step) => (typeof step === 'object' ? step.name : step)));
+}
 function listReader(item: TypeRef, goType: string): Read {
   const read = readerOf(item, elementName(goType));
   return (value, context) => {
     if (!Array.isArray(value)) return typeError(jsonKind(value), goType, context);
     const out: unknown[] = [];
     const at = context.path.length;
+    if (value.length === 0) noteEmpty(context);
     for (let i = 0; i < value.length; i++) {
       context.path[at] = i;
       const element: unknown = value[i];
@@ -273,12 +284,12 @@ function makePlans(type: StructType): ReadonlyMap<string, FieldPlan> {
 
 /** Decodes a parsed JSON value into `type`. Never throws for what a client sent. */
 export function decodeInto(type: StructType, value: unknown): Decoded {
-  const context: Context = { path: [], unknown: [], errors: [], quiet: false, depth: 0 };
+  const context: Context = { path: [], unknown: [], errors: [], empties: [], quiet: false, depth: 0 };
   try {
     const object = structReader(type)(value, context) as Record<string, unknown> | undefined;
-    return { object: object ?? {}, unknown: context.unknown, errors: context.errors };
+    return { object: object ?? {}, unknown: context.unknown, errors: context.errors, empties: context.empties };
   } catch (err) {
-    if (err instanceof Abort) return { object: {}, unknown: context.unknown, errors: [err.message, ...context.errors] };
+    if (err instanceof Abort) return { object: {}, unknown: context.unknown, errors: [err.message, ...context.errors], empties: [] };
     throw err;
   }
 }

@@ -13,6 +13,7 @@ import type { RequestContext } from '../context.ts';
 import type { RequestBody } from '../request.ts';
 import type { FieldValidation } from './options.ts';
 import type { ResourceCodec } from './resource-registry.ts';
+import { forgetEmpties } from './spelled-out.ts';
 
 export const JSON_TYPE = 'application/json';
 export const YAML_TYPE = 'application/yaml';
@@ -108,6 +109,7 @@ export function decodeBody(ctx: RequestContext, body: RequestBody | undefined, o
   const given = body ?? { kind: 'bytes', mediaType: '', bytes: Buffer.alloc(0) };
   const raw = parseBody(given, expected);
   const object = decodeValue(ctx, { ...raw, value: identify(ctx, raw.value, options, given) }, options);
+  if (given.kind === 'value') forgetEmpties(object);
   ctx.request.decoded?.(() => {
     const copy = structuredClone(object) as Draft<KubeObject>;
     if (expected.kind === ctx.served.info.kind) ctx.served.strategy.default?.(copy);

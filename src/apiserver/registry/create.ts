@@ -16,6 +16,7 @@ import { dedupOwnerReferences, fillSystemFields, groupKindOf, settleNamespace, v
 import type { CacheEntry } from './object-cache.ts';
 import { writeOptionsObject, type WriteOptions } from './options.ts';
 import { resultOf } from './result.ts';
+import { copyDraft } from './spelled-out.ts';
 import { dropStatusOnCreate } from './subresource-split.ts';
 
 /** How often a name is generated before the create gives up: upstream's `maxNameGenerationCreateAttempts`. */
@@ -35,7 +36,7 @@ export async function createObject(ctx: RequestContext, args: CreateArgs): Promi
   const generated = !draft.metadata.name && Boolean(draft.metadata.generateName);
   const attempts = generated ? NAME_ATTEMPTS : 1;
   for (let attempt = 1; ; attempt++) {
-    const copy = attempt < attempts ? (structuredClone(draft) as Draft<KubeObject>) : draft;
+    const copy = attempt < attempts ? copyDraft(draft) : draft;
     try {
       return await createOnce(ctx, copy, args);
     } catch (err) {

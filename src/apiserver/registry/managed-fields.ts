@@ -13,6 +13,7 @@ import type { RequestContext } from '../context.ts';
 import type { ExpectedKind } from './body.ts';
 import type { WriteOptions } from './options.ts';
 import type { ResourceCodec } from './resource-registry.ts';
+import { withEmpties } from './spelled-out.ts';
 import { hasStatus, statusKeeps } from './subresource-split.ts';
 
 const WITHOUT_STATUS = excludeFields('status');
@@ -67,7 +68,8 @@ export interface TrackArgs {
 export function trackFields(ctx: RequestContext, args: TrackArgs): void {
   const manager = managerName(args.fieldManager, ctx.request.auth.header('user-agent'));
   const { codec } = args.written ?? ctx.served;
-  const entries = updateManagedFields(printed(args.live, codec), printed(args.draft as KubeObject, codec), management(ctx, manager, args.subresource, args.written));
+  const draft = args.draft as KubeObject;
+  const entries = updateManagedFields(printed(args.live, codec), withEmpties(printed(draft, codec), draft), management(ctx, manager, args.subresource, args.written));
   if (entries) args.draft.metadata.managedFields = entries as Draft<typeof entries>;
   else delete args.draft.metadata.managedFields;
 }

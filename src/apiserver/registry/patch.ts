@@ -124,13 +124,14 @@ function refusedPatch(shown: string, why: string): StatusError {
   return new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message: ` "" is invalid: ${field}: ${message}`, reason: 'Invalid', details: { causes: [{ reason, message, field }] }, code: 422 });
 }
 function applyByType(patch: ReadPatch, object: KubeObject, target: WrittenKind): unknown {
+  const printed = printedObject(object);
   switch (patch.type) {
     case JSON_PATCH:
-      return applyJsonPatch(printedObject(object), patch.value);
+      return applyJsonPatch(printed, patch.value);
     case MERGE_PATCH:
-      return applyMergePatch(printedObject(object), patch.value);
+      return applyMergePatch(printed, patch.value);
     default:
-      return applyStrategicMergePatch(object, patch.value, target.codec.structType!);
+      return applyStrategicMergePatch(printed, patch.value, target.codec.structType!);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Draft } from '#base/draft.ts';
 import { structSchema, zeroObject } from '#machinery/apply/struct-schema.ts';
 import { decodeInto, normalise, strictMessages } from '#machinery/decode.ts';
 import type { ResourceCodec } from './resource-registry.ts';
+import { noteEmpties } from './spelled-out.ts';
 import type { Strategy } from './strategy.ts';
 
 /** `versions`: the other versions of the kind, for field ownership; `rules` of the kind for what is read. */
@@ -16,10 +17,11 @@ export function structCodec(type: StructType, versions?: ResourceCodec['apply'][
       return (apply ??= { schema: structSchema(type), zero: zeroObject(type), ...(versions ? { versions } : {}) });
     },
     decode(value, text) {
-      const { object, unknown, errors } = decodeInto(type, value);
+      const { object, unknown, errors, empties } = decodeInto(type, value);
       if (errors.length) throw new Error(errors[0]);
       const draft = normalise(type, object) as unknown as Draft<KubeObject>;
       for (const path of rules.givenEmpty ?? []) keepEmpty(object, draft, path.split('.'));
+      noteEmpties(draft, empties);
       const fault = rules.unreadable?.(draft);
       if (fault !== undefined) throw new Error(fault);
       return { object: draft, strict: strictMessages(unknown, text, type) };

@@ -1,5 +1,4 @@
 /** The verbs of a stored resource. */
-import { draftOf } from '#base/draft.ts';
 import type { RequestContext } from '../context.ts';
 import { verbNotAllowed } from '../generic-errors.ts';
 import type { MaybePromise } from '../interfaces.ts';
@@ -14,6 +13,7 @@ import { listObjects } from './list.ts';
 import { checkName, settleNamespace } from './object-meta.ts';
 import { writeOptions } from './options.ts';
 import { patchObject } from './patch.ts';
+import { copyDraft } from './spelled-out.ts';
 import { updateObject, type ObjectView } from './update.ts';
 import { watchObjects } from './watch.ts';
 
@@ -64,7 +64,7 @@ export async function putObject(ctx: RequestContext, subresource: string, view?:
     view,
     allowCreate: subresource === '' && (strategy.allowCreateOnUpdate ?? false),
     // Every try changes its draft.
-    source: () => draftOf(sent) as typeof sent,
+    source: () => copyDraft(sent),
   });
 }
 

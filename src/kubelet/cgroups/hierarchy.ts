@@ -22,6 +22,8 @@ export class CgroupHierarchy {
   /** Version 2: the kernel counts swap, and groups can be kept from it. */
   readonly swap: boolean;
   readonly #mount: string;
+  /** Where version 2 is mounted, be it without controllers beside version 1. */
+  readonly #unified: string | undefined;
   /** Version 1: one directory per hierarchy. */
   readonly #controllers: readonly string[];
   readonly #prepared = new Set<string>();
@@ -29,6 +31,8 @@ export class CgroupHierarchy {
   constructor(mount = '/sys/fs/cgroup') {
     this.#mount = mount;
     this.v2 = existsSync(join(mount, 'cgroup.controllers'));
+    const beside = join(mount, 'unified');
+    this.#unified = this.v2 ? mount : existsSync(join(beside, 'cgroup.controllers')) ? beside : undefined;
     // The root has no such file: all others do, or none.
     this.swap = this.v2 && readdirSync(mount).some((d) => existsSync(join(mount, d, 'memory.swap.max')));
     // Symlinks are other names of a hierarchy (`cpu` → `cpu,cpuacct`): each hierarchy once. A directory in which nothing is mounted is none.
@@ -76,6 +80,10 @@ export class CgroupHierarchy {
   async read(controller: string, path: string, file: string): Promise<string> {
     const dir = this.v2 ? join(this.#mount, path) : this.#controllerDir(controller, path);
     return dir ? await readFile(join(dir, file), 'utf8').catch(() => '') : '';
+  }
+  /** Content of a file that only version 2 has, also where it is mounted beside version 1; '' when there is none. */
+  async readUnified(path: string, file: string): Promise<string> {
+    return this.#unified === undefined ? '' : await readFile(join(this.#unified, path, file), 'utf8').catch(() => '');
   }
 
   #controllerDir(controller: string, path: string): string | undefined {

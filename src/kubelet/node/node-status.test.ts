@@ -55,6 +55,8 @@ test('initialNode carries the labels of the platform and the node\'s own, and it
   const node = initialNode(inputs());
   assert.deepEqual(node.metadata.labels, { 'kubernetes.io/arch': 'amd64', 'kubernetes.io/os': 'linux', 'beta.kubernetes.io/arch': 'amd64', 'beta.kubernetes.io/os': 'linux', 'kubernetes.io/hostname': NODE, mine: 'yes' });
   assert.deepEqual(node.spec.taints, [{ key: 'k', effect: 'NoSchedule' }]);
+  // What upstream's 1.36 declares by default.
+  assert.deepEqual(node.status!.declaredFeatures, ['ExtendWebSocketsToKubelet', 'InPlacePodLevelResourcesVerticalScaling', 'InPlacePodVerticalScalingInitContainers', 'RestartAllContainersOnContainerExits']);
 });
 
 test('NodeManager registers the node, renews its lease, and writes its status only when it changed', async () => {

@@ -12,6 +12,8 @@ import type { HostFacts } from './host-facts.ts';
 const EVICTED_FROM: Readonly<Partial<Record<EvictionSignal, string>>> = { 'memory.available': 'memory', 'nodefs.available': 'ephemeral-storage' };
 
 export const KUBELET_VERSION = 'v1.36.0';
+/** What a client may count on that not every supported release of the kubelet has, in order (KEP-5328). */
+export const DECLARED_FEATURES = ['ExtendWebSocketsToKubelet', 'InPlacePodLevelResourcesVerticalScaling', 'InPlacePodVerticalScalingInitContainers', 'RestartAllContainersOnContainerExits'] as const;
 
 export interface RuntimeFacts {
   /** `containerd://1.6.20` */
@@ -75,6 +77,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
     images: runtime.images,
     ...(inputs.volumesInUse.length ? { volumesInUse: inputs.volumesInUse } : {}),
     ...(runtime.handlers.length ? { runtimeHandlers: runtime.handlers } : {}),
+    declaredFeatures: DECLARED_FEATURES,
   };
 }
 function capacityOf({ host, config, devices, advertised }: NodeStatusInputs): Record<string, string> {

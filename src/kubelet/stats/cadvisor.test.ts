@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
 import { criMessage } from '#cri/schema.ts';
 import { CgroupHierarchy } from '../cgroups/hierarchy.ts';
+import type { HostFacts } from '../node/host-facts.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
 import { cgroupUse, networkUse } from './cgroup-use.ts';
@@ -47,6 +48,7 @@ test('cgroupUse: a group that is not there uses nothing that could be told', asy
   await files({ 'memory/other/x': '' });
   assert.equal(await cgroupUse(new CgroupHierarchy(root), '/p'), undefined);
 });
+const HOST: HostFacts = { cpus: 4, memoryBytes: 8000, ephemeralStorageBytes: 0, hugePages: {}, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '', osImage: '', architecture: '' };
 const DEV = 'Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0\n  eth0:    1234      12    1    2    0     0          0         0     5678      56    3    4    0     0       0          0\n';
 test('networkUse leaves out the loopback', async () => {
   await files({ '42/net/dev': DEV });
@@ -57,7 +59,7 @@ test('cadvisorMetrics: labels of containers, Pods and the machine\'s groups', as
   for (const group of ['', '/kubepods/poda', '/kubepods/poda/c1', '/kubepods/poda/s1']) await files({ [`memory${group}/memory.usage_in_bytes`]: '1000\n', [`cpuacct${group}/cpuacct.usage`]: '1000000000\n' });
   const pod = { uid: 'a', name: 'web', namespace: 'ns', sandboxes: [criMessage('PodSandboxStatus', { id: 's1', createdAt: 5e9 })], containers: [{ ...criMessage('ContainerStatus', { id: 'c1', state: 'CONTAINER_RUNNING', image: { image: 'nginx:1' }, startedAt: 6e9 }), sandboxId: 's1', name: 'c', restartCount: 0, hash: '' }] } as RuntimePod;
   const options: CadvisorOptions = {
-    hierarchy: new CgroupHierarchy(root), host: { cpus: 4, memoryBytes: 8000, ephemeralStorageBytes: 0, hugePages: {}, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '', osImage: '', architecture: '' }, cores: { physical: 2, sockets: 1 },
+    hierarchy: new CgroupHierarchy(root), host: HOST, cores: { physical: 2, sockets: 1 },
     bootTimeMs: 0, nowMs: 9000, groups: ['/', '/gone'], containerCgroup: (p, id) => `${p}/${id}`, layers: new Map([['c1', criMessage('FilesystemUsage', { usedBytes: { value: 77 }, fsId: { mountpoint: '/img' } })]]),
     pods: [{ pod, cgroup: '/kubepods/poda', hostNetwork: false }],
   };
@@ -70,4 +72,20 @@ test('cadvisorMetrics: labels of containers, Pods and the machine\'s groups', as
     'container_memory_working_set_bytes{container="",id="/",image="",name="",namespace="",pod=""} 1000', 'container_scrape_error 0',
   ]) assert.ok(text.split('\n').includes(line), line);
   assert.ok(!text.includes('/gone'));
+  assert.ok(!text.includes('pressure'), 'the kernel tells none');
+});
+test('cadvisorMetrics: pressures, also of the machine, and where version 2 of cgroups is mounted beside version 1', async () => {
+  const some = 'some avg10=1.50 avg60=0.25 avg300=0.00 total=2500000\n';
+  await files({
+    'memory/p/memory.usage_in_bytes': '1000\n', 'unified/cgroup.controllers': '\n', 'unified/cpu.pressure': some,
+    'unified/p/cpu.pressure': some, 'unified/p/memory.pressure': some, 'unified/p/io.pressure': `${some}full avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n`,
+  });
+  const text = await cadvisorMetrics({ hierarchy: new CgroupHierarchy(root), host: HOST, cores: { physical: 1, sockets: 1 }, bootTimeMs: 0, nowMs: 0, pods: [], groups: ['/', '/p'], containerCgroup: () => '', layers: new Map() });
+  const labels = (id: string): string => `{container="",id="${id}",image="",name="",namespace="",pod=""}`;
+  assert.deepEqual(text.split('\n').filter((line) => line.startsWith('container_pressure')), [
+    `container_pressure_cpu_stalled_seconds_total${labels('/')} 0`, `container_pressure_cpu_stalled_seconds_total${labels('/p')} 0`,
+    `container_pressure_cpu_waiting_seconds_total${labels('/')} 2.5`, `container_pressure_cpu_waiting_seconds_total${labels('/p')} 2.5`,
+    `container_pressure_memory_stalled_seconds_total${labels('/p')} 0`, `container_pressure_memory_waiting_seconds_total${labels('/p')} 2.5`,
+    `container_pressure_io_stalled_seconds_total${labels('/p')} 0.001`, `container_pressure_io_waiting_seconds_total${labels('/p')} 2.5`,
+  ]);
 });

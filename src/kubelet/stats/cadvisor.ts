@@ -6,8 +6,9 @@ import type { ContainerStats } from '#cri/types.ts';
 import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { HostFacts } from '../node/host-facts.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
-import { cgroupUse, networkUse, type CgroupUse } from './cgroup-use.ts';
+import { cgroupPressures, cgroupUse, networkUse, type CgroupUse } from './cgroup-use.ts';
 import { Exposition } from './exposition.ts';
+import type { PressureName } from './pressure.ts';
 
 type Labels = Readonly<Record<'container' | 'id' | 'image' | 'name' | 'namespace' | 'pod', string>>;
 
@@ -69,6 +70,8 @@ async function addGroup(out: Exposition, options: CadvisorOptions, path: string,
   } catch {
     return 1;
   }
+  // The machine as a whole has pressures also where version 2 of cgroups tells nothing else of it.
+  await addPressures(out, options.hierarchy, path, labels);
   if (!use) return 0;
   const counter = (name: string, help: string, value: number, more: Readonly<Record<string, string>> = {}): void => out.add(`container_${name}`, 'counter', help, { ...labels, ...more }, value);
   const gauge = (name: string, help: string, value: number | undefined): void => void (value !== undefined && out.add(`container_${name}`, 'gauge', help, labels, value));
@@ -97,6 +100,14 @@ async function addGroup(out: Exposition, options: CadvisorOptions, path: string,
   gauge('start_time_seconds', 'Start time of the container since unix epoch in seconds.', Math.floor(startMs / 1000));
   gauge('last_seen', 'Last time a container was seen by the exporter', Math.floor(options.nowMs / 1000));
   return 0;
+}
+const RESOURCE_NAMES: Readonly<Record<PressureName, string>> = { cpu: 'CPU', memory: 'memory', io: 'IO' };
+async function addPressures(out: Exposition, hierarchy: CgroupHierarchy, path: string, labels: Labels): Promise<void> {
+  for (const [name, { full, some }] of Object.entries(await cgroupPressures(hierarchy, path))) {
+    const resource = RESOURCE_NAMES[name as PressureName];
+    out.add(`container_pressure_${name}_stalled_seconds_total`, 'counter', `Total time duration no tasks in the container could make progress due to ${resource} congestion.`, labels, full.total / 1e6);
+    out.add(`container_pressure_${name}_waiting_seconds_total`, 'counter', `Total time duration tasks in the container have waited due to ${resource} congestion.`, labels, some.total / 1e6);
+  }
 }
 async function addNetwork(out: Exposition, pid: number, labels: Labels): Promise<void> {
   for (const i of await networkUse(pid)) {

@@ -1,6 +1,7 @@
 /** What a group of processes uses, from its control files. Source: kernel documentation, admin-guide/cgroup-v1 and cgroup-v2. */
 import { readFile } from 'node:fs/promises';
 import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
+import { readPressures, type Pressures } from './pressure.ts';
 
 /** Bytes, seconds and counts. What the kernel does not tell is absent. */
 export interface CgroupUse {
@@ -83,6 +84,10 @@ async function useOfV2(read: Reader): Promise<CgroupUse> {
 /** Sum over all devices: `8:0 Read 4096`. */
 function blkio(text: string, operation: 'Read' | 'Write'): number {
   return [...text.matchAll(new RegExp(`^\\d+:\\d+ ${operation} (\\d+)$`, 'gm'))].reduce((n, [, v]) => n + Number(v), 0);
+}
+/** What a group waits for; empty where the kernel does not tell. */
+export function cgroupPressures(hierarchy: CgroupHierarchy, path: string): Promise<Pressures> {
+  return readPressures((name) => hierarchy.readUnified(path, `${name}.pressure`));
 }
 
 export interface InterfaceUse {

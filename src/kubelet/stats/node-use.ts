@@ -1,6 +1,7 @@
 /** What the whole machine uses, from /proc. */
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '#base/clock.ts';
+import { readPressures, type Pressures } from './pressure.ts';
 
 export interface NodeUse {
   readonly cpuNanoSeconds: number;
@@ -8,6 +9,7 @@ export interface NodeUse {
   readonly nanoCores: number | undefined;
   readonly memory: { readonly usedBytes: number; readonly availableBytes: number; readonly workingSetBytes: number; readonly rssBytes: number; readonly pageFaults: number; readonly majorPageFaults: number };
   readonly swap: { readonly usedBytes: number; readonly availableBytes: number };
+  readonly pressures: Pressures;
 }
 interface Reading {
   /** Milliseconds of the monotonic clock. */
@@ -32,7 +34,8 @@ export class NodeUseMeter {
   }
   async read(): Promise<NodeUse> {
     const file = (name: string): Promise<string> => readFile(`${this.#proc}/${name}`, 'utf8');
-    const [stat, meminfo, vmstat] = await Promise.all([file('stat'), file('meminfo'), file('vmstat').catch(() => '')]);
+    const optional = (name: string): Promise<string> => file(name).catch(() => '');
+    const [stat, meminfo, vmstat, pressures] = await Promise.all([file('stat'), file('meminfo'), optional('vmstat'), readPressures((name) => optional(`pressure/${name}`))]);
     const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (/^cpu\s+(.*)$/m.exec(stat)?.[1] ?? '').split(/\s+/).map(Number);
     const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0) * 1024;
     const count = (name: string): number => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(vmstat)?.[1] ?? 0);
@@ -42,6 +45,7 @@ export class NodeUseMeter {
       cpuNanoSeconds, nanoCores: this.#rate(cpuNanoSeconds),
       memory: { usedBytes: total - kib('MemFree'), availableBytes: available, workingSetBytes: total - available, rssBytes: kib('AnonPages'), pageFaults: count('pgfault'), majorPageFaults: count('pgmajfault') },
       swap: { usedBytes: kib('SwapTotal') - kib('SwapFree'), availableBytes: kib('SwapFree') },
+      pressures,
     };
   }
   #rate(cpuNanoSeconds: number): number | undefined {

@@ -41,8 +41,13 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
   await procWith(dir, 1000);
   await mkdir(join(dir, 'logs/app'), { recursive: true });
   await writeFile(join(dir, 'logs/app/0.log'), 'x'.repeat(9000));
+  const stalls = (total: number): string => `some avg10=1.50 avg60=0.25 avg300=0.00 total=${total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n`;
+  const stalled = (total: number): unknown => ({ full: { total: 1, avg10: 0, avg60: 0, avg300: 0 }, some: { total, avg10: 1.5, avg60: 0.25, avg300: 0 } });
+  await mkdir(join(dir, 'pressure'));
+  await writeFile(join(dir, 'pressure/memory'), stalls(5));
   const clock = new FakeClock();
   const files: Record<string, string> = {
+    'pod1/io.pressure': stalls(2), 'pod1/c/cpu.pressure': stalls(3), 'all/memory.pressure': stalls(4),
     'pod1/memory.current': '5000', 'pod1/cpu.stat': 'usage_usec 2500', 'pod1/memory.stat': 'anon 3000\ninactive_file 1000\npgfault 9', 'pod1/memory.swap.current': '64', 'pod1/pids.current': '3', 'all/memory.current': '9000',
   };
   const startedAt = 1_700_000_000_000_000_000;
@@ -54,7 +59,7 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
   const options: SummaryOptions = {
     clock, nodeName: 'n', bootTimeMs: 0, meter: new NodeUseMeter(clock, dir), rootDir: dir, allPods: 'all', containerCgroup: (of, id) => `${of}/${id}`,
     runtime: { listContainerStats: async () => ({ stats }), imageFsInfo: async () => ({ imageFilesystems: [{ timestamp: 0, fsId: { mountpoint: dir }, usedBytes: { value: 12345 }, inodesUsed: { value: 5 } }], containerFilesystems: [] }) } as unknown as ContainerRuntime,
-    hierarchy: { v2: true, read: async (_c: string, path: string, file: string) => files[`${path}/${file}`] ?? '' } as unknown as CgroupHierarchy,
+    hierarchy: { v2: true, read: async (_c: string, path: string, file: string) => files[`${path}/${file}`] ?? '', readUnified: async (path: string, file: string) => files[`${path}/${file}`] ?? '' } as unknown as CgroupHierarchy,
     volumes: { all: async () => new Map([['u', [{ time: 't', name: 'scratch', capacityBytes: 1, availableBytes: 1, usedBytes: 1000, inodes: 1, inodesFree: 1, inodesUsed: 2 }]]]) },
     pods: () => [{ pod, cgroup: 'pod1', hostNetwork: false, logDir: join(dir, 'logs'), diskVolumes: ['scratch'] }, { pod: { ...pod, uid: 'gone', sandboxes: [] }, cgroup: 'pod2', hostNetwork: false, logDir: dir, diskVolumes: [] }],
   };
@@ -71,6 +76,9 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
   assert.equal(pods.length, 1, 'a Pod without a sandbox uses nothing');
   assert.deepEqual([told!.startTime, told!.containers.length, told!.containers[0]!.startTime], ['2023-11-14T22:13:19Z', 1, '2023-11-14T22:13:20Z']);
   assert.deepEqual([told!['cpu']!['usageNanoCores'], told!['cpu']!['usageCoreNanoSeconds'], told!['memory']!['workingSetBytes'], told!['memory']!['rssBytes'], told!['process_stats']!['process_count'], told!['swap']!['swapUsageBytes']], [7, 2_500_000, 4000, 3000, 3, 64]);
+  assert.deepEqual([node['memory']!['psi'], node['cpu']!['psi'], node['io']], [stalled(5), undefined, undefined]);
+  assert.deepEqual((node.systemContainers as unknown as (typeof node)[])[0]!['memory']!['psi'], stalled(4));
+  assert.deepEqual([told!['io']!['psi'], told!['cpu']!['psi'], told!.containers[0]!['cpu']!['psi']], [stalled(2), undefined, stalled(3)] as unknown[]);
   const logs = told!.containers[0]!['logs']!['usedBytes']!;
   assert.ok(logs >= 9000, `${logs} bytes of logs`);
   assert.equal(told!['ephemeral-storage']!['usedBytes'], 400 + logs + 1000);

@@ -12,8 +12,9 @@ import { diskUsage } from '../eviction/local-storage.ts';
 import { LABELS } from '../interfaces.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { fileSystemUse, type VolumeUse } from '../volumes/volume-use.ts';
-import { cgroupUse, networkUse, type CgroupUse, type InterfaceUse } from './cgroup-use.ts';
+import { cgroupPressures, cgroupUse, networkUse, type CgroupUse, type InterfaceUse } from './cgroup-use.ts';
 import type { NodeUse, NodeUseMeter } from './node-use.ts';
+import type { Pressure, Pressures } from './pressure.ts';
 import type { VolumeStat, VolumeStats } from './volume-stats.ts';
 
 /** A Pod that the runtime has, and where it is on the node. */
@@ -59,8 +60,10 @@ function networkStats(time: string, interfaces: readonly InterfaceUse[], preferr
   const main = interfaces.find((i) => i.name === preferred) ?? interfaces[0];
   return main && { time, ...interfaceStats(main), interfaces: interfaces.map(interfaceStats) };
 }
+const psiOf = (psi: Pressure | undefined): Json => (psi ? { psi } : {});
+const ioStats = (time: string, { io }: Pressures): Json => (io ? { io: { time, psi: io } } : {});
 function nodeCpu(time: string, use: NodeUse): Json {
-  return { time, ...(use.nanoCores === undefined ? {} : { usageNanoCores: use.nanoCores }), usageCoreNanoSeconds: use.cpuNanoSeconds };
+  return { time, ...(use.nanoCores === undefined ? {} : { usageNanoCores: use.nanoCores }), usageCoreNanoSeconds: use.cpuNanoSeconds, ...psiOf(use.pressures.cpu) };
 }
 
 /** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at. */
@@ -76,12 +79,12 @@ export async function summaryOf(options: SummaryOptions, onlyCpuAndMemory: boole
     Promise.all(options.pods().map((placed) => podSummary(options, placed, byId, disk, time))),
     disk ? nodeDisks(options, disk.nodeFs, time, signal) : {},
   ]);
-  const { memory, swap } = use;
+  const { memory, swap, pressures } = use;
   return {
     node: {
       nodeName: options.nodeName, systemContainers: await systemContainers(options, time), startTime: rfc3339(options.bootTimeMs), cpu: nodeCpu(time, use),
-      memory: { time, availableBytes: memory.availableBytes, usageBytes: memory.usedBytes, workingSetBytes: memory.workingSetBytes, rssBytes: memory.rssBytes, pageFaults: memory.pageFaults, majorPageFaults: memory.majorPageFaults },
-      ...node, swap: { time, swapAvailableBytes: swap.availableBytes, swapUsageBytes: swap.usedBytes },
+      memory: { time, availableBytes: memory.availableBytes, usageBytes: memory.usedBytes, workingSetBytes: memory.workingSetBytes, rssBytes: memory.rssBytes, pageFaults: memory.pageFaults, majorPageFaults: memory.majorPageFaults, ...psiOf(pressures.memory) },
+      ...(disk ? ioStats(time, pressures) : {}), ...node, swap: { time, swapAvailableBytes: swap.availableBytes, swapUsageBytes: swap.usedBytes },
     },
     pods: pods.filter((pod) => pod !== undefined),
   };
@@ -104,12 +107,12 @@ async function nodeDisks({ runtime }: SummaryOptions, nodeFs: VolumeUse, time: s
 }
 async function systemContainers({ hierarchy, allPods, bootTimeMs }: SummaryOptions, time: string): Promise<Json[]> {
   const use = allPods === undefined ? undefined : await cgroupUse(hierarchy, allPods).catch(() => undefined);
-  return use ? [{ name: 'pods', startTime: rfc3339(bootTimeMs), ...groupUse(time, use) }] : [];
+  return use ? [{ name: 'pods', startTime: rfc3339(bootTimeMs), ...groupUse(time, use, await cgroupPressures(hierarchy, allPods!)) }] : [];
 }
-function groupUse(time: string, use: CgroupUse): Json {
+function groupUse(time: string, use: CgroupUse, pressures: Pressures): Json {
   return {
-    cpu: { time, usageCoreNanoSeconds: Math.round(use.cpuSeconds * 1e9) },
-    memory: { time, usageBytes: use.memoryBytes, workingSetBytes: use.workingSetBytes, rssBytes: use.rssBytes, pageFaults: use.pageFaults, majorPageFaults: use.majorPageFaults },
+    cpu: { time, usageCoreNanoSeconds: Math.round(use.cpuSeconds * 1e9), ...psiOf(pressures.cpu) },
+    memory: { time, usageBytes: use.memoryBytes, workingSetBytes: use.workingSetBytes, rssBytes: use.rssBytes, pageFaults: use.pageFaults, majorPageFaults: use.majorPageFaults, ...psiOf(pressures.memory) },
   };
 }
 
@@ -126,17 +129,24 @@ async function podSummary(options: SummaryOptions, placed: PlacedPod, byId: Read
     const stats = c.state === 'CONTAINER_RUNNING' ? byId.get(c.id) : undefined;
     return stats ? [{ container: c, stats }] : [];
   });
-  const group = placed.cgroup === undefined ? undefined : await cgroupUse(options.hierarchy, placed.cgroup).catch(() => undefined);
-  const parts = await Promise.all(running.map(async ({ container, stats }) => ({ container, stats, logs: disk ? await diskUsage(join(placed.logDir, container.name)) : undefined })));
+  const { cgroup } = placed;
+  const { hierarchy, containerCgroup } = options;
+  const group = cgroup === undefined ? undefined : await cgroupUse(hierarchy, cgroup).catch(() => undefined);
+  const pressures = cgroup === undefined ? {} : await cgroupPressures(hierarchy, cgroup);
+  const parts = await Promise.all(running.map(async ({ container, stats }) => ({
+    container, stats, logs: disk ? await diskUsage(join(placed.logDir, container.name)) : undefined,
+    pressures: cgroup === undefined ? {} : await cgroupPressures(hierarchy, containerCgroup(cgroup, container.id)),
+  })));
   return {
     podRef: { name: pod.name, namespace: pod.namespace, uid: pod.uid },
     startTime: fromNanos(sandbox.createdAt),
     containers: parts.map((part) => containerSummary(part, disk, time)),
-    cpu: { time, usageNanoCores: sum(running, ({ stats }) => stats.cpu?.usageNanoCores?.value), usageCoreNanoSeconds: group ? Math.round(group.cpuSeconds * 1e9) : sum(running, ({ stats }) => stats.cpu?.usageCoreNanoSeconds?.value) },
+    cpu: { time, usageNanoCores: sum(running, ({ stats }) => stats.cpu?.usageNanoCores?.value), usageCoreNanoSeconds: group ? Math.round(group.cpuSeconds * 1e9) : sum(running, ({ stats }) => stats.cpu?.usageCoreNanoSeconds?.value), ...psiOf(pressures.cpu) },
     memory: {
       time, workingSetBytes: group?.workingSetBytes ?? sum(running, ({ stats }) => stats.memory?.workingSetBytes?.value), usageBytes: group?.memoryBytes ?? sum(running, ({ stats }) => stats.memory?.usageBytes?.value),
-      rssBytes: group?.rssBytes ?? sum(running, ({ stats }) => stats.memory?.rssBytes?.value), pageFaults: group?.pageFaults ?? 0, majorPageFaults: group?.majorPageFaults ?? 0,
+      rssBytes: group?.rssBytes ?? sum(running, ({ stats }) => stats.memory?.rssBytes?.value), pageFaults: group?.pageFaults ?? 0, majorPageFaults: group?.majorPageFaults ?? 0, ...psiOf(pressures.memory),
     },
+    ...(disk ? ioStats(time, pressures) : {}),
     ...(disk ? await podDisks(options, placed, sandbox.id, parts, disk, time) : {}),
     ...(group ? { process_stats: { process_count: group.processes }, swap: { time, swapUsageBytes: group.swapBytes } } : {}),
   };
@@ -145,6 +155,7 @@ interface Part {
   readonly container: RuntimeContainer;
   readonly stats: ContainerStats;
   readonly logs: { readonly bytes: number; readonly inodes: number } | undefined;
+  readonly pressures: Pressures;
 }
 async function podDisks({ hierarchy, containerCgroup }: SummaryOptions, { pod, cgroup, hostNetwork, diskVolumes }: PlacedPod, sandboxId: string, parts: readonly Part[], { nodeFs, mounted }: Disk, time: string): Promise<Json> {
   const pid = hostNetwork || cgroup === undefined ? 0 : Number((await hierarchy.read('memory', containerCgroup(cgroup, sandboxId), 'cgroup.procs')).split('\n')[0]);
@@ -155,13 +166,14 @@ async function podDisks({ hierarchy, containerCgroup }: SummaryOptions, { pod, c
   const inodesUsed = sum(parts, (p) => (p.stats.writableLayer?.inodesUsed?.value ?? 0) + (p.logs?.inodes ?? 0)) + sum(local, (v) => v.inodesUsed);
   return { ...(network ? { network } : {}), ...(volumes.length > 0 ? { volume: volumes } : {}), 'ephemeral-storage': { ...fsStats(time, nodeFs), usedBytes, inodesUsed } };
 }
-function containerSummary({ container, stats, logs }: Part, disk: Disk | undefined, time: string): Json {
+function containerSummary({ container, stats, logs, pressures }: Part, disk: Disk | undefined, time: string): Json {
   const { cpu, memory, swap, writableLayer } = stats;
   return {
     name: container.name || stats.attributes?.labels[LABELS.containerName] || '',
     startTime: fromNanos(container.startedAt),
-    ...(cpu ? { cpu: { time: fromNanos(cpu.timestamp), usageNanoCores: cpu.usageNanoCores?.value ?? 0, usageCoreNanoSeconds: cpu.usageCoreNanoSeconds?.value ?? 0 } } : {}),
-    ...(memory ? { memory: { time: fromNanos(memory.timestamp), usageBytes: memory.usageBytes?.value ?? 0, workingSetBytes: memory.workingSetBytes?.value ?? 0, rssBytes: memory.rssBytes?.value ?? 0, pageFaults: memory.pageFaults?.value ?? 0, majorPageFaults: memory.majorPageFaults?.value ?? 0 } } : {}),
+    ...(cpu ? { cpu: { time: fromNanos(cpu.timestamp), usageNanoCores: cpu.usageNanoCores?.value ?? 0, usageCoreNanoSeconds: cpu.usageCoreNanoSeconds?.value ?? 0, ...psiOf(pressures.cpu) } } : {}),
+    ...(memory ? { memory: { time: fromNanos(memory.timestamp), usageBytes: memory.usageBytes?.value ?? 0, workingSetBytes: memory.workingSetBytes?.value ?? 0, rssBytes: memory.rssBytes?.value ?? 0, pageFaults: memory.pageFaults?.value ?? 0, majorPageFaults: memory.majorPageFaults?.value ?? 0, ...psiOf(pressures.memory) } } : {}),
+    ...(disk ? ioStats(time, pressures) : {}),
     ...(disk && writableLayer ? { rootfs: { ...fsStats(fromNanos(writableLayer.timestamp), disk.nodeFs), usedBytes: writableLayer.usedBytes?.value ?? 0, inodesUsed: writableLayer.inodesUsed?.value ?? 0 } } : {}),
     ...(disk && logs ? { logs: { ...fsStats(time, disk.nodeFs), usedBytes: logs.bytes, inodesUsed: logs.inodes } } : {}),
     ...(swap ? { swap: { time: fromNanos(swap.timestamp), ...(swap.swapAvailableBytes ? { swapAvailableBytes: swap.swapAvailableBytes.value } : {}), swapUsageBytes: swap.swapUsageBytes?.value ?? 0 } } : {}),

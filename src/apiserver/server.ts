@@ -34,6 +34,7 @@ import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
 import { ServerMetrics } from './http/metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
 import { builtinKinds, customKinds, openApiSource } from './http/openapi-source.ts';
+import type { FlagValues } from './http/flagz.ts';
 import { pathHandler, type VersionInfo } from './http/paths.ts';
 import { RequestHandler } from './http/request-handler.ts';
 import { InProcessServer, type LocalCaller, type WatchEventLike } from './in-process.ts';
@@ -105,6 +106,8 @@ export interface ApiServerOptions {
   readonly runtimeConfig?: RuntimeConfig | undefined;
   /** How many requests are served at a time; API Priority and Fairness shares them out. */
   readonly inFlight?: InFlightLimits | undefined;
+  /** What `/flagz` tells. Default: there are no flags. */
+  readonly flags?: FlagValues | undefined;
   /** Absent: nothing is written down. */
   readonly audit?: Auditor | undefined;
   readonly tracing?: Tracing | undefined;
@@ -291,6 +294,7 @@ export class ApiServer implements Component {
       clock: o.clock,
       health: this.#health(),
       metrics: this.metrics,
+      flags: o.flags ?? {},
       openapi: this.#openApi(),
       extra: new Map([...(security.paths ?? []), [DEBUG_PREFIX, flowControlDumps(flowControl, o.clock)]]),
     });

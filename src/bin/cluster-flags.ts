@@ -1,10 +1,10 @@
-import { DEFAULT_DATA_DIR, type ClusterChoices } from '#cluster/config.ts';
-import { countOf, portOf, textOf, type Flags, type Parsed } from './arguments.ts';
+import { type CHOICE_FLAGS, DEFAULT_DATA_DIR, type ClusterChoices } from '#cluster/config.ts';
+import { countOf, portOf, textOf, type FlagSpec, type Parsed } from './arguments.ts';
 
-export const DATA_DIR_FLAG: Flags = { 'data-dir': { type: 'string', value: 'DIR', help: `where the cluster's data is (default ${DEFAULT_DATA_DIR})` } };
+export const DATA_DIR_FLAG: Readonly<Record<'data-dir', FlagSpec>> = { 'data-dir': { type: 'string', value: 'DIR', help: `where the cluster's data is (default ${DEFAULT_DATA_DIR})` } };
 
 /** Flags that say what a cluster is to be. */
-export const CLUSTER_FLAGS: Flags = {
+export const CLUSTER_FLAGS: Readonly<Record<(typeof CHOICE_FLAGS)[keyof ClusterChoices], FlagSpec>> = {
   ...DATA_DIR_FLAG,
   'node-name': { type: 'string', value: 'NAME', help: "name of this node (default: the host's name)" },
   'node-ip': { type: 'string', value: 'IP', help: 'address of this node (default: the first of the host)' },

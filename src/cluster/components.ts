@@ -24,7 +24,7 @@ import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
-import { addressIn, type ClusterConfig } from './config.ts';
+import { addressIn, flagValues, type ClusterConfig } from './config.ts';
 import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
@@ -119,7 +119,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key, local: (node) => (node.metadata.name === config.nodeName && a.kubeletServer?.running ? a.kubeletServer : undefined) }));
         a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
-          inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
+          flags: flagValues(config), inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
           components: Object.entries(COMPONENT_STATUSES).map(([name, row]) => ({ name, check: () => (a.ready.has(row) ? undefined : `${row} is not running`) })),
           serviceNetwork: { cidrs: [config.serviceCIDR] }, runtimeConfig: parseRuntimeConfig(config.runtimeConfig ?? ''),
         });

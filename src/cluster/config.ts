@@ -51,6 +51,26 @@ export interface ClusterChoices {
   readonly logLevel?: string | undefined;
 }
 
+/** The flag of `podyard up` for each choice. */
+export const CHOICE_FLAGS = {
+  dataDir: 'data-dir',
+  nodeName: 'node-name',
+  nodeIP: 'node-ip',
+  apiPort: 'api-port',
+  kubeletPort: 'kubelet-port',
+  maxRequestsInFlight: 'max-requests-inflight',
+  maxMutatingRequestsInFlight: 'max-mutating-requests-inflight',
+  clusterCIDR: 'cluster-cidr',
+  serviceCIDR: 'service-cidr',
+  containerRuntimeEndpoint: 'container-runtime-endpoint',
+  runtimeConfig: 'runtime-config',
+  logLevel: 'log-level',
+} as const satisfies Readonly<Record<keyof ClusterChoices, string>>;
+/** What holds for each flag; '' for what is not set. */
+export function flagValues(config: ClusterConfig): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(CHOICE_FLAGS).map(([choice, flag]) => [flag, String(config[choice as keyof ClusterChoices] ?? '')]));
+}
+
 export const DEFAULT_DATA_DIR = '/var/lib/podyard';
 
 /** Paths and names that follow from the data directory alone: two clusters of one machine share none of them. */

@@ -45,6 +45,7 @@ export interface ControlPlaneOptions {
   readonly runtimeConfig?: ApiServerOptions['runtimeConfig'];
   /** Default 400 and 200. */
   readonly inFlight?: ApiServerOptions['inFlight'];
+  readonly flags?: ApiServerOptions['flags'];
   readonly nodeProxy?: ApiServerOptions['nodeProxy'];
   readonly serviceNetwork?: ApiServerOptions['serviceNetwork'];
   readonly healthChecks?: ApiServerOptions['healthChecks'];
@@ -131,6 +132,7 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     nodeProxy: options.nodeProxy,
     runtimeConfig: options.runtimeConfig,
     inFlight: options.inFlight,
+    flags: options.flags,
     aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,

@@ -10,7 +10,9 @@ import { HealthMetrics } from './health-metrics.ts';
 import { answerHealth, ENDPOINTS, type HealthCheck, type HealthEndpoint } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { parseAccept } from './negotiation.ts';
-import { answerStatusz, type ServerStatus } from './statusz.ts';
+import { flagPage, type FlagValues } from './flagz.ts';
+import { statusPage, type ServerStatus } from './statusz.ts';
+import { answerZPage } from './zpage.ts';
 import type { OpenApiPaths } from './openapi-paths.ts';
 
 export interface VersionInfo {
@@ -35,6 +37,7 @@ export interface PathOptions {
   readonly version: VersionInfo;
   readonly health: Readonly<Record<HealthEndpoint, () => readonly HealthCheck[]>>;
   readonly metrics: ServerMetrics;
+  readonly flags: FlagValues;
   readonly openapi: OpenApiPaths;
   readonly clock: Pick<Clock, 'now'>;
   /** More paths of the cluster's own: an exact path or, with a trailing slash, a prefix. */
@@ -78,7 +81,9 @@ export function pathHandler(options: PathOptions): PathHandler {
         if (rest.length === 0) return options.metrics.text().then((text) => rawDocument(text, options.metrics.registry.contentType));
         return rest.join('/') === 'slis' ? slis.registry.metrics().then((text) => rawDocument(text, slis.registry.contentType)) : undefined;
       case 'statusz':
-        return rest.length ? undefined : answerStatusz(request.auth.header('accept'), statusOf(options, startedAt));
+        return rest.length ? undefined : answerZPage(request.auth.header('accept'), statusPage(statusOf(options, startedAt)));
+      case 'flagz':
+        return rest.length ? undefined : answerZPage(request.auth.header('accept'), flagPage(options.flags));
       case 'openapi':
         return options.openapi.answer(rest, request);
       default:
@@ -88,7 +93,7 @@ export function pathHandler(options: PathOptions): PathHandler {
 }
 
 function statusOf({ clock, version: v }: PathOptions, startedAt: number): ServerStatus {
-  const paths = [...ENDPOINTS.map((e) => `/${e}`), '/metrics', '/statusz', '/version'].toSorted();
+  const paths = ['/flagz', ...ENDPOINTS.map((e) => `/${e}`), '/metrics', '/statusz', '/version'].toSorted();
   return { startedAt, now: clock.now(), goVersion: v.goVersion, binaryVersion: `${v.major}.${v.minor}`, emulationVersion: `${v.emulationMajor}.${v.emulationMinor}`, paths };
 }
 
@@ -141,5 +146,5 @@ function aggregated(discovery: Discovery, core: boolean, version: AggregatedVers
 function rootPaths(options: PathOptions, discovery: Discovery): readonly string[] {
   const groups = discovery.groupList().groups.flatMap((g) => [`/apis/${g.name}`, ...g.versions.map((v) => `/apis/${v.groupVersion}`)]);
   const checks = ENDPOINTS.flatMap((e) => [`/${e}`, ...options.health[e]().map((c) => `/${e}/${c.name}`)]);
-  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/metrics', '/metrics/slis', '/openapi/v2', '/openapi/v3', '/statusz', '/version'].toSorted();
+  return ['/api', '/api/v1', '/apis', ...groups, ...checks, '/flagz', '/metrics', '/metrics/slis', '/openapi/v2', '/openapi/v3', '/statusz', '/version'].toSorted();
 }

@@ -249,6 +249,7 @@ test('version, health, metrics and OpenAPI are served', async () => {
   assert.match(metrics, /^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
   assert.match(metrics, /^apiserver_storage_events_received_total\{group="",resource="configmaps"\} [1-9]\d*$/m);
   assert.match((await http.get('/statusz')).text, /^\napiserver statusz\n/);
+  assert.match((await http.get('/flagz')).text, /^\napiserver flagz\n/);
   assert.match(metrics, /apiserver_request_duration_seconds_bucket\{verb="GET"/);
   const index = (await http.get('/openapi/v3')).json<{ paths: Record<string, { serverRelativeURL: string }> }>();
   const document = await http.get(index.paths['apis/apps/v1']!.serverRelativeURL);

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 export type ProgressMessage =
   | { readonly type: 'step'; readonly name: string; readonly ms: number }
   | { readonly type: 'ready'; readonly ms: number }
-  | { readonly type: 'failed'; readonly message: string };
+  | { readonly type: 'failed'; readonly message: string; readonly remedy?: string | undefined };
 
 /** File descriptor that the starting command passes on. */
 export const PROGRESS_FD = 3;

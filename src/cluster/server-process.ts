@@ -19,6 +19,7 @@ import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { claimPidFile, releasePidFile } from './daemon.ts';
 import { writeKubeconfig } from './pki.ts';
 import type { ProgressReporter } from './progress.ts';
+import { remedyOf } from './remedy.ts';
 import { readCredentialProviders } from './credential-provider-file.ts';
 import { HostChangeJournal } from './runtime/host-changes.ts';
 import { NO_REGISTRIES, parseRegistries, type Registries } from './runtime/registries.ts';
@@ -90,7 +91,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
     const failure = await Promise.race([group.failed, aborted(signal), aborted(powerDown).then(() => assembly.kubelet?.shutDownNode(signal))]);
     if (failure) throw failure;
   } catch (err) {
-    if (!signal.aborted) reporter?.tell({ type: 'failed', message: (err as Error).message });
+    if (!signal.aborted) reporter?.tell({ type: 'failed', message: (err as Error).message, remedy: remedyOf(err) });
     throw err;
   } finally {
     await group.stop();

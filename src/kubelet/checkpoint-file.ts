@@ -1,6 +1,16 @@
 /** A small file of the kubelet's own, in which something outlives a restart. Never half written. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
+/** What is written cannot be used, and to do without it is for an administrator to decide: the kubelet does not start. */
+export class UnusableCheckpoint extends Error {
+  readonly path: string;
+
+  constructor(path: string, message: string, cause: unknown) {
+    super(message, { cause });
+    this.path = path;
+  }
+}
+
 export class CheckpointFile {
   readonly path: string;
   #writing: Promise<void> = Promise.resolve();

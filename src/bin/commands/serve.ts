@@ -1,6 +1,7 @@
 /** `podyard serve`: the cluster's own process, which `up` starts in the background. */
 import { fstatSync } from 'node:fs';
 import { pipeReporter, PROGRESS_FD } from '#cluster/progress.ts';
+import { remedyOf } from '#cluster/remedy.ts';
 import { runCluster } from '#cluster/server-process.ts';
 import { parseArguments } from '../arguments.ts';
 import { CLUSTER_FLAGS, clusterChoices } from '../cluster-flags.ts';
@@ -23,7 +24,8 @@ export async function serve(args: readonly string[]): Promise<number> {
     await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, stop, powerDown);
     return 0;
   } catch (err) {
-    process.stderr.write(`podyard: ${(err as Error).stack ?? String(err)}\n`);
+    const remedy = remedyOf(err);
+    process.stderr.write(`podyard: ${(err as Error).stack ?? String(err)}\n${remedy === undefined ? '' : `    → ${remedy}\n`}`);
     return 1;
   } finally {
     clearInterval(hold);

@@ -61,6 +61,7 @@ async function runInBackground(config: ClusterConfig, args: readonly string[], s
     if (message.type === 'step') sayStep(message.name, message.ms);
     if (message.type === 'failed') {
       complain(`the cluster did not start: ${message.message}`);
+      if (message.remedy) say(`    → ${message.remedy}`);
       say(`    → see ${logFile(config)}`);
       return false;
     }

@@ -140,7 +140,7 @@ export class CpuManager implements HintProvider {
     try {
       policy.validate(this.#state);
     } catch (err) {
-      throw new Error(`start cpu manager error: ${(err as Error).message}, ${this.#state.hint}`, { cause: err });
+      throw this.#state.startError(err);
     }
   }
   #hints(policy: StaticPolicy, pod: Pod, container: Container, reusable: ReadonlySet<number>): ResourceHints {

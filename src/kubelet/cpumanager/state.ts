@@ -1,46 +1,36 @@
 /** Which CPUs belong to whom, kept in `cpu_manager_state` as upstream's kubelet does (its format v2): containers keep their CPUs over a restart. */
-import { checksum, mapText, sorted, structText, verifyChecksum } from '../checkpoint-checksum.ts';
-import { CheckpointFile } from '../checkpoint-file.ts';
+import { checksum, mapText, sorted, structText } from '../checkpoint-checksum.ts';
+import type { UnusableCheckpoint } from '../checkpoint-file.ts';
+import { PolicyCheckpoint } from '../policy-checkpoint.ts';
 import { formatCpuSet, parseCpuSet } from './cpu-set.ts';
 
 export type CpuManagerPolicy = 'none' | 'static';
 type Entries = Readonly<Record<string, Readonly<Record<string, string>>>>;
-interface File {
-  readonly policyName: string;
+interface Data {
   readonly defaultCpuSet: string;
   readonly entries?: Entries;
-  readonly checksum: number;
 }
 
 export class CpuState {
-  readonly #file: CheckpointFile;
-  readonly #policy: CpuManagerPolicy;
+  readonly #checkpoint: PolicyCheckpoint<Data>;
   readonly #entries = new Map<string, Map<string, ReadonlySet<number>>>();
   #shared: ReadonlySet<number> = new Set();
 
   constructor(file: string, policy: CpuManagerPolicy) {
-    this.#file = new CheckpointFile(file);
-    this.#policy = policy;
+    this.#checkpoint = new PolicyCheckpoint(file, { manager: 'CPU manager', policy, checksumOf });
   }
   /** Takes up what is written. Rejects where that is of another policy, or was changed by somebody. */
   async load(): Promise<void> {
-    const text = await this.#file.read();
-    if (text === undefined) return;
-    try {
-      const file = JSON.parse(text) as File;
-      verifyChecksum(file.checksum, checksumOf(file));
-      if (file.policyName !== this.#policy) throw new Error(`configured policy "${this.#policy}" differs from state checkpoint policy "${file.policyName}"`);
-      this.#shared = parse(file.defaultCpuSet, (err) => `could not parse default cpu set ${JSON.stringify(file.defaultCpuSet)}: ${err}`);
-      for (const [uid, containers] of Object.entries(file.entries ?? {})) {
+    await this.#checkpoint.load(({ defaultCpuSet, entries = {} }) => {
+      this.#shared = parse(defaultCpuSet, (err) => `could not parse default cpu set ${JSON.stringify(defaultCpuSet)}: ${err}`);
+      for (const [uid, containers] of Object.entries(entries)) {
         for (const [name, cpus] of Object.entries(containers)) this.#set(uid, name, parse(cpus, (err) => `could not parse cpuset ${JSON.stringify(cpus)} for container "${name}" in pod "${uid}": ${err}`));
       }
-    } catch (err) {
-      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, ${this.hint}`, { cause: err });
-    }
+    });
   }
-  /** What to do where what is written cannot be used: containers may run on CPUs that they should not, so that somebody has to look. */
-  get hint(): string {
-    return `please drain this node and delete the CPU manager checkpoint file "${this.#file.path}" before restarting Kubelet`;
+  /** The error of a start that what is written makes impossible. */
+  startError(err: unknown): UnusableCheckpoint {
+    return this.#checkpoint.unusable('start cpu manager error', err);
   }
   /** CPUs of nobody in particular. */
   get shared(): ReadonlySet<number> {
@@ -89,8 +79,7 @@ export class CpuState {
   }
   #save(): Promise<void> {
     const entries = sorted(Object.fromEntries(this.#entries), (m) => sorted(Object.fromEntries(m), formatCpuSet));
-    const data = { policyName: this.#policy, defaultCpuSet: formatCpuSet(this.#shared), ...(this.#entries.size ? { entries } : {}) };
-    return this.#file.write(JSON.stringify({ ...data, checksum: checksumOf(data) } satisfies File));
+    return this.#checkpoint.save({ defaultCpuSet: formatCpuSet(this.#shared), ...(this.#entries.size ? { entries } : {}) });
   }
 }
 function parse(text: string, message: (err: string) => string): ReadonlySet<number> {
@@ -100,7 +89,7 @@ function parse(text: string, message: (err: string) => string): ReadonlySet<numb
     throw new Error(message((err as Error).message), { cause: err });
   }
 }
-function checksumOf({ policyName, defaultCpuSet, entries = {} }: Omit<File, 'checksum'>): number {
+function checksumOf({ policyName, defaultCpuSet, entries = {} }: Data & { readonly policyName: string }): number {
   const fields = [
     ['PolicyName', 'string', policyName], ['DefaultCPUSet', 'string', defaultCpuSet],
     ['Entries', 'map[string]map[string]string', mapText(entries, (m) => mapText(m, (cpus) => cpus))], ['Checksum', 'checksum.Checksum', '0'],

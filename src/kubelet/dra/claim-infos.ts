@@ -3,7 +3,7 @@
  * the shape that upstream's kubelet writes.
  */
 import { crc32 } from 'node:zlib';
-import { CheckpointFile } from '../checkpoint-file.ts';
+import { CheckpointFile, UnusableCheckpoint } from '../checkpoint-file.ts';
 
 export interface PreparedDevice {
   readonly pool: string;
@@ -57,7 +57,8 @@ export class ClaimInfos {
       const { ClaimInfoStateList } = JSON.parse(Data) as { readonly ClaimInfoStateList: readonly StoredClaim[] | null };
       for (const stored of ClaimInfoStateList ?? []) this.set(fromStored(stored));
     } catch (err) {
-      throw new Error(`could not initialize checkpoint manager, please drain node and remove DRA state file "${this.#file.path}", err: ${(err as Error).message}`, { cause: err });
+      const { path } = this.#file;
+      throw new UnusableCheckpoint(path, `could not initialize checkpoint manager, please drain node and remove DRA state file "${path}", err: ${(err as Error).message}`, err);
     }
   }
   save(): Promise<void> {

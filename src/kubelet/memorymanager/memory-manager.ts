@@ -53,13 +53,13 @@ export class MemoryManager implements HintProvider {
     const initial = initialState(nodes, reservedByNode(this.#o.config, nodes, capacityBytes));
     const given = this.#state.assignments();
     if (Object.keys(this.#state.machine).length === 0) {
-      if (given.length > 0) throw this.#startError('machine state can not be empty when it has memory assignments');
+      if (given.length > 0) throw this.#state.startError('machine state can not be empty when it has memory assignments');
       this.#state.machine = initial;
       return await this.#state.save();
     }
     let expected = initial;
     for (const { uid, container, blocks } of given) expected = this.#giveAgain(expected, uid, container, blocks);
-    if (!sameState(this.#state.machine, expected)) throw this.#startError('the expected machine state is different from the real one');
+    if (!sameState(this.#state.machine, expected)) throw this.#state.startError('the expected machine state is different from the real one');
   }
 
   begin(pod: Pod): ProviderAdmission {
@@ -118,11 +118,8 @@ export class MemoryManager implements HintProvider {
     try {
       return blocks.reduce(reserve, state);
     } catch (err) {
-      throw this.#startError(`(pod: ${uid}, container: ${container}) ${(err as Error).message}`);
+      throw this.#state.startError(`(pod: ${uid}, container: ${container}) ${(err as Error).message}`);
     }
-  }
-  #startError(message: string): Error {
-    return new Error(`start memory manager error: [memorymanager] ${message}, ${this.#state.hint}`);
   }
   #podHints(pod: Pod): ResourceHints {
     const all = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];

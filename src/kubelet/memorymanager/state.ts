@@ -1,45 +1,37 @@
 /** What memory of which NUMA nodes belongs to whom, kept in `memory_manager_state` as upstream's kubelet does (its format v1). */
-import { checksum, listText, mapText, sorted, structText, verifyChecksum } from '../checkpoint-checksum.ts';
-import { CheckpointFile } from '../checkpoint-file.ts';
+import { checksum, listText, mapText, sorted, structText } from '../checkpoint-checksum.ts';
+import type { UnusableCheckpoint } from '../checkpoint-file.ts';
+import { PolicyCheckpoint } from '../policy-checkpoint.ts';
 import type { MachineState, MemoryBlock, MemoryTable, NodeMemory } from './machine-state.ts';
 
 export type MemoryManagerPolicy = 'None' | 'Static';
+/** Upstream's texts have it. */
+const PREFIX = '[memorymanager] ';
 /** By Pod and container. */
 type Entries = Readonly<Record<string, Readonly<Record<string, readonly MemoryBlock[]>>>>;
-interface File {
-  readonly policyName: string;
+interface Data {
   readonly machineState: MachineState;
   readonly entries?: Entries;
-  readonly checksum: number;
 }
 
 export class MemoryState {
-  readonly #file: CheckpointFile;
-  readonly #policy: MemoryManagerPolicy;
+  readonly #checkpoint: PolicyCheckpoint<Data>;
   readonly #entries = new Map<string, Map<string, readonly MemoryBlock[]>>();
   machine: MachineState = {};
 
   constructor(file: string, policy: MemoryManagerPolicy) {
-    this.#file = new CheckpointFile(file);
-    this.#policy = policy;
+    this.#checkpoint = new PolicyCheckpoint(file, { manager: 'memory manager', policy, prefix: PREFIX, checksumOf });
   }
   /** Takes up what is written. Rejects where that is of another policy, or was changed by somebody. */
   async load(): Promise<void> {
-    const text = await this.#file.read();
-    if (text === undefined) return;
-    try {
-      const file = JSON.parse(text) as File;
-      verifyChecksum(file.checksum, checksumOf(file));
-      if (file.policyName !== this.#policy) throw new Error(`[memorymanager] configured policy "${this.#policy}" differs from state checkpoint policy "${file.policyName}"`);
-      this.machine = file.machineState;
-      for (const [uid, containers] of Object.entries(file.entries ?? {})) for (const [name, blocks] of Object.entries(containers)) this.set(uid, name, blocks);
-    } catch (err) {
-      throw new Error(`could not restore state from checkpoint: ${(err as Error).message}, ${this.hint}`, { cause: err });
-    }
+    await this.#checkpoint.load(({ machineState, entries = {} }) => {
+      this.machine = machineState;
+      for (const [uid, containers] of Object.entries(entries)) for (const [name, blocks] of Object.entries(containers)) this.set(uid, name, blocks);
+    });
   }
-  /** What to do where what is written cannot be used. */
-  get hint(): string {
-    return `please drain this node and delete the memory manager checkpoint file "${this.#file.path}" before restarting Kubelet`;
+  /** The error of a start that what is written makes impossible. */
+  startError(message: string): UnusableCheckpoint {
+    return this.#checkpoint.unusable('start memory manager error', new Error(`${PREFIX}${message}`));
   }
   of(uid: string, container: string): readonly MemoryBlock[] | undefined {
     return this.#entries.get(uid)?.get(container);
@@ -65,14 +57,13 @@ export class MemoryState {
   /** Resolves when this state, or a later one, is on the disk. */
   save(): Promise<void> {
     const entries = sorted(Object.fromEntries(this.#entries), (m) => sorted(Object.fromEntries(m), (blocks) => blocks.map(({ numaAffinity, type, size }) => ({ numaAffinity, type, size }))));
-    const data = { policyName: this.#policy, machineState: sorted(this.machine, nodeData), ...(this.#entries.size ? { entries } : {}) };
-    return this.#file.write(JSON.stringify({ ...data, checksum: checksumOf(data) } satisfies File));
+    return this.#checkpoint.save({ machineState: sorted(this.machine, nodeData), ...(this.#entries.size ? { entries } : {}) });
   }
 }
 function nodeData({ numberOfAssignments, memoryMap, cells }: NodeMemory): NodeMemory {
   return { numberOfAssignments, memoryMap: sorted(memoryMap, ({ total, systemReserved, allocatable, reserved, free }) => ({ total, systemReserved, allocatable, reserved, free })), cells };
 }
-function checksumOf({ policyName, machineState, entries = {} }: Omit<File, 'checksum'>): number {
+function checksumOf({ policyName, machineState, entries = {} }: Data & { readonly policyName: string }): number {
   const table = (t: MemoryTable): string => `<*>${structText([['TotalMemSize', 'uint64', String(t.total)], ['SystemReserved', 'uint64', String(t.systemReserved)], ['Allocatable', 'uint64', String(t.allocatable)], ['Reserved', 'uint64', String(t.reserved)], ['Free', 'uint64', String(t.free)]])}`;
   const node = (n: NodeMemory): string => `<*>${structText([['NumberOfAssignments', 'int', String(n.numberOfAssignments)], ['MemoryMap', 'map[v1.ResourceName]*state.MemoryTable', mapText(n.memoryMap, table)], ['Cells', '[]int', listText(n.cells)]])}`;
   const block = (b: MemoryBlock): string => structText([['NUMAAffinity', '[]int', listText(b.numaAffinity)], ['Type', 'v1.ResourceName', b.type], ['Size', 'uint64', String(b.size)]]);

@@ -22,6 +22,7 @@ import { admissionChain, type AdmissionChain } from './admission-chain.ts';
 import type { Auditor } from './audit/auditor.ts';
 import type { Services } from './context.ts';
 import type { ConversionServices } from './extensions/conversion.ts';
+import { CelMetrics } from './extensions/cel-metrics.ts';
 import { Extensions } from './extensions/extensions.ts';
 import { ConfigController } from './flowcontrol/config-controller.ts';
 import { DEBUG_PREFIX, flowControlDumps } from './flowcontrol/debug.ts';
@@ -269,8 +270,10 @@ export class ApiServer implements Component {
 
   #makeExtensions(): Extensions {
     const { clock, uid, conversionWebhooks } = this.#options;
+    const cel = new CelMetrics(clock);
+    this.metrics.addText(() => cel.text());
     return new Extensions({
-      reader: this.reader, loopback: this.#loopback, resources: this.resources, clock, uid: uid ?? randomUUID, webhooks: conversionWebhooks?.(this.reader),
+      cel, reader: this.reader, loopback: this.#loopback, resources: this.resources, clock, uid: uid ?? randomUUID, webhooks: conversionWebhooks?.(this.reader),
       openStorage: (prefix) => this.addStorage(prefix, this.#closing.signal),
       closeStorage: (prefix) => this.removeStorage(prefix),
     });

@@ -4,7 +4,8 @@
  */
 import type { Clock } from '#base/clock.ts';
 import type { AdmissionOperation } from '../interfaces.ts';
-import { Buckets, labelText, metricBlock } from '../http/request-metrics.ts';
+import { Counters, Histograms } from '../http/metric-families.ts';
+import type { Buckets } from '../http/request-metrics.ts';
 
 /** `validating` is what upstream calls the phase where it counts webhooks. */
 export type Phase = 'admit' | 'validate';
@@ -19,42 +20,6 @@ const CHECK_SECONDS = [0.0000005, 0.001, 0.01, 0.1, 1];
 /** Webhooks choose their codes: more than these are one. */
 const MAX_CODE = 600;
 const codeText = (code: number): string => String(Math.min(code, MAX_CODE));
-
-class Histograms {
-  readonly #series = new Map<string, Buckets>();
-  readonly #name: string;
-  readonly #help: string;
-  readonly #bounds: readonly number[];
-  constructor(name: string, help: string, bounds: readonly number[] = SECONDS) {
-    this.#name = name;
-    this.#help = help;
-    this.#bounds = bounds;
-  }
-  of(labels: Readonly<Record<string, string>>): Buckets {
-    return this.#series.getOrInsertComputed(labelText(labels), () => new Buckets(this.#bounds));
-  }
-  text(): string {
-    // A series that was looked up and never used is not there yet.
-    const used = [...this.#series].filter(([, buckets]) => buckets.count > 0);
-    return metricBlock(this.#name, this.#help, 'histogram', used.flatMap(([labels, buckets]) => buckets.lines(this.#name, labels)));
-  }
-}
-class Counters {
-  readonly #series = new Map<string, number>();
-  readonly #name: string;
-  readonly #help: string;
-  constructor(name: string, help: string) {
-    this.#name = name;
-    this.#help = help;
-  }
-  inc(labels: Readonly<Record<string, string>>): void {
-    const id = labelText(labels);
-    this.#series.set(id, (this.#series.get(id) ?? 0) + 1);
-  }
-  text(): string {
-    return metricBlock(this.#name, this.#help, 'counter', Array.from(this.#series, ([labels, count]) => `${this.#name}{${labels}} ${count}`));
-  }
-}
 
 /** What a webhook or policy with match conditions is called in metrics. */
 export interface Conditioned {
@@ -71,13 +36,13 @@ export interface PolicyCheck {
 }
 
 export class AdmissionMetrics {
-  readonly #steps = new Histograms('apiserver_admission_step_admission_duration_seconds', 'Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).');
-  readonly #controllers = new Histograms('apiserver_admission_controller_admission_duration_seconds', 'Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).');
+  readonly #steps = new Histograms('apiserver_admission_step_admission_duration_seconds', 'Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).', SECONDS);
+  readonly #controllers = new Histograms('apiserver_admission_controller_admission_duration_seconds', 'Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).', SECONDS);
   readonly #webhooks = new Histograms('apiserver_admission_webhook_admission_duration_seconds', 'Admission webhook latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).', WEBHOOK_SECONDS);
   readonly #webhookRequests = new Counters('apiserver_admission_webhook_request_total', 'Admission webhook request total, identified by name and broken out for each admission type and operation, with the HTTP status code and whether the request was rejected.');
   readonly #webhookRejections = new Counters('apiserver_admission_webhook_rejection_count', 'Admission webhook rejection count, identified by name and broken out for each admission type and operation, with an error type and the rejection code.');
   readonly #failOpen = new Counters('apiserver_admission_webhook_fail_open_count', 'Admission webhook fail open count, identified by name and broken out for each admission type.');
-  readonly #conditions = new Histograms('apiserver_admission_match_condition_evaluation_seconds', 'Admission match condition evaluation time in seconds, identified by name and broken out for each kind containing matchConditions (webhook or policy), operation and type.');
+  readonly #conditions = new Histograms('apiserver_admission_match_condition_evaluation_seconds', 'Admission match condition evaluation time in seconds, identified by name and broken out for each kind containing matchConditions (webhook or policy), operation and type.', SECONDS);
   readonly #conditionErrors = new Counters('apiserver_admission_match_condition_evaluation_errors_total', 'Admission match condition evaluation errors count, identified by name and broken out for each kind containing matchConditions (webhook or policy), operation and type.');
   readonly #exclusions = new Counters('apiserver_admission_match_condition_exclusions_total', 'Admission match condition evaluation exclusions count, identified by name and broken out for each kind containing matchConditions (webhook or policy), operation and type.');
   readonly #checks = new Counters('apiserver_validating_admission_policy_check_total', 'Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.');

@@ -8,6 +8,7 @@ import type { ServedResource, SubresourceHandler } from '../registry/resource-re
 import { statusHandler } from '../subresources/handlers.ts';
 import { scaleHandler } from '../subresources/scale.ts';
 import { converterOf, type ConversionServices } from './conversion.ts';
+import type { CelMetrics } from './cel-metrics.ts';
 import { customCodec, type VersionSchema } from './custom-codec.ts';
 import { customScalable } from './custom-scale.ts';
 import { customStrategy } from './custom-strategy.ts';
@@ -54,7 +55,10 @@ function published(schema: Schema, { selectableFields }: CustomResourceDefinitio
   return { ...rest, ...(properties ? { properties: own } : {}), ...selectable };
 }
 
-export function customResources(definition: CustomResourceDefinition, storage: ObjectStorage, services: ConversionServices): ServedResource[] {
+export interface CustomServices extends ConversionServices {
+  readonly cel: CelMetrics;
+}
+export function customResources(definition: CustomResourceDefinition, storage: ObjectStorage, services: CustomServices): ServedResource[] {
   const { group, versions } = definition.spec;
   const byVersion = new Map<string, VersionSchema>(versions.map((v) => [apiVersionOf(group, v.name), { info: infoOf(definition, v), schema: usable(v) }]));
   const stored = byVersion.get(apiVersionOf(group, versions.find((v) => v.storage)!.name))!;
@@ -67,7 +71,7 @@ export function customResources(definition: CustomResourceDefinition, storage: O
     if (version.subresources?.scale) handlers.set('scale', scaleHandler(customScalable(version.subresources.scale, apiVersion)));
     return {
       info: own.info,
-      strategy: customStrategy(own.info, definition, version, own.schema),
+      strategy: customStrategy(own.info, definition, version, own.schema, services.cel),
       codec: customCodec({ served: own, storage: stored, versions: byVersion, converter, preserve: definition.spec.preserveUnknownFields === true }),
       storage,
       subresources: handlers,

@@ -7,6 +7,7 @@ import { fieldPath, type FieldError } from '#machinery/field-errors.ts';
 import { deepEqual } from '#machinery/equality.ts';
 import { methodNotAllowed, StatusError } from '#machinery/status-error.ts';
 import type { Strategy, StrategyContext } from '../registry/strategy.ts';
+import type { CelMetrics } from './cel-metrics.ts';
 import { celValidator } from './cel-validation.ts';
 import { customColumns } from './columns.ts';
 import { Correlation } from './correlation.ts';
@@ -38,14 +39,14 @@ function terminating(info: ResourceInfo): StatusError {
 }
 
 /** `schema` has no `apiVersion`, `kind` and `metadata` of its own. */
-export function customStrategy(info: ResourceInfo, definition: CustomResourceDefinition, version: CustomResourceDefinitionVersion, schema: Schema): Strategy {
+export function customStrategy(info: ResourceInfo, definition: CustomResourceDefinition, version: CustomResourceDefinitionVersion, schema: Schema, cel: CelMetrics): Strategy {
   const hasStatus = version.subresources?.status !== undefined && version.subresources.status !== null;
   const scale = version.subresources?.scale;
   const status = schema.properties?.['status'];
   // Large schemas take tens of milliseconds to compile: not before the first write.
   const values = lazy(() => schemaValidator(schema));
   const statusValues = lazy(() => schemaValidator(status ?? {}));
-  const compiledRules = lazy(() => celValidator(schema, true));
+  const compiledRules = lazy(() => cel.compiled(() => celValidator(schema, true)));
   const ratchetSchema = asRoot(schema);
   const { columns, row } = customColumns(version.additionalPrinterColumns);
   const isTerminating = definition.metadata.deletionTimestamp !== undefined;
@@ -54,7 +55,7 @@ export function customStrategy(info: ResourceInfo, definition: CustomResourceDef
     const rules = compiledRules();
     if (!rules) return errors;
     if (errors.some((e) => BLOCKING.has(e.type))) return [...errors, NOT_CHECKED];
-    return [...errors, ...rules.validate(object, old, { path: ROOT, ratcheting, warn: (message) => ctx.warn(message) })];
+    return [...errors, ...cel.evaluated(() => rules.validate(object, old, { path: ROOT, ratcheting, warn: (message) => ctx.warn(message) }))];
   };
   /** Lists whose items repeated before may go on doing so. */
   const listErrors = (object: KubeObject, old: KubeObject): FieldError[] => (validateListTypes(old, schema, ROOT).length ? [] : validateListTypes(object, schema, ROOT));

@@ -18,8 +18,7 @@ import { resourcePrefix } from '#store/keys.ts';
 import type { Loopback, ObjectReader } from '../interfaces.ts';
 import type { ObjectStorage } from '../registry/object-cache.ts';
 import type { DynamicResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
-import type { ConversionServices } from './conversion.ts';
-import { customResources, infoOf } from './custom-resources.ts';
+import { customResources, infoOf, type CustomServices } from './custom-resources.ts';
 import { conditionOf, isNamed, isTrue, nameDefinition, obsoleteConditions, withCondition, type Condition } from './naming.ts';
 
 const CRDS = resourceOf('apiextensions.k8s.io', 'v1', 'customresourcedefinitions');
@@ -28,7 +27,7 @@ const IN_PROGRESS = 'InstanceDeletionInProgress';
 const RETRY_MS = 1_000;
 const log = logger('apiextensions');
 
-export interface ExtensionsOptions extends ConversionServices {
+export interface ExtensionsOptions extends CustomServices {
   readonly reader: ObjectReader;
   readonly loopback: Loopback;
   readonly resources: DynamicResourceRegistry;

@@ -210,6 +210,17 @@ test('listParts makes what joinList makes, in turns, and ends when its client is
   }, /gone/);
 });
 
+test('ServerMetrics counts what watchers are sent, and how long a streamed list took', async () => {
+  const metrics = new ServerMetrics();
+  const info = { isResourceRequest: true, verb: 'watch', apiGroup: 'apps', apiVersion: 'v1', resource: 'deployments', subresource: '', namespace: '', name: '' } as RequestInfo;
+  assert.doesNotMatch(await metrics.text(), /apiserver_watch_events/);
+  metrics.watches(info).sent([Buffer.alloc(1_000), Buffer.alloc(5_000)]);
+  metrics.watches(info).listed('cluster', 0.3);
+  const text = await metrics.text();
+  assert.match(text, /^apiserver_watch_events_total\{group="apps",version="v1",resource="deployments"\} 2$/m);
+  assert.match(text, /^apiserver_watch_events_sizes_bucket\{[^}]*le="4096"\} 1\n[^\n]*le="8192"\} 2$/m);
+  assert.match(text, /^apiserver_watch_list_duration_seconds_bucket\{[^}]*scope="cluster",le="0.2"\} 0\n[^\n]*le="0.4"\} 1$/m);
+});
 test('ServerMetrics counts trials and system clients apart, and remembers which deprecated kinds were asked for', async () => {
   const metrics = new ServerMetrics();
   const info = { isResourceRequest: true, verb: 'get', apiGroup: '', apiVersion: 'v1', resource: 'endpoints', subresource: '', namespace: 'default', name: 'a' } as RequestInfo;

@@ -3,9 +3,10 @@ import { Counter, Gauge, Registry } from '#base/metrics.ts';
 import type { RequestInfo } from '../interfaces.ts';
 import type { VersionInfo } from './paths.ts';
 import { labelText, metricBlock, RequestSeries, requestMetricsText } from './request-metrics.ts';
+import { WatchSeries, watchMetricsText } from './watch-metrics.ts';
 
 /** Upstream's scope label. */
-function scopeOf(info: RequestInfo): string {
+export function scopeOf(info: RequestInfo): string {
   if (!info.isResourceRequest) return '';
   if (info.name !== '' || info.verb === 'create') return 'resource';
   return info.namespace === '' ? 'cluster' : 'namespace';
@@ -56,7 +57,7 @@ export class ServerMetrics {
   inFlight: Readonly<Record<'mutating' | 'readOnly', () => number>> | undefined;
   readonly #longRunning: Gauge;
   readonly #terminations: Counter;
-  readonly #watchEvents: Counter;
+  readonly #watches = new Map<string, WatchSeries>();
   readonly #deprecated: Gauge;
 
   constructor() {
@@ -75,7 +76,6 @@ export class ServerMetrics {
       name: 'apiserver_requested_deprecated_apis', help: 'Deprecated APIs that have been requested, by group, version, resource, subresource and removed_release.',
       labelNames: ['group', 'version', 'resource', 'subresource', 'removed_release'], registers,
     });
-    this.#watchEvents = new Counter({ name: 'apiserver_watch_events_total', help: 'Number of events sent in watch clients.', labelNames: ['group', 'version', 'resource'], registers });
   }
 
   observe({ info, served, code, seconds, bytes, dryRun, userAgent }: ObservedRequest): void {
@@ -104,14 +104,15 @@ export class ServerMetrics {
   }
   /** Everything, as Prometheus reads it. */
   async text(): Promise<string> {
-    const own = [requestMetricsText([...this.#series.values()]), ...this.#texts.map((text) => text())];
+    const own = [requestMetricsText([...this.#series.values()]), watchMetricsText([...this.#watches.values()]), ...this.#texts.map((text) => text())];
     return `${own.join('\n')}\n${await this.registry.metrics()}`;
   }
   longRunning(info: RequestInfo, known: boolean, delta: 1 | -1): void {
     this.#longRunning.inc(this.#labelsOf(info, known), delta);
   }
-  watchEvents(info: RequestInfo, count: number): void {
-    this.#watchEvents.inc({ group: info.apiGroup, version: info.apiVersion, resource: info.resource }, count);
+  /** What is counted of watches of the resource. */
+  watches({ apiGroup, apiVersion, resource }: RequestInfo): WatchSeries {
+    return this.#watches.getOrInsertComputed(`${apiGroup}/${apiVersion}/${resource}`, () => new WatchSeries({ group: apiGroup, version: apiVersion, resource }));
   }
 
   #labelsOf(info: RequestInfo, known: boolean): Record<string, string> {

@@ -9,6 +9,7 @@ import { isPromise } from '../maybe-promise.ts';
 import type { Pipeline, RequestGate } from '../pipeline.ts';
 import { Query } from '../query.ts';
 import type { ResourceRegistry, ServedResource } from '../registry/resource-registry.ts';
+import { endsInitialEvents } from '../registry/watch.ts';
 import { parsePath, type ParsedPath } from '../request-info.ts';
 import type { ApiRequest, ApiResult, RequestBody, UpgradeSource } from '../request.ts';
 import { MAX_BODY_BYTES, readBody } from './body-reader.ts';
@@ -18,7 +19,7 @@ import type { Format } from './encode.ts';
 import type { Exchange } from './exchange.ts';
 import { Lifetime, Lifetimes } from './lifetime.ts';
 import { InFlight, kindOf } from './limits.ts';
-import type { ServerMetrics } from './metrics.ts';
+import { scopeOf, type ServerMetrics } from './metrics.ts';
 import { negotiate, ROUTED, wantsPretty, type Offer } from './negotiation.ts';
 import { writeError, writeResult, type Outcome, type ResponseContext } from './responder.ts';
 import { includeObjectOf } from './table.ts';
@@ -47,7 +48,7 @@ interface Serving {
   readonly parsed: ParsedPath;
   readonly query: Query;
   readonly lifetime: Lifetime;
-  readonly response: ResponseContext & { flow: Flow | undefined };
+  readonly response: ResponseContext & { flow: Flow | undefined; onEvents?: ResponseContext['onEvents'] };
   /** What the request holds of its priority level until it is answered. */
   seat: FlowRequest | undefined;
   format: Format | undefined;
@@ -59,6 +60,8 @@ interface Serving {
   fault: boolean;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
+  /** The same on the clock that only goes forward. */
+  readonly started: number;
   trail: AuditTrail | undefined;
   span: Span | undefined;
   /** Kept for the audit log alone. */
@@ -103,10 +106,10 @@ export class RequestHandler {
     }
     this.#lifetimes.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
-    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), trail: undefined, span: undefined, result: undefined };
+    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), started, trail: undefined, span: undefined, result: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#lifetimes.remove(lifetime);
-    this.#record(serving, outcome, this.#o.clock.monotonic() - started);
+    this.#record(serving, outcome, this.#o.clock.monotonic() - serving.started);
     lifetime.finish();
   }
 
@@ -124,7 +127,10 @@ export class RequestHandler {
       const result = await this.#o.pipeline.handle(request, this.#gate(serving));
       if (serving.trail) auditResult(serving, serving.trail, result, long);
       // A watch holds a seat while it starts.
-      if (result.kind === 'watch') this.#leave(serving);
+      if (result.kind === 'watch') {
+        this.#leave(serving);
+        serving.response.onEvents = this.#watchCounter(serving);
+      }
       // Raw answers have chosen their form themselves.
       if (result.kind !== 'raw' && result.kind !== 'hijacked') serving.format ??= this.#format(serving, undefined);
       return await writeResult(serving.response, result, serving.format, serving.served);
@@ -162,6 +168,18 @@ export class RequestHandler {
     if (!seat) return;
     serving.seat = undefined;
     this.#o.flowControl.leave(response.flow!, seat);
+  }
+
+  #watchCounter({ parsed: { info }, query, started }: Serving): NonNullable<ResponseContext['onEvents']> {
+    const { clock, metrics } = this.#o;
+    const series = metrics.watches(info);
+    let listing = query.get('sendInitialEvents') === 'true';
+    return (batch, frames) => {
+      series.sent(frames);
+      if (!listing || !batch.some(endsInitialEvents)) return;
+      listing = false;
+      series.listed(scopeOf(info), (clock.monotonic() - started) / 1000);
+    };
   }
 
   #refuse(serving: Serving, err: unknown): Outcome {

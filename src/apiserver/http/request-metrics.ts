@@ -29,8 +29,9 @@ export class Buckets {
   }
   lines(name: string, labels: string): string[] {
     let below = 0;
-    const out = this.#bounds.map((bound, i) => `${name}_bucket{${labels},le="${bound}"} ${(below += this.#counts[i]!)}`);
-    return [...out, `${name}_bucket{${labels},le="+Inf"} ${this.#total}`, `${name}_sum{${labels}} ${this.#sum}`, `${name}_count{${labels}} ${this.#total}`];
+    const [before, own] = labels === '' ? ['', ''] : [`${labels},`, `{${labels}}`];
+    const out = this.#bounds.map((bound, i) => `${name}_bucket{${before}le="${bound}"} ${(below += this.#counts[i]!)}`);
+    return [...out, `${name}_bucket{${before}le="+Inf"} ${this.#total}`, `${name}_sum${own} ${this.#sum}`, `${name}_count${own} ${this.#total}`];
   }
 }
 

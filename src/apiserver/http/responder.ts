@@ -11,7 +11,7 @@ import type { MaybePromise } from '../interfaces.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import { errorEvent } from '../registry/watch.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
-import type { ApiResult, RawResult, WatchResult } from '../request.ts';
+import type { ApiResult, RawResult, WatchedEvent, WatchResult } from '../request.ts';
 import { warningHeader } from '../warnings.ts';
 import { encodeList, encodeObjectResult, encodeValue, type Encoded, type EncodedParts, type Format } from './encode.ts';
 import type { Exchange, ResponseHeaders, ResponseStream } from './exchange.ts';
@@ -48,8 +48,8 @@ export interface ResponseContext {
   readonly flow?: { readonly uid: string; readonly level: { readonly uid: string } } | undefined;
   /** Called when the client takes nothing of a large answer. */
   readonly onIdle?: (() => void) | undefined;
-  /** Called with the number of events of each batch. */
-  readonly onEvents?: ((count: number) => void) | undefined;
+  /** Hears of each batch of a watch that was written, and of its frames. */
+  readonly onEvents?: ((batch: readonly WatchedEvent[], frames: readonly Buffer[]) => void) | undefined;
 }
 /** What went out. */
 export interface Outcome {
@@ -166,10 +166,10 @@ async function writeWatch(ctx: ResponseContext, result: WatchResult, format: For
   try {
     for await (const batch of result.events) {
       if (out.closed) break;
-      ctx.onEvents?.(batch.length);
       const frames = batch.map((event) => encoder.encode(event));
       let room = true;
       for (const piece of out.inMessages || frames.length === 1 ? frames : [Buffer.concat(frames)]) room = out.write(piece);
+      ctx.onEvents?.(batch, frames);
       if (!room && !(await within(ctx.clock, STALL_MS, out.drained()))) {
         out.abort();
         return { code: 200, bytes: undefined };

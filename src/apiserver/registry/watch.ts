@@ -105,6 +105,11 @@ function bookmark(info: ResourceInfo, revision: number, end: boolean): KubeObjec
   return { kind: info.kind, apiVersion: apiVersionOf(info.group, info.version), metadata: { resourceVersion: String(revision), ...annotations } };
 }
 
+/** The bookmark with which a streamed list is whole. */
+export function endsInitialEvents(event: WatchedEvent): boolean {
+  return event.type === 'BOOKMARK' && event.object.metadata.annotations?.[INITIAL_EVENTS_END] === 'true';
+}
+
 /** The Status of an ERROR event for anything thrown. */
 export function errorEvent(err: unknown): WatchedEvent {
   return { type: 'ERROR', object: StatusError.from(err).status as unknown as KubeObject };

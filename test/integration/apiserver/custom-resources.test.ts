@@ -98,6 +98,9 @@ test('objects are pruned and defaulted, strict requests hear of it', async () =>
   const { spec, metadata } = made.json<KubeObject & { spec: object }>();
   assert.deepEqual(spec, { cronSpec: '* * * * */5', replicas: 1, minReplicas: 1, steps: [{ name: 'first', command: 'a', retries: 3 }], free: { any: { thing: 1 } } });
   assert.equal(metadata.generation, 1);
+  const metrics = (await http.get('/metrics')).text;
+  assert.match(metrics, /^apiserver_cel_compilation_duration_seconds_count 1$/m);
+  assert.match(metrics, /^apiserver_cel_evaluation_duration_seconds_count 1$/m);
   assert.match(String(made.headers['warning']), /unknown field \\"spec.bogus\\".*unknown field \\"spec.steps\[0\].extra\\"/s);
   const strict = await http.post(`${TABS}?fieldValidation=Strict`, tab('two', { bogus: 1 }));
   assert.deepEqual([strict.code, strict.status.message], [400, 'CronTab in version "v1" cannot be handled as a CronTab: strict decoding error: unknown field "spec.bogus"']);

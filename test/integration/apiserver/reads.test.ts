@@ -140,6 +140,9 @@ test('watch with sendInitialEvents marks the end of the state by an annotated bo
   assert.deepEqual(events.map((e) => e?.type), ['ADDED', 'ADDED', 'ADDED', 'BOOKMARK']);
   assert.deepEqual(events[3]?.object.metadata.annotations, { 'k8s.io/initial-events-end': 'true' });
   watch.close();
+  const metrics = (await http.get('/metrics')).text;
+  assert.match(metrics, /^apiserver_watch_list_duration_seconds_count\{group="",version="v1",resource="configmaps",scope="namespace"\} 1$/m);
+  assert.match(metrics, /^apiserver_watch_events_sizes_sum\{group="",version="v1",resource="configmaps"\} [1-9]\d+$/m);
   const bad = await http.get(`${CMS}?watch=true&sendInitialEvents=true`);
   assert.equal(bad.code, 422);
   assert.match(bad.status.message!, /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan/);

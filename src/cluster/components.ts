@@ -142,13 +142,13 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'scheduler', needs: ['apiserver', 'bootstrap'],
-      create: () => newScheduler({ client: new Client(as(a, 'system:kube-scheduler'), 'kube-scheduler'), clock, random: Math.random }),
+      create: () => newScheduler({ client: new Client(as(a, 'system:kube-scheduler'), 'kube-scheduler'), clock, random: Math.random, registry: a.server!.metrics.registry }),
     },
     {
       name: 'controllers', needs: ['apiserver', 'bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent)), clock,
-        resources: a.server!.resources, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
+        resources: a.server!.resources, metrics: a.server!.metrics.registry, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
       }),
     },

@@ -2,6 +2,7 @@
 import type { ResourceInfo } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
+import type { Registry } from '#base/metrics.ts';
 import type { Client } from '#client/client.ts';
 import { CLUSTER_TRUST_BUNDLES, POD_CERTIFICATE_REQUESTS } from '#client/kinds.ts';
 import { EventSender } from '#client/event-sender.ts';
@@ -65,6 +66,7 @@ export interface ControllerManagerOptions {
   clientAs(user: UserInfo, userAgent: string): Client;
   readonly clock: Clock;
   readonly resources: ResourceRegistry;
+  readonly metrics: Registry;
   /** PEM of the authority that signs the API server's certificate. */
   readonly rootCa: string;
   readonly clusterCIDR: string;
@@ -133,12 +135,12 @@ const CONTROLLERS: readonly Row[] = [
 
 /** All controllers as one component, over shared informers. */
 export function newControllerManager(options: ControllerManagerOptions): Component {
-  const { clientAs, clock } = options;
+  const { clientAs, clock, metrics } = options;
   const resources = servedResources(options.resources);
   const informers = new InformerFactory(clientAs(componentUser(MANAGER), 'kube-controller-manager'), clock);
   const events = new EventSender({ clock });
   const rows = CONTROLLERS.filter(([, , needs]) => !needs || options.resources.find(needs.group, needs.version, needs.plural));
-  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), agentOf(account)), informers, clock, events, resources }, options));
+  const components = rows.map(([account, create]) => create({ client: clientAs(account === MANAGER ? componentUser(MANAGER) : serviceAccountUser('kube-system', account), agentOf(account)), informers, clock, events, resources, metrics }, options));
   return {
     name: 'kube-controller-manager',
     async start(signal) {

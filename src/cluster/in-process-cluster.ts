@@ -102,12 +102,12 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
   const rows: ComponentRow[] = [
     { name: 'apiserver', needs: [], create: () => server },
     { name: 'bootstrap', needs: ['apiserver'], create: () => bootstrap },
-    { name: 'scheduler', needs: ['bootstrap'], create: () => newScheduler({ client: clientAs('system:kube-scheduler'), clock, random: Math.random }) },
+    { name: 'scheduler', needs: ['bootstrap'], create: () => newScheduler({ client: clientAs('system:kube-scheduler'), clock, random: Math.random, registry: server.metrics.registry }) },
     {
       name: 'controllers', needs: ['bootstrap'],
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent)), clock,
-        resources: server.resources, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
+        resources: server.resources, metrics: server.metrics.registry, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
         signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
       }),
     },

@@ -4,6 +4,7 @@ import type { ResourceInfo } from '#api/resources.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
+import type { Registry } from '#base/metrics.ts';
 import type { Client } from '#client/client.ts';
 import type { EventSender } from '#client/event-sender.ts';
 import { EventRecorder } from '#client/events.ts';
@@ -27,6 +28,8 @@ export interface ControllerContext {
   /** Writes the events of all controllers. */
   readonly events: EventSender;
   readonly resources: ResourceSource;
+  /** Takes the metrics of all controllers. */
+  readonly metrics: Registry;
 }
 
 /** A resource that a controller watches. */

@@ -5,6 +5,7 @@ import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
+import { Registry } from '#base/metrics.ts';
 import type { Client, ResourceClient } from '#client/client.ts';
 import { EventSender } from '#client/event-sender.ts';
 import { PODS } from '#client/kinds.ts';
@@ -20,6 +21,7 @@ import type { PodInfo } from './framework/pod-info.ts';
 import { errorStatus, messageOf, type Status } from './framework/status.ts';
 import { listersOf, newInformers } from './listers.ts';
 import { defaultPlugins } from './plugins/registry.ts';
+import { SchedulerMetrics } from './metrics.ts';
 import { PodStatusWriter } from './pod-status.ts';
 import { Nominator } from './queue/nominator.ts';
 import { SchedulingQueue, type QueuedPod } from './queue/scheduling-queue.ts';
@@ -32,6 +34,8 @@ export interface SchedulerOptions {
   readonly schedulerName?: string;
   /** At least 0, less than 1; breaks ties. Default `Math.random`. */
   readonly random?: () => number;
+  /** Takes the metrics. Default: one of its own. */
+  readonly registry?: Registry;
 }
 
 const log = logger('kube-scheduler');
@@ -63,8 +67,8 @@ export class Scheduler implements Component {
   #pumping = false;
 
   constructor(options: SchedulerOptions) {
-    const { client, clock, schedulerName = 'default-scheduler', random = Math.random } = options;
-    this.#o = { client, clock, schedulerName, random };
+    const { client, clock, schedulerName = 'default-scheduler', random = Math.random, registry = new Registry() } = options;
+    this.#o = { client, clock, schedulerName, random, registry };
     this.#pods = client.of(PODS);
     this.#informers = newInformers(client, clock);
     this.#events = new EventSender({ clock, random });
@@ -73,6 +77,7 @@ export class Scheduler implements Component {
     const listers = listersOf(this.#informers);
     this.#handle = {
       client, clock, random, recorder: this.#recorder, listers, dra: newDraManager(listers), nominator: this.#nominator,
+      metrics: new SchedulerMetrics(registry, schedulerName),
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.#framework.filters(state, info)(node),
       addPod: (state, info, added, node) => this.#framework.addPod(state, info, added, node),

@@ -5,6 +5,7 @@
 import type { ResourceClaim, ResourceSlice } from '#api/gen/resource-v1.ts';
 import { keyOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
+import { Counter, Histogram } from '#base/metrics.ts';
 import { PODS, RESOURCE_CLAIMS, RESOURCE_SLICES } from '#client/kinds.ts';
 import { newController, recorderOf, source, type ControllerContext } from '../controller.ts';
 import { isPodReference } from '../resourceclaim/claims.ts';
@@ -23,10 +24,16 @@ function podsOf(claim: ResourceClaim): string[] {
 
 export function newDeviceTaintEvictionController(context: ControllerContext): Component {
   const { clock, informers } = context;
+  const registers = [context.metrics];
   const pods = informers.informer(PODS);
   const claims = informers.informer(RESOURCE_CLAIMS);
   const slices = informers.informer(RESOURCE_SLICES);
   const recorder = recorderOf(context, NAME);
+  const deletions = new Counter({ name: 'device_taint_eviction_controller_pod_deletions_total', help: 'Total number of Pods deleted by DeviceTaintEvictionController since its start.', registers });
+  const latency = new Histogram({
+    name: 'device_taint_eviction_controller_pod_deletion_duration_seconds', help: "Latency, in seconds, between the time when a device taint effect has been activated and a Pod's deletion via DeviceTaintEvictionController.",
+    buckets: [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 240], registers,
+  });
   /** Uids of the Pods whose time runs, by key. */
   const waiting = new Map<string, string>();
   claims.addIndex(BY_POOL, (claim) => [...new Set((claim.status?.allocation?.devices?.results ?? []).map(({ driver, pool }) => poolKey(driver, pool)))]);
@@ -57,7 +64,10 @@ export function newDeviceTaintEvictionController(context: ControllerContext): Co
       if (left > 0) return { afterMs: left };
       waiting.delete(key);
       recorder.event(pod, 'Normal', 'DeviceTaintManagerEviction', 'Marking for deletion');
-      await evictPod(context, pod, REASON, signal);
+      if (await evictPod(context, pod, REASON, signal)) {
+        deletions.inc();
+        latency.observe(Math.max(0, clock.now() - end) / 1000);
+      }
       return undefined;
     },
   });

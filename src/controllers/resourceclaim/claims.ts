@@ -8,6 +8,8 @@ import { isPodTerminal } from '../workload/pods.ts';
 /** Keeps an allocated claim until its devices are given back. */
 export const FINALIZER = 'resource.kubernetes.io/delete-protection';
 export const POD_CLAIM_NAME = 'resource.kubernetes.io/pod-claim-name';
+/** On claims that the scheduler makes for extended resources. */
+export const EXTENDED_RESOURCE_CLAIM = 'resource.kubernetes.io/extended-resource-claim';
 const MAX_CONSUMERS = 256;
 /** Leaves room in a name for the random end. */
 const MAX_BASE = 57;

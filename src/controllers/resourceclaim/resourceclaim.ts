@@ -15,6 +15,7 @@ import { controllerOf } from '../workload/controller-ref.ts';
 import { isGone } from '../workload/pod-control.ts';
 import { untilCaughtUp } from '../workload/stale.ts';
 import { claimFrom, FINALIZER, isMadeFor, isPodDone, isPodReference, needsReservation } from './claims.ts';
+import { ResourceClaimMetrics } from './metrics.ts';
 
 const MANAGER = 'ResourceClaimController';
 /** Prefixes of keys. */
@@ -28,6 +29,7 @@ export function newResourceClaimController(context: ControllerContext): Componen
   const templates = informers.informer(TEMPLATES);
   const recorder = recorderOf(context, 'resource_claim');
   const claimsBy = byController(claims);
+  const metrics = new ResourceClaimMetrics(context.metrics, () => claims.list());
   pods.addIndex('resource-claim', (p) => claimNamesOf(p).map((name) => `${namespaceOf(p)}/${name}`));
   pods.addIndex('resource-claim-template', (p) => (p.spec.resourceClaims ?? []).flatMap((c) => (c.resourceClaimTemplateName === undefined ? [] : [`${namespaceOf(p)}/${c.resourceClaimTemplateName}`])));
 
@@ -42,9 +44,12 @@ export function newResourceClaimController(context: ControllerContext): Componen
     if (orphan) return nameOf(orphan);
     const template = templates.get(namespaceOf(pod), resourceClaimTemplateName);
     if (!template) throw new Error(`resource claim template ${JSON.stringify(resourceClaimTemplateName)}: resourceclaimtemplate.resource.k8s.io ${JSON.stringify(resourceClaimTemplateName)} not found`);
-    const made = await client.of(CLAIMS).create(claimFrom(pod, name, template), { signal }).catch((err: unknown) => {
+    const wanted = claimFrom(pod, name, template);
+    const made = await client.of(CLAIMS).create(wanted, { signal }).catch((err: unknown) => {
+      metrics.created(wanted, 'failure');
       throw new Error(`create ResourceClaim : ${err instanceof Error ? err.message : String(err)}`, { cause: err });
     });
+    metrics.created(wanted, 'success');
     return nameOf(made);
   }
   async function syncPod(pod: Pod, signal: AbortSignal): Promise<undefined> {

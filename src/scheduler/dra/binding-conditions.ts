@@ -8,10 +8,18 @@ export const BINDING_TIMEOUT_MS = 600_000;
 function resultsOf(claim: ResourceClaim): readonly DeviceRequestAllocationResult[] {
   return (claim.status?.allocation?.devices?.results ?? []).filter((result) => result.bindingConditions?.length);
 }
+/** A condition of a device says that it will not get ready. */
+export class BindingFailed extends Error {}
+/** A device has not got ready in time. */
+export class BindingTimedOut extends Error {
+  constructor(what: string, cause?: unknown) {
+    super(`device binding timeout: ${what}`, { cause });
+  }
+}
 export function hasBindingConditions(claim: ResourceClaim): boolean {
   return resultsOf(claim).length > 0;
 }
-/** All conditions hold. Throws where one holds that says it has failed. */
+/** All conditions hold. Throws {@link BindingFailed} where one holds that says it has failed. */
 export function isReady(claim: ResourceClaim): boolean {
   if (!claim.status?.allocation) return false;
   for (const { driver, pool, device, bindingConditions = [], bindingFailureConditions = [] } of resultsOf(claim)) {
@@ -19,7 +27,7 @@ export function isReady(claim: ResourceClaim): boolean {
     if (!status) return false;
     const find = (type: string) => status.conditions?.find((c) => c.type === type && c.status === 'True');
     const failed = bindingFailureConditions.map(find).find((c) => c !== undefined);
-    if (failed) throw new Error(`device binding failed: claim=${nameOf(claim)}, reason=${failed.reason}, message=${JSON.stringify(failed.message)}`);
+    if (failed) throw new BindingFailed(`device binding failed: claim=${nameOf(claim)}, reason=${failed.reason}, message=${JSON.stringify(failed.message)}`);
     if (!bindingConditions.every(find)) return false;
   }
   return true;

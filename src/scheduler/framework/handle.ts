@@ -11,6 +11,7 @@ import type { Informer } from '#client/informer.ts';
 import type { SeriesRecorder } from '#client/series-events.ts';
 import type { Snapshot } from '../cache/snapshot.ts';
 import type { DraManager } from '../dra/dra-manager.ts';
+import type { SchedulerMetrics } from '../metrics.ts';
 import type { Nominator } from '../queue/nominator.ts';
 import type { PodStatusChange } from '../pod-status.ts';
 import type { CycleState } from './cycle-state.ts';
@@ -48,6 +49,7 @@ export interface FrameworkHandle {
   readonly recorder: Pick<SeriesRecorder, 'event'>;
   readonly listers: Listers;
   readonly dra: DraManager;
+  readonly metrics: SchedulerMetrics;
   readonly nominator: Nominator;
   /** At least 0, less than 1. */
   random(): number;

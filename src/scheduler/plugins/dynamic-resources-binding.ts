@@ -4,7 +4,7 @@ import type { ResourceClaim } from '#api/gen/resource-v1.ts';
 import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import { logger } from '#base/logger.ts';
 import { PODS } from '#client/kinds.ts';
-import { BINDING_TIMEOUT_MS, hasBindingConditions, isReady, isTimedOut } from '../dra/binding-conditions.ts';
+import { BINDING_TIMEOUT_MS, BindingTimedOut, hasBindingConditions, isReady, isTimedOut } from '../dra/binding-conditions.ts';
 import { ClaimWriter } from '../dra/claim-writer.ts';
 import { IN_MEMORY_NAME } from '../dra/extended-resources.ts';
 import { isReservedFor } from '../dra/pod-claims.ts';
@@ -37,13 +37,22 @@ export class ClaimBinder {
     const { claims } = this.#handle.dra;
     const { decided } = each;
     try {
-      if (each.extended && nameOf(each.claim) === IN_MEMORY_NAME) each.claim = await this.#writer.create(state.byNode.get(nodeName)!.extendedClaim!, signal);
+      if (each.extended && nameOf(each.claim) === IN_MEMORY_NAME) each.claim = await this.#create(state.byNode.get(nodeName)!.extendedClaim!, signal);
       each.claim = await this.#writer.reserve(each.claim, pod, decided?.allocation, signal);
       claims.assume(each.claim);
     } finally {
       this.#drop(each);
     }
     if (each.extended) await this.#tellPod(pod, each.claim, state, nodeName, signal);
+  }
+  async #create(claim: ResourceClaim, signal: AbortSignal): Promise<ResourceClaim> {
+    const { metrics } = this.#handle;
+    const made = await this.#writer.create(claim, signal).catch((err: unknown) => {
+      metrics.claimCreated('failure');
+      throw err;
+    });
+    metrics.claimCreated('success');
+    return made;
   }
   async #tellPod(pod: Pod, claim: ResourceClaim, state: DynamicResourcesState, nodeName: string, signal: AbortSignal): Promise<void> {
     const extendedResourceClaimStatus = { requestMappings: state.byNode.get(nodeName)!.mappings, resourceClaimName: nameOf(claim) };
@@ -54,21 +63,25 @@ export class ClaimBinder {
     }
   }
   async #untilReady(pod: Pod, { claims }: DynamicResourcesState, nodeName: string, signal: AbortSignal): Promise<void> {
-    const { clock, dra, listers, recorder } = this.#handle;
+    const { clock, dra, listers, metrics, recorder } = this.#handle;
+    const began = clock.monotonic();
+    const over = (err?: unknown): void => metrics.waited(claims.map(({ claim }) => claim), (clock.monotonic() - began) / 1000, err);
     recorder.event(pod, { type: 'Normal', reason: 'BindingConditionsPending', action: 'Scheduling', note: `waiting for binding conditions for device on node ${nodeName}` });
     const areReady = () => claims.every((each) => {
       const now = dra.claims.get(namespaceOf(each.claim), nameOf(each.claim));
       if (!now) throw new Error(`could not find v1.ResourceClaim ${JSON.stringify(keyOf(each.claim))}`);
       each.claim = now;
       if (isReady(now)) return true;
-      if (isTimedOut(now, clock.now())) throw new Error(`device binding timeout: claim=${nameOf(now)}`);
+      if (isTimedOut(now, clock.now())) throw new BindingTimedOut(`claim=${nameOf(now)}`);
       return false;
     });
     try {
       await until({ clock, timeoutMs: BINDING_TIMEOUT_MS, watch: [onChangeOf(listers.resourceClaims)], isDone: areReady }, signal);
+      over();
     } catch (err) {
-      if ((err as Error).message === 'context deadline exceeded') throw new Error('device binding timeout: context deadline exceeded', { cause: err });
-      throw err;
+      const why = (err as Error).message === 'context deadline exceeded' ? new BindingTimedOut('context deadline exceeded', err) : err;
+      over(why);
+      throw why;
     }
   }
 

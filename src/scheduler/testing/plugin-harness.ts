@@ -2,6 +2,7 @@
 import type { Node, Pod } from '#api/gen/core-v1.ts';
 import { keyOf, type KubeObject } from '#api/object.ts';
 import { FakeClock } from '#base/fake-clock.ts';
+import { Registry } from '#base/metrics.ts';
 import { Client } from '#client/client.ts';
 import { SchedulerCache } from '../cache/cache.ts';
 import { CycleState } from '../framework/cycle-state.ts';
@@ -11,6 +12,7 @@ import type { FrameworkHandle, Lister, Listers } from '../framework/handle.ts';
 import type { Plugin } from '../framework/plugin.ts';
 import { PodInfo } from '../framework/pod-info.ts';
 import { messageOf } from '../framework/status.ts';
+import { SchedulerMetrics } from '../metrics.ts';
 import { Nominator } from '../queue/nominator.ts';
 import { FakeApiServer } from './fake-api-server.ts';
 
@@ -53,6 +55,7 @@ export class PluginHarness {
   readonly clock = new FakeClock();
   readonly background: Promise<void>[] = [];
   readonly events: string[] = [];
+  readonly registry = new Registry();
   readonly handle: FrameworkHandle;
   readonly plugin: Plugin;
   readonly framework: Framework;
@@ -63,7 +66,7 @@ export class PluginHarness {
     for (const pod of pods) this.cache.setPod(pod);
     const listers = listersOf({ nodes, pods, ...objects });
     this.handle = {
-      client: new Client(this.api, 'kube-scheduler'), clock: this.clock, nominator: this.nominator, listers, dra: newDraManager(listers), random: () => 0,
+      client: new Client(this.api, 'kube-scheduler'), clock: this.clock, nominator: this.nominator, listers, dra: newDraManager(listers), metrics: new SchedulerMetrics(this.registry, 'default-scheduler'), random: () => 0,
       recorder: { event: (obj, { type, reason, note }) => void this.events.push(`${obj.metadata.name}: ${type} ${reason}: ${note}`) },
       snapshot: () => this.cache.snapshot(),
       filter: (state, info, node) => this.framework.filters(state, info)(node),

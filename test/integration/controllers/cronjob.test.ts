@@ -4,6 +4,7 @@ import type { CronJobSpec } from '#api/gen/batch-v1.ts';
 import { nameOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
 import { FakeClock } from '#base/fake-clock.ts';
+import { Registry } from '#base/metrics.ts';
 import { Client } from '#client/client.ts';
 import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
@@ -26,7 +27,7 @@ describe('cron jobs', () => {
     cluster = await startInProcessCluster({ containers: ({ command }) => (command?.[0] === 'end' ? { exit: { afterMs: 5, code: 0 } } : undefined) });
     const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
     informers = new InformerFactory(client, clock);
-    const context = { client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} } };
+    const context = { client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} }, metrics: new Registry() };
     controllers = [newCronJobController(context), newTtlAfterFinishedController(context)];
     for (const c of controllers) await c.start(new AbortController().signal);
   });

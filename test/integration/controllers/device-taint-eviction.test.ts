@@ -30,6 +30,8 @@ test('Pods go for the taints of their devices, but for those whose claims tolera
   assert.deepEqual({ type, status, reason, message }, { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByDeviceTaintManager', message: 'Device Taint manager: deleting due to NoExecute taint' });
   const eventsOf = async (name: string) => (await client.of(EVENTS).list({ namespace: 'default' })).items.filter((e) => e.involvedObject.name === name && e.reason === 'DeviceTaintManagerEviction').map((e) => e.message);
   await eventually('the event', async () => (await eventsOf('plain')).includes('Marking for deletion'));
+  await eventually('it is counted', async () => (await cluster.server.metrics.text()).includes('\ndevice_taint_eviction_controller_pod_deletions_total 1\n'));
+  assert.match(await cluster.server.metrics.text(), /^device_taint_eviction_controller_pod_deletion_duration_seconds_count 1$/m);
   await client.of(RESOURCE_SLICES).update({ ...tainted, spec });
   await eventually('the one that had time is told that it may stay', async () => (await eventsOf('long')).includes('Cancelling deletion'));
   assert.deepEqual([await eventsOf('forever'), await eventsOf('other')], [[], []]);

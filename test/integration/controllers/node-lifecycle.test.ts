@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Node } from '#api/gen/core-v1.ts';
 import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
+import { Registry } from '#base/metrics.ts';
 import { Client } from '#client/client.ts';
 import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
@@ -23,7 +24,7 @@ describe('a node that stops reporting', () => {
     cluster = await startInProcessCluster({ nodes: [] });
     const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
     informers = new InformerFactory(client, clock);
-    const context = { client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} } };
+    const context = { client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} }, metrics: new Registry() };
     controllers = [newNodeLifecycleController(context), newTaintEvictionController(context)];
     const time = new Date().toISOString();
     const node: Node = {

@@ -27,6 +27,9 @@ test('a claim is made of a template, and goes when its Pod is done', async () =>
   assert.deepEqual(pod.status?.resourceClaimStatuses, [{ name: 'g', resourceClaimName: metadata.name }]);
   assert.deepEqual([metadata.generateName, metadata.labels, metadata.annotations], ['p-g-', { a: 'b' }, { 'resource.kubernetes.io/pod-claim-name': 'g' }]);
   assert.deepEqual(metadata.ownerReferences, [{ apiVersion: 'v1', kind: 'Pod', name: 'p', uid: pod.metadata.uid, controller: true }]);
+  const counted = (await cluster.server.metrics.text()).split('\n');
+  assert.ok(counted.includes('resourceclaim_controller_creates_total{status="success",admin_access="false"} 1'));
+  await eventually('the claim is counted', async () => (await cluster.server.metrics.text()).includes('\nresourceclaim_controller_resource_claims{allocated="false",admin_access="false",source="resource_claim_template"} 1\n'));
   await client.of(PODS).patch('default', 'p', 'application/merge-patch+json', { status: { phase: 'Failed' } }, { subresource: 'status' });
   await eventually('the claim goes', () => isGone(client.of(CLAIMS).get('default', metadata.name!)));
   // Whatever changes in a Pod that has ended, it gets no other claim. The second claim is the sign that the Pod has been looked at.

@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Pod, ResourceQuotaSpec } from '#api/gen/core-v1.ts';
 import type { ResourceClaim } from '#api/gen/resource-v1.ts';
 import { FakeClock } from '#base/fake-clock.ts';
+import { Registry } from '#base/metrics.ts';
 import { Client } from '#client/client.ts';
 import { EventSender } from '#client/event-sender.ts';
 import { InformerFactory } from '#client/informer.ts';
@@ -86,7 +87,7 @@ describe('resource quotas', () => {
     const clock = new FakeClock(Date.now());
     const client = new Client(inProcessTransport(cluster.server, componentUser('test', 'system:masters'), 'test'), 'test');
     const informers = new InformerFactory(client, clock);
-    const controller = newResourceQuotaController({ client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} } });
+    const controller = newResourceQuotaController({ client, informers, clock, events: new EventSender({ clock }), resources: { list: () => [], onChange: () => () => {} }, metrics: new Registry() });
     await namespace('meddled');
     await quota('meddled', { hard: { pods: '5' } });
     await becomes('meddled', { pods: '0' });

@@ -236,6 +236,9 @@ test('a Pod is bound when the device of its claim says that it is ready, and loo
   await f.client.of(RESOURCE_SLICES).update({ metadata, spec: { ...spec, devices: spec.devices!.map((d) => ({ ...d, taints: [{ key: 'broken', effect: 'NoSchedule' as const }] })) } });
   await tell(first, 'Broken');
   await f.refusal('p', /device binding failed: claim=c, reason=Because, message="so it is"/);
+  const labels = `{profile="default-scheduler",driver="${DRIVER}",status="failure"}`;
+  const counted = (await f.cluster.server.metrics.text()).split('\n');
+  for (const line of [`scheduler_dra_bindingconditions_allocations_total${labels} 1`, `scheduler_dra_bindingconditions_wait_duration_seconds_count${labels} 1`]) assert.ok(counted.includes(line), line);
   assert.equal(await f.scheduled('p'), 'b');
   assert.deepEqual(devicesOf(await f.getClaim('c')), ['b/d0']);
 });
@@ -249,6 +252,7 @@ test('a Pod asks for devices by the name of an extended resource', async () => {
   assert.equal(await f.scheduled('p'), 'b');
   const { status } = await f.get('p');
   const { resourceClaimName, requestMappings } = status!.extendedResourceClaimStatus!;
+  assert.match(await f.cluster.server.metrics.text(), /^scheduler_resourceclaim_creates_total\{status="success"\} 1$/m);
   assert.deepEqual(requestMappings.map((m) => `${m.containerName} ${m.resourceName} ${m.requestName}`), [
     'c example.com/gpu container-1-request-0', 'd example.com/gpu container-2-request-0', 'i example.com/gpu container-1-request-0', 'i example.com/gpu container-2-request-0', 'i example.com/gpu container-0-request-0',
   ]);

@@ -65,6 +65,8 @@ export interface AuthenticationResult {
   readonly audiences?: readonly string[] | undefined;
   /** What is remarkable about the credentials. */
   readonly notes?: AuthenticationNotes | undefined;
+  /** When the certificate that proved it ends, in milliseconds since the epoch. */
+  readonly certificateEnds?: number | undefined;
 }
 export interface AuthenticationNotes {
   /** For the audit log. */
@@ -136,6 +138,15 @@ export interface SubjectRules {
 export type AdmissionOperation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 
 /** What both phases see: upstream's `admission.Attributes`. */
+/** What a request has waited for that is no work of the server's own, in milliseconds. */
+export interface RequestWaits {
+  /** For a seat of its priority level. */
+  queue: number;
+  /** For mutating webhooks, one after the other. */
+  mutating: number;
+  /** For the slowest of the validating webhooks, which are asked side by side. */
+  validating: number;
+}
 export interface AdmissionAttributes {
   readonly operation: AdmissionOperation;
   readonly resource: ResourceInfo;
@@ -159,6 +170,8 @@ export interface AdmissionAttributes {
   warn(message: string): void;
   /** An annotation of the audit event: `podsecurity.kubernetes.io/enforce-policy`, … */
   annotate(key: string, value: string): void;
+  /** Where webhooks write down how long they took. */
+  readonly waits?: RequestWaits | undefined;
 }
 export interface MutableAdmissionAttributes extends AdmissionAttributes {
   /** Private to the request: plugins change it in place. */

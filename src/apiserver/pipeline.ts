@@ -2,12 +2,14 @@
  * The way of every request, whatever carried it: authenticate → impersonate → authorise → route → admission, registry, store.
  * Adapters (HTTP, in process) make an {@link ApiRequest} and write out the {@link ApiResult}.
  */
+import type { AuthenticationMetrics, AuthenticationOutcome } from './authentication/metrics.ts';
 import { forbiddenError } from './authorization/forbidden.ts';
-import { unauthorized } from '#machinery/status-error.ts';
+import type { AuthorizationMetrics } from './authorization/metrics.ts';
+import { StatusError, unauthorized } from '#machinery/status-error.ts';
 import type { Subresource } from '#api/resources.ts';
 import { RequestContext, type Services } from './context.ts';
 import { PageNotFound, pathNotFound, verbNotAllowed } from './generic-errors.ts';
-import type { AuthenticationNotes, Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
+import type { AuthenticationNotes, AuthenticationResult, Authenticator, AuthorizationResult, Impersonator, MaybePromise, UserInfo } from './interfaces.ts';
 import { isPromise } from './maybe-promise.ts';
 import { serveVerb } from './registry/verbs.ts';
 import type { ServedResource } from './registry/resource-registry.ts';
@@ -37,6 +39,8 @@ export interface PipelineOptions {
   readonly impersonator?: Impersonator | undefined;
   readonly services: Services;
   readonly paths: PathHandler;
+  /** Of requests over the wire. */
+  readonly metrics: { readonly authentication: AuthenticationMetrics; readonly authorization: AuthorizationMetrics };
 }
 
 export class Pipeline {
@@ -58,8 +62,12 @@ export class Pipeline {
     return isPromise(admitted) ? admitted.then(() => this.#authorize(request, user)) : this.#authorize(request, user);
   }
   #authorize(request: ApiRequest, user: UserInfo): MaybePromise<ApiResult> {
+    const measured = request.fixedUser ? undefined : this.#options.metrics.authorization;
+    const { clock } = this.#services;
+    const started = clock.monotonic();
     const decision = this.#services.authorizer.authorize({ ...request.info, user }, request.signal);
     const go = (result: AuthorizationResult): MaybePromise<ApiResult> => {
+      measured?.ended(result.decision !== 'allow' && result.error !== undefined ? 'error' : result.decision, (clock.monotonic() - started) / 1000);
       this.#permit(request, user, result);
       return request.info.isResourceRequest ? this.#serveResource(request, user) : this.#servePath(request, user);
     };
@@ -67,13 +75,30 @@ export class Pipeline {
   }
 
   async #authenticate(request: ApiRequest, gate: RequestGate | undefined): Promise<UserInfo> {
-    const answer = this.#options.authenticator.authenticate(request.auth, request.signal);
-    const result = isPromise(answer) ? await answer : answer;
-    if (!result) throw unauthorized();
+    const result = await this.#identify(request);
     note(request, result.notes);
     gate?.authenticated(result.user);
     const user = this.#options.impersonator?.impersonate(request.auth, result.user, request.signal, request.info) ?? result.user;
     return isPromise(user) ? await user : user;
+  }
+
+  async #identify(request: ApiRequest): Promise<AuthenticationResult> {
+    const { authenticator, metrics: { authentication: metrics } } = this.#options;
+    const { clock } = this.#services;
+    const started = clock.monotonic();
+    const ended = (outcome: AuthenticationOutcome): void => metrics.ended(outcome, (clock.monotonic() - started) / 1000);
+    try {
+      const answer = authenticator.authenticate(request.auth, request.signal);
+      const result = isPromise(answer) ? await answer : answer;
+      if (!result) throw unauthorized();
+      ended('success');
+      metrics.user(result.user.name);
+      if (result.certificateEnds !== undefined) metrics.certificate((result.certificateEnds - clock.now()) / 1000);
+      return result;
+    } catch (err) {
+      ended(err instanceof StatusError && (err.cause === undefined || err.cause instanceof StatusError) ? 'failure' : 'error');
+      throw err;
+    }
   }
 
   #permit({ info, auditAnnotations }: ApiRequest, user: UserInfo, result: AuthorizationResult): void {

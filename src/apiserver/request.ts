@@ -1,7 +1,7 @@
 /** Neutral requests and results: what passes between the adapters (HTTP, in process) and the pipeline. */
 import type { KubeObject } from '#api/object.ts';
 import type { Duplex } from 'node:stream';
-import type { AuthenticationRequest, RequestInfo, UserInfo } from './interfaces.ts';
+import type { AuthenticationRequest, RequestInfo, RequestWaits, UserInfo } from './interfaces.ts';
 import type { Query } from './query.ts';
 import type { ListIdentity } from './registry/list-memo.ts';
 import type { CacheEntry } from './registry/object-cache.ts';
@@ -51,6 +51,7 @@ export interface ApiRequest {
   decoded?(copy: () => KubeObject): void;
   readonly warnings: string[];
   readonly auditAnnotations: Map<string, string>;
+  readonly waits?: RequestWaits | undefined;
 }
 
 /** An object of the answer with, where it came from the cache, its bytes. */

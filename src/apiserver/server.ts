@@ -32,7 +32,10 @@ import { KeptRevisions } from './registry/kept-revisions.ts';
 import { PostStartHooks } from './post-start-hooks.ts';
 import { HttpServer, type TlsFiles } from './http/http-server.ts';
 import { DEFAULT_IN_FLIGHT, type InFlightLimits } from './http/limits.ts';
+import { AuthenticationMetrics } from './authentication/metrics.ts';
+import { AuthorizationMetrics } from './authorization/metrics.ts';
 import { ServerMetrics } from './http/metrics.ts';
+import { processMetricsText } from './http/process-metrics.ts';
 import { OpenApiPaths, type OpenApiSource } from './http/openapi-paths.ts';
 import { builtinKinds, customKinds, openApiSource } from './http/openapi-source.ts';
 import type { FlagValues } from './http/flagz.ts';
@@ -301,7 +304,9 @@ export class ApiServer implements Component {
       openapi: this.#openApi(),
       extra: new Map([...(security.paths ?? []), [DEBUG_PREFIX, flowControlDumps(flowControl, o.clock)]]),
     });
-    const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths });
+    const metrics = { authentication: new AuthenticationMetrics(), authorization: new AuthorizationMetrics() };
+    this.metrics.addText(() => metrics.authentication.text() + metrics.authorization.text() + processMetricsText());
+    const pipeline = new Pipeline({ authenticator: security.authenticator, impersonator: security.impersonator, services, paths, metrics });
     const aggregation = o.aggregation && { identity: o.aggregation.identity, resolver: o.aggregation.resolver(this.reader) };
     const requestTimeoutMs = o.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     const handler = new RequestHandler({

@@ -17,6 +17,7 @@ import { DynamicResourceRegistry } from '../registry/resource-registry.ts';
 import { WebhookClient } from '../webhook/client.ts';
 import { createAdmission } from './admission.ts';
 import { NO_EXPRESSIONS } from './expressions.ts';
+import type { RequestWaits } from '../interfaces.ts';
 import { AdmissionMetrics } from './metrics.ts';
 import { MutatingWebhook } from './mutating-webhook.ts';
 import { ReinvokingPlugins } from './reinvocation.ts';
@@ -225,6 +226,19 @@ describe('admission webhooks', () => {
       'apiserver_admission_webhook_rejection_count{error_type="no_error",name="w",operation="CREATE",rejection_code="418",type="validating"} 1', 'apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="w",operation="CREATE",rejection_code="500",type="validating"} 1',
       'apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="w",operation="CREATE",rejection_code="503",type="validating"} 1', 'apiserver_admission_webhook_fail_open_count{name="w",type="validating"} 1',
     ]);
+  });
+  it('tell the request how long it waited for them: for mutating ones in all, for validating ones at most', async () => {
+    handler = () => ({ allowed: true });
+    const waits: RequestWaits = { queue: 0, mutating: 0, validating: 0 };
+    let now = 0;
+    // Every look at the clock is 10 ms after the one before.
+    const measured = { clock: { monotonic: () => (now += 10) }, metrics: new AdmissionMetrics() };
+    const two = (kind: 'Validating' | 'Mutating') => new FakeReader(namespace, configuration(kind, 'v', hook('w'), hook('x')));
+    await new MutatingWebhook({ ...services(two('Mutating')), measured }).admit({ ...attributes(pod()), waits }, signal);
+    const one = now;
+    await new ValidatingWebhook({ ...services(two('Validating')), measured }).validate({ ...attributes(pod()), waits }, signal);
+    assert.deepEqual([waits.queue, waits.mutating], [0, 20]);
+    assert.ok(waits.validating >= 10 && waits.validating < now - one, String(waits.validating));
   });
   it('with side effects are not called for a dry run', async () => {
     const err = await refusedBy(() => validate(attributes(pod(), { dryRun: true }), configuration('Validating', 'v', hook('x', { sideEffects: 'Some' }))));

@@ -21,6 +21,8 @@ interface Judged {
   readonly user: UserInfo;
   readonly from: number;
   readonly to: number;
+  /** The end of the certificate's own time. */
+  readonly ends: number;
 }
 
 /** The certificates of a PEM bundle. */
@@ -73,7 +75,7 @@ export class ClientCertificateAuthenticator implements Authenticator {
     if (typeof judged === 'string') throw new Error(`verifying certificate failed: ${judged}`);
     const now = this.#clock.now();
     if (now < judged.from || now > judged.to) throw new Error('verifying certificate failed: x509: certificate has expired or is not yet valid');
-    return { user: judged.user };
+    return { user: judged.user, certificateEnds: judged.ends };
   }
   #judge(cert: X509Certificate): Judged | string | undefined {
     const seen = this.#judged.get(cert);
@@ -90,6 +92,6 @@ export class ClientCertificateAuthenticator implements Authenticator {
     const validity = judgeClientCertificate(cert, this.#authorities);
     const user = typeof validity === 'string' ? undefined : userOfCertificate(cert);
     if (typeof validity !== 'string' && user === undefined) return undefined;
-    return typeof validity === 'string' ? validity : { ...validity, user: user! };
+    return typeof validity === 'string' ? validity : { ...validity, user: user!, ends: cert.validToDate.getTime() };
   }
 }

@@ -1,6 +1,6 @@
 /** Several authenticators as one: the first that knows the caller wins; an error counts only when nobody does. */
 import { logger } from '#base/logger.ts';
-import { unauthorized } from '#machinery/status-error.ts';
+import { StatusError, unauthorized } from '#machinery/status-error.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator, MaybePromise, TokenAuthenticator } from '../interfaces.ts';
 import { withAuthenticatedGroup } from './users.ts';
 
@@ -61,7 +61,7 @@ export class RequestAuthenticator implements Authenticator {
     // The client learns nothing; whoever runs the cluster finds the reason in the log.
     const refuse = (err: unknown): never => {
       log.info({ remoteAddress: request.remoteAddress, err: err instanceof Error ? err.message : String(err) }, 'unable to authenticate the request');
-      throw unauthorized();
+      throw new StatusError(unauthorized().status, err);
     };
     try {
       const answer = firstAnswer(this.#credentials, (a) => a.authenticate(request, signal));

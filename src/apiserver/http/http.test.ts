@@ -224,7 +224,7 @@ test('ServerMetrics counts what watchers are sent, and how long a streamed list 
 test('ServerMetrics counts trials and system clients apart, and remembers which deprecated kinds were asked for', async () => {
   const metrics = new ServerMetrics();
   const info = { isResourceRequest: true, verb: 'get', apiGroup: '', apiVersion: 'v1', resource: 'endpoints', subresource: '', namespace: 'default', name: 'a' } as RequestInfo;
-  const common = { info, code: 200, seconds: 0.01, bytes: undefined };
+  const common = { info, code: 200, seconds: 0.3, waitedSeconds: 0.27, bytes: undefined };
   metrics.observe({ ...common, served: { warnings: ['deprecated'] }, dryRun: [], userAgent: 'kube-scheduler/v1.36.0' });
   metrics.observe({ ...common, served: {}, dryRun: [], userAgent: 'kube-scheduler' });
   metrics.observe({ ...common, served: {}, dryRun: ['All', 'All'], userAgent: undefined });
@@ -232,5 +232,6 @@ test('ServerMetrics counts trials and system clients apart, and remembers which 
   const text = await metrics.text();
   const counted = text.split('\n').filter((line) => line.startsWith('apiserver_request_total')).map((line) => /dry_run="(\w*)",code="200",system_client="([\w-]*)"\} (\d)/.exec(line)!.slice(1));
   assert.deepEqual(counted, [['', 'kube-scheduler', '1'], ['', '', '1'], ['All', '', '1'], ['invalid', '', '1']]);
+  assert.match(text, /^apiserver_request_sli_duration_seconds_bucket\{[^}]*le="0.05"\} 2$/m, 'trials are no part of it, nor is what they waited for');
   assert.match(text, /^apiserver_requested_deprecated_apis\{group="",version="v1",resource="endpoints",subresource="",removed_release=""\} 1$/m);
 });

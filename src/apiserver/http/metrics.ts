@@ -2,6 +2,7 @@
 import { Counter, Gauge, Registry } from '#base/metrics.ts';
 import type { RequestInfo } from '../interfaces.ts';
 import type { VersionInfo } from './paths.ts';
+import { Histograms } from './metric-families.ts';
 import { labelText, metricBlock, RequestSeries, requestMetricsText } from './request-metrics.ts';
 import { WatchSeries, watchMetricsText } from './watch-metrics.ts';
 
@@ -35,6 +36,9 @@ function dryRunOf(values: readonly string[]): string {
   if (values.length === 0) return '';
   return values.every((value) => value === 'All') ? 'All' : 'invalid';
 }
+/** Every 100,000 from 50,000 to the largest body that is read. */
+const BODY_BYTES = Array.from({ length: 31 }, (_, i) => 50_000 + i * 100_000);
+
 /** What is counted of a request beyond its {@link RequestInfo}. */
 export interface ObservedRequest {
   readonly info: RequestInfo;
@@ -42,6 +46,8 @@ export interface ObservedRequest {
   readonly served: { readonly warnings?: readonly string[] | undefined } | undefined;
   readonly code: number;
   readonly seconds: number;
+  /** Of these: for a seat, and for webhooks. */
+  readonly waitedSeconds: number;
   readonly bytes: number | undefined;
   readonly dryRun: readonly string[];
   readonly userAgent: string | undefined;
@@ -57,6 +63,7 @@ export class ServerMetrics {
   inFlight: Readonly<Record<'mutating' | 'readOnly', () => number>> | undefined;
   readonly #longRunning: Gauge;
   readonly #terminations: Counter;
+  readonly #bodies = new Histograms('apiserver_request_body_size_bytes', 'Apiserver request body size in bytes broken out by resource and verb.', BODY_BYTES);
   readonly #watches = new Map<string, WatchSeries>();
   readonly #deprecated: Gauge;
 
@@ -78,14 +85,19 @@ export class ServerMetrics {
     });
   }
 
-  observe({ info, served, code, seconds, bytes, dryRun, userAgent }: ObservedRequest): void {
+  observe({ info, served, code, seconds, waitedSeconds, bytes, dryRun, userAgent }: ObservedRequest): void {
     const known = served !== undefined;
     const trial = dryRunOf(dryRun);
     const id = seriesId(info, known, trial);
     let series = this.#series.get(id);
     if (!series) this.#series.set(id, (series = new RequestSeries(this.#labelsOf(info, known), trial)));
     series.observe(code, seconds, bytes, systemClientOf(userAgent));
+    if (trial === '') series.ownSeconds.observe(seconds - waitedSeconds);
     if (served?.warnings?.length) this.#deprecated.set({ group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource, removed_release: '' }, 1);
+  }
+  /** The body of a request for a resource that is served was read. */
+  body({ apiGroup, resource, verb }: RequestInfo, bytes: number): void {
+    this.#bodies.of({ group: apiGroup, resource, verb }).observe(bytes);
   }
   terminated(info: RequestInfo, known: boolean, code: number): void {
     this.#terminations.inc({ ...this.#labelsOf(info, known), code: String(code) });
@@ -104,7 +116,7 @@ export class ServerMetrics {
   }
   /** Everything, as Prometheus reads it. */
   async text(): Promise<string> {
-    const own = [requestMetricsText([...this.#series.values()]), watchMetricsText([...this.#watches.values()]), ...this.#texts.map((text) => text())];
+    const own = [requestMetricsText([...this.#series.values()]), watchMetricsText([...this.#watches.values()]), this.#bodies.text(), ...this.#texts.map((text) => text())];
     return `${own.join('\n')}\n${await this.registry.metrics()}`;
   }
   longRunning(info: RequestInfo, known: boolean, delta: 1 | -1): void {

@@ -4,7 +4,7 @@ import { badRequest, serviceUnavailable, StatusError, timeout } from '#machinery
 import type { Auditor, AuditedRequest, AuditTrail } from '../audit/auditor.ts';
 import { inSpan, type Span } from '#base/tracing.ts';
 import type { TracedRequest, Tracing } from '../tracing/tracing.ts';
-import type { MaybePromise, RequestInfo, UserInfo } from '../interfaces.ts';
+import type { MaybePromise, RequestInfo, RequestWaits, UserInfo } from '../interfaces.ts';
 import { isPromise } from '../maybe-promise.ts';
 import type { Pipeline, RequestGate } from '../pipeline.ts';
 import { Query } from '../query.ts';
@@ -62,6 +62,7 @@ interface Serving {
   readonly receivedAt: number;
   /** The same on the clock that only goes forward. */
   readonly started: number;
+  readonly waits: RequestWaits;
   trail: AuditTrail | undefined;
   span: Span | undefined;
   /** Kept for the audit log alone. */
@@ -106,7 +107,7 @@ export class RequestHandler {
     }
     this.#lifetimes.add(lifetime);
     exchange.onGone(() => lifetime.end(CLIENT_GONE));
-    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), started, trail: undefined, span: undefined, result: undefined };
+    const serving: Serving = { exchange, parsed, query, lifetime, response, seat: undefined, format: undefined, served: undefined, user: undefined, annotations: new Map(), error: undefined, fault: false, receivedAt: this.#o.clock.now(), started, waits: { queue: 0, mutating: 0, validating: 0 }, trail: undefined, span: undefined, result: undefined };
     const outcome = await this.#run(serving, warnings, upgrade);
     this.#lifetimes.remove(lifetime);
     this.#record(serving, outcome, this.#o.clock.monotonic() - serving.started);
@@ -159,7 +160,13 @@ export class RequestHandler {
     const { flowControl } = this.#o;
     const flow = (response.flow = flowControl.classify(info, user));
     const seat = flowControl.enter(flow, info, query, user, () => lifetime.signal);
-    if (isPromise(seat)) return seat.then((taken) => void (serving.seat = taken));
+    if (isPromise(seat)) {
+      const asked = this.#o.clock.monotonic();
+      return seat.then((taken) => {
+        serving.seat = taken;
+        serving.waits.queue += this.#o.clock.monotonic() - asked;
+      });
+    }
     serving.seat = seat;
     return undefined;
   }
@@ -227,6 +234,7 @@ export class RequestHandler {
       readBody: async (): Promise<RequestBody | undefined> => {
         if (!exchange.body()) return undefined;
         const body: RequestBody = { kind: 'bytes', mediaType: contentType, bytes: await readBody(exchange, limits, this.#o.clock) };
+        if (this.#servedOf(parsed.info)) this.#o.metrics.body(parsed.info, body.bytes.length);
         serving.trail?.body(body);
         return body;
       },
@@ -239,6 +247,7 @@ export class RequestHandler {
       },
       warnings,
       auditAnnotations: serving.annotations,
+      waits: serving.waits,
     };
   }
 
@@ -281,8 +290,8 @@ export class RequestHandler {
 
   #record(serving: Serving, outcome: Outcome, durationMs: number): void {
     const { info } = serving.parsed;
-    const { query, exchange } = serving;
-    this.#o.metrics.observe({ info, served: this.#servedOf(info), code: outcome.code, seconds: durationMs / 1000, bytes: outcome.bytes, dryRun: query.getAll('dryRun'), userAgent: exchange.header('user-agent') });
+    const { query, exchange, waits } = serving;
+    this.#o.metrics.observe({ info, served: this.#servedOf(info), code: outcome.code, seconds: durationMs / 1000, waitedSeconds: (waits.queue + waits.mutating + waits.validating) / 1000, bytes: outcome.bytes, dryRun: query.getAll('dryRun'), userAgent: exchange.header('user-agent') });
     if (this.#o.audit) this.#completeAudit(serving, outcome);
     endSpan(serving, outcome);
   }

@@ -4,6 +4,8 @@
  */
 
 const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+/** The buckets of what service levels are promised for: no finer than those. */
+const OWN_SECONDS = SECONDS.filter((bound) => bound >= 0.05);
 const BYTES = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 export class Buckets {
@@ -42,6 +44,8 @@ export class RequestSeries {
   /** Requests by the system client that made them ('': anyone else), then by code. */
   readonly #counts = new Map<string, Map<number, number>>();
   readonly seconds = new Buckets(SECONDS);
+  /** Without the time that was spent on waiting for a seat and for webhooks. */
+  readonly ownSeconds = new Buckets(OWN_SECONDS);
   readonly bytes = new Buckets(BYTES);
   /** `dryRun`: what the request asks to try only, `All`; '' for requests that are meant. */
   constructor(labels: Readonly<Record<string, string>>, dryRun = '') {
@@ -81,6 +85,8 @@ export function requestMetricsText(series: readonly RequestSeries[]): string {
     metricBlock('apiserver_request_total', 'Counter of apiserver requests broken out for each verb, group, version, resource, scope, component and HTTP response code.', 'counter',
       series.flatMap((s) => s.counts())),
     metricBlock('apiserver_request_duration_seconds', 'Response latency distribution in seconds.', 'histogram', series.flatMap((s) => s.seconds.lines('apiserver_request_duration_seconds', s.trialLabels))),
+    metricBlock('apiserver_request_sli_duration_seconds', 'Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.', 'histogram',
+      series.flatMap((s) => (s.ownSeconds.count === 0 ? [] : s.ownSeconds.lines('apiserver_request_sli_duration_seconds', s.labels)))),
     metricBlock('apiserver_response_sizes', 'Response size distribution in bytes.', 'histogram', series.flatMap((s) => s.bytes.lines('apiserver_response_sizes', s.labels))),
   ].join('\n');
 }

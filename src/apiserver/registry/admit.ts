@@ -34,6 +34,7 @@ export function admissionAttributes(ctx: RequestContext, input: AdmissionInput):
     user: ctx.user,
     warn: (message) => ctx.warn(message),
     annotate: (key, value) => ctx.annotate(key, value),
+    waits: ctx.request.waits,
   };
 }
 

@@ -100,5 +100,12 @@ test('a changed file decides who may come without credentials, without a restart
   for (let i = 0; i < 400 && (await anonymous('/version')) !== 401; i++) await new Promise((resolve) => setTimeout(resolve, 25));
   assert.deepEqual([await anonymous('/version'), await anonymous('/livez')], [401, 403]);
   assert.equal((await as(await token(), REVIEW, SELF)).code, 201);
-  assert.match((await http.get('/metrics')).text, /apiserver_request_total/);
+  const metrics = (await http.get('/metrics')).text;
+  assert.match(metrics, /apiserver_request_total/);
+  for (const result of ['success', 'failure', 'error']) assert.match(metrics, new RegExp(`^authentication_attempts\\{result="${result}"\\} [1-9]`, 'm'));
+  for (const result of ['allowed', 'no-opinion']) assert.match(metrics, new RegExp(`^authorization_duration_seconds_count\\{result="${result}"\\} [1-9]`, 'm'));
+  assert.match(metrics, /^apiserver_client_certificate_expiration_seconds_bucket\{le="0"\} 0$/m);
+  assert.match(metrics, /^apiserver_client_certificate_expiration_seconds_count [1-9]/m);
+  assert.match(metrics, /^apiserver_request_body_size_bytes_count\{group="authentication.k8s.io",resource="(selfsubject|token)reviews",verb="create"\} [1-9]/m);
+  assert.match(metrics, /^process_open_fds [1-9]/m);
 });

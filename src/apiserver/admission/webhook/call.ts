@@ -70,10 +70,16 @@ function activationOf(a: AdmissionAttributes, original: AdmissionAttributes, ser
 class WebhookDenial extends StatusError {}
 
 /** Counts how what `run` does with a webhook has ended, and how long it took. */
-export async function measuredCall<T>({ webhook: { name, failurePolicy } }: Hook<AnyWebhook>, type: 'admit' | 'validating', { operation }: AdmissionAttributes, { measured = UNMEASURED }: WebhookServices, run: () => Promise<T>): Promise<T> {
+export async function measuredCall<T>({ webhook: { name, failurePolicy } }: Hook<AnyWebhook>, type: 'admit' | 'validating', { operation, waits }: AdmissionAttributes, { measured = UNMEASURED }: WebhookServices, run: () => Promise<T>): Promise<T> {
   const { clock, metrics } = measured;
   const started = clock.monotonic();
-  const ended = (rejected: boolean, code: number): void => metrics.webhook(name, type, operation, { rejected, code, seconds: (clock.monotonic() - started) / 1000 });
+  const ended = (rejected: boolean, code: number): void => {
+    const ms = clock.monotonic() - started;
+    metrics.webhook(name, type, operation, { rejected, code, seconds: ms / 1000 });
+    if (!waits) return;
+    if (type === 'admit') waits.mutating += ms;
+    else waits.validating = Math.max(waits.validating, ms);
+  };
   const rejected = (error: WebhookErrorType, code: number): void => {
     metrics.webhookRejection(name, type, operation, error, code);
     ended(true, code);

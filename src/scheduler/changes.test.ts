@@ -11,6 +11,7 @@ const nodes: readonly [name: string, to: NodeBuilder, want: string[] | undefined
   ['allocatable', makeNode('n').capacity({ cpu: '9' }), ['UpdateAllocatable']],
   ['labels', makeNode('n').label('a', 'b'), ['UpdateLabel']],
   ['taints', makeNode('n').taint('a', 'b', 'NoSchedule'), ['UpdateTaint']],
+  ['declared features', makeNode('n').declares('A'), ['UpdateDeclaredFeature']],
   ['a cordon', makeNode('n').unschedulable(), ['UpdateTaint']],
   ['labels and taints', makeNode('n').label('a', 'b').taint('a', 'b', 'NoSchedule'), ['UpdateLabel', 'UpdateTaint']],
 ];

@@ -18,6 +18,7 @@ export function nodeChange(old: Node, node: Node): ClusterEvent | undefined {
   if (!same(old.spec.taints, node.spec.taints) || (old.spec.unschedulable ?? false) !== (node.spec.unschedulable ?? false)) actions.push('UpdateTaint');
   if (!same(conditionsOf(old), conditionsOf(node))) actions.push('UpdateCondition');
   if (!same(old.metadata.annotations, node.metadata.annotations)) actions.push('UpdateAnnotation');
+  if (!same(old.status?.declaredFeatures, node.status?.declaredFeatures)) actions.push('UpdateDeclaredFeature');
   return actions.length === 0 ? undefined : { resource: 'Node', actions };
 }
 

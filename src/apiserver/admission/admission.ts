@@ -21,6 +21,7 @@ import { MutatingWebhook } from './mutating-webhook.ts';
 import { AdmissionMetrics, type Measured } from './metrics.ts';
 import { applierOf, normaliserOf } from './mutations.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { NodeDeclaredFeatures } from './node-declared-features.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
 import { PodCertificateSigning } from './pod-certificate-signing.ts';
@@ -93,6 +94,7 @@ export const ADMISSION_TABLE: readonly Row[] = [
   ['CertificateSubjectRestriction', () => new CertificateSubjectRestriction()],
   ['DefaultIngressClass', (o) => new DefaultIngressClass(o)],
   ['PodTopologyLabels', (o) => new PodTopologyLabels(o)],
+  ['NodeDeclaredFeatureValidator', (o) => new NodeDeclaredFeatures(o)],
   ['MutatingAdmissionPolicy', (o) => new MutatingPolicy({ ...policyServices(o), applyConfiguration: o.resources ? applierOf(o.resources) : noApply, ...normaliser(o) })],
   ['MutatingAdmissionWebhook', (o) => new MutatingWebhook(webhookServices(o))],
   ['ValidatingAdmissionPolicy', (o) => new ValidatingPolicy(policyServices(o))],

@@ -15,6 +15,7 @@ import { DefaultStorageClass } from './default-storage-class.ts';
 import { DefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { LimitRanger } from './limit-ranger.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { NodeDeclaredFeatures } from './node-declared-features.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
 import { PodCertificateSigning } from './pod-certificate-signing.ts';
@@ -219,6 +220,15 @@ describe('small plugins', () => {
     const a = attributes({ apiVersion: 'v1', kind: 'Binding', metadata: { name: 'p', namespace: 'default' }, target: { kind: 'Node', name: 'n' } }, { resource: resourceOf('', 'v1', 'pods'), subresource: 'binding' });
     new PodTopologyLabels({ reader }).admit(a);
     assert.deepEqual(a.object!.metadata.labels, { 'topology.kubernetes.io/zone': 'a' });
+  });
+  it('NodeDeclaredFeatureValidator lets Pods be resized as their node says that it can', async () => {
+    const plugin = new NodeDeclaredFeatures({ reader: new FakeReader(object('v1', 'Node', { name: 'old' }), object('v1', 'Node', { name: 'new' }, { status: { declaredFeatures: ['InPlacePodLevelResourcesVerticalScaling', 'InPlacePodVerticalScalingInitContainers'] } })) });
+    const of = (nodeName: string | undefined, cpu: string) => pod({ ...(nodeName ? { nodeName } : {}), resources: { limits: { cpu } }, initContainers: [{ name: 'i', resources: { limits: { cpu } } }, { name: 's', restartPolicy: 'Always', resources: { limits: { cpu } } }] });
+    const resize = (nodeName: string | undefined, to = '2') => message(plugin, attributes(of(nodeName, to), { oldObject: of(nodeName, '1') as KubeObject, subresource: 'resize' }));
+    assert.deepEqual(await Promise.all([resize('new'), resize(undefined), resize('old', '1'), resize('gone'), resize('old')]), [
+      '', '', '', 'pods "p" is forbidden: node "gone" not found',
+      'pods "p" is forbidden: pod update requires features InPlacePodLevelResourcesVerticalScaling, InPlacePodVerticalScalingInitContainers which are not available on node "old"',
+    ]);
   });
   it('CertificateApproval and CertificateSigning ask for the signer', async () => {
     const asked: string[] = [];

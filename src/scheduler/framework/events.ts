@@ -10,7 +10,7 @@ export type EventResource =
   | 'ResourceClaim' | 'ResourceSlice' | 'DeviceClass';
 export type EventAction =
   | 'Add' | 'Delete' | 'Update'
-  | 'UpdateLabel' | 'UpdateAllocatable' | 'UpdateTaint' | 'UpdateCondition' | 'UpdateAnnotation'
+  | 'UpdateLabel' | 'UpdateAllocatable' | 'UpdateTaint' | 'UpdateCondition' | 'UpdateAnnotation' | 'UpdateDeclaredFeature'
   | 'UpdateScaleDown' | 'UpdateToleration' | 'UpdateGatesEliminated' | 'UpdateGeneratedResourceClaim';
 
 export interface ClusterEvent {

@@ -7,6 +7,7 @@ import { makePod, type PodBuilder } from '../testing/make-pod.ts';
 import { PluginHarness } from '../testing/plugin-harness.ts';
 import { newImageLocality } from './image-locality.ts';
 import { newNodeAffinity } from './node-affinity.ts';
+import { newNodeDeclaredFeatures } from './node-declared-features.ts';
 import { newNodeName } from './node-name.ts';
 import { newNodePorts } from './node-ports.ts';
 import { newNodeUnschedulable } from './node-unschedulable.ts';
@@ -52,6 +53,14 @@ for (const [create, name, pod, node, want] of table) {
   });
 }
 
+test('NodeDeclaredFeatures: Pods that restart as a whole go where nodes say that they can', () => {
+  const h = new PluginHarness(newNodeDeclaredFeatures, { nodes: [makeNode('a').obj(), makeNode('b').declares('A', 'RestartAllContainersOnContainerExits').obj()] });
+  const pod = makePod('p').obj();
+  const restarting = { ...pod, spec: { ...pod.spec, initContainers: [{ name: 'i', restartPolicyRules: [{ action: 'RestartAllContainers' as const, exitCodes: { operator: 'In' as const, values: [1] } }] }] } };
+  assert.deepEqual([h.filter(pod), h.filter(restarting)], [{ a: '', b: '' }, { a: "node(s) didn't match Pod's required features", b: '' }]);
+  const [interest] = newNodeDeclaredFeatures().events?.() ?? [];
+  assert.deepEqual([makeNode('a').obj(), makeNode('a').declares('RestartAllContainersOnContainerExits').obj()].map((node) => interest?.hint?.(restarting, undefined, node)), ['Skip', 'Queue']);
+});
 test('NodeAffinity looks only at nodes that the terms name, and refuses terms that contradict', () => {
   const h = new PluginHarness(newNodeAffinity, { nodes: [makeNode('a').obj(), makeNode('b').obj()] });
   const named = (...values: string[][]) => makePod('p').affinity({

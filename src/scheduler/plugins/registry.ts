@@ -6,6 +6,7 @@ import { newDynamicResources } from './dynamic-resources.ts';
 import { newImageLocality } from './image-locality.ts';
 import { newInterPodAffinity } from './inter-pod-affinity.ts';
 import { newNodeAffinity } from './node-affinity.ts';
+import { newNodeDeclaredFeatures } from './node-declared-features.ts';
 import { newNodeName } from './node-name.ts';
 import { newNodePorts } from './node-ports.ts';
 import { newNodeResourcesBalancedAllocation } from './node-resources-balanced-allocation.ts';
@@ -39,5 +40,6 @@ export function defaultPlugins(handle: FrameworkHandle): WeightedPlugin[] {
     row(newDefaultPreemption(handle)),
     row(newNodeResourcesBalancedAllocation(), 1),
     row(newImageLocality(handle), 1),
+    row(newNodeDeclaredFeatures()),
   ];
 }

@@ -9,6 +9,7 @@ export class NodeBuilder {
   readonly #taints: Taint[] = [];
   readonly #images: { names: string[]; sizeBytes: number }[] = [];
   #unschedulable = false;
+  #features: readonly string[] | undefined;
   #resourceVersion = '1';
 
   constructor(name: string) {
@@ -21,7 +22,7 @@ export class NodeBuilder {
       apiVersion: 'v1', kind: 'Node',
       metadata: { name: this.#name, uid: this.#name, resourceVersion: this.#resourceVersion, labels: { ...this.#labels } },
       spec: { ...(this.#unschedulable ? { unschedulable: true } : {}), ...(this.#taints.length ? { taints: [...this.#taints] } : {}) },
-      status: { capacity: { ...this.#allocatable }, allocatable: { ...this.#allocatable }, images: this.#images.map((i) => ({ ...i, names: [...i.names] })) },
+      status: { capacity: { ...this.#allocatable }, allocatable: { ...this.#allocatable }, images: this.#images.map((i) => ({ ...i, names: [...i.names] })), ...(this.#features ? { declaredFeatures: [...this.#features] } : {}) },
     });
   }
   label(key: string, value: string): this {
@@ -42,6 +43,10 @@ export class NodeBuilder {
   }
   image(name: string, sizeBytes: number): this {
     this.#images.push({ names: [name], sizeBytes });
+    return this;
+  }
+  declares(...features: string[]): this {
+    this.#features = features;
     return this;
   }
   unschedulable(): this {

@@ -34,6 +34,25 @@ test('PodWorkers stop a Pod that is deleted, and leave nothing of it', async () 
   assert.equal((await k.runtime.listPodSandbox({})).items.length, 0);
 });
 
+test('PodWorkers tell that a Pod has failed that was deleted before anything of it had run, for those who wait for its end', async () => {
+  await using k = await runKubelet();
+  const pulling = Promise.withResolvers<never>();
+  pulling.promise.catch(() => {});
+  Object.assign(k.runtime, { pullImage: () => pulling.promise });
+  k.create(makePod().container('c').build());
+  await k.until('the container to wait for its image', () => k.events('web').some((e) => e.startsWith('Pulling')));
+  const told: unknown[] = [];
+  k.api.intercept = ({ verb, resource, subresource, body }) => {
+    const { phase, containerStatuses } = (body as { status?: PodStatus })?.status ?? {};
+    if (subresource === 'status' && phase) told.push([phase, containerStatuses?.[0]?.state?.terminated?.reason]);
+    else if (verb === 'delete' && resource.plural === PODS.plural) told.push('deleted');
+  };
+  k.api.put(PODS, { ...k.pod('web')!, metadata: { ...k.pod('web')!.metadata, deletionTimestamp: '2026-01-02T03:05:00Z', deletionGracePeriodSeconds: 30 } });
+  pulling.reject(new Error('broken off'));
+  await k.until('the Pod to leave the API', () => k.pod('web') === undefined);
+  assert.deepEqual(told, [['Failed', 'ContainerStatusUnknown'], 'deleted']);
+});
+
 test('PodWorkers: a status that tells of a new generation tells of the resize that it asks for', async () => {
   await using k = await runKubelet();
   const withCpu = (cpu: string) => makePod().container('c', { resources: { requests: { cpu } } }).build();

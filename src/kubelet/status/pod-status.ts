@@ -11,6 +11,7 @@ import { qosOf } from '../pods/qos.ts';
 import type { ResizeView } from '../pods/resize.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { podConditions } from './conditions.ts';
+import { LOST } from './finished.ts';
 import { isInitialised, isOver, phaseOf } from './phase.ts';
 import { podLevelStatus } from './pod-resources.ts';
 import { removedToRestart } from './restarting-all.ts';
@@ -163,7 +164,7 @@ function runState(inputs: StatusInputs, run: RuntimeContainer): ContainerState {
     const why = inputs.waiting.get(run.name);
     return { waiting: { reason: why?.reason ?? 'ContainerCreating', ...(why?.message ? { message: why.message } : {}) } };
   }
-  if (run.state === 'CONTAINER_UNKNOWN') return { waiting: { reason: 'ContainerStatusUnknown', message: 'The container could not be located when the pod was terminated' } };
+  if (run.state === 'CONTAINER_UNKNOWN') return { waiting: { reason: LOST.reason, message: LOST.message } };
   const message = inputs.messages.get(run.id) ?? '';
   return {
     terminated: {
@@ -185,12 +186,7 @@ function stateWithoutRun(inputs: StatusInputs, known: ContainerStatus | undefine
   return { waiting: { reason: inputs.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating' } };
 }
 function lostEnd(known: ContainerStatus): NonNullable<ContainerState['terminated']> {
-  return {
-    exitCode: 137,
-    reason: 'ContainerStatusUnknown',
-    message: 'The container could not be located when the pod was terminated',
-    ...(known.containerID ? { containerID: known.containerID } : {}),
-  };
+  return { ...LOST, ...(known.containerID ? { containerID: known.containerID } : {}) };
 }
 function lastStateOf(inputs: StatusInputs, known: ContainerStatus | undefined, last: RuntimeContainer | undefined, before: RuntimeContainer | undefined): ContainerState {
   if (before) return runState(inputs, before);

@@ -11,6 +11,7 @@ import { PODS } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { semanticEqual } from '#machinery/equality.ts';
+import { finishedStatus } from './finished.ts';
 
 const log = logger('kubelet');
 /** Conditions that the kubelet writes; others belong to whoever wrote them. */
@@ -103,6 +104,8 @@ export class StatusManager {
   }
   /** Everything of the Pod has ended and is cleaned up: a Pod with a deletionTimestamp now leaves the API. */
   finish(pod: Pod): void {
+    const status = this.statusOf(pod);
+    if (status) this.set(pod, finishedStatus(pod, status));
     this.#finished.add(uidOf(pod));
     this.#writer.queue.add(uidOf(pod));
   }

@@ -320,7 +320,7 @@ export class ApiServer implements Component {
       flowConfig: new ConfigController(parts),
       eventExpiry: new EventExpiry(this.storageOf(EVENTS), o.clock, o.eventTtlMs),
       inProcess: new InProcessServer(pipeline, o.clock, requestTimeoutMs, o.audit && { auditor: o.audit, uid: o.uid ?? randomUUID }),
-      http: o.http ? new HttpServer({ handler, clock: o.clock, ...o.http }) : undefined,
+      http: o.http ? new HttpServer({ handler, clock: o.clock, onHandshakeError: () => this.metrics.handshakeFailed(), ...o.http }) : undefined,
       aggregator: aggregation && new Aggregator({ ...parts, ...aggregation, resources: this.resources, metrics: this.metrics.registry }),
     };
   }

@@ -42,6 +42,9 @@ export class EventRing<T extends KubeObject = KubeObject> {
     this.#floor = floor;
   }
 
+  get capacity(): number {
+    return this.#slots.length;
+  }
   get first(): number {
     return this.#first;
   }

@@ -35,6 +35,12 @@ export interface PolicyCheck {
   readonly seconds: number;
 }
 
+/** As metrics show it: the version is `latest`, `v1.25`, or `future` for one that is not known yet. */
+export interface PodSecurityLevel {
+  readonly level: string;
+  readonly version: string;
+}
+
 export class AdmissionMetrics {
   readonly #steps = new Histograms('apiserver_admission_step_admission_duration_seconds', 'Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).', SECONDS);
   readonly #controllers = new Histograms('apiserver_admission_controller_admission_duration_seconds', 'Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).', SECONDS);
@@ -49,6 +55,8 @@ export class AdmissionMetrics {
   readonly #checkSeconds = new Histograms('apiserver_validating_admission_policy_check_duration_seconds', 'Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.', CHECK_SECONDS);
   readonly #mutations = new Counters('apiserver_mutating_admission_policy_check_total', 'Mutation admission policy check total, labeled by policy and further identified by binding.');
   readonly #mutationSeconds = new Histograms('apiserver_mutating_admission_policy_check_duration_seconds', 'Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.', CHECK_SECONDS);
+  readonly #podSecurity = new Counters('pod_security_evaluations_total', 'Number of policy evaluations that occurred, not counting ignored or exempt requests.');
+  readonly #podSecurityExemptions = new Counters('pod_security_exemptions_total', 'Number of exempt requests, not counting ignored or out of scope requests.');
 
   step(type: Phase, operation: AdmissionOperation, rejected: boolean): Buckets {
     return this.#steps.of({ operation, rejected: String(rejected), type });
@@ -84,10 +92,16 @@ export class AdmissionMetrics {
     this.#mutations.inc(labels);
     this.#mutationSeconds.of(labels).observe(seconds);
   }
+  podSecurity(decision: 'allow' | 'deny', { level, version }: PodSecurityLevel, mode: string, request: Readonly<Record<'operation' | 'resource' | 'subresource', string>>): void {
+    this.#podSecurity.inc({ decision, mode, policy_level: level, policy_version: version, request_operation: request.operation, resource: request.resource, subresource: request.subresource });
+  }
+  podSecurityExemption({ operation, resource, subresource }: Readonly<Record<'operation' | 'resource' | 'subresource', string>>): void {
+    this.#podSecurityExemptions.inc({ request_operation: operation, resource, subresource });
+  }
   text(): string {
     const all = [
       this.#steps, this.#controllers, this.#webhooks, this.#webhookRequests, this.#webhookRejections, this.#failOpen, this.#conditions, this.#conditionErrors, this.#exclusions, this.#checks, this.#checkSeconds,
-      this.#mutations, this.#mutationSeconds,
+      this.#mutations, this.#mutationSeconds, this.#podSecurity, this.#podSecurityExemptions,
     ];
     return all.map((family) => family.text()).filter((text) => text !== '').join('\n');
   }

@@ -5,6 +5,7 @@ import type { KubeObject } from '#api/object.ts';
 import { FakeClock } from '#base/fake-clock.ts';
 import { StatusError } from '#machinery/status-error.ts';
 import { FakeReader } from '../authentication/testing/fakes.ts';
+import { AdmissionMetrics } from './metrics.ts';
 import { PodSecurity, type PodSecurityOptions } from './pod-security.ts';
 import { evaluate, findingsText, levelText, policyOf, PRIVILEGED_POLICY, type LevelVersion } from './pod-security/policy.ts';
 import { attributes, type TestAttributes } from './testing/attributes.ts';
@@ -112,6 +113,19 @@ describe('PodSecurity', () => {
     const exempt = attributes(pod('strict'));
     assert.equal(check(exempt, { exemptions: { usernames: ['jane'] } }), '');
     assert.equal(exempt.annotations[`${LABEL}exempt`], 'user');
+  });
+  it('counts what it decides, and whom it leaves out', () => {
+    const metrics = new AdmissionMetrics();
+    const old = new FakeReader(namespace('old', { enforce: 'baseline', 'enforce-version': 'v1.25' }), namespace('new', { enforce: 'baseline', 'enforce-version': 'v1.99' }));
+    for (const ns of ['open', 'strict', 'watched']) check(attributes(pod(ns, spec({ hostPID: true }))), { metrics });
+    for (const ns of ['old', 'new']) check(attributes(pod(ns)), { metrics, reader: old });
+    check(attributes(pod('strict')), { metrics, exemptions: { usernames: ['jane'] } });
+    const lines = metrics.text().split('\n').filter((line) => line.startsWith('pod_security'));
+    const counted = (decision: string, mode: string, level: string, version: string, count = 1): string => `pod_security_evaluations_total{decision="${decision}",mode="${mode}",policy_level="${level}",policy_version="${version}",request_operation="create",resource="pod",subresource=""} ${count}`;
+    assert.deepEqual(lines.toSorted(), [
+      counted('allow', 'enforce', 'privileged', 'latest', 2), counted('deny', 'enforce', 'restricted', 'latest'), counted('deny', 'audit', 'baseline', 'latest'), counted('deny', 'warn', 'restricted', 'latest'),
+      counted('allow', 'enforce', 'baseline', 'v1.25'), counted('allow', 'enforce', 'baseline', 'future'), 'pod_security_exemptions_total{request_operation="create",resource="pod",subresource=""} 1',
+    ].toSorted());
   });
   it('refuses wrong labels on namespaces and warns of Pods that would not pass', () => {
     assert.equal(check(attributes(namespace('x', { enforce: 'y' }))), `Namespace "x" is invalid: metadata.labels[${LABEL}enforce]: Invalid value: "y": must be one of privileged, baseline, restricted`);

@@ -8,7 +8,8 @@ import type { Clock } from '#base/clock.ts';
 import { toAggregate } from '#machinery/field-errors.ts';
 import { forbidden, internalError, invalid } from '#machinery/status-error.ts';
 import type { AdmissionAttributes, AdmissionPlugin, ObjectReader } from '../interfaces.ts';
-import { compareLevels, evaluate, findingsText, isFullyPrivileged, levelText, policyOf, PRIVILEGED_POLICY, sameLevel, type LevelVersion, type Policy } from './pod-security/policy.ts';
+import type { AdmissionMetrics } from './metrics.ts';
+import { compareLevels, evaluate, findingsText, isFullyPrivileged, levelText, NEWEST, policyOf, PRIVILEGED_POLICY, sameLevel, type LevelVersion, type Mode, type Policy } from './pod-security/policy.ts';
 import { oneOf } from './refusal.ts';
 
 const NAMESPACES = resourceOf('', 'v1', 'namespaces');
@@ -21,6 +22,7 @@ const MAX_CHECK_MS = 1000;
 export interface PodSecurityOptions {
   readonly reader: ObjectReader;
   readonly clock: Clock;
+  readonly metrics?: AdmissionMetrics;
   /** For namespaces without labels. Default: privileged. */
   readonly defaults?: Policy;
   readonly exemptions?: { readonly usernames?: readonly string[]; readonly runtimeClasses?: readonly string[]; readonly namespaces?: readonly string[] };
@@ -42,6 +44,11 @@ function isSignificant(pod: coreV1.PodSpec, old: coreV1.PodSpec): boolean {
   const changed = (now: readonly { readonly image?: string | undefined }[] = [], then: readonly { readonly image?: string | undefined }[] = []): boolean => now.length !== then.length || now.some((c, i) => c.image !== then[i]!.image);
   if (changed(pod.containers, old.containers) || changed(pod.initContainers, old.initContainers)) return true;
   return (pod.ephemeralContainers ?? []).some((c) => old.ephemeralContainers?.find((o) => o.name === c.name)?.image !== c.image);
+}
+
+/** How metrics call what is asked for: everything that makes Pods is a controller. */
+function countedRequest({ operation, resource: { group, plural }, subresource }: AdmissionAttributes): Readonly<Record<'operation' | 'resource' | 'subresource', string>> {
+  return { operation: operation.toLowerCase(), resource: group === '' && plural === 'pods' ? 'pod' : 'controller', subresource };
 }
 
 export class PodSecurity implements AdmissionPlugin {
@@ -86,6 +93,7 @@ export class PodSecurity implements AdmissionPlugin {
     const { policy, errors } = policyOf(namespace.metadata.labels, this.#defaults);
     if (errors.length === 0 && isFullyPrivileged(policy)) {
       a.annotate(`${PREFIX}enforce-policy`, levelText(PRIVILEGED_POLICY.enforce));
+      this.#count(a, 'allow', policy.enforce, 'enforce');
       return;
     }
     const pod = a.object as coreV1.Pod;
@@ -106,23 +114,38 @@ export class PodSecurity implements AdmissionPlugin {
     this.#evaluate(a, policy, found.metadata ?? {}, found.spec, false);
   }
   #evaluate(a: AdmissionAttributes, policy: Policy, metadata: NonNullable<coreV1.PodTemplateSpec['metadata']>, spec: coreV1.PodSpec, enforce: boolean): void {
-    if (spec.runtimeClassName && this.#exempts('runtimeClasses', spec.runtimeClassName)) return a.annotate(`${PREFIX}exempt`, 'runtimeClass');
+    if (spec.runtimeClassName && this.#exempts('runtimeClasses', spec.runtimeClassName)) return this.#exempt(a, 'runtimeClass');
     const cached = new Map<string, string>();
     const violations = (at: LevelVersion): string => cached.getOrInsertComputed(levelText(at), () => findingsText(evaluate(at, metadata, spec)));
     if (enforce) a.annotate(`${PREFIX}enforce-policy`, levelText(policy.enforce));
     const audit = violations(policy.audit);
-    if (audit !== '') a.annotate(`${PREFIX}audit-violations`, `would violate PodSecurity "${levelText(policy.audit)}": ${audit}`);
+    if (audit !== '') {
+      a.annotate(`${PREFIX}audit-violations`, `would violate PodSecurity "${levelText(policy.audit)}": ${audit}`);
+      this.#count(a, 'deny', policy.audit, 'audit');
+    }
     const enforced = enforce ? violations(policy.enforce) : '';
+    if (enforce) this.#count(a, enforced === '' ? 'allow' : 'deny', policy.enforce, 'enforce');
     if (enforced !== '') throw forbidden({ group: a.resource.group, resource: a.resource.plural }, a.name || (a.object?.metadata.name ?? ''), `violates PodSecurity "${levelText(policy.enforce)}": ${enforced}`);
     const warn = violations(policy.warn);
-    if (warn !== '') a.warn(`would violate PodSecurity "${levelText(policy.warn)}": ${warn}`);
+    if (warn === '') return;
+    a.warn(`would violate PodSecurity "${levelText(policy.warn)}": ${warn}`);
+    this.#count(a, 'deny', policy.warn, 'warn');
+  }
+  #count(a: AdmissionAttributes, decision: 'allow' | 'deny', { level, version }: LevelVersion, mode: Mode): void {
+    // What is privileged is so in every version.
+    const shown = version === 'latest' || level === 'privileged' ? 'latest' : version > NEWEST ? 'future' : `v1.${version}`;
+    this.#options.metrics?.podSecurity(decision, { level, version: shown }, mode, countedRequest(a));
+  }
+  #exempt(a: AdmissionAttributes, by: string): void {
+    a.annotate(`${PREFIX}exempt`, by);
+    this.#options.metrics?.podSecurityExemption(countedRequest(a));
   }
   #exempts(what: 'usernames' | 'runtimeClasses' | 'namespaces', name: string): boolean {
     return this.#options.exemptions?.[what]?.includes(name) ?? false;
   }
   #exemptRequest(a: AdmissionAttributes): boolean {
     const by = this.#exempts('namespaces', a.namespace) ? 'namespace' : this.#exempts('usernames', a.user.name) ? 'user' : undefined;
-    if (by) a.annotate(`${PREFIX}exempt`, by);
+    if (by) this.#exempt(a, by);
     return by !== undefined;
   }
   #warnExempt(a: AdmissionAttributes, name: string, policy: Policy): void {

@@ -26,6 +26,8 @@ export interface HttpServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly tls: TlsFiles;
+  /** Called for a client with which TLS could not be agreed on. */
+  readonly onHandshakeError?: () => void;
 }
 /** PEM texts. */
 export interface TlsFiles {
@@ -150,6 +152,7 @@ export class HttpServer {
       socket.once('close', () => this.#sockets.delete(socket));
       socket.on('error', () => socket.destroy());
     });
+    server.on('tlsClientError', () => this.#options.onHandshakeError?.());
     server.on('sessionError', () => {});
     server.on('clientError' as 'error', ((err: Error & { code?: string }, socket: Duplex) => {
       const line = CLIENT_ERRORS[err.code ?? ''] ?? '400 Bad Request';

@@ -36,6 +36,7 @@ function dryRunOf(values: readonly string[]): string {
   if (values.length === 0) return '';
   return values.every((value) => value === 'All') ? 'All' : 'invalid';
 }
+const HANDSHAKE_ERRORS = 'apiserver_tls_handshake_errors_total';
 /** Every 100,000 from 50,000 to the largest body that is read. */
 const BODY_BYTES = Array.from({ length: 31 }, (_, i) => 50_000 + i * 100_000);
 
@@ -64,6 +65,7 @@ export class ServerMetrics {
   readonly #longRunning: Gauge;
   readonly #terminations: Counter;
   readonly #bodies = new Histograms('apiserver_request_body_size_bytes', 'Apiserver request body size in bytes broken out by resource and verb.', BODY_BYTES);
+  #handshakeErrors = 0;
   readonly #watches = new Map<string, WatchSeries>();
   readonly #deprecated: Gauge;
 
@@ -95,6 +97,10 @@ export class ServerMetrics {
     if (trial === '') series.ownSeconds.observe(seconds - waitedSeconds);
     if (served?.warnings?.length) this.#deprecated.set({ group: info.apiGroup, version: info.apiVersion, resource: info.resource, subresource: info.subresource, removed_release: '' }, 1);
   }
+  /** TLS could not be agreed on with a client. */
+  handshakeFailed(): void {
+    this.#handshakeErrors += 1;
+  }
   /** The body of a request for a resource that is served was read. */
   body({ apiGroup, resource, verb }: RequestInfo, bytes: number): void {
     this.#bodies.of({ group: apiGroup, resource, verb }).observe(bytes);
@@ -112,11 +118,16 @@ export class ServerMetrics {
       build_date: version.buildDate, compiler: version.compiler, git_commit: version.gitCommit, git_tree_state: version.gitTreeState, git_version: version.gitVersion,
       go_version: version.goVersion, major: version.major, minor: version.minor, platform: version.platform,
     };
-    this.addText(() => metricBlock('kubernetes_build_info', "A constant 1, labelled with what '/version' tells.", 'gauge', [`kubernetes_build_info{${labelText(labels)}} 1`]));
+    this.addText(() => metricBlock('kubernetes_build_info', "A constant 1, labelled with what '/version' tells.", 'gauge', [`kubernetes_build_info{${labelText(labels)}} 1`]) + this.#releases(version));
+  }
+  /** The release whose behaviour is shown, as `version_info` (KEP-4330). */
+  #releases({ major, minor, emulationMajor, emulationMinor, minCompatibilityMajor, minCompatibilityMinor }: VersionInfo): string {
+    const labels = { binary: `${major}.${minor}`, component: 'kube', emulation: `${emulationMajor}.${emulationMinor}`, min_compat: `${minCompatibilityMajor}.${minCompatibilityMinor}` };
+    return metricBlock('version_info', 'Provides the compatibility version info of the component.', 'gauge', [`version_info{${labelText(labels)}} 1`]);
   }
   /** Everything, as Prometheus reads it. */
   async text(): Promise<string> {
-    const own = [requestMetricsText([...this.#series.values()]), watchMetricsText([...this.#watches.values()]), this.#bodies.text(), ...this.#texts.map((text) => text())];
+    const own = [requestMetricsText([...this.#series.values()]), watchMetricsText([...this.#watches.values()]), this.#bodies.text(), metricBlock(HANDSHAKE_ERRORS, "Number of requests dropped with 'TLS handshake error from' error", 'counter', [`${HANDSHAKE_ERRORS} ${this.#handshakeErrors}`]), ...this.#texts.map((text) => text())];
     return `${own.join('\n')}\n${await this.registry.metrics()}`;
   }
   longRunning(info: RequestInfo, known: boolean, delta: 1 | -1): void {

@@ -5,22 +5,38 @@ import type { Store } from '#store/contract.ts';
 import { labelText, metricBlock } from '../http/request-metrics.ts';
 import type { ObjectStorage } from './object-cache.ts';
 
+type Counted = Pick<ObjectStorage, 'size' | 'received' | 'bytes' | 'revision'> & { readonly ring: Pick<ObjectStorage['ring'], 'capacity'> };
 export interface StoredResource {
   readonly info: Pick<ResourceInfo, 'group' | 'plural'>;
   /** Absent: nothing of the kind is stored. */
-  readonly storage: Pick<ObjectStorage, 'size' | 'received'> | undefined;
+  readonly storage: Counted | undefined;
 }
+
+type Labels = Readonly<Record<string, string>>;
+const byGroup = ({ group, plural }: StoredResource['info']): Labels => ({ group, resource: plural });
+const byName = ({ group, plural }: StoredResource['info']): Labels => ({ resource: group === '' ? plural : `${plural}.${group}` });
+/** Upstream shows 15 digits of it. */
+const REVISIONS = 10 ** 15;
+/** Undefined: no line yet. */
+type Family = readonly [name: string, help: string, type: 'counter' | 'gauge', labels: (info: StoredResource['info']) => Labels, value: (storage: Counted) => number | undefined];
+const FAMILIES: readonly Family[] = [
+  ['apiserver_storage_objects', 'Number of stored objects by kind.', 'gauge', byName, (s) => s.size],
+  ['apiserver_resource_objects', 'Number of stored objects by kind.', 'gauge', byGroup, (s) => s.size],
+  ['apiserver_resource_size_estimate_bytes', 'Size of stored objects by kind, before encryption.', 'gauge', byGroup, (s) => s.bytes],
+  ['apiserver_storage_events_received_total', 'Number of events received from the store by kind.', 'counter', byGroup, (s) => s.received || undefined],
+  ['apiserver_watch_cache_events_received_total', 'Number of events received in watch cache by kind.', 'counter', byGroup, (s) => s.received || undefined],
+  ['apiserver_watch_cache_resource_version', 'Resource version of watch cache by kind, its 15 least significant digits.', 'gauge', byGroup, (s) => s.revision % REVISIONS],
+  ['watch_cache_capacity', 'Number of events that watch cache keeps by kind.', 'gauge', byGroup, (s) => s.ring.capacity],
+];
 
 /** `resources`: those that are served; versions and groups that share a storage count once, under the first. */
 export function storageMetricsText(resources: readonly StoredResource[]): string {
-  const first = new Map<StoredResource['storage'], StoredResource['info']>();
+  const first = new Map<Counted, StoredResource['info']>();
   for (const { info, storage } of resources) if (storage && !first.has(storage)) first.set(storage, info);
-  const lines = (name: string, labels: (info: StoredResource['info']) => Readonly<Record<string, string>>, value: 'size' | 'received') =>
-    [...first].flatMap(([storage, info]) => (value === 'received' && storage!.received === 0 ? [] : [`${name}{${labelText(labels(info))}} ${storage![value]}`]));
-  return [
-    metricBlock('apiserver_storage_objects', 'Number of stored objects by kind.', 'gauge', lines('apiserver_storage_objects', ({ group, plural }) => ({ resource: group === '' ? plural : `${plural}.${group}` }), 'size')),
-    metricBlock('apiserver_storage_events_received_total', 'Number of events received from the store by kind.', 'counter', lines('apiserver_storage_events_received_total', ({ group, plural }) => ({ group, resource: plural }), 'received')),
-  ].join('\n');
+  return FAMILIES.map(([name, help, type, labels, value]) => metricBlock(name, help, type, Array.from(first, ([storage, info]) => {
+    const shown = value(storage);
+    return shown === undefined ? [] : [`${name}{${labelText(labels(info))}} ${shown}`];
+  }).flat())).join('');
 }
 
 /** The size of the store's file, asked for when somebody scrapes; without a line where there is no file, or nobody answers. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect as http2Connect } from 'node:http2';
+import { connect as tcpConnect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
 import { startServer, type Fixture } from './fixture.ts';
@@ -50,6 +52,16 @@ test('a body over the limit is refused with 413, announced or not', async () => 
   } finally {
     session.destroy();
   }
+});
+
+test('a client that speaks no TLS is counted', async () => {
+  const count = async (): Promise<number> => Number(/^apiserver_tls_handshake_errors_total (\d+)$/m.exec((await http.get('/metrics')).text)?.[1]);
+  const before = await count();
+  const socket = tcpConnect({ host: '127.0.0.1', port: fixture.server.port });
+  socket.on('error', () => {});
+  socket.end('GET / HTTP/1.1\r\n\r\n');
+  await once(socket.resume(), 'close');
+  assert.equal(await count(), before + 1);
 });
 
 test('a body that does not come times out, one that is cut short changes nothing', async () => {

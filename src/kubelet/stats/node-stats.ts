@@ -11,6 +11,7 @@ import { isHostNetwork } from '../pods/containers.ts';
 import { podLogDir } from '../pods/paths.ts';
 import type { RuntimeCache } from '../runtime/runtime-cache.ts';
 import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
+import { ContainerUseMeter } from './container-use.ts';
 import { NodeUseMeter } from './node-use.ts';
 import { newStats, type StatsOptions, type StatsProvider } from './stats.ts';
 import { summaryOf, type PlacedPod, type SummaryOptions } from './summary.ts';
@@ -43,7 +44,7 @@ export function newNodeStats(options: NodeStatsOptions): StatsProvider {
     const diskVolumes = (known.spec.volumes ?? []).flatMap((v) => (v.emptyDir && !v.emptyDir.medium ? [v.name] : []));
     return [{ pod, cgroup: cgroups.pathOf?.(known), hostNetwork: isHostNetwork(known), logDir: podLogDir(config, known), diskVolumes }];
   });
-  const summary: SummaryOptions = { runtime, clock, nodeName, bootTimeMs: bootTimeMs(), meter, hierarchy, volumes, rootDir: config.rootDir, allPods: cgroups.groups?.[0], pods, containerCgroup };
+  const summary: SummaryOptions = { runtime, clock, nodeName, bootTimeMs: bootTimeMs(), meter, containers: new ContainerUseMeter(clock, hierarchy), hierarchy, volumes, rootDir: config.rootDir, allPods: cgroups.groups?.[0], pods, containerCgroup };
   return newStats({
     runtime, nodeName, counted, volumes, meter, summary: (onlyCpuAndMemory, signal) => summaryOf(summary, onlyCpuAndMemory, signal), counts: () => ({ pods: cache.uids().length, containers: options.running() }),
     cadvisor: (layers) => cadvisorMetrics({

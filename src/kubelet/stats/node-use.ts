@@ -1,6 +1,7 @@
 /** What the whole machine uses, from /proc. */
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '#base/clock.ts';
+import { CpuRate } from './cpu-rate.ts';
 import { readPressures, type Pressures } from './pressure.ts';
 
 export interface NodeUse {
@@ -11,25 +12,15 @@ export interface NodeUse {
   readonly swap: { readonly usedBytes: number; readonly availableBytes: number };
   readonly pressures: Pressures;
 }
-interface Reading {
-  /** Milliseconds of the monotonic clock. */
-  readonly at: number;
-  readonly cpuNanoSeconds: number;
-}
 const TICK_NANOS = 10_000_000;
-/** Rates over less than this are those of single ticks. */
-const MIN_SPAN_MS = 1000;
 
 /** Reads, and remembers when it did, so that a rate can be told. */
 export class NodeUseMeter {
-  readonly #clock: Clock;
+  readonly #rate: CpuRate;
   readonly #proc: string;
-  /** The newest that is far enough from the next. */
-  #older: Reading | undefined;
-  #newer: Reading | undefined;
 
   constructor(clock: Clock, proc = '/proc') {
-    this.#clock = clock;
+    this.#rate = new CpuRate(clock);
     this.#proc = proc;
   }
   async read(): Promise<NodeUse> {
@@ -42,19 +33,10 @@ export class NodeUseMeter {
     const cpuNanoSeconds = (user + nice + system + irq + softirq) * TICK_NANOS;
     const [total, available] = [kib('MemTotal'), kib('MemAvailable')];
     return {
-      cpuNanoSeconds, nanoCores: this.#rate(cpuNanoSeconds),
+      cpuNanoSeconds, nanoCores: this.#rate.read(cpuNanoSeconds),
       memory: { usedBytes: total - kib('MemFree'), availableBytes: available, workingSetBytes: total - available, rssBytes: kib('AnonPages'), pageFaults: count('pgfault'), majorPageFaults: count('pgmajfault') },
       swap: { usedBytes: kib('SwapTotal') - kib('SwapFree'), availableBytes: kib('SwapFree') },
       pressures,
     };
-  }
-  #rate(cpuNanoSeconds: number): number | undefined {
-    const at = this.#clock.monotonic();
-    if (!this.#newer || at - this.#newer.at >= MIN_SPAN_MS) {
-      this.#older = this.#newer;
-      this.#newer = { at, cpuNanoSeconds };
-    }
-    const from = this.#older;
-    return from && Math.max(0, Math.round((cpuNanoSeconds - from.cpuNanoSeconds) / ((at - from.at) / 1000)));
   }
 }

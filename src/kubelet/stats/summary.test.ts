@@ -7,6 +7,7 @@ import { FakeClock } from '#base/fake-clock.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
 import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
+import { ContainerUseMeter } from './container-use.ts';
 import { NodeUseMeter } from './node-use.ts';
 import { summaryOf, type SummaryOptions } from './summary.ts';
 
@@ -56,10 +57,12 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
     containers: [{ id: 'c', name: 'app', state: 'CONTAINER_RUNNING', startedAt }, { id: 'old', name: 'app', state: 'CONTAINER_EXITED', startedAt }],
   } as unknown as RuntimePod;
   const stats = [{ attributes: { id: 'c', labels: {} }, cpu: { timestamp: startedAt, usageNanoCores: { value: 7 }, usageCoreNanoSeconds: { value: 70 } }, writableLayer: { timestamp: startedAt, usedBytes: { value: 400 }, inodesUsed: { value: 4 } } }];
+  let asked = 0;
+  const hierarchy = { v2: true, read: async (_c: string, path: string, file: string) => files[`${path}/${file}`] ?? '', readUnified: async (path: string, file: string) => files[`${path}/${file}`] ?? '' } as unknown as CgroupHierarchy;
   const options: SummaryOptions = {
+    hierarchy, containers: new ContainerUseMeter(clock, hierarchy),
     clock, nodeName: 'n', bootTimeMs: 0, meter: new NodeUseMeter(clock, dir), rootDir: dir, allPods: 'all', containerCgroup: (of, id) => `${of}/${id}`,
-    runtime: { listContainerStats: async () => ({ stats }), imageFsInfo: async () => ({ imageFilesystems: [{ timestamp: 0, fsId: { mountpoint: dir }, usedBytes: { value: 12345 }, inodesUsed: { value: 5 } }], containerFilesystems: [] }) } as unknown as ContainerRuntime,
-    hierarchy: { v2: true, read: async (_c: string, path: string, file: string) => files[`${path}/${file}`] ?? '', readUnified: async (path: string, file: string) => files[`${path}/${file}`] ?? '' } as unknown as CgroupHierarchy,
+    runtime: { listContainerStats: async () => (asked++, { stats }), imageFsInfo: async () => ({ imageFilesystems: [{ timestamp: 0, fsId: { mountpoint: dir }, usedBytes: { value: 12345 }, inodesUsed: { value: 5 } }], containerFilesystems: [] }) } as unknown as ContainerRuntime,
     volumes: { all: async () => new Map([['u', [{ time: 't', name: 'scratch', capacityBytes: 1, availableBytes: 1, usedBytes: 1000, inodes: 1, inodesFree: 1, inodesUsed: 2 }]]]) },
     pods: () => [{ pod, cgroup: 'pod1', hostNetwork: false, logDir: join(dir, 'logs'), diskVolumes: ['scratch'] }, { pod: { ...pod, uid: 'gone', sandboxes: [] }, cgroup: 'pod2', hostNetwork: false, logDir: dir, diskVolumes: [] }],
   };
@@ -82,7 +85,19 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
   const logs = told!.containers[0]!['logs']!['usedBytes']!;
   assert.ok(logs >= 9000, `${logs} bytes of logs`);
   assert.equal(told!['ephemeral-storage']!['usedBytes'], 400 + logs + 1000);
+  asked = 0;
+  files['pod1/c/memory.current'] = '700';
+  files['pod1/c/cpu.stat'] = 'usage_usec 1000000';
   const brief = (await summaryOf(options, true, NEVER)) as unknown as Told;
   assert.deepEqual([brief.node['fs'], brief.pods[0]!['ephemeral-storage'], brief.pods[0]!.containers[0]!['rootfs']], [undefined, undefined, undefined]);
   assert.equal(brief.pods[0]!['memory']!['usageBytes'], 5000);
+  const cpu = brief.pods[0]!.containers[0]!['cpu']!;
+  assert.deepEqual([brief.pods[0]!.containers[0]!['memory']!['usageBytes'], cpu['usageCoreNanoSeconds'], cpu['usageNanoCores']], [700, 1e9, undefined]);
+  await clock.advance(2000);
+  files['pod1/c/cpu.stat'] = 'usage_usec 1500000';
+  const later = (await summaryOf(options, true, NEVER)) as unknown as Told;
+  assert.equal(later.pods[0]!.containers[0]!['cpu']!['usageNanoCores'], 250_000_000);
+  assert.equal(asked, 0, 'the runtime is slow where the node is busy');
+  const bare = (await summaryOf({ ...options, pods: () => options.pods().map((p) => ({ ...p, cgroup: undefined })) }, true, NEVER)) as unknown as Told;
+  assert.deepEqual([bare.pods[0]!.containers[0]!['cpu']!['usageCoreNanoSeconds'], asked], [70, 1]);
 });

@@ -13,6 +13,7 @@ import { LABELS } from '../interfaces.ts';
 import type { RuntimeContainer, RuntimePod } from '../runtime/runtime-cache.ts';
 import { fileSystemUse, type VolumeUse } from '../volumes/volume-use.ts';
 import { cgroupPressures, cgroupUse, networkUse, type CgroupUse, type InterfaceUse } from './cgroup-use.ts';
+import type { ContainerUseMeter } from './container-use.ts';
 import type { NodeUse, NodeUseMeter } from './node-use.ts';
 import type { Pressure, Pressures } from './pressure.ts';
 import type { VolumeStat, VolumeStats } from './volume-stats.ts';
@@ -34,6 +35,7 @@ export interface SummaryOptions {
   readonly nodeName: string;
   readonly bootTimeMs: number;
   readonly meter: NodeUseMeter;
+  readonly containers: ContainerUseMeter;
   readonly hierarchy: CgroupHierarchy;
   readonly volumes: Pick<VolumeStats, 'all'>;
   /** On the file system that volumes and logs lie on. */
@@ -46,6 +48,8 @@ export interface SummaryOptions {
 }
 
 type Json = Record<string, unknown>;
+/** The runtime's answer, by container ID. */
+type StatsById = ReadonlyMap<string, ContainerStats>;
 const fromNanos = (nanos: number): string => rfc3339(Math.floor(nanos / 1e6));
 const sum = <T>(items: readonly T[], of: (item: T) => number | undefined): number => items.reduce((n, item) => n + (of(item) ?? 0), 0);
 
@@ -66,17 +70,20 @@ function nodeCpu(time: string, use: NodeUse): Json {
   return { time, ...(use.nanoCores === undefined ? {} : { usageNanoCores: use.nanoCores }), usageCoreNanoSeconds: use.cpuNanoSeconds, ...psiOf(use.pressures.cpu) };
 }
 
-/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at. */
+/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at, nor is the runtime asked for what the kernel tells. */
 export async function summaryOf(options: SummaryOptions, onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<Json> {
-  const { runtime, clock, meter, rootDir, volumes } = options;
-  const [use, { stats }, nodeFs, mounted] = await Promise.all([
-    meter.read(), runtime.listContainerStats({}, { signal }), onlyCpuAndMemory ? undefined : fileSystemUse(rootDir), onlyCpuAndMemory ? undefined : volumes.all(),
+  const { runtime, clock, meter, containers, rootDir, volumes } = options;
+  let asked: Promise<StatsById> | undefined;
+  const fromRuntime = (): Promise<StatsById> => (asked ??= runtime.listContainerStats({}, { signal }).then(({ stats }) => new Map(stats.map((s) => [s.attributes?.id ?? '', s]))));
+  const [use, byId, nodeFs, mounted] = await Promise.all([
+    meter.read(), onlyCpuAndMemory ? undefined : fromRuntime(), onlyCpuAndMemory ? undefined : fileSystemUse(rootDir), onlyCpuAndMemory ? undefined : volumes.all(),
   ]);
   const time = rfc3339(clock.now());
-  const byId = new Map(stats.map((s) => [s.attributes?.id ?? '', s]));
   const disk = nodeFs && { nodeFs, mounted: mounted! };
+  const placed = options.pods();
+  containers.keep(new Set(placed.flatMap(({ pod }) => pod.containers.map((c) => c.id))));
   const [pods, node] = await Promise.all([
-    Promise.all(options.pods().map((placed) => podSummary(options, placed, byId, disk, time))),
+    Promise.all(placed.map((p) => podSummary(options, p, byId, fromRuntime, disk, time))),
     disk ? nodeDisks(options, disk.nodeFs, time, signal) : {},
   ]);
   const { memory, swap, pressures } = use;
@@ -121,17 +128,19 @@ interface Disk {
   readonly mounted: ReadonlyMap<string, readonly VolumeStat[]>;
 }
 /** Undefined for a Pod of which nothing runs. */
-async function podSummary(options: SummaryOptions, placed: PlacedPod, byId: ReadonlyMap<string, ContainerStats>, disk: Disk | undefined, time: string): Promise<Json | undefined> {
+async function podSummary(options: SummaryOptions, placed: PlacedPod, byId: StatsById | undefined, fromRuntime: () => Promise<StatsById>, disk: Disk | undefined, time: string): Promise<Json | undefined> {
   const { pod } = placed;
   const sandbox = pod.sandboxes.find((s) => s.state === 'SANDBOX_READY');
   if (!sandbox) return undefined;
-  const running = pod.containers.flatMap((c) => {
-    const stats = c.state === 'CONTAINER_RUNNING' ? byId.get(c.id) : undefined;
-    return stats ? [{ container: c, stats }] : [];
-  });
   const { cgroup } = placed;
-  const { hierarchy, containerCgroup } = options;
+  const { hierarchy, containers, containerCgroup } = options;
   const group = cgroup === undefined ? undefined : await cgroupUse(hierarchy, cgroup).catch(() => undefined);
+  // A node without cgroups has nobody but its runtime to ask.
+  const known = byId ?? (group ? undefined : await fromRuntime());
+  const running = (await Promise.all(pod.containers.filter((c) => c.state === 'CONTAINER_RUNNING').map(async (container) => {
+    const stats = known ? known.get(container.id) : await containers.read(container.id, containerCgroup(cgroup!, container.id));
+    return stats && { container, stats };
+  }))).filter((c) => c !== undefined);
   const pressures = cgroup === undefined ? {} : await cgroupPressures(hierarchy, cgroup);
   const parts = await Promise.all(running.map(async ({ container, stats }) => ({
     container, stats, logs: disk ? await diskUsage(join(placed.logDir, container.name)) : undefined,
@@ -171,7 +180,7 @@ function containerSummary({ container, stats, logs, pressures }: Part, disk: Dis
   return {
     name: container.name || stats.attributes?.labels[LABELS.containerName] || '',
     startTime: fromNanos(container.startedAt),
-    ...(cpu ? { cpu: { time: fromNanos(cpu.timestamp), usageNanoCores: cpu.usageNanoCores?.value ?? 0, usageCoreNanoSeconds: cpu.usageCoreNanoSeconds?.value ?? 0, ...psiOf(pressures.cpu) } } : {}),
+    ...(cpu ? { cpu: { time: fromNanos(cpu.timestamp), ...(cpu.usageNanoCores ? { usageNanoCores: cpu.usageNanoCores.value } : {}), usageCoreNanoSeconds: cpu.usageCoreNanoSeconds?.value ?? 0, ...psiOf(pressures.cpu) } } : {}),
     ...(memory ? { memory: { time: fromNanos(memory.timestamp), usageBytes: memory.usageBytes?.value ?? 0, workingSetBytes: memory.workingSetBytes?.value ?? 0, rssBytes: memory.rssBytes?.value ?? 0, pageFaults: memory.pageFaults?.value ?? 0, majorPageFaults: memory.majorPageFaults?.value ?? 0, ...psiOf(pressures.memory) } } : {}),
     ...(disk ? ioStats(time, pressures) : {}),
     ...(disk && writableLayer ? { rootfs: { ...fsStats(fromNanos(writableLayer.timestamp), disk.nodeFs), usedBytes: writableLayer.usedBytes?.value ?? 0, inodesUsed: writableLayer.inodesUsed?.value ?? 0 } } : {}),

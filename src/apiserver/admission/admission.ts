@@ -25,6 +25,7 @@ import { NodeDeclaredFeatures } from './node-declared-features.ts';
 import { NodeRestriction } from './node-restriction.ts';
 import { PersistentVolumeClaimResize } from './persistent-volume-claim-resize.ts';
 import { PodCertificateSigning } from './pod-certificate-signing.ts';
+import { PodResize } from './pod-resize.ts';
 import { PodSecurity, type PodSecurityOptions } from './pod-security.ts';
 import { PodTopologyLabels } from './pod-topology-labels.ts';
 import type { ResourceResolver } from './policy/params.ts';
@@ -95,6 +96,7 @@ export const ADMISSION_TABLE: readonly Row[] = [
   ['DefaultIngressClass', (o) => new DefaultIngressClass(o)],
   ['PodTopologyLabels', (o) => new PodTopologyLabels(o)],
   ['NodeDeclaredFeatureValidator', (o) => new NodeDeclaredFeatures(o)],
+  ['PodResizeValidator', (o) => new PodResize(o)],
   ['MutatingAdmissionPolicy', (o) => new MutatingPolicy({ ...policyServices(o), applyConfiguration: o.resources ? applierOf(o.resources) : noApply, ...normaliser(o) })],
   ['MutatingAdmissionWebhook', (o) => new MutatingWebhook(webhookServices(o))],
   ['ValidatingAdmissionPolicy', (o) => new ValidatingPolicy(policyServices(o))],

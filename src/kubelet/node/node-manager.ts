@@ -128,7 +128,7 @@ export class NodeManager {
     // A runtime that hangs is as bad as one that is away.
     const quick = { timeoutMs: RUNTIME_TIMEOUT_MS, signal: this.#abort.signal };
     try {
-      const [version, { status, runtimeHandlers }, { images }] = await Promise.all([runtime.version({}, quick), runtime.status({}, quick), runtime.listImages({}, quick)]);
+      const [version, { status, runtimeHandlers, features }, { images }] = await Promise.all([runtime.version({}, quick), runtime.status({}, quick), runtime.listImages({}, quick)]);
       this.#handlers = runtimeHandlers.map((h) => ({ name: h.name, ...(h.features ? { features: { recursiveReadOnlyMounts: h.features.recursiveReadOnlyMounts, userNamespaces: h.features.userNamespaces } } : {}) }));
       const bad = (status?.conditions ?? []).find((c) => !c.status && (c.type === 'RuntimeReady' || c.type === 'NetworkReady'));
       const what = bad?.type === 'NetworkReady' ? 'container runtime network not ready' : 'container runtime not ready';
@@ -137,9 +137,10 @@ export class NodeManager {
         notReady: bad ? `${what}: ${bad.type}=false reason:${bad.reason} message:${bad.message}` : undefined,
         images: nodeImages(images),
         handlers: this.#handlers,
+        features: features && { supplementalGroupsPolicy: features.supplementalGroupsPolicy },
       };
     } catch (err) {
-      return { version: this.#node?.status?.nodeInfo?.containerRuntimeVersion ?? '', notReady: `container runtime is down: ${(err as Error).message}`, images: this.#node?.status?.images ?? [], handlers: this.#handlers };
+      return { version: this.#node?.status?.nodeInfo?.containerRuntimeVersion ?? '', notReady: `container runtime is down: ${(err as Error).message}`, images: this.#node?.status?.images ?? [], handlers: this.#handlers, features: this.#node?.status?.features };
     }
   }
   async #renewLease(): Promise<void> {
@@ -192,7 +193,7 @@ function nodeImages(images: readonly { repoTags: readonly string[]; repoDigests:
 }
 function sameBesidesHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
   const plain = (s: NodeStatus) => JSON.stringify([
-    Object.entries(s.capacity ?? {}).toSorted(), Object.entries(s.allocatable ?? {}).toSorted(), s.images, s.addresses, s.nodeInfo?.containerRuntimeVersion, s.nodeInfo?.bootID, s.daemonEndpoints, s.volumesInUse ?? [],
+    Object.entries(s.capacity ?? {}).toSorted(), Object.entries(s.allocatable ?? {}).toSorted(), s.images, s.addresses, s.nodeInfo?.containerRuntimeVersion, s.nodeInfo?.bootID, s.daemonEndpoints, s.volumesInUse ?? [], s.features, s.declaredFeatures,
     ['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready'].map((t) => s.conditions?.find((c) => c.type === t)).map((c) => [c?.status, c?.reason, c?.message]),
   ]);
   return plain(a) === plain(b);
@@ -201,5 +202,5 @@ function sameBesidesHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
 function withReplacements(status: NodeStatus, allocatableBefore: Readonly<Record<string, string>>): Record<string, unknown> {
   const gone = Object.keys(allocatableBefore).filter((name) => status.allocatable?.[name] === undefined);
   const allocatable = { ...status.allocatable, ...Object.fromEntries(gone.map((name) => [name, null])) };
-  return { ...status, allocatable, volumesInUse: status.volumesInUse ?? null, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
+  return { ...status, allocatable, volumesInUse: status.volumesInUse ?? null, features: status.features ?? null, addresses: [{ $patch: 'replace' }, ...(status.addresses ?? [])] };
 }

@@ -11,7 +11,7 @@ const NOW = Date.parse('2026-01-02T03:04:05Z');
 const inputs = (more: Partial<NodeStatusInputs> = {}): NodeStatusInputs => ({
   config: kubeletConfig('/x', { systemReserved: { memory: '1Gi' }, labels: { mine: 'yes' }, taints: [{ key: 'k', effect: 'NoSchedule' }] }), now: NOW, shuttingDown: false, volumesInUse: [], devices: { capacity: {}, allocatable: {} }, advertised: {}, pressure: { memory: false, disk: false, pid: false },
   host: { cpus: 4, memoryBytes: 8 * 2 ** 30, ephemeralStorageBytes: 2 ** 40, hugePages: { '1Gi': 0, '2Mi': 2 ** 30 }, machineId: 'm', systemUuid: 's', bootId: 'b', kernelVersion: '6', osImage: 'os', architecture: 'amd64' },
-  runtime: { version: 'containerd://1.6.20', notReady: undefined, images: [], handlers: [] }, ...more,
+  runtime: { version: 'containerd://1.6.20', notReady: undefined, images: [], handlers: [], features: undefined }, ...more,
 });
 const condition = (status: ReturnType<typeof nodeStatus>, type: string) => {
   const c = status.conditions!.find((x) => x.type === type)!;
@@ -37,7 +37,7 @@ test('nodeStatus: devices that are not healthy are no one\'s to ask for; what an
 });
 for (const [name, more, type, want] of [
   ['well', {}, 'Ready', 'True KubeletReady: kubelet is posting ready status'],
-  ['no network', { runtime: { version: '', notReady: 'container runtime network not ready: x', images: [], handlers: [] } }, 'Ready', 'False KubeletNotReady: container runtime network not ready: x'],
+  ['no network', { runtime: { version: '', notReady: 'container runtime network not ready: x', images: [], handlers: [], features: undefined } }, 'Ready', 'False KubeletNotReady: container runtime network not ready: x'],
   ['shutting down', { shuttingDown: true }, 'Ready', 'False KubeletNotReady: node is shutting down'],
   ['enough memory', {}, 'MemoryPressure', 'False KubeletHasSufficientMemory: kubelet has sufficient memory available'],
   ['little memory', { pressure: { memory: true, disk: false, pid: false } }, 'MemoryPressure', 'True KubeletHasInsufficientMemory: kubelet has insufficient memory available'],
@@ -46,6 +46,10 @@ for (const [name, more, type, want] of [
 ] as const) {
   test(`nodeStatus, conditions: ${name}`, () => assert.equal(condition(nodeStatus(inputs(more as Partial<NodeStatusInputs>), undefined), type), want));
 }
+test('nodeStatus tells what the runtime says of supplemental groups', () => {
+  assert.equal(nodeStatus(inputs(), undefined).features, undefined);
+  assert.deepEqual(nodeStatus(inputs({ runtime: { ...inputs().runtime, features: { supplementalGroupsPolicy: true } } }), undefined).features, { supplementalGroupsPolicy: true });
+});
 test('nodeStatus: conditions keep their time while their status stays', () => {
   const first = nodeStatus(inputs(), undefined);
   const later = nodeStatus(inputs({ now: NOW + 60_000 }), first).conditions!.find((c) => c.type === 'Ready')!;

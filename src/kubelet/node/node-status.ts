@@ -1,5 +1,5 @@
 /** The Node object as the kubelet writes it. Source: API reference NodeStatus; architecture/nodes. */
-import type { ContainerImage, Node, NodeCondition, NodeRuntimeHandler, NodeStatus } from '#api/gen/core-v1.ts';
+import type { ContainerImage, Node, NodeCondition, NodeFeatures, NodeRuntimeHandler, NodeStatus } from '#api/gen/core-v1.ts';
 import { rfc3339 } from '#base/clock.ts';
 import { parseQuantity, quantityOf, type Quantity } from '#machinery/quantity.ts';
 import { isExtendedResource, isHugePages } from '#machinery/resource-names.ts';
@@ -22,6 +22,8 @@ export interface RuntimeFacts {
   readonly notReady: string | undefined;
   readonly images: readonly ContainerImage[];
   readonly handlers: readonly NodeRuntimeHandler[];
+  /** Undefined where the runtime does not speak of them. */
+  readonly features: NodeFeatures | undefined;
 }
 export interface NodeStatusInputs {
   readonly config: KubeletConfig;
@@ -77,6 +79,7 @@ export function nodeStatus(inputs: NodeStatusInputs, before: NodeStatus | undefi
     images: runtime.images,
     ...(inputs.volumesInUse.length ? { volumesInUse: inputs.volumesInUse } : {}),
     ...(runtime.handlers.length ? { runtimeHandlers: runtime.handlers } : {}),
+    ...(runtime.features ? { features: runtime.features } : {}),
     declaredFeatures: DECLARED_FEATURES,
   };
 }

@@ -36,6 +36,9 @@ const ROWS: readonly { name: string; pod: Pod; others?: readonly Pod[]; on?: Nod
   { name: 'another operating system', pod: makePod().container('c').spec({ os: { name: 'windows' } }).build(), want: "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS" },
   { name: 'this operating system', pod: makePod().container('c').spec({ os: { name: 'linux' } }).build(), want: undefined },
   { name: 'a label of another operating system', pod: makePod().meta({ labels: { 'kubernetes.io/os': 'windows' } }).container('c').build(), want: "PodOSSelectorNodeLabelDoesNotMatch: Failed to admit pod as the `kubernetes.io/os` label doesn't match node label" },
+  { name: 'a policy of groups that the runtime does not know', pod: makePod().container('c').spec({ securityContext: { supplementalGroupsPolicy: 'Strict' } }).build(), want: 'SupplementalGroupsPolicyNotSupported: SupplementalGroupsPolicy=Strict is not supported in this node' },
+  { name: 'a policy of groups that it knows', pod: makePod().container('c').spec({ securityContext: { supplementalGroupsPolicy: 'Strict' } }).build(), on: { ...node(), status: { ...node().status, features: { supplementalGroupsPolicy: true } } }, want: undefined },
+  { name: 'the policy that every runtime has', pod: makePod().container('c').spec({ securityContext: { supplementalGroupsPolicy: 'Merge' } }).build(), want: undefined },
   { name: 'a sysctl that is not allowed', pod: makePod().container('c').spec({ securityContext: { sysctls: [{ name: 'kernel.msgmax', value: '1' }] } }).build(), want: 'SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted' },
 ];
 for (const { name, pod, others = [], on = node(), want } of ROWS) {

@@ -61,6 +61,10 @@ export function admissionFailures(pod: Pod, others: readonly Pod[], node: Node, 
   if (sysctl !== undefined) return [{ reason: 'SysctlForbidden', message: sysctl }];
   const system = otherSystem(pod);
   if (system) return [system];
+  // A runtime that does not know of the policy would add the groups of the image all the same.
+  if (pod.spec.securityContext?.supplementalGroupsPolicy === 'Strict' && !node.status?.features?.supplementalGroupsPolicy) {
+    return [{ reason: 'SupplementalGroupsPolicyNotSupported', message: 'SupplementalGroupsPolicy=Strict is not supported in this node' }];
+  }
   const failures: AdmissionFailure[] = [];
   const allocatable = node.status?.allocatable ?? {};
   const maxPods = Number(allocatable['pods'] ?? 110);

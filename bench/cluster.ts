@@ -1,7 +1,6 @@
 /** A cluster of the benchmark's own, made by the command that a person types. */
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +11,7 @@ import { readClusterConfig, type ClusterConfig } from '#cluster/config.ts';
 import type { Kubeconfig } from '#cluster/pki.ts';
 import { Client } from '#client/client.ts';
 import type { HttpTransport } from '#client/http-transport.ts';
+import { freePort, freeRanges } from '../test/e2e/harness/cluster.ts';
 import { buildImages } from '../test/images/build.ts';
 import type { Target } from './h2.ts';
 import type { LoadConfig, LoadResult } from './load.ts';
@@ -37,14 +37,6 @@ export interface StartTimes {
   readonly nodeReadyMs: number;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** Runs `podyard up` and reads the times off its output's arrival. */
 async function up(args: readonly string[]): Promise<StartTimes> {
   const began = performance.now();
@@ -64,7 +56,8 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   const dir = await mkdtemp(join(tmpdir(), 'podyard-bench-'));
   const dataDir = join(dir, 'data');
   process.env['KUBECONFIG'] = join(dir, 'user-kubeconfig');
-  const args = ['--data-dir', dataDir, '--api-port', String(await freePort()), '--kubelet-port', String(await freePort())];
+  const ranges = await freeRanges();
+  const args = ['--data-dir', dataDir, '--api-port', String(await freePort()), '--kubelet-port', String(await freePort()), '--cluster-cidr', ranges.cluster, '--service-cidr', ranges.service];
   const start = await up(args);
   const config = (await readClusterConfig(dataDir))!;
   const images = await buildImages({ names: [IMAGE] });

@@ -54,7 +54,7 @@ export function freePort(): Promise<number> {
   });
 }
 /** Two ranges of addresses, `10.N.0.0/16`, in which the machine has no interface. */
-async function freeRanges(): Promise<{ cluster: string; service: string }> {
+export async function freeRanges(): Promise<{ cluster: string; service: string }> {
   const used = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((a) => /^10\.(\d+)\./.exec(a.address)?.[1])));
   const n = await reserve('range', Array.from({ length: 55 }, (_, i) => 200 + i), (candidate) => !used.has(String(candidate)) && !used.has(String(candidate - 100)));
   return { cluster: `10.${n}.0.0/16`, service: `10.${n - 100}.0.0/16` };

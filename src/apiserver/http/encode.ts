@@ -14,7 +14,7 @@ import type { ListResult } from '../request.ts';
 import { ENTRIES_A_TURN, joinList, listFrame, listParts, LONG_LIST } from './join-list.ts';
 import type { Accepted } from './negotiation.ts';
 import { ListBodies } from './list-bodies.ts';
-import { metaVersion, partialMetadata, tableOf, type IncludeObject } from './table.ts';
+import { metaVersion, partialMetadata, tableOf, type IncludeObject, type Shown } from './table.ts';
 
 export interface Format extends Accepted {
   readonly indent: boolean;
@@ -117,7 +117,11 @@ function typePrefix(served: ServedResource): Buffer {
 }
 const bodies = new ListBodies();
 
-export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ListResult['served'] | undefined): Encoded {
+/** A kind that has other shapes, with the group that it is of. */
+export interface ShownKind extends Shown {
+  readonly info: Pick<ServedResource['info'], 'group'>;
+}
+export function encodeObjectResult(object: KubeObject, entry: CacheEntry | undefined, format: Format, served: ShownKind | undefined): Encoded {
   if (format.transform === 'Table' && served && object.kind !== 'Status') {
     const shown = entry ?? ({ object } as CacheEntry);
     const metadata = object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {};

@@ -257,7 +257,7 @@ export class RequestHandler {
       protobuf: served ? served.codec.structType !== undefined : true,
       watch: parsed.info.verb === 'watch',
       // What is only ever asked (reviews) has no metadata to show.
-      transforms: served !== undefined && served.info.verbs.includes('get') && TRANSFORMABLE.has(parsed.info.subresource),
+      transforms: served !== undefined && served.info.verbs.includes('get') && (TRANSFORMABLE.has(parsed.info.subresource) || (parsed.info.subresource === 'scale' && served.codec.structType !== undefined)),
       routed: served?.codec.structType ? (parsed.info.verb === 'list' || parsed.info.verb === 'watch' ? ROUTED.list : ROUTED.object) : undefined,
     };
     const accepted = negotiate(exchange.header('accept'), offer);

@@ -11,9 +11,10 @@ import type { MaybePromise } from '../interfaces.ts';
 import { JSON_TYPE } from '../registry/body.ts';
 import { errorEvent } from '../registry/watch.ts';
 import type { ServedResource } from '../registry/resource-registry.ts';
+import { SCALE_TABLE } from '../strategies/autoscaling/scale-table.ts';
 import type { ApiResult, RawResult, WatchedEvent, WatchResult } from '../request.ts';
 import { warningHeader } from '../warnings.ts';
-import { encodeList, encodeObjectResult, encodeValue, type Encoded, type EncodedParts, type Format } from './encode.ts';
+import { encodeList, encodeObjectResult, encodeValue, type Encoded, type EncodedParts, type Format, type ShownKind } from './encode.ts';
 import type { Exchange, ResponseHeaders, ResponseStream } from './exchange.ts';
 import { WatchEncoder } from './watch-encoder.ts';
 
@@ -76,8 +77,7 @@ const UNFORMATTED: Format = { mediaType: JSON_TYPE, transform: undefined, versio
 export async function writeResult(ctx: ResponseContext, result: ApiResult, format: Format | undefined, served: ServedResource | undefined): Promise<Outcome> {
   switch (result.kind) {
     case 'object': {
-      const ownKind = served !== undefined && result.object.kind === served.info.kind;
-      return send(ctx, result.code, encodeObjectResult(result.object, result.entry, format ?? UNFORMATTED, ownKind ? served : undefined));
+      return send(ctx, result.code, encodeObjectResult(result.object, result.entry, format ?? UNFORMATTED, shownKind(result.object, served)));
     }
     case 'list':
       return send(ctx, 200, await encodeList(result, format ?? UNFORMATTED, ctx.signal));
@@ -89,6 +89,13 @@ export async function writeResult(ctx: ResponseContext, result: ApiResult, forma
       return { code: 101, bytes: undefined };
   }
 }
+
+/** The kinds that have other shapes: the resource's own, and its Scale. */
+function shownKind({ kind, apiVersion }: KubeObject, served: ServedResource | undefined): ShownKind | undefined {
+  if (served && kind === served.info.kind) return served;
+  return kind === 'Scale' && apiVersion === 'autoscaling/v1' ? SCALE : undefined;
+}
+const SCALE: ShownKind = { info: { group: 'autoscaling' }, strategy: SCALE_TABLE };
 
 async function send(ctx: ResponseContext, code: number, encoded: Encoded | EncodedParts): Promise<Outcome> {
   const headers = baseHeaders(ctx, encoded.contentType);

@@ -6,8 +6,7 @@ import { clientDescriptions } from '#machinery/openapi.ts';
 import { badRequest } from '#machinery/status-error.ts';
 import type { Query } from '../query.ts';
 import type { CacheEntry } from '../registry/object-cache.ts';
-import type { ServedResource } from '../registry/resource-registry.ts';
-import type { Column } from '../registry/strategy.ts';
+import type { Column, Strategy } from '../registry/strategy.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
@@ -20,7 +19,11 @@ export function includeObjectOf(query: Query): IncludeObject {
 
 export const metaVersion = (version: string): string => `meta.k8s.io/${version}`;
 
-export function partialMetadata({ strategy }: Pick<ServedResource, 'strategy'>, { metadata }: KubeObject, version: string): metaV1.PartialObjectMetadata {
+/** What a kind is shown by. */
+export interface Shown {
+  readonly strategy: Pick<Strategy, 'columns' | 'row' | 'fieldAnnotations'>;
+}
+export function partialMetadata({ strategy }: Shown, { metadata }: KubeObject, version: string): metaV1.PartialObjectMetadata {
   return { kind: 'PartialObjectMetadata', apiVersion: metaVersion(version), metadata: strategy.fieldAnnotations ? withoutAnnotations(metadata, strategy.fieldAnnotations) : metadata };
 }
 function withoutAnnotations(metadata: metaV1.ObjectMeta, names: readonly string[]): metaV1.ObjectMeta {
@@ -40,7 +43,7 @@ function columnDefinition({ name, type, format = '', description, priority = 0 }
 }
 const definitions = new WeakMap<readonly Column[], readonly metaV1.TableColumnDefinition[]>();
 /** The head of a table; watches leave it out of every frame but the first. */
-export function columnDefinitions({ strategy: { columns } }: Pick<ServedResource, 'strategy'>): readonly metaV1.TableColumnDefinition[] {
+export function columnDefinitions({ strategy: { columns } }: Shown): readonly metaV1.TableColumnDefinition[] {
   const known = definitions.get(columns) ?? columns.map(columnDefinition);
   definitions.set(columns, known);
   return known;
@@ -51,13 +54,13 @@ export interface TableOptions {
   readonly include: IncludeObject;
   readonly now: number;
 }
-function tableRow(served: ServedResource, entry: CacheEntry, o: TableOptions): metaV1.TableRow {
+function tableRow(served: Shown, entry: CacheEntry, o: TableOptions): metaV1.TableRow {
   const cells = served.strategy.row(entry.object, o.now);
   // Go's raw extension has no absent form.
   if (o.include === 'None') return { cells, object: null };
   return { cells, object: o.include === 'Object' ? entry.object : partialMetadata(served, entry.object, o.version) };
 }
-export function tableOf(served: ServedResource, entries: readonly CacheEntry[], metadata: metaV1.ListMeta, o: TableOptions, headers = true): metaV1.Table {
+export function tableOf(served: Shown, entries: readonly CacheEntry[], metadata: metaV1.ListMeta, o: TableOptions, headers = true): metaV1.Table {
   return {
     kind: 'Table',
     apiVersion: metaVersion(o.version),

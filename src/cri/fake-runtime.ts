@@ -68,7 +68,7 @@ function nodeService(events: FakeEvents): Omit<ContainerRuntime, keyof ImageServ
   const conditions = ['RuntimeReady', 'NetworkReady'].map((type) => ({ type, status: true }));
   return {
     version: async () => ({ version: '0.1.0', runtimeName: 'fake', runtimeVersion: '1.0.0', runtimeApiVersion: 'v1' }),
-    status: async () => criMessage('StatusResponse', { status: { conditions } }),
+    status: async () => criMessage('StatusResponse', { status: { conditions }, features: { supplementalGroupsPolicy: true } }),
     runtimeConfig: async () => ({ linux: { cgroupDriver: 'CGROUPFS' } }),
     updateRuntimeConfig: async () => ({}),
     getContainerEvents: (_request, call) => events.subscribe(call?.signal),

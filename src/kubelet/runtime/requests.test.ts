@@ -59,26 +59,24 @@ function actual(message: Kind, value: object): unknown {
 }
 
 for (const { name, pod, sandbox, containers, ...vector } of VECTORS) {
-  test(`the runtime is asked as upstream's kubelet asks: ${name}`, async () => {
+  test(`the runtime is asked as upstream's kubelet asks: ${name}`, async (t) => {
     const manifests = await mkdtemp(join(tmpdir(), 'podyard-manifests-'));
-    {
-      await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager({ driver: () => cgroupfsDriver(unmade), root: '/spike' }) });
-      const asked: { sandbox: Init<PodSandboxConfig>; containers: Init<ContainerConfig>[] } = { sandbox: {}, containers: [] };
-      const { imageStatus, runPodSandbox, createContainer } = k.runtime;
-      Object.assign(k.runtime, {
-        imageStatus: async (...args: Parameters<typeof imageStatus>) => {
-          const answer = await imageStatus(...args);
-          return answer.image ? { ...answer, image: { ...answer.image, uid: { value: 0 } } } : answer;
-        },
-        runPodSandbox: (...args: Parameters<typeof runPodSandbox>) => ((asked.sandbox = args[0].config ?? {}), runPodSandbox(...args)),
-        createContainer: (...args: Parameters<typeof createContainer>) => (asked.containers.push(args[0].config ?? {}), createContainer(...args)),
-      });
-      if (vector.static) await writeFile(join(manifests, 'web.json'), JSON.stringify({ kind: 'Pod', ...pod }));
-      else k.create({ ...pod, kind: 'Pod', apiVersion: 'v1' });
-      await k.until('the containers to be made', () => asked.containers.length === containers.length, 40_000);
-      assert.deepEqual(actual('PodSandboxConfig', asked.sandbox), expected('PodSandboxConfig', sandbox, k));
-      for (const [i, wanted] of containers.entries()) assert.deepEqual(actual('ContainerConfig', asked.containers[i]!), expected('ContainerConfig', wanted, k));
-    }
-    await rm(manifests, { recursive: true });
+    t.after(() => rm(manifests, { recursive: true }));
+    await using k = await runKubelet({ config: { staticPodDir: manifests, cgroupRoot: '/spike' }, cgroups: newCgroupManager({ driver: () => cgroupfsDriver(unmade), root: '/spike' }) });
+    const asked: { sandbox: Init<PodSandboxConfig>; containers: Init<ContainerConfig>[] } = { sandbox: {}, containers: [] };
+    const { imageStatus, runPodSandbox, createContainer } = k.runtime;
+    Object.assign(k.runtime, {
+      imageStatus: async (...args: Parameters<typeof imageStatus>) => {
+        const answer = await imageStatus(...args);
+        return answer.image ? { ...answer, image: { ...answer.image, uid: { value: 0 } } } : answer;
+      },
+      runPodSandbox: (...args: Parameters<typeof runPodSandbox>) => ((asked.sandbox = args[0].config ?? {}), runPodSandbox(...args)),
+      createContainer: (...args: Parameters<typeof createContainer>) => (asked.containers.push(args[0].config ?? {}), createContainer(...args)),
+    });
+    if (vector.static) await writeFile(join(manifests, 'web.json'), JSON.stringify({ kind: 'Pod', ...pod }));
+    else k.create({ ...pod, kind: 'Pod', apiVersion: 'v1' });
+    await k.until('the containers to be made', () => asked.containers.length === containers.length, 40_000);
+    assert.deepEqual(actual('PodSandboxConfig', asked.sandbox), expected('PodSandboxConfig', sandbox, k));
+    for (const [i, wanted] of containers.entries()) assert.deepEqual(actual('ContainerConfig', asked.containers[i]!), expected('ContainerConfig', wanted, k));
   });
 }

@@ -238,8 +238,8 @@ export class RuntimeCache {
   async #discard(id: string, status: ContainerStatus): Promise<string> {
     await this.#runtime.removeContainer({ containerId: id });
     this.forget(id);
-    const log = status.logPath === '' ? undefined : await stat(status.logPath).catch(() => undefined);
-    if (log?.size === 0) await rm(status.logPath, { force: true });
+    const printed = status.logPath === '' ? undefined : await stat(status.logPath).catch(() => undefined);
+    if (printed?.size === 0) await rm(status.logPath, { force: true });
     return status.labels[LABELS.podUid]!;
   }
   /** A sandbox was removed, and all that was in it. */

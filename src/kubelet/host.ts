@@ -68,7 +68,7 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
       const ended = await stopped.promise;
       timer.cancel();
       unsubscribe();
-      if (ended) yield* readLogs({ path: run.logPath, stopped: signal }, { follow: false, previous: false, timestamps: false, stream }, signal);
+      if (ended) yield* readLogs({ path: run.logPath, stopped: signal, clock: options.clock }, { follow: false, previous: false, timestamps: false, stream }, signal);
     },
     async portForwardUrl(pod, ports, signal) {
       const sandbox = cache.get(uidOf(pod))?.sandboxes.find((s) => s.state === 'SANDBOX_READY');
@@ -99,7 +99,7 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
       const stopped = new AbortController();
       const unsubscribe = cache.onContainerStopped(id, () => stopped.abort());
       try {
-        yield* readLogs({ path: run.logPath, stopped: stopped.signal }, logOptions, signal);
+        yield* readLogs({ path: run.logPath, stopped: stopped.signal, clock: options.clock }, logOptions, signal);
       } finally {
         unsubscribe();
       }

@@ -48,21 +48,20 @@ export class LogFormatter {
 
   /** What the next bytes of the file show; perhaps nothing. The result does not share memory with `block`. */
   feed(block: Buffer): Buffer {
-    let data = block;
-    if (this.#rest) data = Buffer.concat([this.#rest, block]);
-    this.#rest = undefined;
+    const size = (this.#rest?.length ?? 0) + block.length;
     // A line shrinks by at least its stream and tag and grows by at most ten bytes of fraction.
-    this.#out = Buffer.allocUnsafe(data.length + Math.ceil(data.length / MIN_TIME_BYTES) + 64);
+    this.#out = Buffer.allocUnsafe(size + Math.ceil(size / MIN_TIME_BYTES) + 64);
     this.#length = 0;
     let at = 0;
-    while (at < data.length && this.#left > 0) {
-      const end = data.indexOf(NEWLINE, at);
+    while (at < block.length && this.#left > 0) {
+      const end = block.indexOf(NEWLINE, at);
       if (end < 0) break;
-      if (this.#dropping) this.#dropping = false;
-      else this.#line(data, at, end, true);
+      if (this.#rest) this.#broken(this.#rest, block.subarray(at, end + 1));
+      else if (this.#dropping) this.#dropping = false;
+      else this.#line(block, at, end, true);
       at = end + 1;
     }
-    this.#keep(data, at, data === block);
+    this.#keep(block.subarray(at));
     return this.#out.subarray(0, this.#length);
   }
 
@@ -77,10 +76,17 @@ export class LogFormatter {
     return this.#out.subarray(0, this.#length);
   }
 
-  #keep(data: Buffer, at: number, shared: boolean): void {
-    if (at >= data.length || this.#left <= 0) return;
-    if (this.#dropping || data.length - at > MAX_LINE_BYTES) this.#dropping = true;
-    else this.#rest = shared ? Buffer.from(data.subarray(at)) : data.subarray(at);
+  /** A line whose beginning came with an earlier block. */
+  #broken(begin: Buffer, end: Buffer): void {
+    const line = Buffer.concat([begin, end]);
+    this.#rest = undefined;
+    this.#line(line, 0, line.length - 1, true);
+  }
+  #keep(end: Buffer): void {
+    if (end.length === 0 || this.#left <= 0) return;
+    this.#dropping ||= (this.#rest?.length ?? 0) + end.length > MAX_LINE_BYTES;
+    if (this.#dropping) this.#rest = undefined;
+    else this.#rest = Buffer.concat(this.#rest ? [this.#rest, end] : [end]);
   }
 
   #line(data: Buffer, start: number, end: number, terminated: boolean): void {

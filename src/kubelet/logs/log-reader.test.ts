@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
+import { systemClock } from '#base/clock.ts';
+import { FakeClock, flushMicrotasks } from '#base/fake-clock.ts';
 import { LogFormatter } from './log-formatter.ts';
 import { isLogOptionsError, parseLogOptions, type LogOptions } from './log-options.ts';
 import { readLogs, tailStart, type LogSource } from './log-reader.ts';
@@ -21,7 +23,7 @@ async function logFile(t: TestContext, content: string): Promise<string> {
 }
 async function read(path: string, options: Partial<LogOptions> = {}): Promise<string> {
   const parts: Buffer[] = [];
-  for await (const part of readLogs({ path, stopped: NEVER }, { ...PLAIN, ...options }, NEVER)) parts.push(part);
+  for await (const part of readLogs({ path, stopped: NEVER, clock: systemClock }, { ...PLAIN, ...options }, NEVER)) parts.push(part);
   return Buffer.concat(parts).toString();
 }
 /** Reads pieces as they come. */
@@ -96,7 +98,7 @@ test('readLogs gives no more than the last lines where others are written meanwh
   const texts = Array.from({ length: 300 }, (_, i) => `${i} ${'x'.repeat(3000)}`);
   const path = await logFile(t, texts.map((s) => line(s)).join(''));
   const parts: string[] = [];
-  for await (const part of readLogs({ path, stopped: NEVER }, { ...PLAIN, tailLines: 200 }, NEVER)) {
+  for await (const part of readLogs({ path, stopped: NEVER, clock: systemClock }, { ...PLAIN, tailLines: 200 }, NEVER)) {
     parts.push(part.toString());
     await appendFile(path, line('later'));
   }
@@ -114,7 +116,7 @@ test('readLogs follows symlinks and says what is missing', async (t) => {
 test('readLogs follows what is written, across rotation, until the container stops', async (t) => {
   const path = await logFile(t, line('one') + line('two'));
   const stopped = new AbortController();
-  const follower = new Follower({ path, stopped: stopped.signal }, { tailLines: 1 });
+  const follower = new Follower({ path, stopped: stopped.signal, clock: systemClock }, { tailLines: 1 });
   await follower.shows('two\n');
   await appendFile(path, line('three'));
   await follower.shows('two\nthree\n');
@@ -134,9 +136,52 @@ test('readLogs follows what is written, across rotation, until the container sto
   await follower.ends('two\nthree\nfour\nlate\nfive\nend\n');
 });
 
+test('readLogs shows the first line at once and gathers those that come soon after it, through a rotation', async (t) => {
+  const path = await logFile(t, line('there'));
+  const clock = new FakeClock();
+  const stopped = new AbortController();
+  const pieces = readLogs({ path, stopped: stopped.signal, clock }, { ...PLAIN, follow: true }, NEVER);
+  const piece = async (): Promise<string> => (await pieces.next()).value?.toString() ?? 'the end';
+  /** True when the reader lets lines gather, false when it has something to show. */
+  const gathers = async (shown: Promise<string>): Promise<boolean> => {
+    const waiting = Symbol('waiting');
+    for (;;) {
+      if (clock.timers > 0) return true;
+      if ((await Promise.race([shown, flushMicrotasks().then(() => waiting)])) !== waiting) return false;
+    }
+  };
+  assert.equal(await piece(), 'there\n');
+  let next = piece();
+  await appendFile(path, line('first'));
+  assert.equal(await next, 'first\n');
+  // How many are read before the kernel's event of the first one has come is chance; from then on time stands still.
+  for (let gathering = false; !gathering; ) {
+    next = piece();
+    await appendFile(path, line('second'));
+    gathering = await gathers(next);
+    if (!gathering) assert.equal(await next, 'second\n');
+  }
+  await rename(path, `${path}.20261121`);
+  await appendFile(`${path}.20261121`, line('third'));
+  await writeFile(path, line('fourth'));
+  await clock.advance(10);
+  assert.match(await next, /^(second\n)?third\n$/);
+  assert.equal(await piece(), 'fourth\n');
+  next = piece();
+  assert.ok(await gathers(next));
+  await appendFile(path, line('fifth'));
+  await clock.advance(10);
+  assert.equal(await next, 'fifth\n');
+  stopped.abort();
+  next = piece();
+  assert.ok(await gathers(next));
+  await clock.advance(10);
+  assert.equal(await next, 'the end');
+});
+
 test('readLogs ends a follow when the signal aborts and leaves no listener on the container', async (t) => {
   const path = await logFile(t, line('x'));
-  const follower = new Follower({ path, stopped: NEVER });
+  const follower = new Follower({ path, stopped: NEVER, clock: systemClock });
   await follower.shows('x\n');
   const ended = follower.ends('x\n');
   follower.stop.abort();
@@ -145,7 +190,7 @@ test('readLogs ends a follow when the signal aborts and leaves no listener on th
 
 test('readLogs starts again when the file was emptied', async (t) => {
   const path = await logFile(t, line('a long first line'));
-  const follower = new Follower({ path, stopped: NEVER });
+  const follower = new Follower({ path, stopped: NEVER, clock: systemClock });
   await follower.shows('a long first line\n');
   const shows = follower.shows('a long first line\nnew\n');
   await writeFile(path, line('new'));

@@ -3,6 +3,7 @@
  * A file rotates in two steps: it is renamed, and the runtime is told to open a new one of the old name.
  */
 import { open, realpath, stat, type FileHandle } from 'node:fs/promises';
+import type { Clock } from '#base/clock.ts';
 import { LogFormatter } from './log-formatter.ts';
 import type { LogOptions } from './log-options.ts';
 import { LogWatch } from './log-watch.ts';
@@ -16,6 +17,7 @@ export interface LogSource {
   readonly path: string;
   /** Aborts when the container has stopped and nothing more will be written. Needed only to follow. */
   readonly stopped: AbortSignal;
+  readonly clock: Clock;
 }
 
 /**
@@ -44,7 +46,7 @@ interface RunOptions {
 
 async function* readRun(path: string, run: LogSource, formatter: LogFormatter, options: RunOptions): AsyncGenerator<Buffer> {
   // The watch stands before the first read, so that nothing written in between is missed.
-  const watch = options.follow ? new LogWatch(path) : undefined;
+  const watch = options.follow ? new LogWatch(path, run.clock) : undefined;
   const onAbort = (): void => watch?.poke();
   options.signal.addEventListener('abort', onAbort, { once: true });
   const file = new GrowingFile(await open(path, 'r').catch((err: unknown) => {
@@ -83,6 +85,7 @@ async function* followFile(path: string, run: LogSource, file: GrowingFile, form
     while (!signal.aborted) {
       // The order matters: what was written before the container stopped is read after its end was seen.
       const last = run.stopped.aborted;
+      const from = file.position;
       yield* drain(file, formatter, signal);
       if (formatter.exhausted) return;
       maybeReplaced = watch.takeReplaced() || maybeReplaced;
@@ -94,7 +97,7 @@ async function* followFile(path: string, run: LogSource, file: GrowingFile, form
         continue;
       }
       if (last) return;
-      await watch.next();
+      await watch.next(file.position !== from);
     }
   } finally {
     run.stopped.removeEventListener('abort', onStopped);
@@ -105,7 +108,8 @@ async function* followFile(path: string, run: LogSource, file: GrowingFile, form
 class GrowingFile {
   #handle: FileHandle;
   #next: FileHandle | undefined;
-  #position = 0;
+  /** The end of what was read, in bytes. */
+  position = 0;
   /** Where to stop reading. */
   #end = Infinity;
   readonly #buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
@@ -116,23 +120,23 @@ class GrowingFile {
 
   /** Bytes after the last ones given, valid until the next call; undefined at the end of the file. */
   async read(): Promise<Buffer | undefined> {
-    if (this.#position >= this.#end) return undefined;
-    const { bytesRead } = await this.#handle.read(this.#buffer, 0, Math.min(BLOCK_BYTES, this.#end - this.#position), this.#position);
+    if (this.position >= this.#end) return undefined;
+    const { bytesRead } = await this.#handle.read(this.#buffer, 0, Math.min(BLOCK_BYTES, this.#end - this.position), this.position);
     if (bytesRead > 0) {
-      this.#position += bytesRead;
+      this.position += bytesRead;
       return this.#buffer.subarray(0, bytesRead);
     }
     // Some rotate by copying and emptying the file.
     const { size } = await this.#handle.stat();
-    if (size >= this.#position) return undefined;
-    this.#position = 0;
+    if (size >= this.position) return undefined;
+    this.position = 0;
     return this.read();
   }
 
   /** Places the next read before the last `lines` lines; with `only`, those are all that is read: what is written from now on is not. */
   async seekTail(lines: number, only: boolean): Promise<void> {
     const { size } = await this.#handle.stat();
-    this.#position = await tailStart(this.#handle, lines, size);
+    this.position = await tailStart(this.#handle, lines, size);
     if (only) this.#end = size;
   }
 
@@ -155,7 +159,7 @@ class GrowingFile {
     const old = this.#handle;
     this.#handle = this.#next;
     this.#next = undefined;
-    this.#position = 0;
+    this.position = 0;
     await old.close();
   }
   async close(): Promise<void> {

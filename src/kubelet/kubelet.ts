@@ -192,7 +192,7 @@ export class Kubelet implements Component {
       return await this.#containers.allocate(pod, signal);
     }, onRemoved: () => this.#retryResizes() });
     this.#eviction = newNodeEviction({
-      config, clock, runtime, recorder, hierarchy: this.#hierarchy, cgroups: this.#cgroups, imageDir: () => this.#imageGc.imageDir,
+      config, clock, runtime, cache, recorder, hierarchy: this.#hierarchy, cgroups: this.#cgroups, imageDir: () => this.#imageGc.imageDir,
       ended: (uid) => this.workers.ended(uid), activePods: () => this.workers.activePods(), endPod: (uid, end, grace) => this.workers.endPod(uid, end, grace),
       onEviction: (eviction_signal) => this.#metrics.evictions.inc({ eviction_signal }), reclaimDisk: (signal) => this.#housekeeping.reclaimDisk(signal), onPressure: () => void this.node.report().catch(() => {}),
     });

@@ -21,7 +21,7 @@ import type { PodRejection } from '../pods/pod-workers.ts';
 import { qosOf } from '../pods/qos.ts';
 import { evicted, nodeConditionMessage, pressureMessage } from './messages.ts';
 import { hasLocalLimits, localLimitExceeded, type LocalUse } from './local-storage.ts';
-import { CONDITION_OF, RESOURCE_OF, thresholdsMet, type NodePressure, type Observations, type Pressure, type Threshold } from './pressure.ts';
+import { CONDITION_OF, RESOURCE_OF, thresholdsMet, type EvictionResource, type NodePressure, type Observations, type Pressure, type Threshold } from './pressure.ts';
 import { isCriticalPod, rankForEviction, type PodUse } from './ranking.ts';
 
 const log = logger('kubelet');
@@ -41,7 +41,8 @@ export interface EvictionOptions {
   readonly maxPodGraceSeconds: number;
   observe(): Promise<Observations>;
   activePods(): readonly Pod[];
-  usage(pods: readonly Pod[], signal: AbortSignal): Promise<ReadonlyMap<string, PodUse>>;
+  /** What each of them uses of the resource, by uid. */
+  usage(pods: readonly Pod[], resource: EvictionResource, signal: AbortSignal): Promise<ReadonlyMap<string, PodUse>>;
   localUse(pod: Pod, signal: AbortSignal): Promise<LocalUse>;
   endPod(uid: string, end: PodEnd, graceSeconds: number): void;
   /** Frees disk that nobody needs: dead containers, unused images. */
@@ -149,7 +150,7 @@ export class EvictionManager {
   }
   async #evictOne(threshold: Threshold, observations: Observations, signal: AbortSignal): Promise<string | undefined> {
     const pods = this.#o.activePods().filter((p) => !isCriticalPod(p) && !p.metadata.deletionTimestamp);
-    const use = await this.#o.usage(pods, signal);
+    const use = await this.#o.usage(pods, RESOURCE_OF[threshold.signal], signal);
     const [first] = rankForEviction(pods, threshold.signal, (p) => use.get(uidOf(p)));
     if (!first) {
       log.error({ resource: RESOURCE_OF[threshold.signal] }, 'unable to evict any pods from the node');

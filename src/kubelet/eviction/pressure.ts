@@ -22,8 +22,9 @@ export type Observations = ReadonlyMap<EvictionSignal, Observation>;
 export const CONDITION_OF: Readonly<Record<EvictionSignal, NodePressure>> = {
   'memory.available': 'MemoryPressure', 'allocatableMemory.available': 'MemoryPressure', 'nodefs.available': 'DiskPressure', 'nodefs.inodesFree': 'DiskPressure', 'imagefs.available': 'DiskPressure', 'imagefs.inodesFree': 'DiskPressure', 'pid.available': 'PIDPressure',
 };
+export type EvictionResource = 'memory' | 'ephemeral-storage' | 'inodes' | 'pids';
 /** The resource that messages name. */
-export const RESOURCE_OF: Readonly<Record<EvictionSignal, string>> = {
+export const RESOURCE_OF: Readonly<Record<EvictionSignal, EvictionResource>> = {
   'memory.available': 'memory', 'allocatableMemory.available': 'memory', 'nodefs.available': 'ephemeral-storage', 'nodefs.inodesFree': 'inodes', 'imagefs.available': 'ephemeral-storage', 'imagefs.inodesFree': 'inodes', 'pid.available': 'pids',
 };
 

@@ -11,7 +11,7 @@ export interface PodUse {
   readonly processes: number;
   readonly containers: ReadonlyMap<string, { readonly memoryBytes: number; readonly diskBytes: number }>;
 }
-const NOTHING: PodUse = { memoryBytes: 0, diskBytes: 0, inodes: 0, processes: 0, containers: new Map() };
+export const NOTHING: PodUse = { memoryBytes: 0, diskBytes: 0, inodes: 0, processes: 0, containers: new Map() };
 
 const SYSTEM_CRITICAL_PRIORITY = 2_000_000_000;
 /** Pods that the node keeps whatever it lacks: static ones and those of the system's priorities. */

@@ -41,8 +41,9 @@ test('cgroupUse reads version 2', async () => {
     'p/io.stat': '8:0 rbytes=100 wbytes=400 rios=1 wios=4 dbytes=0 dios=0\n8:16 rbytes=200 wbytes=0 rios=2 wios=0 dbytes=0 dios=0\n',
   });
   assert.deepEqual(await cgroupUse(new CgroupHierarchy(root), '/p'), WANT);
-  await files({ 'p/memory.max': 'max\n' });
-  assert.equal((await cgroupUse(new CgroupHierarchy(root), '/p'))?.memoryLimitBytes, undefined);
+  await files({ 'p/memory.max': 'max\n', 'p/memory.swap.max': '70\n' });
+  const { memoryLimitBytes, swapLimitBytes } = (await cgroupUse(new CgroupHierarchy(root), '/p'))!;
+  assert.deepEqual([memoryLimitBytes, swapLimitBytes], [undefined, 70]);
 });
 test('cgroupUse: a group that is not there uses nothing that could be told', async () => {
   await files({ 'memory/other/x': '' });
@@ -88,4 +89,10 @@ test('cadvisorMetrics: pressures, also of the machine, and where version 2 of cg
     `container_pressure_memory_stalled_seconds_total${labels('/p')} 0`, `container_pressure_memory_waiting_seconds_total${labels('/p')} 2.5`,
     `container_pressure_io_stalled_seconds_total${labels('/p')} 0.001`, `container_pressure_io_waiting_seconds_total${labels('/p')} 2.5`,
   ]);
+});
+
+test('cadvisorMetrics tells what the kernel knows where the runtime does not answer, and that something is missing', async () => {
+  await files({ 'memory/p/memory.usage_in_bytes': '5000' });
+  const text = await cadvisorMetrics({ hierarchy: new CgroupHierarchy(root), host: HOST, cores: { physical: 1, sockets: 1 }, bootTimeMs: 0, nowMs: 0, pods: [], groups: ['/p'], containerCgroup: () => '', layers: undefined });
+  for (const line of ['container_memory_usage_bytes{container="",id="/p",image="",name="",namespace="",pod=""} 5000', 'container_scrape_error 1']) assert.ok(text.split('\n').includes(line), line);
 });

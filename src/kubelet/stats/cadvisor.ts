@@ -25,8 +25,8 @@ export interface CadvisorOptions {
   readonly groups: readonly string[];
   /** The cgroup of a container or sandbox in that of its Pod. */
   containerCgroup(podCgroup: string, id: string): string;
-  /** Writable layers, by container ID. */
-  readonly layers: ReadonlyMap<string, ContainerStats['writableLayer']>;
+  /** Writable layers, by container ID; undefined where the runtime did not tell, which is an error of the scrape. */
+  readonly layers: ReadonlyMap<string, ContainerStats['writableLayer']> | undefined;
 }
 
 export async function cadvisorMetrics(options: CadvisorOptions): Promise<string> {
@@ -37,7 +37,7 @@ export async function cadvisorMetrics(options: CadvisorOptions): Promise<string>
   out.add('machine_cpu_physical_cores', 'gauge', 'Number of physical CPU cores.', machine, cores.physical);
   out.add('machine_cpu_sockets', 'gauge', 'Number of CPU sockets.', machine, cores.sockets);
   out.add('machine_memory_bytes', 'gauge', 'Amount of memory installed on the machine.', machine, host.memoryBytes);
-  let failed = 0;
+  let failed = options.layers ? 0 : 1;
   for (const id of options.groups) failed += await addGroup(out, options, id, { ...NO_LABELS, id }, options.bootTimeMs);
   for (const { pod, cgroup, hostNetwork } of options.pods) {
     const where = { ...NO_LABELS, namespace: pod.namespace, pod: pod.name };
@@ -53,8 +53,9 @@ export async function cadvisorMetrics(options: CadvisorOptions): Promise<string>
       const id = options.containerCgroup(cgroup, c.id);
       const labels = { container: c.name, id, image: c.image?.image || c.imageRef, name: c.id, namespace: pod.namespace, pod: pod.name };
       failed += await addGroup(out, options, id, labels, c.startedAt / 1e6);
-      const used = options.layers.get(c.id)?.usedBytes?.value;
-      if (used !== undefined) out.add('container_fs_usage_bytes', 'gauge', 'Number of bytes that are consumed by the container on this filesystem.', { ...labels, device: options.layers.get(c.id)?.fsId?.mountpoint ?? '' }, used);
+      const layer = options.layers?.get(c.id);
+      const used = layer?.usedBytes?.value;
+      if (used !== undefined) out.add('container_fs_usage_bytes', 'gauge', 'Number of bytes that are consumed by the container on this filesystem.', { ...labels, device: layer?.fsId?.mountpoint ?? '' }, used);
     }
   }
   out.add('container_scrape_error', 'gauge', '1 if there was an error while getting container metrics, 0 otherwise', {}, failed > 0 ? 1 : 0);

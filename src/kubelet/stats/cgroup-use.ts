@@ -16,6 +16,8 @@ export interface CgroupUse {
   readonly rssBytes: number;
   readonly cacheBytes: number;
   readonly swapBytes: number;
+  /** What the group may have in swap; undefined: no limit, or version 1, which bounds it together with memory. */
+  readonly swapLimitBytes?: number | undefined;
   readonly mappedFileBytes: number;
   readonly maxMemoryBytes?: number | undefined;
   /** Undefined: no limit. */
@@ -65,8 +67,8 @@ async function useOfV1(read: Reader): Promise<CgroupUse> {
   };
 }
 async function useOfV2(read: Reader): Promise<CgroupUse> {
-  const [cpu, memory, stat, max, limit, swap, events, pids, io] = await Promise.all([
-    read('cpu', 'cpu.stat'), read('memory', 'memory.current'), read('memory', 'memory.stat'), read('memory', 'memory.peak'), read('memory', 'memory.max'), read('memory', 'memory.swap.current'), read('memory', 'memory.events'),
+  const [cpu, memory, stat, max, limit, swap, maxSwap, events, pids, io] = await Promise.all([
+    read('cpu', 'cpu.stat'), read('memory', 'memory.current'), read('memory', 'memory.stat'), read('memory', 'memory.peak'), read('memory', 'memory.max'), read('memory', 'memory.swap.current'), read('memory', 'memory.swap.max'), read('memory', 'memory.events'),
     read('pids', 'pids.current'), read('io', 'io.stat'),
   ]);
   const [c, m, e] = [statOf(cpu), statOf(stat), statOf(events)];
@@ -75,7 +77,7 @@ async function useOfV2(read: Reader): Promise<CgroupUse> {
   return {
     cpuSeconds: of(c, 'usage_usec') / 1e6, cpuUserSeconds: of(c, 'user_usec') / 1e6, cpuSystemSeconds: of(c, 'system_usec') / 1e6,
     periods: of(c, 'nr_periods'), throttledPeriods: of(c, 'nr_throttled'), throttledSeconds: of(c, 'throttled_usec') / 1e6,
-    memoryBytes: Number(memory), workingSetBytes: Math.max(0, Number(memory) - of(m, 'inactive_file')), rssBytes: of(m, 'anon'), cacheBytes: of(m, 'file'), swapBytes: Number(swap), mappedFileBytes: of(m, 'file_mapped'),
+    memoryBytes: Number(memory), workingSetBytes: Math.max(0, Number(memory) - of(m, 'inactive_file')), rssBytes: of(m, 'anon'), cacheBytes: of(m, 'file'), swapBytes: Number(swap), mappedFileBytes: of(m, 'file_mapped'), ...(/^\d/.test(maxSwap) ? { swapLimitBytes: Number(maxSwap) } : {}),
     ...(max === '' ? {} : { maxMemoryBytes: Number(max) }), ...(/^\d/.test(limit) ? { memoryLimitBytes: Number(limit) } : {}),
     memoryLimitHits: of(e, 'max'), oomKills: of(e, 'oom_kill'), pageFaults: of(m, 'pgfault'), majorPageFaults: of(m, 'pgmajfault'), processes: Number(pids),
     io: { reads: sum('rios'), writes: sum('wios'), readBytes: sum('rbytes'), writtenBytes: sum('wbytes') },

@@ -1,5 +1,5 @@
 /**
- * CPU and memory of containers as the kernel tells them, in the form of the runtime's answer. The runtime itself asks a process beside each container
+ * CPU, memory and swap of containers as the kernel tells them, in the form of the runtime's answer. The runtime itself asks a process beside each container
  * for that, one after the other: on a busy node that takes longer than whoever scales by it waits.
  */
 import type { Clock } from '#base/clock.ts';
@@ -31,6 +31,7 @@ export class ContainerUseMeter {
       memory: {
         timestamp, usageBytes: { value: use.memoryBytes }, workingSetBytes: { value: use.workingSetBytes }, rssBytes: { value: use.rssBytes }, pageFaults: { value: use.pageFaults }, majorPageFaults: { value: use.majorPageFaults },
       },
+      swap: { timestamp, swapUsageBytes: { value: use.swapBytes }, ...(use.swapLimitBytes === undefined ? {} : { swapAvailableBytes: { value: Math.max(0, use.swapLimitBytes - use.swapBytes) } }) },
     };
   }
   /** Forgets all containers but these. */

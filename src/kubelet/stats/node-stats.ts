@@ -46,7 +46,7 @@ export function newNodeStats(options: NodeStatsOptions): StatsProvider {
   });
   const summary: SummaryOptions = { runtime, clock, nodeName, bootTimeMs: bootTimeMs(), meter, containers: new ContainerUseMeter(clock, hierarchy), hierarchy, volumes, rootDir: config.rootDir, allPods: cgroups.groups?.[0], pods, containerCgroup };
   return newStats({
-    runtime, nodeName, counted, volumes, meter, summary: (onlyCpuAndMemory, signal) => summaryOf(summary, onlyCpuAndMemory, signal), counts: () => ({ pods: cache.uids().length, containers: options.running() }),
+    runtime, nodeName, counted, volumes, summary: (onlyCpuAndMemory, signal) => summaryOf(summary, onlyCpuAndMemory, signal), counts: () => ({ pods: cache.uids().length, containers: options.running() }),
     cadvisor: (layers) => cadvisorMetrics({
       hierarchy, layers, host: options.host(), cores: options.cores(), bootTimeMs: bootTimeMs(), nowMs: clock.now(), pods: pods().flatMap((p) => (p.cgroup === undefined ? [] : [{ ...p, cgroup: p.cgroup }])),
       groups: ['/', ...(cgroups.groups ?? [])], containerCgroup,

@@ -6,7 +6,8 @@ import type { ContainerRuntime } from '#cri/client.ts';
 import type { ContainerStats } from '#cri/types.ts';
 import type { KubeletConfig } from '../config.ts';
 import { diskUsage, type LocalUse } from '../eviction/local-storage.ts';
-import type { PodUse } from '../eviction/ranking.ts';
+import type { EvictionResource } from '../eviction/pressure.ts';
+import { NOTHING, type PodUse } from '../eviction/ranking.ts';
 import { LABELS } from '../interfaces.ts';
 import { podDir, podLogDir } from '../pods/paths.ts';
 
@@ -37,23 +38,38 @@ async function localUseOf(config: KubeletConfig, pod: Pod, stats: readonly Conta
   return { emptyDirs, containers, inodes };
 }
 
-/** What each of the Pods uses, by uid; `processes` counts those of a Pod. */
-export async function podUses(runtime: ContainerRuntime, config: KubeletConfig, pods: readonly Pod[], processes: (pod: Pod) => Promise<number>, signal: AbortSignal): Promise<Map<string, PodUse>> {
-  const { stats } = await runtime.listContainerStats({}, { signal });
-  const byPod = Map.groupBy(stats, (s) => s.attributes?.labels[LABELS.podUid] ?? '');
+export interface PodUseSources {
+  readonly runtime: ContainerRuntime;
+  readonly config: KubeletConfig;
+  /** Number of the Pod's processes. */
+  processes(pod: Pod): Promise<number>;
+  /** Working sets of its containers by name, in bytes; undefined where the kernel does not tell. */
+  memory(pod: Pod): Promise<ReadonlyMap<string, number> | undefined>;
+}
+const sum = (list: Iterable<number>): number => [...list].reduce((a, b) => a + b, 0);
+
+/** What each of the Pods uses of the resource, by uid; the rest is told as nothing. Memory and processes are the kernel's to tell: a node that runs short of them has a slow runtime. */
+export async function podUses(sources: PodUseSources, pods: readonly Pod[], resource: EvictionResource, signal: AbortSignal): Promise<Map<string, PodUse>> {
+  let asked: Promise<Map<string, ContainerStats[]>> | undefined;
+  const statsOf = async (pod: Pod): Promise<readonly ContainerStats[]> => {
+    asked ??= sources.runtime.listContainerStats({}, { signal }).then(({ stats }) => Map.groupBy(stats, (s) => s.attributes?.labels[LABELS.podUid] ?? ''));
+    return (await asked).get(uidOf(pod)) ?? [];
+  };
+  const useOf = async (pod: Pod): Promise<PodUse> => {
+    if (resource === 'pids') return { ...NOTHING, processes: await sources.processes(pod) };
+    if (resource === 'memory') {
+      const memory = (await sources.memory(pod)) ?? new Map((await statsOf(pod)).map((s) => [nameOfStats(s), s.memory?.workingSetBytes?.value ?? 0]));
+      return { ...NOTHING, memoryBytes: sum(memory.values()), containers: new Map(Array.from(memory, ([name, memoryBytes]) => [name, { memoryBytes, diskBytes: 0 }])) };
+    }
+    const own = await statsOf(pod);
+    const local = await localUseOf(sources.config, pod, own);
+    return {
+      ...NOTHING,
+      diskBytes: sum(local.emptyDirs.values()) + sum(local.containers.values()), inodes: sum(own.map((s) => s.writableLayer?.inodesUsed?.value ?? 0)) + (local.inodes ?? 0),
+      containers: new Map(Array.from(local.containers, ([name, diskBytes]) => [name, { memoryBytes: 0, diskBytes }])),
+    };
+  };
   const out = new Map<string, PodUse>();
-  for (const pod of pods) {
-    const own = byPod.get(uidOf(pod)) ?? [];
-    const local = await localUseOf(config, pod, own);
-    const containers = new Map(own.map((s) => [nameOfStats(s), { memoryBytes: s.memory?.workingSetBytes?.value ?? 0, diskBytes: local.containers.get(nameOfStats(s)) ?? 0 }]));
-    const sum = (list: Iterable<number>): number => [...list].reduce((a, b) => a + b, 0);
-    out.set(uidOf(pod), {
-      memoryBytes: sum(Array.from(containers.values(), (c) => c.memoryBytes)),
-      diskBytes: sum(local.emptyDirs.values()) + sum(local.containers.values()),
-      inodes: sum(own.map((s) => s.writableLayer?.inodesUsed?.value ?? 0)) + (local.inodes ?? 0),
-      processes: await processes(pod),
-      containers,
-    });
-  }
+  for (const pod of pods) out.set(uidOf(pod), await useOf(pod));
   return out;
 }

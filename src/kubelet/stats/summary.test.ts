@@ -9,6 +9,7 @@ import type { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { ContainerUseMeter } from './container-use.ts';
 import { NodeUseMeter } from './node-use.ts';
+import { resourceMetrics, type SummaryOfUse } from './resource-metrics.ts';
 import { summaryOf, type SummaryOptions } from './summary.ts';
 
 const NEVER = new AbortController().signal;
@@ -98,6 +99,16 @@ test('summaryOf tells of the node, its Pods and their containers, with or withou
   const later = (await summaryOf(options, true, NEVER)) as unknown as Told;
   assert.equal(later.pods[0]!.containers[0]!['cpu']!['usageNanoCores'], 250_000_000);
   assert.equal(asked, 0, 'the runtime is slow where the node is busy');
+  files['pod1/c/memory.swap.current'] = '30';
+  files['pod1/c/memory.swap.max'] = '100';
+  const scraped = resourceMetrics((await summaryOf(options, true, NEVER)) as unknown as SummaryOfUse).split('\n');
+  for (const line of [
+    'node_memory_working_set_bytes 409600', 'node_swap_usage_bytes 30720', 'container_cpu_usage_seconds_total{container="app",namespace="default",pod="web"} 1.5',
+    'container_memory_working_set_bytes{container="app",namespace="default",pod="web"} 700', 'container_start_time_seconds{container="app",namespace="default",pod="web"} 1700000000',
+    'container_swap_usage_bytes{container="app",namespace="default",pod="web"} 30', 'container_swap_limit_bytes{container="app",namespace="default",pod="web"} 100',
+    'pod_cpu_usage_seconds_total{namespace="default",pod="web"} 0.0025', 'pod_memory_working_set_bytes{namespace="default",pod="web"} 4000', 'pod_swap_usage_bytes{namespace="default",pod="web"} 64', 'resource_scrape_error 0',
+  ]) assert.ok(scraped.includes(line), line);
+  assert.equal(asked, 0);
   const bare = (await summaryOf({ ...options, pods: () => options.pods().map((p) => ({ ...p, cgroup: undefined })) }, true, NEVER)) as unknown as Told;
   assert.deepEqual([bare.pods[0]!.containers[0]!['cpu']!['usageCoreNanoSeconds'], asked], [70, 1]);
 });

@@ -70,7 +70,7 @@ function nodeCpu(time: string, use: NodeUse): Json {
   return { time, ...(use.nanoCores === undefined ? {} : { usageNanoCores: use.nanoCores }), usageCoreNanoSeconds: use.cpuNanoSeconds, ...psiOf(use.pressures.cpu) };
 }
 
-/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at, nor is the runtime asked for what the kernel tells. */
+/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at, nor is the runtime asked, which tells of writable layers, and of what the kernel does not. */
 export async function summaryOf(options: SummaryOptions, onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<Json> {
   const { runtime, clock, meter, containers, rootDir, volumes } = options;
   let asked: Promise<StatsById> | undefined;
@@ -138,8 +138,8 @@ async function podSummary(options: SummaryOptions, placed: PlacedPod, byId: Stat
   // A node without cgroups has nobody but its runtime to ask.
   const known = byId ?? (group ? undefined : await fromRuntime());
   const running = (await Promise.all(pod.containers.filter((c) => c.state === 'CONTAINER_RUNNING').map(async (container) => {
-    const stats = known ? known.get(container.id) : await containers.read(container.id, containerCgroup(cgroup!, container.id));
-    return stats && { container, stats };
+    const [told, read] = [known?.get(container.id), group && (await containers.read(container.id, containerCgroup(cgroup!, container.id)))];
+    return told || read ? { container, stats: { ...told, ...read } } : undefined;
   }))).filter((c) => c !== undefined);
   const pressures = cgroup === undefined ? {} : await cgroupPressures(hierarchy, cgroup);
   const parts = await Promise.all(running.map(async ({ container, stats }) => ({

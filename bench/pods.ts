@@ -82,17 +82,17 @@ async function rawStop(cri: CriClient, ids: readonly string[]): Promise<void> {
     }
   }));
 }
-/** What the runtime alone needs for `n` Pods with the kubelet's parallelism. */
-async function rawBurst(cri: CriClient, cluster: BenchCluster, n: number): Promise<number> {
+/** What the runtime alone needs for `n` Pods with the kubelet's parallelism, and to stop and remove them. */
+async function rawBurst(cri: CriClient, cluster: BenchCluster, n: number): Promise<{ startMs: number; removeMs: number }> {
   const began = performance.now();
   let left = n;
   const ids: string[] = [];
   await Promise.all(Array.from({ length: PARALLEL }, async () => {
     while (left-- > 0) ids.push(await rawStart(cri, cluster));
   }));
-  const took = performance.now() - began;
+  const started = performance.now();
   await rawStop(cri, ids);
-  return took;
+  return { startMs: started - began, removeMs: performance.now() - started };
 }
 async function burst(cluster: BenchCluster, n: number): Promise<{ lastMs: number; deleteMs: number }> {
   const names = Array.from({ length: n }, (_, i) => `burst-${n}-${i}`);
@@ -126,10 +126,10 @@ export async function benchPods(cluster: BenchCluster): Promise<void> {
   const one = await single(cluster, cri);
   rows.push({ what: 'one Pod: answer of the create → Running', ours: millis(one.ours), target: `≤ 1.3 × the runtime's ${millis(one.raw)}: ${(one.ours / one.raw).toFixed(2)} ×`, baseline: `${BASELINE.onePodSeconds} s` });
   for (const n of [30, 100] as const) {
-    const raw = await rawBurst(cri, cluster, n);
+    const { startMs: raw, removeMs } = await rawBurst(cri, cluster, n);
     const { lastMs, deleteMs } = await burst(cluster, n);
     rows.push({ what: `${n} Pods at once: last one Running`, ours: seconds(lastMs), target: `≤ 1.3 × the runtime's ${seconds(raw)}: ${(lastMs / raw).toFixed(2)} ×`, baseline: `${n === 30 ? BASELINE.pods30LastSeconds : BASELINE.pods100LastSeconds} s` });
-    if (n === 100) rows.push({ what: 'deleting those 100', ours: seconds(deleteMs), target: '≤ 10 s', baseline: `${BASELINE.delete100Seconds} s` });
+    if (n === 100) rows.push({ what: 'deleting those 100', ours: seconds(deleteMs), target: `≤ 10 s (the runtime alone needs ${seconds(removeMs)})`, baseline: `${BASELINE.delete100Seconds} s` });
   }
   cri.close();
   printRows('Pods', rows);

@@ -2,10 +2,11 @@
  * Gives memory back while there is little to do. V8 collects garbage when the heap has grown to two and a half times what is alive, and keeps the pages that
  * it has: what a busy minute took stays taken for as long as nobody asks for much.
  */
+import { availableParallelism, loadavg } from 'node:os';
 import { sleep, type Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 
-/** Load is told for the time between two looks. */
+/** The machine's load is told over a minute. */
 const LOOK_MS = 60_000;
 /** Collections are at least so far apart: everything waits for one, a tenth of a second or two. */
 const APART_MS = 300_000;
@@ -21,8 +22,25 @@ export interface IdleGarbageOptions {
   readonly collect: (() => void) | undefined;
   /** Bytes that the heap has of the system. */
   heapBytes(): number;
-  /** How busy it was since the last call: the event loop's share of the time, 0 to 1, and the machine's load by CPU, which may be more than 1. */
+  /** How busy it was: the event loop's share of the time since the last call, 0 to 1, and the machine's load of the last minute by CPU, which may be more than 1. */
   load(): { readonly process: number; readonly machine: number };
+}
+
+/** The process that this runs in. */
+export function thisProcess(): Omit<IdleGarbageOptions, 'clock'> {
+  // There with `--expose-gc` alone.
+  const { gc } = globalThis;
+  let last = performance.eventLoopUtilization();
+  return {
+    collect: gc && (() => void gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })),
+    heapBytes: () => process.memoryUsage().heapTotal,
+    load() {
+      const now = performance.eventLoopUtilization();
+      const { utilization } = performance.eventLoopUtilization(now, last);
+      last = now;
+      return { process: utilization, machine: loadavg()[0]! / availableParallelism() };
+    },
+  };
 }
 
 /** Looks until `signal` aborts; never rejects. */

@@ -1,6 +1,5 @@
 /** The cluster's own process: everything in the table of components, from start to stop. */
 import { randomUUID } from 'node:crypto';
-import { availableParallelism, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
@@ -19,7 +18,7 @@ import type { KubeletConfig } from '#kubelet/config.ts';
 import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { claimPidFile, releasePidFile } from './daemon.ts';
 import { writeKubeconfig } from './pki.ts';
-import { collectWhenIdle } from './idle-garbage.ts';
+import { collectWhenIdle, thisProcess } from './idle-garbage.ts';
 import type { ProgressReporter } from './progress.ts';
 import { remedyOf } from './remedy.ts';
 import { readCredentialProviders } from './credential-provider-file.ts';
@@ -84,8 +83,7 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
     reporter?.tell({ type: 'step', name, ms });
   };
   const over = new AbortController();
-  const { gc } = globalThis;
-  const collecting = collectWhenIdle({ clock, collect: gc && (() => void gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })), heapBytes: () => process.memoryUsage().heapTotal, load: loadMeter() }, over.signal);
+  const collecting = collectWhenIdle({ clock, ...thisProcess() }, over.signal);
   const group = new ComponentGroup(componentTable(assembly), () => clock.monotonic(), { onReady });
   try {
     await group.start(signal);
@@ -114,16 +112,6 @@ async function writeAdminKubeconfig({ config, pki, changes }: Assembly): Promise
   await changes.record('empty-directory', dirname(config.kubeconfig));
   await changes.record('file', config.kubeconfig);
   await writeKubeconfig(config.kubeconfig, { server: `https://127.0.0.1:${config.apiPort}`, ca: pki!.ca.cert, cluster, user, context, credentials: pki!.clients.admin });
-}
-/** A function that tells how busy the event loop and the machine were since it was last called; the machine in the form of its load over a minute. */
-function loadMeter(): () => { process: number; machine: number } {
-  let last = performance.eventLoopUtilization();
-  return () => {
-    const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, last);
-    last = now;
-    return { process: utilization, machine: loadavg()[0]! / availableParallelism() };
-  };
 }
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })));

@@ -95,18 +95,20 @@ export class EvictionManager {
     const { signal } = this.#abort;
     let observations = await this.#o.observe();
     const met = this.#note(observations, clock.monotonic());
-    const over = await this.#evictOverLimits(signal);
-    if (over.length || met.length === 0) return over;
     // Memory first: the kernel would kill blindly.
     const [threshold] = met.toSorted((a, b) => order(a) - order(b));
-    const resource = RESOURCE_OF[threshold!.signal];
+    const isDisk = threshold !== undefined && CONDITION_OF[threshold.signal] === 'DiskPressure';
+    // Who is over a limit of its own only the runtime knows, and it is slow where memory or processes run out.
+    const over = !threshold || isDisk ? await this.#evictOverLimits(signal) : [];
+    if (over.length || !threshold) return over;
+    const resource = RESOURCE_OF[threshold.signal];
     this.#o.recorder.eventFor({ kind: 'Node', name: this.#o.nodeName, uid: this.#o.nodeName }, 'Warning', 'EvictionThresholdMet', `Attempting to reclaim ${resource}`);
-    if (CONDITION_OF[threshold!.signal] === 'DiskPressure') {
+    if (isDisk) {
       await this.#o.reclaimDisk(signal);
       observations = await this.#o.observe();
-      if (thresholdsMet([threshold!], observations, this.#due).length === 0) return [];
+      if (thresholdsMet([threshold], observations, this.#due).length === 0) return [];
     }
-    const uid = await this.#evictOne(threshold!, observations, signal);
+    const uid = await this.#evictOne(threshold, observations, signal);
     return uid === undefined ? [] : [uid];
   }
 

@@ -126,6 +126,15 @@ test('EvictionManager evicts one Pod at a time, at once, never a critical one', 
   assert.equal(n.pressureChanges, 1);
   assert.ok(n.events.includes('EvictionThresholdMet: Attempting to reclaim memory'));
 });
+test('EvictionManager does not wait for the runtime where memory runs out: limits of local disk are looked at afterwards', async () => {
+  const limited = makePod('limited').container('c', { resources: { limits: { 'ephemeral-storage': '5Mi' } } }).build();
+  let asked = 0;
+  const n = nodeWith([limited, large], { localUse: () => Promise.resolve({ emptyDirs: new Map(), containers: new Map([['c', 6 * MIB * ++asked]]) }) });
+  n.memory = 99;
+  assert.deepEqual([await n.manager.synchronize(), asked], [['uid-large'], 0]);
+  n.memory = 1000;
+  assert.deepEqual([await n.manager.synchronize(), asked], [['uid-limited'], 1]);
+});
 test('EvictionManager keeps the condition until it has been well for a while', async () => {
   const n = nodeWith([]);
   n.memory = 50;

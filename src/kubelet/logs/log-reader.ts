@@ -108,8 +108,7 @@ async function* followFile(path: string, run: LogSource, file: GrowingFile, form
 class GrowingFile {
   #handle: FileHandle;
   #next: FileHandle | undefined;
-  /** The end of what was read, in bytes. */
-  position = 0;
+  #position = 0;
   /** Where to stop reading. */
   #end = Infinity;
   readonly #buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
@@ -117,26 +116,30 @@ class GrowingFile {
   constructor(handle: FileHandle) {
     this.#handle = handle;
   }
+  /** Where what was read ends, in bytes from the file's start. */
+  get position(): number {
+    return this.#position;
+  }
 
   /** Bytes after the last ones given, valid until the next call; undefined at the end of the file. */
   async read(): Promise<Buffer | undefined> {
-    if (this.position >= this.#end) return undefined;
-    const { bytesRead } = await this.#handle.read(this.#buffer, 0, Math.min(BLOCK_BYTES, this.#end - this.position), this.position);
+    if (this.#position >= this.#end) return undefined;
+    const { bytesRead } = await this.#handle.read(this.#buffer, 0, Math.min(BLOCK_BYTES, this.#end - this.#position), this.#position);
     if (bytesRead > 0) {
-      this.position += bytesRead;
+      this.#position += bytesRead;
       return this.#buffer.subarray(0, bytesRead);
     }
     // Some rotate by copying and emptying the file.
     const { size } = await this.#handle.stat();
-    if (size >= this.position) return undefined;
-    this.position = 0;
+    if (size >= this.#position) return undefined;
+    this.#position = 0;
     return this.read();
   }
 
   /** Places the next read before the last `lines` lines; with `only`, those are all that is read: what is written from now on is not. */
   async seekTail(lines: number, only: boolean): Promise<void> {
     const { size } = await this.#handle.stat();
-    this.position = await tailStart(this.#handle, lines, size);
+    this.#position = await tailStart(this.#handle, lines, size);
     if (only) this.#end = size;
   }
 
@@ -159,7 +162,7 @@ class GrowingFile {
     const old = this.#handle;
     this.#handle = this.#next;
     this.#next = undefined;
-    this.position = 0;
+    this.#position = 0;
     await old.close();
   }
   async close(): Promise<void> {

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { preparedTest, temporaryDirectory } from '#base/testing/prepared-test.ts';
+import type { ContainerRuntime } from '#cri/client.ts';
 import { criMessage } from '#cri/schema.ts';
 import { CgroupHierarchy } from '../cgroups/hierarchy.ts';
 import type { HostFacts } from '../node/host-facts.ts';
 import type { RuntimePod } from '../runtime/runtime-cache.ts';
 import { cadvisorMetrics, type CadvisorOptions } from './cadvisor.ts';
 import { cgroupUse, networkUse } from './cgroup-use.ts';
+import { newStats } from './stats.ts';
 
 let root = '';
 const test = preparedTest(async (t) => { root = await temporaryDirectory(t, 'use'); });
@@ -95,4 +97,20 @@ test('cadvisorMetrics tells what the kernel knows where the runtime does not ans
   await files({ 'memory/p/memory.usage_in_bytes': '5000' });
   const text = await cadvisorMetrics({ hierarchy: new CgroupHierarchy(root), host: HOST, cores: { physical: 1, sockets: 1 }, bootTimeMs: 0, nowMs: 0, pods: [], groups: ['/p'], containerCgroup: () => '', layers: undefined });
   for (const line of ['container_memory_usage_bytes{container="",id="/p",image="",name="",namespace="",pod=""} 5000', 'container_scrape_error 1']) assert.ok(text.split('\n').includes(line), line);
+});
+
+test('a runtime that does not answer keeps cAdvisor\'s metrics back for five seconds at most, and never the rest', async () => {
+  const timeouts: (number | undefined)[] = [];
+  const listContainerStats = (_request: object, options?: { timeoutMs?: number }): Promise<never> => {
+    timeouts.push(options?.timeoutMs);
+    return Promise.reject(new Error('context deadline exceeded'));
+  };
+  const stats = newStats({
+    runtime: { listContainerStats } as unknown as ContainerRuntime, nodeName: 'n', counts: () => ({ pods: 0, containers: 0 }), counted: async () => '', volumes: { expose: async () => {} },
+    cadvisor: async (layers) => `layers ${String(layers)}`, summary: async () => ({ node: {}, pods: [] }),
+  });
+  const { signal } = new AbortController();
+  assert.equal(await stats.metrics('cadvisor', signal), 'layers undefined');
+  assert.match(await stats.metrics('resource', signal), /^resource_scrape_error 0$/m);
+  assert.deepEqual(timeouts, [5000]);
 });

@@ -6,6 +6,9 @@ import { Exposition } from './exposition.ts';
 import { resourceMetrics, type SummaryOfUse } from './resource-metrics.ts';
 import type { VolumeStats } from './volume-stats.ts';
 
+/** Half of what whoever scrapes waits. */
+const LAYERS_TIMEOUT_MS = 5000;
+
 export interface StatsProvider {
   /** The object of `/stats/summary`. */
   summary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<unknown>;
@@ -35,7 +38,7 @@ export function newStats(options: StatsOptions): StatsProvider {
       if (kind === 'resource') return resourceMetrics((await options.summary(true, signal)) as SummaryOfUse);
       if (kind === 'cadvisor') {
         // All else is the kernel's to tell: a runtime that does not answer is no reason to keep it back.
-        const answer = await runtime.listContainerStats({}, { signal }).catch(() => undefined);
+        const answer = await runtime.listContainerStats({}, { signal, timeoutMs: LAYERS_TIMEOUT_MS }).catch(() => undefined);
         signal.throwIfAborted();
         return await options.cadvisor(answer && new Map(answer.stats.map((s) => [s.attributes?.id ?? '', s.writableLayer])));
       }

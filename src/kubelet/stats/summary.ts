@@ -70,7 +70,7 @@ function nodeCpu(time: string, use: NodeUse): Json {
   return { time, ...(use.nanoCores === undefined ? {} : { usageNanoCores: use.nanoCores }), usageCoreNanoSeconds: use.cpuNanoSeconds, ...psiOf(use.pressures.cpu) };
 }
 
-/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at, nor is the runtime asked, which tells of writable layers, and of what the kernel does not. */
+/** Answers with the object of the API. With `onlyCpuAndMemory`, disks and networks are not looked at, and the runtime is asked for what the kernel does not tell alone. */
 export async function summaryOf(options: SummaryOptions, onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<Json> {
   const { runtime, clock, meter, containers, rootDir, volumes } = options;
   let asked: Promise<StatsById> | undefined;

@@ -18,13 +18,14 @@ interface Ended extends AsyncDisposable {
 const status = (k: RunningKubelet): ContainerStatus | undefined => k.pod('web')?.status?.containerStatuses?.[0];
 
 /** A Pod whose container `ends` has just ended, as an event tells; its status still says that it runs. */
-async function ended(pod: Pod, options: { ends?: string; code?: number; script?: (name: string, attempt: number) => ContainerScript | undefined; delayed?: { attempt: number; until: Promise<void> } } = {}): Promise<Ended> {
+async function ended(pod: Pod, options: { ends?: string; code?: number; script?: (name: string, attempt: number) => ContainerScript | undefined; delayed?: { container?: string; attempt: number; until: Promise<void> } } = {}): Promise<Ended> {
   const { ends = 'c', code = 137, script, delayed } = options;
   const k = await runKubelet({ container: ({ metadata }) => script?.(metadata!.name!, metadata!.attempt ?? 0) });
   const { createContainer } = k.runtime;
   Object.assign(k.runtime, { createContainer: async (...args: Parameters<typeof createContainer>) => {
     const answer = await createContainer(...args);
-    if (args[0].config?.metadata?.attempt === delayed?.attempt) await delayed?.until;
+    const { name, attempt } = args[0].config!.metadata!;
+    if (attempt === delayed?.attempt && name === (delayed?.container ?? ends)) await delayed?.until;
     return answer;
   } });
   k.create(pod);
@@ -100,12 +101,23 @@ test('a container that backs off is put off once, when the runtime has told of i
   assert.deepEqual(e.k.events('web').filter((t) => t.startsWith('BackOff')).length, 1);
 });
 
-test('what waits for an init container starts when that has ended', async () => {
-  await using e = await ended(makePod().init('first').container('c').build(), { ends: 'first', code: 0 });
+test('what waits for an init container starts when that has ended, and its success is told before', async () => {
+  const told: string[] = [];
+  const created = Promise.withResolvers<void>();
+  await using e = await ended(makePod().init('first').container('c').build(), { ends: 'first', code: 0, delayed: { container: 'c', attempt: 0, until: created.promise } });
+  e.k.api.intercept = ({ subresource, body }) => {
+    const { initContainerStatuses, containerStatuses } = (body as Pod).status ?? {};
+    if (subresource === 'status') told.push(`${initContainerStatuses?.[0]?.state?.terminated?.reason} ${containerStatuses?.[0]?.state?.waiting?.reason ?? 'as before'}`);
+  };
+  await e.k.until('the success to be told', () => e.k.pod('web')!.status!.initContainerStatuses![0]!.state!.terminated?.reason === 'Completed');
+  assert.deepEqual(told, ['Completed as before'], 'the main container has been told as PodInitializing all the time');
+  assert.deepEqual(e.k.pod('web')!.status!.containerStatuses![0]!.state, { waiting: { reason: 'PodInitializing' } });
+  assert.equal(e.k.pod('web')!.status!.conditions!.find((c) => c.type === 'Initialized')!.status, 'True');
+  created.resolve();
   await e.k.until('the main container', () => e.k.runtime.isRunning('c', 0));
   assert.deepEqual(await e.runs(), ['c 0 RUNNING', 'first 0 RUNNING']);
   await moment(e.k);
-  assert.equal(e.k.pod('web')!.status!.phase, 'Pending');
+  assert.equal(e.k.pod('web')!.status!.phase, 'Pending', 'what has started is told when the runtime tells of the end');
   e.settle();
   await e.k.until('Running', () => e.k.pod('web')!.status!.phase === 'Running');
   assert.equal(e.k.pod('web')!.status!.initContainerStatuses![0]!.state!.terminated!.reason, 'Completed');

@@ -5,6 +5,7 @@
  *   process ends ──▶ ProcessEnded ──▶ the next run is created and started ──────────▶ both told together
  *              └────▶ the runtime removes the task, its status says how it ended ──┘
  * ```
+ * A success is told before what follows is started: of a failure the runtime's status may say more, such as that memory ran out.
  */
 import type { Container, Pod } from '#api/gen/core-v1.ts';
 import { abortable } from '#base/abort.ts';
@@ -27,6 +28,11 @@ export function startsAhead(pod: Pod, runtime: RuntimePod | undefined, decide: (
 /** Containers whose process has ended, though their state does not say so yet. */
 export function endedIn(runtime: RuntimePod | undefined): string[] {
   return runtime?.containers.flatMap((c) => (c.end ? [c.id] : [])) ?? [];
+}
+
+/** All that the events tell of are successes. */
+export function haveSucceeded(runtime: RuntimePod | undefined): boolean {
+  return runtime?.containers.every((c) => !c.end || c.end.exitCode === 0) ?? false;
 }
 
 /** A start that follows the ends of these: they are told as soon as the runtime tells of them, however long the start takes, and never after what follows. */

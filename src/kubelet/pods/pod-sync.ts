@@ -25,7 +25,7 @@ import { terminationMessage } from '../runtime/termination-message.ts';
 import { podStatus } from '../status/pod-status.ts';
 import { OWN_CONDITIONS, type StatusManager } from '../status/status-manager.ts';
 import { isHostNetwork } from './containers.ts';
-import { endedIn, startsAhead, tellingEnds } from './ends-ahead.ts';
+import { endedIn, haveSucceeded, startsAhead, tellingEnds } from './ends-ahead.ts';
 import { podDir, podLogDir } from './paths.ts';
 import type { Resizer } from './resize.ts';
 import { wantsUserNamespace, type UserNamespaces } from './user-namespaces.ts';
@@ -80,15 +80,18 @@ export class PodSync {
     this.#o = options;
   }
 
-  /** Generates and publishes the Pod's status from what is known now; resolves with what it comes to, though that may not be told yet. */
-  async publishStatus(record: PodRecord): Promise<PodStatus> {
+  /**
+   * Generates and publishes the Pod's status from what is known now; resolves with what it comes to, though that may not be told yet.
+   * With `endsAhead`, containers whose process has ended are told as ended, though the runtime's status does not say so yet.
+   */
+  async publishStatus(record: PodRecord, { endsAhead = false }: { endsAhead?: boolean } = {}): Promise<PodStatus> {
     const { cache, prober, statuses, config, clock, grants, resizer, claims } = this.#o;
     const { uid, pod: asked } = record;
     // Who reads that the node has seen a new generation also sees what came of the resize that it asks for.
     if (!record.terminating) await resizer.allocate(asked);
     const known = statuses.statusOf(asked);
     const pod: Pod = known ? { ...asked, status: withForeignConditions(known, asked.status) } : asked;
-    const runtime = cache.get(uid);
+    const runtime = endsAhead ? withEnds(cache.get(uid)) : cache.get(uid);
     for (const c of runtime?.containers ?? []) {
       if (c.state === 'CONTAINER_EXITED' && !record.messages.has(c.id)) record.messages.set(c.id, await terminationMessage(c));
     }
@@ -141,6 +144,7 @@ export class PodSync {
       if (run) await killer.killContainer(pod, run, { message: kill.message, probe }, signal);
     }));
     const toStart = actions.ephemeralToStart.length + actions.initToStart.length + actions.containersToStart.length;
+    if (ahead && haveSucceeded(runtime)) await this.publishStatus(record, { endsAhead: true });
     const again = actions.createSandbox || toStart > 0 ? await tellingEnds(cache, ahead ? endedIn(runtime) : [], () => this.publishStatus(record), () => this.#start(record, pod, actions, prepared, ready, signal), signal) : undefined;
     // Whoever waits for this start need not wait for what is tidied up after it.
     if (toStart > 0 && !signal.aborted) await this.publishStatus(record);

@@ -12,7 +12,7 @@ import { connectCri, type CriClient } from '#cri/client.ts';
 import type { Init } from '#cri/schema.ts';
 import type { ContainerConfig, PodSandbox } from '#cri/types.ts';
 import { runningProcess } from '#cluster/daemon.ts';
-import { runtimeConfigOf } from '#cluster/teardown.ts';
+import { runtimeConfigOf } from '#cluster/node-runtime.ts';
 import { dialSpdy } from '#machinery/httpstream/spdy.ts';
 import { requireKubectl } from '../test/e2e/harness/kubectl-binary.ts';
 import { hostProcesses, startProgram } from '../test/e2e/harness/process.ts';

@@ -6,7 +6,7 @@ import { nameOf } from '#api/object.ts';
 import { systemClock } from '#base/clock.ts';
 import { PODS } from '#client/kinds.ts';
 import { connectCri, type CriClient } from '#cri/client.ts';
-import { runtimeConfigOf } from '#cluster/teardown.ts';
+import { runtimeConfigOf } from '#cluster/node-runtime.ts';
 import { BASELINE } from './baseline.ts';
 import { IMAGE, type BenchCluster } from './cluster.ts';
 import { median, millis, printRows, seconds, type Row } from './report.ts';

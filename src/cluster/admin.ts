@@ -6,15 +6,15 @@ import { keyOf, nameOf } from '#api/object.ts';
 import { Client } from '#client/client.ts';
 import { HttpTransport } from '#client/http-transport.ts';
 import { EVENTS, NODES, PODS } from '#client/kinds.ts';
-import type { ClusterConfig } from './config.ts';
+import type { NodeConfig } from './config.ts';
 import type { Kubeconfig } from './pki.ts';
 import { holding } from './runtime/hold.ts';
 
-export async function readAdminKubeconfig(config: Pick<ClusterConfig, 'kubeconfig'>): Promise<Kubeconfig> {
+export async function readAdminKubeconfig(config: Pick<NodeConfig, 'kubeconfig'>): Promise<Kubeconfig> {
   return load(await readFile(config.kubeconfig, 'utf8')) as Kubeconfig;
 }
 /** A client as the administrator. Close its transport. */
-export async function adminTransport(config: Pick<ClusterConfig, 'kubeconfig'>): Promise<HttpTransport> {
+export async function adminTransport(config: Pick<NodeConfig, 'kubeconfig'>): Promise<HttpTransport> {
   const { clusters: [cluster], users: [user] } = await readAdminKubeconfig(config);
   const decode = (text: string | undefined): string => Buffer.from(text ?? '', 'base64').toString('utf8');
   return new HttpTransport({
@@ -30,7 +30,7 @@ export function isReady(node: Node): boolean {
   return node.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True' && !(node.spec.taints ?? []).some((t) => t.key === 'node.kubernetes.io/not-ready');
 }
 /** Waits until the cluster's own node is Ready. Rejects when the signal aborts before, with what the node says. */
-export async function waitForNode(config: ClusterConfig, signal: AbortSignal): Promise<void> {
+export async function waitForNode(config: NodeConfig, signal: AbortSignal): Promise<void> {
   const transport = await adminTransport(config);
   let last: Node | undefined;
   const watch = async (): Promise<void> => {
@@ -67,7 +67,7 @@ export function pullsUnderWay(pods: readonly Pod[], events: readonly Event[]): C
   for (const e of events.filter((x) => waiting.has(x.involvedObject.uid) && ['Pulling', 'Pulled', 'Failed'].includes(x.reason ?? '')).toSorted((a, b) => timeOf(a) - timeOf(b))) newest.set(`${e.involvedObject.uid} ${e.involvedObject.fieldPath}`, e);
   return [...newest.values()].filter((e) => e.reason === 'Pulling').map((e) => ({ pod: waiting.get(e.involvedObject.uid)!, message: e.message ?? '' }));
 }
-export async function summarise(config: ClusterConfig): Promise<ClusterSummary> {
+export async function summarise(config: NodeConfig): Promise<ClusterSummary> {
   const transport = await adminTransport(config);
   try {
     const client = new Client(transport);

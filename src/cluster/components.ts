@@ -33,7 +33,8 @@ import { legacyTokenSigner } from './legacy-token.ts';
 import { localStorage } from './local-storage.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
-import { newKubelet, newKubeletServer, newNetwork, newNodeRuntime, type NodeRuntime } from './node.ts';
+import { newKubelet, newKubeletServer, newNetwork } from './node.ts';
+import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
 import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
@@ -169,7 +170,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     {
       name: 'kubelet server', needs: ['kubelet'],
-      create: () => (a.kubeletServer = newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!, a.pki!.ca.cert)),
+      create: () => (a.kubeletServer = newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!.serving, a.pki!.ca.cert)),
     },
   ];
 }

@@ -1,39 +1,43 @@
 /** What one cluster on one machine is: where its files are, its addresses and names. Written down at the first `up`, so that every later command agrees. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
-import { writeSecretFile } from './pki.ts';
+import { readIfThere, writeSecretFile } from './pki.ts';
 
-export interface ClusterConfig {
+/** What a node of this machine is, whether the cluster's server runs beside it or elsewhere. */
+export interface NodeConfig {
   readonly dataDir: string;
   /** Sockets, locks and secrets of Pods: on a tmpfs, gone at the next boot. */
   readonly runDir: string;
-  /** The administrator's kubeconfig. */
+  /** Of the administrator where the server runs, else of the node itself. */
   readonly kubeconfig: string;
   readonly nodeName: string;
   readonly nodeIP: string;
-  readonly apiPort: number;
   readonly kubeletPort: number;
-  /** Together the seats of the API server: how many requests run at a time. */
-  readonly maxRequestsInFlight: number;
-  readonly maxMutatingRequestsInFlight: number;
   readonly clusterDomain: string;
-  /** Range of all Pods, and this node's part of it. */
+  /** Range of all Pods. */
   readonly clusterCIDR: string;
-  readonly podCIDR: string;
-  readonly serviceCIDR: string;
   readonly dnsIP: string;
   readonly bridge: string;
   readonly cgroupRoot: string;
   readonly nftTable: string;
   /** Another CRI runtime's socket, instead of a containerd of our own. */
   readonly containerRuntimeEndpoint?: string | undefined;
-  /** Versions of the API that are served beside those that are on by default: `certificates.k8s.io/v1beta1=true`. */
-  readonly runtimeConfig?: string | undefined;
   /** Log level of the process. */
   readonly logLevel: string;
+}
+export interface ClusterConfig extends NodeConfig {
+  readonly apiPort: number;
+  /** Together the seats of the API server: how many requests run at a time. */
+  readonly maxRequestsInFlight: number;
+  readonly maxMutatingRequestsInFlight: number;
+  /** This node's part of the Pods' range. */
+  readonly podCIDR: string;
+  readonly serviceCIDR: string;
+  /** Versions of the API that are served beside those that are on by default: `certificates.k8s.io/v1beta1=true`. */
+  readonly runtimeConfig?: string | undefined;
 }
 /** What a user may choose. */
 export interface ClusterChoices {
@@ -74,11 +78,17 @@ export function flagValues(config: ClusterConfig): Readonly<Record<string, strin
 export const DEFAULT_DATA_DIR = '/var/lib/podyard';
 
 /** Paths and names that follow from the data directory alone: two clusters of one machine share none of them. */
-export function placesOf(dataDir: string): Pick<ClusterConfig, 'dataDir' | 'runDir' | 'kubeconfig' | 'bridge' | 'cgroupRoot' | 'nftTable'> {
+export function placesOf(dataDir: string): Pick<NodeConfig, 'dataDir' | 'runDir' | 'kubeconfig' | 'bridge' | 'cgroupRoot' | 'nftTable'> {
   const dir = resolve(dataDir);
   if (dir === DEFAULT_DATA_DIR) return { dataDir: dir, runDir: '/run/podyard', kubeconfig: '/etc/podyard/kubeconfig.yaml', bridge: 'podyard0', cgroupRoot: '/podyard', nftTable: 'podyard' };
   const id = createHash('sha256').update(dir).digest('hex').slice(0, 8);
   return { dataDir: dir, runDir: `/run/podyard-${id}`, kubeconfig: join(dir, 'kubeconfig.yaml'), bridge: `py${id}`, cgroupRoot: `/podyard-${id}`, nftTable: `podyard_${id}` };
+}
+
+/** Names under which the administrator stands in kubeconfigs. */
+export function adminNames(config: Pick<NodeConfig, 'dataDir' | 'runDir'>): { cluster: string; user: string; context: string } {
+  const name = config.runDir.replace(/^\/run\//, '');
+  return { cluster: name, user: `${name}-admin`, context: name };
 }
 
 /** The nth address of a range: `addressIn('10.96.0.0/16', 10)` is `10.96.0.10`. IPv4. */
@@ -93,7 +103,7 @@ function ownAddress(): string {
   return '127.0.0.1';
 }
 /** A host name as a node's name: lower case, and a DNS subdomain. */
-function ownName(): string {
+export function ownName(): string {
   return hostname().toLowerCase().replace(/[^a-z0-9.-]/g, '-').replace(/^[-.]+|[-.]+$/g, '') || 'node';
 }
 
@@ -130,10 +140,7 @@ const fileOf = (dataDir: string): string => join(resolve(dataDir), 'cluster.json
 
 /** The configuration of a data directory; undefined when no cluster was made there. */
 export async function readClusterConfig(dataDir: string): Promise<ClusterConfig | undefined> {
-  const text = await readFile(fileOf(dataDir), 'utf8').catch((err: NodeJS.ErrnoException) => {
-    if (err.code === 'ENOENT') return undefined;
-    throw err;
-  });
+  const text = await readIfThere(fileOf(dataDir));
   return text === undefined ? undefined : (JSON.parse(text) as ClusterConfig);
 }
 /**

@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Clock } from '#base/clock.ts';
-import type { ClusterConfig } from './config.ts';
+import type { NodeConfig } from './config.ts';
 import { writeSecretFile } from './pki.ts';
 import { readProgress, type ProgressMessage } from './progress.ts';
 import { holding } from './runtime/hold.ts';
@@ -15,26 +15,26 @@ const STOP_GRACE_MS = 30_000;
 /** Pods have the time that `kubelet.yaml` gives them; beyond this somebody has to look. */
 const DRAIN_LIMIT_MS = 3_600_000;
 
-export function pidFile(config: Pick<ClusterConfig, 'runDir'>): string {
+export function pidFile(config: Pick<NodeConfig, 'runDir'>): string {
   return join(config.runDir, 'podyard.pid');
 }
-export function logFile(config: Pick<ClusterConfig, 'dataDir'>): string {
+export function logFile(config: Pick<NodeConfig, 'dataDir'>): string {
   return join(config.dataDir, 'podyard.log');
 }
 /** The cluster's process, if it runs. */
-export async function runningProcess(config: Pick<ClusterConfig, 'runDir'>): Promise<ProcessId | undefined> {
+export async function runningProcess(config: Pick<NodeConfig, 'runDir'>): Promise<ProcessId | undefined> {
   const text = await readFile(pidFile(config), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const id = JSON.parse(text) as ProcessId;
   return (await isRunning(id)) ? id : undefined;
 }
 /** Writes down that this process is the cluster's. */
-export async function claimPidFile(config: Pick<ClusterConfig, 'runDir'>): Promise<void> {
+export async function claimPidFile(config: Pick<NodeConfig, 'runDir'>): Promise<void> {
   const own = await processInfo(process.pid);
   await mkdir(config.runDir, { recursive: true, mode: 0o711 });
   await writeSecretFile(pidFile(config), JSON.stringify({ pid: process.pid, startTime: own?.startTime ?? 0 }));
 }
-export async function releasePidFile(config: Pick<ClusterConfig, 'runDir'>): Promise<void> {
+export async function releasePidFile(config: Pick<NodeConfig, 'runDir'>): Promise<void> {
   await rm(pidFile(config), { force: true });
 }
 
@@ -42,7 +42,7 @@ export async function releasePidFile(config: Pick<ClusterConfig, 'runDir'>): Pro
  * Starts the process detached, its output in the log file; gives its progress until it is ready or has ended. When the signal aborts before,
  * this rejects with its reason, and the process goes on.
  */
-export async function* startDaemon(config: ClusterConfig, command: readonly string[], signal: AbortSignal): AsyncIterable<ProgressMessage> {
+export async function* startDaemon(config: NodeConfig, command: readonly string[], signal: AbortSignal): AsyncIterable<ProgressMessage> {
   const log = await open(logFile(config), 'a', 0o600);
   const [file = process.execPath, ...args] = command;
   const child = spawn(file, args, { detached: true, cwd: '/', stdio: ['ignore', log.fd, log.fd, 'pipe'] });
@@ -65,7 +65,7 @@ export async function* startDaemon(config: ClusterConfig, command: readonly stri
   if (!last || last.type === 'step') yield await holding(ended);
 }
 /** Has the process stop its Pods as at a shutdown of the machine, and end; true when it ran. Rejects when it goes on. */
-export async function drainDaemon(config: ClusterConfig, clock: Clock): Promise<boolean> {
+export async function drainDaemon(config: NodeConfig, clock: Clock): Promise<boolean> {
   const running = await runningProcess(config);
   if (!running) return false;
   await signalProcess(running, 'SIGPWR');
@@ -73,7 +73,7 @@ export async function drainDaemon(config: ClusterConfig, clock: Clock): Promise<
   return true;
 }
 /** Stops the process; true when it ran. Its Pods run on. */
-export async function stopDaemon(config: ClusterConfig, clock: Clock): Promise<boolean> {
+export async function stopDaemon(config: NodeConfig, clock: Clock): Promise<boolean> {
   const running = await runningProcess(config);
   if (running) await holding(endProcess(running, clock, STOP_GRACE_MS));
   await releasePidFile(config);

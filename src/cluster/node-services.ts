@@ -6,13 +6,13 @@ import type { Transport } from '#client/transport.ts';
 import { newDns } from '#dns/dns.ts';
 import { Proxy } from '#proxy/proxy.ts';
 import { announceClusterDns, ensureClusterDns } from './bootstrap/cluster-dns.ts';
-import type { ClusterConfig } from './config.ts';
+import type { NodeConfig } from './config.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 
 /** Where our DNS listens, on the node's address, if the port is free: the proxy leads the Service's port 53 there. */
 const DNS_PORT = 10_053;
 
-export function newServiceProxy(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): Proxy {
+export function newServiceProxy(config: NodeConfig, clock: Clock, transport: Transport, changes: HostChanges): Proxy {
   const { nodeName, clusterCIDR, bridge, nftTable } = config;
   return new Proxy({
     client: new Client(transport, 'kube-proxy'), clock, nodeName, clusterCIDR, bridge, table: `${nftTable}_proxy`,
@@ -20,7 +20,7 @@ export function newServiceProxy(config: ClusterConfig, clock: Clock, transport: 
   });
 }
 /** `transport` acts as DNS's account, `admin` may write its objects. */
-export function newClusterDns(config: ClusterConfig, clock: Clock, transport: Transport, admin: Transport): Component {
+export function newClusterDns(config: NodeConfig, clock: Clock, transport: Transport, admin: Transport): Component {
   const { nodeName, nodeIP, dnsIP, clusterCIDR, clusterDomain: domain } = config;
   const dns = newDns({
     client: new Client(transport, 'coredns'), clock, domain, dnsIP, host: nodeIP, port: DNS_PORT, clusterCIDR, random: Math.random,

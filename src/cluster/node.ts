@@ -1,8 +1,7 @@
-/** One node of a cluster: its runtime, its network, its kubelet, all from one configuration. */
+/** One node of a cluster: its network and its kubelet, from one configuration. The runtime is in `node-runtime.ts`. */
 import { join } from 'node:path';
-import { connectCri, type CriClient } from '#cri/client.ts';
+import type { CriClient } from '#cri/client.ts';
 import type { Clock } from '#base/clock.ts';
-import type { Component } from '#base/component.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import { KUBELET_DEFAULTS, type KubeletConfig } from '#kubelet/config.ts';
@@ -10,17 +9,14 @@ import { Kubelet } from '#kubelet/kubelet.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
 import { webhookKubeletAuth } from '#kubelet/server/webhook-auth.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
-import type { ClusterConfig } from './config.ts';
+import type { NodeConfig } from './config.ts';
 import type { CredentialProviderFile } from './credential-provider-file.ts';
-import type { NodePki } from './pki.ts';
-import { nodeRuntimeConfig } from './runtime/config.ts';
-import { Containerd } from './runtime/containerd.ts';
+import type { KeyPair } from './pki.ts';
 import type { HostChangeKind, HostChanges } from './runtime/host-changes.ts';
-import { PAUSE_IMAGE } from './runtime/pause-image.ts';
-import { pullCredentials, writeHostsFiles, type Registries } from './runtime/registries.ts';
+import { pullCredentials, type Registries } from './runtime/registries.ts';
 
 /** `choices` are those of `kubelet.yaml`. */
-export function kubeletConfig(config: ClusterConfig, choices: Partial<KubeletConfig> = {}): KubeletConfig {
+export function kubeletConfig(config: NodeConfig, choices: Partial<KubeletConfig> = {}): KubeletConfig {
   return {
     ...KUBELET_DEFAULTS,
     ...choices,
@@ -37,36 +33,6 @@ export function kubeletConfig(config: ClusterConfig, choices: Partial<KubeletCon
   };
 }
 
-export interface NodeRuntime extends Component {
-  readonly client: CriClient;
-  /** Lets the runtime run on while we end: its containers are taken up by the next start. */
-  release(): Promise<void>;
-}
-
-/** Our own containerd, or the one that the configuration names. */
-export function newNodeRuntime(config: ClusterConfig, clock: Clock, changes: HostChanges, { registries, kubeletChoices }: Pick<KubeletParts, 'registries' | 'kubeletChoices'>): NodeRuntime {
-  if (config.containerRuntimeEndpoint) return foreignRuntime(config.containerRuntimeEndpoint, clock);
-  const { dataDir, runDir, cgroupRoot, podCIDR, bridge } = config;
-  const runtime = nodeRuntimeConfig({ dataDir, runDir, cgroupRoot, podCIDR, bridge, pauseImage: PAUSE_IMAGE, systemdCgroup: kubeletChoices.cgroupDriver === 'systemd' });
-  const containerd = new Containerd({ config: runtime, clock, changes });
-  return {
-    name: containerd.name,
-    client: containerd.client,
-    failed: containerd.failed,
-    async start(signal) {
-      await writeHostsFiles(runtime.certsDir, registries);
-      await containerd.start(signal);
-    },
-    stop: () => containerd.release(),
-    release: () => containerd.release(),
-  };
-}
-function foreignRuntime(endpoint: string, clock: Clock): NodeRuntime {
-  const client = connectCri({ endpoint, clock });
-  const close = () => Promise.resolve(client.close());
-  return { name: 'container-runtime', client, start: (signal) => client.connected({ signal }), stop: close, release: close };
-}
-
 /** What a kubelet takes from files of the data directory, and the node's network. */
 export interface KubeletParts {
   readonly registries: Registries;
@@ -74,7 +40,7 @@ export interface KubeletParts {
   readonly credentialProviders?: CredentialProviderFile | undefined;
   readonly network: Pick<NodeNetwork, 'openHostPorts'>;
 }
-export function newKubelet(config: ClusterConfig, clock: Clock, transport: Transport, runtime: CriClient, parts: KubeletParts): Kubelet {
+export function newKubelet(config: NodeConfig, clock: Clock, transport: Transport, runtime: CriClient, parts: KubeletParts): Kubelet {
   const { registries, kubeletChoices, credentialProviders, network } = parts;
   return new Kubelet({
     config: kubeletConfig(config, kubeletChoices), client: new Client(transport, 'kubelet'), runtime, clock, credentialProviders, nodeCredentials: (image) => pullCredentials(registries, image),
@@ -82,10 +48,10 @@ export function newKubelet(config: ClusterConfig, clock: Clock, transport: Trans
   });
 }
 /** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
-export function newKubeletServer(config: ClusterConfig, clock: Clock, transport: Transport, kubelet: Kubelet, nodePki: NodePki, clientCa: string): KubeletServer {
-  return new KubeletServer({ port: config.kubeletPort, certificate: nodePki.serving, clientCa, auth: webhookKubeletAuth(transport, config.nodeName, clock), host: kubelet.host(), clock });
+export function newKubeletServer(config: NodeConfig, clock: Clock, transport: Transport, kubelet: Kubelet, serving: KeyPair, clientCa: string): KubeletServer {
+  return new KubeletServer({ port: config.kubeletPort, certificate: serving, clientCa, auth: webhookKubeletAuth(transport, config.nodeName, clock), host: kubelet.host(), clock });
 }
-export function newNetwork(config: ClusterConfig, clock: Clock, transport: Transport, changes: HostChanges): NodeNetwork {
+export function newNetwork(config: NodeConfig & { readonly podCIDR: string }, clock: Clock, transport: Transport, changes: HostChanges): NodeNetwork {
   return newNodeNetwork({
     client: new Client(transport, 'podyard-network'), clock, nodeName: config.nodeName, clusterCIDR: config.clusterCIDR, podCIDR: config.podCIDR, bridge: config.bridge, table: config.nftTable,
     recordChange: (kind, id) => changes.record(kind as HostChangeKind, id),

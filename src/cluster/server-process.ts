@@ -13,7 +13,7 @@ import { systemClock } from '#base/clock.ts';
 import { ComponentGroup } from '#base/component-group.ts';
 import { configureLogging, logger } from '#base/logger.ts';
 import { componentTable, type Assembly } from './components.ts';
-import { ensureClusterConfig, type ClusterChoices, type ClusterConfig } from './config.ts';
+import { adminNames, ensureClusterConfig, type ClusterChoices, type ClusterConfig } from './config.ts';
 import type { KubeletConfig } from '#kubelet/config.ts';
 import { parseKubeletConfiguration } from '#kubelet/configuration.ts';
 import { claimPidFile, releasePidFile } from './daemon.ts';
@@ -48,12 +48,6 @@ async function readKubeletChoices(config: ClusterConfig): Promise<Partial<Kubele
   } catch (err) {
     throw new Error(`reading ${path}: ${(err as Error).message}`, { cause: err });
   }
-}
-
-/** Names under which the administrator stands in kubeconfigs. */
-export function adminNames(config: Pick<ClusterConfig, 'dataDir' | 'runDir'>): { cluster: string; user: string; context: string } {
-  const name = config.runDir.replace(/^\/run\//, '');
-  return { cluster: name, user: `${name}-admin`, context: name };
 }
 
 /**

@@ -2,28 +2,22 @@
 import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { connectCri } from '#cri/client.ts';
-import type { ClusterConfig } from './config.ts';
+import { adminNames, type NodeConfig } from './config.ts';
 import { stopDaemon } from './daemon.ts';
 import { unmergeKubeconfig, userKubeconfigPath } from './host/user-kubeconfig.ts';
-import { adminNames } from './server-process.ts';
+import { runtimeConfigOf } from './node-runtime.ts';
 import { removeRuntime } from './runtime/cleanup.ts';
-import { nodeRuntimeConfig, type NodeRuntimeConfig } from './runtime/config.ts';
 import { findInstance } from './runtime/containerd.ts';
 import { HostChangeJournal } from './runtime/host-changes.ts';
 import { undoHostChanges, type UndoFailure } from './runtime/host-undo.ts';
 import { holding } from './runtime/hold.ts';
 import { removeDirectory } from './runtime/mounts.ts';
-import { PAUSE_IMAGE } from './runtime/pause-image.ts';
 import { endProcess } from './runtime/processes.ts';
 
 const STOP_GRACE_MS = 10_000;
 
-export function runtimeConfigOf(config: ClusterConfig): NodeRuntimeConfig {
-  const { dataDir, runDir, cgroupRoot, podCIDR, bridge } = config;
-  return nodeRuntimeConfig({ dataDir, runDir, cgroupRoot, podCIDR, bridge, pauseImage: PAUSE_IMAGE });
-}
 /** How many Pods the runtime holds now; 0 when it does not answer. */
-export async function podCount(config: ClusterConfig, clock: Clock): Promise<number> {
+export async function podCount(config: NodeConfig, clock: Clock): Promise<number> {
   if (config.containerRuntimeEndpoint || !(await findInstance(runtimeConfigOf(config)).catch(() => undefined))) return 0;
   const client = connectCri({ endpoint: runtimeConfigOf(config).socket, clock });
   try {
@@ -36,7 +30,7 @@ export async function podCount(config: ClusterConfig, clock: Clock): Promise<num
   }
 }
 /** Ends our containerd. With `pods` the Pods end too; without, their containers go on and are adopted by the next start. */
-export async function stopRuntime(config: ClusterConfig, clock: Clock, pods: boolean): Promise<void> {
+export async function stopRuntime(config: NodeConfig, clock: Clock, pods: boolean): Promise<void> {
   if (config.containerRuntimeEndpoint) return;
   const runtime = runtimeConfigOf(config);
   if (pods) return await removeRuntime(runtime, clock);
@@ -44,7 +38,7 @@ export async function stopRuntime(config: ClusterConfig, clock: Clock, pods: boo
   if (instance) await holding(endProcess(instance, clock, STOP_GRACE_MS));
 }
 /** Removes the cluster from the machine; gives what could not be undone, with the reasons. */
-export async function uninstallCluster(config: ClusterConfig, clock: Clock): Promise<readonly UndoFailure[]> {
+export async function uninstallCluster(config: NodeConfig, clock: Clock): Promise<readonly UndoFailure[]> {
   await stopDaemon(config, clock);
   const journal = join(config.dataDir, 'host-changes.jsonl');
   const changes = await HostChangeJournal.open(journal, clock);

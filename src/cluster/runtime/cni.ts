@@ -4,6 +4,8 @@ import type { NodeRuntimeConfig } from './config.ts';
 import { writeFileAtomically } from './files.ts';
 
 const NETWORK = 'podyard';
+/** Of a node that has its range of addresses. */
+export type NetworkedRuntimeConfig = NodeRuntimeConfig & { readonly podCIDR: string };
 
 /** The name under which CNI keeps what it knows of the network; one per bridge. */
 export function cniNetworkName(config: Pick<NodeRuntimeConfig, 'bridge'>): string {
@@ -14,7 +16,7 @@ export function cniNetworkName(config: Pick<NodeRuntimeConfig, 'bridge'>): strin
  * The configuration list. Addresses are not masqueraded and host ports not mapped here: both are rules of our own in
  * nftables, which saves a Pod some ten processes at its start and its stop. `hairpinMode` lets a Pod reach itself through a Service.
  */
-export function cniConfigList(config: NodeRuntimeConfig): object {
+export function cniConfigList(config: NetworkedRuntimeConfig): object {
   return {
     cniVersion: '0.4.0',
     name: cniNetworkName(config),
@@ -33,7 +35,7 @@ export function cniConfigList(config: NodeRuntimeConfig): object {
 }
 
 /** Writes the list, and the loopback network beside it for runtimes that do not bring their own. containerd notices by itself. */
-export async function writeCniConfig(config: NodeRuntimeConfig): Promise<void> {
+export async function writeCniConfig(config: NetworkedRuntimeConfig): Promise<void> {
   await mkdir(config.cniConfDir, { recursive: true, mode: 0o755 });
   await writeFileAtomically(`${config.cniConfDir}/10-podyard.conflist`, `${JSON.stringify(cniConfigList(config), undefined, 2)}\n`, 0o644);
   await writeFileAtomically(`${config.cniConfDir}/99-loopback.conf`, `${JSON.stringify({ cniVersion: '0.4.0', name: 'lo', type: 'loopback' })}\n`, 0o644);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cniConfigList } from './cni.ts';
-import { parseContainerdVersion, renderContainerdConfig, renderToml, type NodeRuntimeConfig } from './config.ts';
+import { cniConfigList, type NetworkedRuntimeConfig } from './cni.ts';
+import { parseContainerdVersion, renderContainerdConfig, renderToml } from './config.ts';
 
-const config: NodeRuntimeConfig = {
+const config: NetworkedRuntimeConfig = {
   root: '/d/containerd', state: '/r/containerd', socket: '/r/containerd.sock', configDir: '/d/runtime', cniConfDir: '/d/cni/net.d', cniBinDir: '/usr/lib/cni', cniDataDir: '/d/cni/ipam', certsDir: '/d/runtime/certs.d',
   runcRoot: '/r/runc', cgroupRoot: '/podyard', systemdCgroup: false, bridge: 'cni0', podCIDR: '10.244.0.0/24', mtu: 1400, pauseImage: 'localhost/pause:1', sharedDirs: ['/d'],
 };

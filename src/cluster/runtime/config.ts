@@ -25,7 +25,8 @@ export interface NodeRuntimeConfig {
   readonly netns?: string | undefined;
   /** The bridge of the Pod network, at most 15 characters. */
   readonly bridge: string;
-  readonly podCIDR: string;
+  /** Absent: the node has not been given its range yet. */
+  readonly podCIDR?: string | undefined;
   /** Of the Pods' interfaces; the kernel's choice when absent. */
   readonly mtu?: number | undefined;
   readonly pauseImage: string;
@@ -39,7 +40,7 @@ export interface NodeRuntimeChoices {
   /** `/run/podyard` */
   readonly runDir: string;
   readonly cgroupRoot: string;
-  readonly podCIDR: string;
+  readonly podCIDR?: string | undefined;
   readonly bridge: string;
   readonly pauseImage: string;
   readonly netns?: string | undefined;

@@ -94,7 +94,7 @@ export class Containerd implements Component {
   async #start(signal: AbortSignal): Promise<void> {
     const { config, changes } = this.#options;
     await prepareHost(config, changes);
-    await writeCniConfig(config);
+    if (config.podCIDR !== undefined) await writeCniConfig({ ...config, podCIDR: config.podCIDR });
     await this.#ensureRunning(signal);
     if (this.#options.importPauseImage ?? this.#options.config.pauseImage === PAUSE_IMAGE) await this.#importPauseImage(signal);
     this.#supervision = this.#supervise();

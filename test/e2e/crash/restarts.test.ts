@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { sleep, systemClock } from '#base/clock.ts';
 import { connectCri } from '#cri/client.ts';
 import { readClusterConfig } from '#cluster/config.ts';
-import { runtimeConfigOf } from '#cluster/teardown.ts';
+import { runtimeConfigOf } from '#cluster/node-runtime.ts';
 import { waitForPod, waitForReady } from '../harness/conditions.ts';
 import { hostProcesses } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';

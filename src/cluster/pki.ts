@@ -15,7 +15,7 @@ import { createServiceAccountKey, type KeyPair } from './pki/x509.ts';
 
 export { type Kubeconfig, type KubeconfigOptions } from './pki/kubeconfig.ts';
 export { createAuthority, createCsr, issueLeaf, signCsr, verifyCsr, type KeyPair, type KeyUsage } from './pki/x509.ts';
-export { readIfThere, readPair, renewalDue, writePair, writeSecretFile } from './pki/files.ts';
+export { readIfThere, renewalDue, writeSecretFile } from './pki/files.ts';
 
 export interface PkiOptions {
   /** Directory of the files: `<data-dir>/pki`. */

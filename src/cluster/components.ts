@@ -23,7 +23,7 @@ import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
-import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
+import { bootstrapObjects, ensureExtensionAuthentication, ensureJoining, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
 import { addressIn, flagValues, type ClusterConfig } from './config.ts';
 import { certificateSigner } from './certificate-signer.ts';
 import { newApiServer } from './control-plane.ts';
@@ -137,6 +137,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
           await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
           await ensureTokenTracking(transport, clock, signal);
           await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);
+          await ensureJoining(transport, { ...config, server: `https://${config.nodeIP}:${config.apiPort}`, ca: a.pki!.ca.cert }, signal);
           a.server!.bootstrapped();
         });
       },

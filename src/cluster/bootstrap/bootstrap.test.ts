@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { load } from 'js-yaml';
 import type * as rbacV1 from '#api/gen/rbac-v1.ts';
 import { nameOf, namespaceOf, type KubeObject } from '#api/object.ts';
 import type { ResourceInfo } from '#api/resources.ts';
 import { rulesAllow } from '#apiserver/authorization/rules.ts';
 import type { ApiCall, Transport } from '#client/transport.ts';
 import { alreadyExists, notFound } from '#machinery/status-error.ts';
-import { bootstrapObjects, ensureExtensionAuthentication, ensureKubernetesService } from './bootstrap.ts';
+import { bootstrapObjects, ensureExtensionAuthentication, ensureJoining, ensureKubernetesService } from './bootstrap.ts';
 import { CLUSTER_ROLES } from './cluster-roles.ts';
 import { CONTROLLER_ROLE_BINDINGS, CONTROLLER_ROLES } from './controller-roles.ts';
 import { planRbac } from './reconcile-rbac.ts';
-import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
+import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, JOIN_ROLE_BINDINGS, JOIN_ROLES, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
 
 /** A server of the bare verbs, over a map. */
 function bareServer() {
@@ -121,12 +122,15 @@ describe('the tables', () => {
     const names = roles.map(nameOf);
     assert.equal(new Set(names).size, names.length);
     for (const b of [...CLUSTER_ROLE_BINDINGS, ...CONTROLLER_ROLE_BINDINGS, ...JOIN_BINDINGS]) assert.ok(names.includes(b.roleRef.name), nameOf(b));
-    for (const b of NAMESPACE_ROLE_BINDINGS) assert.ok(NAMESPACE_ROLES.some((r) => nameOf(r) === b.roleRef.name && r.metadata.namespace === b.metadata.namespace), nameOf(b));
+    for (const b of [...NAMESPACE_ROLE_BINDINGS, ...JOIN_ROLE_BINDINGS]) assert.ok([...NAMESPACE_ROLES, ...JOIN_ROLES].some((r) => nameOf(r) === b.roleRef.name && r.metadata.namespace === b.metadata.namespace), nameOf(b));
   });
-  it('let anonymous requests see health and version, and nothing else', () => {
+  it('let anonymous requests see health, version and how to join, and nothing else', () => {
     const anonymous = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-    const bound = CLUSTER_ROLE_BINDINGS.filter((b) => b.subjects?.some((s) => s.name === 'system:unauthenticated')).map((b) => b.roleRef.name);
+    const boundBy = (bindings: readonly (rbacV1.ClusterRoleBinding | rbacV1.RoleBinding)[]): string[] => bindings.filter((b) => b.subjects?.some((s) => s.name === anonymous.name || anonymous.groups.includes(s.name))).map((b) => b.roleRef.name);
+    const bound = boundBy([...CLUSTER_ROLE_BINDINGS, ...CONTROLLER_ROLE_BINDINGS, ...JOIN_BINDINGS]);
     assert.deepEqual(bound, ['system:public-info-viewer']);
+    assert.deepEqual(boundBy([...NAMESPACE_ROLE_BINDINGS, ...JOIN_ROLE_BINDINGS]), ['podyard:cluster-info']);
+    assert.deepEqual(JOIN_ROLES.find((r) => nameOf(r) === 'podyard:cluster-info')!.rules, [{ verbs: ['get'], apiGroups: [''], resources: ['configmaps'], resourceNames: ['cluster-info'] }]);
     const ask = (path: string): boolean => rulesAllow(roles.find((r) => nameOf(r) === bound[0])!.rules!, { isResourceRequest: false, verb: 'get', path, apiGroup: '', apiVersion: '', namespace: '', resource: '', subresource: '', name: '', user: anonymous });
     assert.deepEqual(['/healthz', '/livez', '/readyz', '/version', '/api', '/metrics'].map(ask), [true, true, true, true, false, false]);
   });
@@ -156,5 +160,50 @@ describe('ensureExtensionAuthentication', () => {
     assert.deepEqual(server.calls, ['create configmaps extension-apiserver-authentication', 'update configmaps extension-apiserver-authentication']);
     const { data } = server.objects.get('/configmaps/kube-system/extension-apiserver-authentication') as unknown as { data: Record<string, string> };
     assert.deepEqual([data['client-ca-file'], data['requestheader-allowed-names']], ['C', '["front-proxy-client"]']);
+  });
+});
+
+describe('ensureJoining', () => {
+  const options = { server: 'https://192.0.2.7:6443', ca: 'PEM', clusterCIDR: '10.244.0.0/16', dnsIP: '10.96.0.10', clusterDomain: 'cluster.local' };
+  const started = async () => {
+    const server = bareServer();
+    await bootstrapObjects(server.transport);
+    server.calls.length = 0;
+    const keyOf = (name: string): string => `/configmaps/${name}`;
+    const dataOf = (name: string) => (server.objects.get(keyOf(name)) as unknown as { data: Record<string, string> }).data;
+    const add = (name: string, data: Record<string, string>): void => void server.objects.set(keyOf(name), { ...server.objects.get(keyOf(name))!, data: { ...dataOf(name), ...data } } as KubeObject);
+    return { ...server, dataOf, add };
+  };
+  it('makes a kubeconfig as kubeadm\'s and what a node must know, once', async () => {
+    const { transport, calls, dataOf } = await started();
+    for (let i = 0; i < 2; i++) await ensureJoining(transport, options);
+    assert.deepEqual(calls, ['create configmaps cluster-info', 'create configmaps podyard-node']);
+    assert.deepEqual(load(dataOf('kube-public/cluster-info')['kubeconfig']!), {
+      apiVersion: 'v1', kind: 'Config', clusters: [{ name: '', cluster: { server: options.server, 'certificate-authority-data': 'UEVN' } }],
+      contexts: null, 'current-context': '', preferences: {}, users: null,
+    });
+    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local' });
+  });
+  it('keeps what others added, and no signature of another address', async () => {
+    const { transport, calls, dataOf, add } = await started();
+    await ensureJoining(transport, options);
+    add('kube-public/cluster-info', { 'jws-kubeconfig-abcdef': 'old', note: 'mine' });
+    add('kube-system/podyard-node', { clusterDomain: 'wrong', note: 'mine' });
+    calls.length = 0;
+    await ensureJoining(transport, { ...options, server: 'https://192.0.2.8:6443' });
+    assert.deepEqual(calls, ['update configmaps cluster-info', 'update configmaps podyard-node']);
+    const { kubeconfig, ...rest } = dataOf('kube-public/cluster-info');
+    assert.match(kubeconfig!, /server: https:\/\/192\.0\.2\.8:6443/);
+    assert.deepEqual(rest, { note: 'mine' });
+    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local', note: 'mine' });
+  });
+  it('leaves signatures where nothing changed', async () => {
+    const { transport, calls, dataOf, add } = await started();
+    await ensureJoining(transport, options);
+    add('kube-public/cluster-info', { 'jws-kubeconfig-abcdef': 'signed' });
+    calls.length = 0;
+    await ensureJoining(transport, options);
+    assert.deepEqual(calls, []);
+    assert.equal(dataOf('kube-public/cluster-info')['jws-kubeconfig-abcdef'], 'signed');
   });
 });

@@ -13,9 +13,10 @@ import { FLOW_SCHEMAS, PRIORITY_LEVELS } from './flow-control.ts';
 import { NAMESPACES, PRIORITY_CLASSES, STORAGE_CLASSES } from './objects.ts';
 import { withoutUnserved } from './on-demand.ts';
 import { planRbac, type Plan, type RbacObject } from './reconcile-rbac.ts';
-import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
+import { CLUSTER_ROLE_BINDINGS, JOIN_BINDINGS, JOIN_ROLE_BINDINGS, JOIN_ROLES, NAMESPACE_ROLE_BINDINGS, NAMESPACE_ROLES } from './role-bindings.ts';
 
 export { ensureExtensionAuthentication } from './authentication-config.ts';
+export { ensureJoining } from './joining.ts';
 export { ensureKubernetesService } from './kubernetes-service.ts';
 export { ensureTokenTracking } from './token-tracking.ts';
 
@@ -40,9 +41,9 @@ const STEPS: readonly (readonly Step[])[] = [
   ],
   [
     { resource: resourceOf(RBAC, 'v1', 'clusterrolebindings'), objects: [...CLUSTER_ROLE_BINDINGS, ...CONTROLLER_ROLE_BINDINGS, ...JOIN_BINDINGS], plan: planRbac },
-    { resource: resourceOf(RBAC, 'v1', 'roles'), objects: NAMESPACE_ROLES, plan: planRbac },
+    { resource: resourceOf(RBAC, 'v1', 'roles'), objects: [...NAMESPACE_ROLES, ...JOIN_ROLES], plan: planRbac },
   ],
-  [{ resource: resourceOf(RBAC, 'v1', 'rolebindings'), objects: NAMESPACE_ROLE_BINDINGS, plan: planRbac }],
+  [{ resource: resourceOf(RBAC, 'v1', 'rolebindings'), objects: [...NAMESPACE_ROLE_BINDINGS, ...JOIN_ROLE_BINDINGS], plan: planRbac }],
 ];
 
 export interface BootstrapOptions {

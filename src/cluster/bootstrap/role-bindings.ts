@@ -45,9 +45,20 @@ export const NAMESPACE_ROLE_BINDINGS: readonly rbacV1.RoleBinding[] = [
   roleBinding(PUBLIC, 'system:controller:bootstrap-signer', [serviceAccount(SYSTEM, 'bootstrap-signer')]),
 ];
 
-/** Lets new nodes ask for their certificate with a bootstrap token, and has the certificates of nodes approved by themselves. */
+/** Lets new nodes ask for their certificate with a bootstrap token, has the certificates of nodes approved by themselves, and lets nodes be whole ones. */
 export const JOIN_BINDINGS: readonly rbacV1.ClusterRoleBinding[] = [
   clusterRoleBinding('podyard:kubelet-bootstrap', [group('system:bootstrappers')], 'system:node-bootstrapper'),
   clusterRoleBinding('podyard:node-autoapprove-bootstrap', [group('system:bootstrappers')], 'system:certificates.k8s.io:certificatesigningrequests:nodeclient'),
   clusterRoleBinding('podyard:node-autoapprove-certificate-rotation', [group('system:nodes')], 'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient'),
+  // The proxy and the routes of a joined node act as the node.
+  clusterRoleBinding('podyard:node-proxier', [group('system:nodes')], 'system:node-proxier'),
+];
+/** What is read on the way into the cluster: by everybody, and by who has a token or is a node. */
+export const JOIN_ROLES: readonly rbacV1.Role[] = [
+  role(PUBLIC, 'podyard:cluster-info', [allow('get', CORE, 'configmaps', 'cluster-info')]),
+  role(SYSTEM, 'podyard:node-config', [allow('get', CORE, 'configmaps', 'podyard-node')]),
+];
+export const JOIN_ROLE_BINDINGS: readonly rbacV1.RoleBinding[] = [
+  roleBinding(PUBLIC, 'podyard:cluster-info', [user('system:anonymous')]),
+  roleBinding(SYSTEM, 'podyard:node-config', [group('system:nodes'), group('system:bootstrappers')]),
 ];

@@ -48,3 +48,8 @@ export function kubeconfigOf(options: KubeconfigOptions): Kubeconfig {
 export function kubeconfigText(options: KubeconfigOptions): string {
   return dump(kubeconfigOf(options), { lineWidth: -1 });
 }
+/** A kubeconfig that says where a cluster is and whom to trust, and nothing else: kubeadm's of `kube-public/cluster-info`, its one cluster without a name. */
+export function publicKubeconfigText({ server, ca }: Pick<KubeconfigOptions, 'server' | 'ca'>): string {
+  const clusters: Kubeconfig['clusters'] = [{ name: '', cluster: { 'certificate-authority-data': base64(ca), server } }];
+  return dump({ apiVersion: 'v1', clusters, contexts: null, 'current-context': '', kind: 'Config', preferences: {}, users: null }, { lineWidth: -1 });
+}

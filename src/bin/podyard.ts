@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: { help: 'show whether the cluster runs and is well', usage: 'status [flags]', run: async (a) => (await import('./commands/status.ts')).status(a), flags: async () => (await import('./commands/status.ts')).STATUS_FLAGS },
   kubectl: { help: 'run kubectl against the cluster', usage: 'kubectl [arguments of kubectl]', raw: true, run: async (a) => (await import('./commands/kubectl.ts')).kubectl(a) },
   image: { help: 'load images from files, list those of the node', usage: 'image load FILE… | image list', run: async (a) => (await import('./commands/image.ts')).image(a), flags: async () => (await import('./commands/image.ts')).IMAGE_FLAGS },
+  token: { help: 'make, list and delete tokens with which machines join', usage: 'token create [--ttl 24h] [--description TEXT] | token list | token delete TOKEN_ID|TOKEN', run: async (a) => (await import('./commands/token.ts')).token(a), flags: async () => (await import('./commands/token.ts')).TOKEN_FLAGS },
   uninstall: { help: 'remove the cluster and every trace of it', usage: 'uninstall [flags]', run: async (a) => (await import('./commands/uninstall.ts')).uninstall(a), flags: async () => (await import('./commands/uninstall.ts')).UNINSTALL_FLAGS },
   serve: { help: "the cluster's own process", usage: 'serve [flags]', hidden: true, run: async (a) => (await import('./commands/serve.ts')).serve(a) },
 };

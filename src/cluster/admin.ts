@@ -67,17 +67,20 @@ export function pullsUnderWay(pods: readonly Pod[], events: readonly Event[]): C
   for (const e of events.filter((x) => waiting.has(x.involvedObject.uid) && ['Pulling', 'Pulled', 'Failed'].includes(x.reason ?? '')).toSorted((a, b) => timeOf(a) - timeOf(b))) newest.set(`${e.involvedObject.uid} ${e.involvedObject.fieldPath}`, e);
   return [...newest.values()].filter((e) => e.reason === 'Pulling').map((e) => ({ pod: waiting.get(e.involvedObject.uid)!, message: e.message ?? '' }));
 }
-export async function summarise(config: NodeConfig): Promise<ClusterSummary> {
+/** What `use` makes of a client of the administrator's. */
+export async function asAdmin<T>(config: Pick<NodeConfig, 'kubeconfig'>, use: (client: Client) => Promise<T>): Promise<T> {
   const transport = await adminTransport(config);
   try {
-    const client = new Client(transport);
-    const [nodes, pods, events] = await holding(Promise.all([client.of(NODES).list(), client.of(PODS).list(), client.of(EVENTS).list({ fieldSelector: 'involvedObject.kind=Pod' })]));
-    return {
-      nodes: nodes.items.map((n) => ({ name: nameOf(n), ready: isReady(n), version: n.status?.nodeInfo?.kubeletVersion ?? '', runtime: n.status?.nodeInfo?.containerRuntimeVersion ?? '' })),
-      pods: { total: pods.items.length, running: pods.items.filter((p: Pod) => p.status?.phase === 'Running').length },
-      pulls: pullsUnderWay(pods.items, events.items),
-    };
+    return await holding(use(new Client(transport)));
   } finally {
     transport.close();
   }
+}
+export async function summarise(config: NodeConfig): Promise<ClusterSummary> {
+  const [nodes, pods, events] = await asAdmin(config, (client) => Promise.all([client.of(NODES).list(), client.of(PODS).list(), client.of(EVENTS).list({ fieldSelector: 'involvedObject.kind=Pod' })]));
+  return {
+    nodes: nodes.items.map((n) => ({ name: nameOf(n), ready: isReady(n), version: n.status?.nodeInfo?.kubeletVersion ?? '', runtime: n.status?.nodeInfo?.containerRuntimeVersion ?? '' })),
+    pods: { total: pods.items.length, running: pods.items.filter((p: Pod) => p.status?.phase === 'Running').length },
+    pulls: pullsUnderWay(pods.items, events.items),
+  };
 }

@@ -9,6 +9,7 @@ import { sleep, systemClock, type Clock } from '#base/clock.ts';
 import { detachedSignature } from '#controllers/bootstrap-signer/tokens.ts';
 import { pemBlocks, pemText } from '#machinery/pem.ts';
 import type { Kubeconfig } from '../pki.ts';
+import { holding } from '../runtime/hold.ts';
 import { fetchClusterInfo, type ClusterInfo } from './cluster-info.ts';
 
 const RETRY_MS = 1000;
@@ -86,7 +87,7 @@ export async function discoverCluster(options: DiscoveryOptions): Promise<Discov
   const { server, token, caHashes, signal, clock = systemClock } = options;
   if (caHashes.length === 0) throw new Error('the hash of the cluster\'s authority must be given: "podyard token create" prints it');
   for (const hash of caHashes) if (!/^sha256:[0-9a-f]{64}$/i.test(hash)) throw new Error(`the hash "${hash}" of an authority must be sha256: and 64 hexadecimal digits`);
-  const info = await awaitSigned(options, clock);
+  const info = await holding(awaitSigned(options, clock));
   if (!isSignedBy(token, info)) throw new Error(`the secret of token id "${token.id}" is not the one that https://${server} has: look at the token, and at the address`);
   const cluster = clusterOf(info.kubeconfig);
   checkAuthorities(server, cluster.ca, caHashes);

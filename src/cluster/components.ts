@@ -33,7 +33,7 @@ import { legacyTokenSigner } from './legacy-token.ts';
 import { localStorage } from './local-storage.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
-import { newKubelet, newKubeletServer, newNetwork } from './node.ts';
+import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
@@ -160,6 +160,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => (a.network = newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes)) },
+    { name: 'routes', needs: ['apiserver', 'bootstrap'], create: () => newRoutes(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
     {
       name: 'dns', needs: ['apiserver', 'bootstrap'],

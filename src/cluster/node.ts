@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { CriClient } from '#cri/client.ts';
 import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import { KUBELET_DEFAULTS, type KubeletConfig } from '#kubelet/config.ts';
@@ -9,6 +10,7 @@ import { Kubelet } from '#kubelet/kubelet.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
 import { webhookKubeletAuth } from '#kubelet/server/webhook-auth.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
+import { newPodRoutes } from '#network/pod-routes.ts';
 import type { NodeConfig } from './config.ts';
 import type { CredentialProviderFile } from './credential-provider-file.ts';
 import type { KeyPair } from './pki.ts';
@@ -55,5 +57,12 @@ export function newNetwork(config: NodeConfig & { readonly podCIDR: string }, cl
   return newNodeNetwork({
     client: new Client(transport, 'podyard-network'), clock, nodeName: config.nodeName, clusterCIDR: config.clusterCIDR, podCIDR: config.podCIDR, bridge: config.bridge, table: config.nftTable,
     recordChange: (kind, id) => changes.record(kind as HostChangeKind, id),
+  });
+}
+export function newRoutes(config: NodeConfig & { readonly podCIDR: string }, clock: Clock, transport: Transport, changes: HostChanges): Component {
+  const { nodeName, nodeIP, clusterCIDR, podCIDR } = config;
+  return newPodRoutes({
+    client: new Client(transport, 'podyard-routes'), clock, nodeName, nodeIP, clusterCIDR, podCIDR,
+    recordChange: (kind, id) => changes.record(kind, id), forgetChange: (kind, id) => changes.forget(kind, id),
   });
 }

@@ -1,0 +1,35 @@
+/** Runs `ip` of iproute2. Source: ip(8). */
+import { execFile } from 'node:child_process';
+
+/** `ip` ran and said no; the message is what it printed, without the words that begin it. */
+export class IpError extends Error {}
+
+export interface IpOptions {
+  /** Path of a network namespace to run in. Default: the process's own. */
+  readonly netns?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+
+/** The command that runs `ip`, in a network namespace if one is named. */
+export function ipCommand(args: readonly string[], netns: string | undefined): { file: string; args: readonly string[] } {
+  return netns === undefined ? { file: 'ip', args } : { file: 'nsenter', args: [`--net=${netns}`, 'ip', ...args] };
+}
+
+/** What `ip` printed. Rejects with {@link IpError} where the kernel, or `ip` itself, refuses. */
+export function runIp(args: readonly string[], { netns, signal }: IpOptions = {}): Promise<string> {
+  const command = ipCommand(args, netns);
+  return new Promise((resolve, reject) => {
+    execFile(command.file, command.args, { maxBuffer: MAX_OUTPUT_BYTES, signal }, (error, stdout, stderr) => {
+      if (!error) resolve(stdout);
+      else if (signal?.aborted) reject(signal.reason as Error);
+      else reject(typeof error.code === 'number' ? new IpError(answerIn(stderr), { cause: error }) : error);
+    });
+  });
+}
+
+/** `Error: Nexthop has invalid gateway.` and `RTNETLINK answers: File exists` without their frames. */
+function answerIn(stderr: string): string {
+  return stderr.trim().replace(/^(?:RTNETLINK answers|Error): /, '').replace(/\.$/, '');
+}

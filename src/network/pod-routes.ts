@@ -1,0 +1,166 @@
+/**
+ * Routes to the Pods of other nodes: each node's range by that node's address, in the kernel's main table, marked by a protocol of our own.
+ * They stay when the process ends, as Pods do. Upstream leaves this to network plugins; flannel's host-gw does the same.
+ *
+ * ```
+ *   Nodes ──────────────▶ plan ──┐
+ *   ip monitor ──▶ ip route show ┴─▶ difference ──▶ journal ──▶ ip route add | replace | delete
+ *                                         └─ what the kernel refuses ──▶ Event, later again
+ * ```
+ */
+import type { Node } from '#api/gen/core-v1.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/component.ts';
+import { logger } from '#base/logger.ts';
+import type { Client } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
+import { EventRecorder } from '#client/events.ts';
+import { Informer } from '#client/informer.ts';
+import { NODES } from '#client/kinds.ts';
+import { Reconciler } from '#client/reconciler.ts';
+import { IpError, runIp } from './ip-command.ts';
+import { LinkMonitor } from './link-monitor.ts';
+import { notRouted, planRoutes, ROUTE_PROTOCOL, routeArguments, routeChanges, routeFacts, type KernelRoute, type RouteChange, type RoutePlace, type RoutePlan } from './route-plan.ts';
+
+const log = logger('routes');
+const KEY = 'routes';
+const NAME = 'podyard-routes';
+/** Links come and go with Pods: what they cause is gathered for this long. */
+const LINK_DELAY_MS = 500;
+/** Between attempts at a route that the kernel refuses; doubled each time. */
+const MIN_RETRY_MS = 1000;
+const MAX_RETRY_MS = 60_000;
+
+export interface PodRoutesOptions extends RoutePlace {
+  readonly client: Client;
+  readonly clock: Clock;
+  /** Told of each change made to the host, before it is made, so that it can be undone. */
+  recordChange(kind: 'route', id: string): void | Promise<void>;
+  /** Told when a change is undone. */
+  forgetChange(kind: 'route', id: string): void | Promise<void>;
+  /** Path of a network namespace that the routes go to. Default: the process's own. */
+  readonly netns?: string | undefined;
+}
+
+/** Arguments of `ip route delete`: the change's name in the journal. */
+const idOf = (range: string): string => `${range} proto ${ROUTE_PROTOCOL}`;
+
+/** What is kept of each Node. */
+function little({ apiVersion, kind, metadata: { name, uid, resourceVersion, creationTimestamp }, spec, status }: Node): Node {
+  return { apiVersion, kind, metadata: { name, uid, resourceVersion, creationTimestamp }, spec: { podCIDR: spec.podCIDR }, status: { addresses: status?.addresses } };
+}
+
+/** The kernel's routes as they must be, and what it refused. */
+class KernelRoutes {
+  readonly #options: PodRoutesOptions;
+  /** Ranges in the journal, as far as this process wrote them. */
+  readonly #recorded = new Set<string>();
+
+  constructor(options: PodRoutesOptions) {
+    this.#options = options;
+  }
+  /** Resolves with what the kernel says of each range whose route it refused. */
+  async sync(plan: RoutePlan, anew: boolean, signal: AbortSignal): Promise<Map<string, string>> {
+    const { netns, clusterCIDR } = this.#options;
+    const shown = await runIp(['-4', '-json', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], { netns, signal });
+    const refused = new Map<string, string>();
+    for (const change of routeChanges(plan, JSON.parse(shown.trim() || '[]') as KernelRoute[], clusterCIDR, anew)) {
+      if (change.verb !== 'delete') await this.#options.recordChange('route', idOf(change.range));
+      this.#recorded.add(change.range);
+      const answer = await this.#make(change, signal);
+      if (answer !== undefined) refused.set(change.range, answer);
+    }
+    for (const range of this.#recorded) {
+      if (plan.routes.has(range)) continue;
+      await this.#options.forgetChange('route', idOf(range));
+      this.#recorded.delete(range);
+    }
+    return refused;
+  }
+  async #make(change: RouteChange, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      await runIp(routeArguments(change), { netns: this.#options.netns, signal });
+      log.debug(change, 'route changed');
+      return undefined;
+    } catch (err) {
+      if (!(err instanceof IpError)) throw err;
+      if (change.verb !== 'delete') return err.message;
+      // It went with its link meanwhile.
+      if (err.message === 'No such process') return undefined;
+      throw err;
+    }
+  }
+}
+
+/** Resolves its start at once: routes follow as Nodes become known. Its stop leaves the routes. */
+export function newPodRoutes(options: PodRoutesOptions): Component {
+  const { client, clock, nodeName, netns } = options;
+  const nodes = new Informer(client, NODES, clock, {}, little);
+  const events = new EventSender({ clock });
+  const recorder = new EventRecorder(client, { component: NAME, host: nodeName, clock, sender: events });
+  const kernel = new KernelRoutes(options);
+  /** By node, what was last told. */
+  let told: ReadonlyMap<string, string> = new Map();
+  let retryMs = MIN_RETRY_MS;
+  let anew = true;
+  const tell = (problems: ReadonlyMap<string, string>): void => {
+    for (const [node, message] of problems) {
+      if (told.get(node) === message) continue;
+      retryMs = MIN_RETRY_MS;
+      log.warn({ node }, message);
+      recorder.eventFor({ kind: 'Node', name: nodeName, uid: nodeName }, 'Warning', 'PodRouteNotCreated', message);
+    }
+    told = problems;
+  };
+  const reconciler = new Reconciler({
+    name: NAME, clock, logger: log, workers: 1, baseDelayMs: 100, maxDelayMs: 30_000,
+    async reconcile(_key, signal) {
+      // Before all Nodes are known, routes of those that are not would be taken for stale ones.
+      if (!nodes.hasSynced) return undefined;
+      const plan = planRoutes(nodes.list(), options);
+      if (plan.routes.size) links.start();
+      else await links.stop();
+      const all = anew;
+      anew = false;
+      const refused = await kernel.sync(plan, all, signal).catch((err: unknown) => {
+        anew ||= all;
+        throw err;
+      });
+      tell(new Map([...plan.refused, ...Array.from(refused, ([range, answer]) => {
+        const { node, via } = plan.routes.get(range)!;
+        return [node, notRouted(node, `${range} via ${via}`, reasonOf(answer))] as const;
+      })]));
+      const afterMs = retryMs;
+      retryMs = refused.size ? Math.min(retryMs * 2, MAX_RETRY_MS) : MIN_RETRY_MS;
+      return refused.size ? { afterMs } : undefined;
+    },
+  });
+  const links = new LinkMonitor({
+    clock, netns,
+    onChange(addresses) {
+      anew ||= addresses;
+      reconciler.queue.addAfter(KEY, LINK_DELAY_MS);
+    },
+  });
+  const touch = (): void => reconciler.queue.add(KEY);
+  return {
+    name: NAME,
+    start() {
+      nodes.addHandler({ onAdd: touch, onUpdate: (old, node) => void (routeFacts(old) !== routeFacts(node) && touch()), onDelete: touch });
+      void nodes.synced.then(touch);
+      nodes.start();
+      reconciler.start();
+      return Promise.resolve();
+    },
+    async stop() {
+      await nodes.stop();
+      await reconciler.stop();
+      await links.stop();
+      await events.close();
+    },
+  };
+}
+
+function reasonOf(answer: string): string {
+  return answer === 'File exists' ? 'another route to this range is there, and stays' : `${answer}: nodes must be on one network, as neighbours`;
+}

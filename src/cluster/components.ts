@@ -37,7 +37,7 @@ import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
-import { ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
+import { apiServerSans, ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 import type { Registries } from './runtime/registries.ts';
 import type { CredentialProviderFile } from './credential-provider-file.ts';
@@ -152,6 +152,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent)), clock,
         resources: a.server!.resources, metrics: a.server!.metrics.registry, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
+        reservedNames: { serviceCIDR: config.serviceCIDR, clusterDomain: config.clusterDomain, server: [...apiServerSans(config.clusterDomain, addressIn(config.serviceCIDR, 1)), config.nodeIP, config.nodeName] },
       }),
     },
     {

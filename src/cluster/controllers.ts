@@ -11,6 +11,8 @@ import { newAttachDetachController } from '#controllers/attachdetach/attachdetac
 import { newBootstrapSigner } from '#controllers/bootstrap-signer/bootstrap-signer.ts';
 import { newCsrApprovingController } from '#controllers/certificatesigningrequest/approving.ts';
 import { newCsrCleanerController } from '#controllers/certificatesigningrequest/cleaning.ts';
+import { newServingApprover } from '#controllers/certificatesigningrequest/serving-approval.ts';
+import type { ReservedNames } from '#controllers/certificatesigningrequest/serving-rules.ts';
 import type { CertificateSigner } from '#controllers/certificatesigningrequest/signer-rules.ts';
 import { newCsrSigningController } from '#controllers/certificatesigningrequest/signing.ts';
 import { newClusterRoleAggregationController } from '#controllers/clusterrole-aggregation/clusterrole-aggregation.ts';
@@ -71,6 +73,8 @@ export interface ControllerManagerOptions {
   readonly rootCa: string;
   readonly clusterCIDR: string;
   readonly signer: CertificateSigner;
+  /** Names and addresses for which no node gets a serving certificate by itself. */
+  readonly reservedNames: ReservedNames;
   /** Signs the tokens of secrets. */
   signToken(claims: Readonly<Record<string, string>>): Promise<string>;
   /** Where the built-in provisioner makes volumes. */
@@ -123,6 +127,7 @@ const CONTROLLERS: readonly Row[] = [
   ['certificate-controller', (c, o) => newCsrApprovingController(c, o.signer)],
   ['certificate-controller', (c, o) => newCsrSigningController(c, o.signer)],
   ['certificate-controller', (c) => newCsrCleanerController(c)],
+  ['podyard-serving-approver', (c, o) => newServingApprover(c, o.signer, o.reservedNames)],
   [MANAGER, (c, o) => newServiceAccountTokenController(c, o)],
   ['legacy-service-account-token-cleaner', (c) => newLegacyTokenCleaner(c)],
   ['bootstrap-signer', (c) => newBootstrapSigner(c)],

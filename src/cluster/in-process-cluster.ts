@@ -33,7 +33,7 @@ import { legacyTokenSigner } from './legacy-token.ts';
 import { localStorage } from './local-storage.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import type { StatsSummary } from './metrics/scraper.ts';
-import { ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
+import { apiServerSans, ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
 
 export interface InProcessOptions {
   readonly clock?: Clock;
@@ -109,6 +109,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent)), clock,
         resources: server.resources, metrics: server.metrics.registry, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
         signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
+        reservedNames: { server: apiServerSans(), serviceCIDR: '10.96.0.0/16', clusterDomain: 'cluster.local' },
       }),
     },
     {

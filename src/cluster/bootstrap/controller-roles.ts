@@ -74,6 +74,10 @@ const ROLES: Readonly<Record<string, readonly rbacV1.PolicyRule[]>> = {
   ],
   'pod-garbage-collector': [allow('delete list watch', CORE, 'pods'), allow(READ, CORE, 'nodes'), allow('patch', CORE, 'pods/status')],
   'podcertificaterequestcleaner': [allow('delete get list watch', 'certificates.k8s.io', 'podcertificaterequests')],
+  'podyard-serving-approver': [
+    allow(READ, 'certificates.k8s.io', 'certificatesigningrequests'), allow('update', 'certificates.k8s.io', 'certificatesigningrequests/approval'),
+    allow('approve', 'certificates.k8s.io', 'signers', 'kubernetes.io/kubelet-serving'), allow(READ, CORE, 'nodes'), EVENTS,
+  ],
   'pv-protection-controller': [allow('get list update watch', CORE, 'persistentvolumes'), EVENTS],
   'pvc-protection-controller': [allow('get list update watch', CORE, 'persistentvolumeclaims'), allow('update', CORE, 'persistentvolumeclaims/status'), allow(READ, CORE, 'pods'), EVENTS],
   'replicaset-controller': [

@@ -85,7 +85,7 @@ export async function createAuthority(commonName: string, clock: Clock): Promise
 }
 
 interface Signing {
-  readonly subject: x509.JsonName | x509.Name;
+  readonly subject: x509.JsonName;
   readonly publicKey: x509.PublicKeyType;
   readonly names: x509.JsonGeneralNames;
   readonly usages: readonly string[];
@@ -97,7 +97,7 @@ async function sign(ca: KeyPair, what: Signing, clock: Clock): Promise<string> {
   const notAfter = Math.min(what.notAfter, issuer.notAfter.getTime());
   const cert = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
-    subject: what.subject instanceof x509.Name ? what.subject.toJSON() : what.subject,
+    subject: what.subject,
     issuer: issuer.subjectName.toJSON(),
     notBefore: new Date(Math.max(clock.now() - BACKDATE_MS, issuer.notBefore.getTime())),
     notAfter: new Date(notAfter),
@@ -148,20 +148,30 @@ export async function verifyCsr(pem: string): Promise<CsrContents> {
   return (await openCsr(pem)).contents;
 }
 const SUBJECT_ALTERNATIVE_NAME = '2.5.29.17';
+/** Names that {@link CsrContents} tells: nobody has looked at others. */
+const TOLD_NAMES: ReadonlySet<string> = new Set(['dns', 'ip', 'email', 'url']);
+/** What Go keeps of a subject: names of places, the organization and its units, the common name; street, postal code and serial number. A user's UID is none. */
+const KEPT_ATTRIBUTES: ReadonlySet<string> = new Set(['C', 'O', 'OU', 'L', 'ST', 'CN', '2.5.4.9', '2.5.4.17', '2.5.4.5']);
 function alternativeNames(request: x509.Pkcs10CertificateRequest): x509.JsonGeneralNames {
   const extension = request.getExtension(SUBJECT_ALTERNATIVE_NAME);
-  return extension ? new x509.SubjectAlternativeNameExtension(extension.rawData).names.toJSON() : [];
+  return extension ? new x509.SubjectAlternativeNameExtension(extension.rawData).names.toJSON().filter((n) => TOLD_NAMES.has(n.type)) : [];
+}
+function keptSubject(request: x509.Pkcs10CertificateRequest): x509.JsonName {
+  return request.subjectName.toJSON().map((rdn) => Object.fromEntries(Object.entries(rdn).filter(([type]) => KEPT_ATTRIBUTES.has(type)))).filter((rdn) => Object.keys(rdn).length > 0);
 }
 async function openCsr(pem: string): Promise<{ readonly request: x509.Pkcs10CertificateRequest; readonly contents: CsrContents }> {
   if (!/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(pem)) throw new Error('PEM block type must be CERTIFICATE REQUEST');
   const request = new x509.Pkcs10CertificateRequest(pem);
   if (!(await request.verify())) throw new Error('x509: the signature of the certificate request does not match its key');
+  const [commonName = '', ...more] = request.subjectName.getField('CN');
+  // One reader takes the first for the user's name, another the last.
+  if (more.length) throw new Error('the subject of a certificate request must have no more than one common name');
   const names = alternativeNames(request);
   const of = (type: string) => names.filter((n) => n.type === type).map((n) => n.value);
   return {
     request,
     contents: {
-      commonName: request.subjectName.getField('CN')[0] ?? '',
+      commonName,
       organizations: request.subjectName.getField('O'),
       dnsNames: of('dns'),
       ipAddresses: of('ip'),
@@ -171,11 +181,11 @@ async function openCsr(pem: string): Promise<{ readonly request: x509.Pkcs10Cert
   };
 }
 
-/** Signs a verified request: its subject and alternative names as asked, `usages` as granted, for `lifetimeMs`. */
+/** Signs a verified request: its subject and alternative names as asked, as far as upstream's signers keep them; `usages` as granted, for `lifetimeMs`. */
 export async function signCsr(ca: KeyPair, pem: string, options: { readonly usages: readonly KeyUsage[]; readonly lifetimeMs: number; readonly keyEncipherment?: boolean }, clock: Clock): Promise<string> {
   const { request } = await openCsr(pem);
   return sign(ca, {
-    subject: request.subjectName,
+    subject: keptSubject(request),
     publicKey: request.publicKey,
     names: alternativeNames(request),
     usages: options.usages.map((u) => EXTENDED[u]),

@@ -16,6 +16,7 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   up: { help: 'start the cluster; prepare the machine first where needed', usage: 'up [flags]', run: async (a) => (await import('./commands/up.ts')).up(a), flags: async () => (await import('./commands/up.ts')).UP_FLAGS },
+  join: { help: 'make this machine a node of a cluster that runs elsewhere', usage: 'join SERVER --token TOKEN --discovery-token-ca-cert-hash HASH [flags]', run: async (a) => (await import('./commands/join.ts')).join(a), flags: async () => (await import('./commands/join.ts')).JOIN_FLAGS },
   down: { help: 'stop the cluster; its data and Pods stay', usage: 'down [flags]', run: async (a) => (await import('./commands/down.ts')).down(a), flags: async () => (await import('./commands/down.ts')).DOWN_FLAGS },
   status: { help: 'show whether the cluster runs and is well', usage: 'status [flags]', run: async (a) => (await import('./commands/status.ts')).status(a), flags: async () => (await import('./commands/status.ts')).STATUS_FLAGS },
   kubectl: { help: 'run kubectl against the cluster', usage: 'kubectl [arguments of kubectl]', raw: true, run: async (a) => (await import('./commands/kubectl.ts')).kubectl(a) },

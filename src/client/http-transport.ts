@@ -1,4 +1,7 @@
-/** The transport to any cluster: HTTP/1.1 with kept-alive connections over TLS, JSON bodies. */
+/**
+ * The transport to any cluster: HTTP/1.1 with kept-alive connections over TLS, JSON bodies. Each watch has a connection of its own; calls share a
+ * bounded number.
+ */
 import { Agent as PlainAgent, request as plainRequest, type IncomingMessage } from 'node:http';
 import { Agent, request as secureRequest, type AgentOptions } from 'node:https';
 import { StatusError, serviceUnavailable } from '#machinery/status-error.ts';
@@ -19,9 +22,20 @@ export interface HttpTransportOptions {
   readonly userAgent?: string;
   /** Milliseconds without an answer after which a call fails. Default 60,000. */
   readonly timeoutMs?: number;
+  /** Milliseconds without a word after which a watch that has bookmarks ends. Default 150,000. */
+  readonly silentWatchMs?: number;
+}
+
+export interface ClientCredentials {
+  /** PEM of the client's certificate and key. */
+  readonly cert: string;
+  readonly key: string;
 }
 
 const MAX_LINE_BYTES = 16 << 20;
+const MAX_CALLS_AT_A_TIME = 64;
+/** The server sends a bookmark every minute: a watch on which nothing has come for this long leads to nobody. */
+const SILENT_WATCH_MS = 150_000;
 const VERB_METHODS = { get: 'GET', list: 'GET', create: 'POST', update: 'PUT', patch: 'PATCH', delete: 'DELETE', deletecollection: 'DELETE' } as const;
 
 /** The path and query of a call: `/api/v1/namespaces/default/pods/web/status?fieldManager=x`. */
@@ -40,19 +54,31 @@ export function urlPath(call: ApiCall, extra: Readonly<Record<string, string>> =
 
 export class HttpTransport implements Transport {
   readonly #options: HttpTransportOptions;
-  readonly #agent: Agent | PlainAgent;
   readonly #base: URL;
+  #agents: { readonly calls: Agent | PlainAgent; readonly watches: Agent | PlainAgent };
 
   constructor(options: HttpTransportOptions) {
     this.#options = options;
     this.#base = new URL(options.server);
-    const { ca, cert, key } = options;
-    const common: AgentOptions = { keepAlive: true, maxSockets: 64 };
-    this.#agent = this.#base.protocol === 'http:' ? new PlainAgent(common) : new Agent({ ...common, ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) });
+    const { cert, key } = options;
+    this.#agents = this.#newAgents(cert !== undefined && key !== undefined ? { cert, key } : undefined);
   }
-  /** Closes idle connections. Calls under way go on. */
+  /** Closes the connections: calls and watches under way fail. */
   close(): void {
-    this.#agent.destroy();
+    this.#agents.calls.destroy();
+    this.#agents.watches.destroy();
+  }
+  /** Acts by another certificate from now on. Connections made with the last one are closed, as upstream's clients close them: watches begin anew. */
+  setCredentials(credentials: ClientCredentials): void {
+    const before = this.#agents;
+    this.#agents = this.#newAgents(credentials);
+    before.calls.destroy();
+    before.watches.destroy();
+  }
+  #newAgents(credentials: ClientCredentials | undefined): { calls: Agent | PlainAgent; watches: Agent | PlainAgent } {
+    const { ca } = this.#options;
+    const make = (options: AgentOptions): Agent | PlainAgent => (this.#base.protocol === 'http:' ? new PlainAgent(options) : new Agent({ ...options, ...(ca ? { ca } : {}), ...credentials }));
+    return { calls: make({ keepAlive: true, maxSockets: MAX_CALLS_AT_A_TIME }), watches: make({ keepAlive: false }) };
   }
 
   async call(call: ApiCall, signal?: AbortSignal): Promise<unknown> {
@@ -63,12 +89,13 @@ export class HttpTransport implements Transport {
   async *watch(call: ApiCall, signal: AbortSignal): AsyncIterable<readonly WatchEvent[]> {
     let res: IncomingMessage;
     try {
-      res = await this.#send(call, urlPath(call, { watch: 'true' }), signal);
+      res = await this.#send(call, urlPath(call, { watch: 'true' }), signal, true);
       if ((res.statusCode ?? 0) >= 300) parseBody(res.statusCode ?? 0, await readAll(res));
     } catch (err) {
       if (signal.aborted) return;
       throw err;
     }
+    if (call.query?.['allowWatchBookmarks'] === 'true') res.setTimeout(this.#options.silentWatchMs ?? SILENT_WATCH_MS, () => res.destroy(new Error('the server has been silent for too long')));
     try {
       for await (const lines of linesOf(res)) yield lines.map(parseEvent);
     } catch (err) {
@@ -78,7 +105,7 @@ export class HttpTransport implements Transport {
     }
   }
 
-  async #send(call: ApiCall, path: string, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send(call: ApiCall, path: string, signal: AbortSignal, isWatch = false): Promise<IncomingMessage> {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#options.userAgent ?? 'podyard' };
     if (body !== undefined) {
@@ -88,7 +115,7 @@ export class HttpTransport implements Transport {
     if (this.#options.token) headers['authorization'] = `Bearer ${await this.#options.token()}`;
     const send = this.#base.protocol === 'http:' ? plainRequest : secureRequest;
     return await new Promise((resolve, reject) => {
-      const req = send({ host: this.#base.hostname.replace(/^\[|\]$/g, ''), port: this.#base.port || 443, path, method: VERB_METHODS[call.verb], headers, agent: this.#agent, signal }, resolve);
+      const req = send({ host: this.#base.hostname.replace(/^\[|\]$/g, ''), port: this.#base.port || 443, path, method: VERB_METHODS[call.verb], headers, agent: isWatch ? this.#agents.watches : this.#agents.calls, signal }, resolve);
       req.on('error', (err) => reject(signal.aborted ? signal.reason : connectionError(this.#base, err)));
       req.end(body);
     });

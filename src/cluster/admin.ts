@@ -76,8 +76,12 @@ export async function asAdmin<T>(config: Pick<NodeConfig, 'kubeconfig'>, use: (c
     transport.close();
   }
 }
-export async function summarise(config: NodeConfig): Promise<ClusterSummary> {
-  const [nodes, pods, events] = await asAdmin(config, (client) => Promise.all([client.of(NODES).list(), client.of(PODS).list(), client.of(EVENTS).list({ fieldSelector: 'involvedObject.kind=Pod' })]));
+/** Of the whole cluster, or of one node as that may see it: its own Pods, and no events. */
+export async function summarise(config: NodeConfig, onlyNode?: string): Promise<ClusterSummary> {
+  const of = onlyNode === undefined ? { nodes: {}, pods: {} } : { nodes: { fieldSelector: `metadata.name=${onlyNode}` }, pods: { fieldSelector: `spec.nodeName=${onlyNode}` } };
+  const [nodes, pods, events] = await asAdmin(config, (client) => Promise.all([
+    client.of(NODES).list(of.nodes), client.of(PODS).list(of.pods), onlyNode === undefined ? client.of(EVENTS).list({ fieldSelector: 'involvedObject.kind=Pod' }) : { items: [] },
+  ]));
   return {
     nodes: nodes.items.map((n) => ({ name: nameOf(n), ready: isReady(n), version: n.status?.nodeInfo?.kubeletVersion ?? '', runtime: n.status?.nodeInfo?.containerRuntimeVersion ?? '' })),
     pods: { total: pods.items.length, running: pods.items.filter((p: Pod) => p.status?.phase === 'Running').length },

@@ -10,13 +10,10 @@ import type { EncryptionAtRest } from '#apiserver/encryption/encryption.ts';
 import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
 import type { Tracing } from '#apiserver/tracing/tracing.ts';
 import type { ApiServer } from '#apiserver/server.ts';
-import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import type { ComponentRow } from '#base/component-group.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
-import type { KubeletConfig } from '#kubelet/config.ts';
-import type { Kubelet } from '#kubelet/kubelet.ts';
 import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
 import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
@@ -34,26 +31,16 @@ import { localStorage } from './local-storage.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
+import type { NodeFiles } from './node-files.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
+import type { ProcessAssembly } from './process.ts';
 import { apiServerSans, ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
-import type { HostChanges } from './runtime/host-changes.ts';
-import type { Registries } from './runtime/registries.ts';
-import type { CredentialProviderFile } from './credential-provider-file.ts';
 
 /** What the rows make and share; each is there once its row is ready. */
-export interface Assembly {
-  /** Names of the rows that are ready. */
-  readonly ready: ReadonlySet<string>;
+export interface Assembly extends ProcessAssembly, NodeFiles {
   readonly config: ClusterConfig;
-  readonly clock: Clock;
-  readonly changes: HostChanges;
-  readonly registries: Registries;
-  /** Undefined: no programs give credentials. */
-  readonly credentialProviders?: CredentialProviderFile | undefined;
-  /** What `kubelet.yaml` chooses. */
-  readonly kubeletChoices: Partial<KubeletConfig>;
   /** Undefined: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
   /** Undefined: no outside issuers. */
@@ -71,7 +58,6 @@ export interface Assembly {
   nodeProxy?: NodeProxy;
   runtime?: NodeRuntime;
   network?: NodeNetwork;
-  kubelet?: Kubelet;
   kubeletServer?: KubeletServer;
 }
 

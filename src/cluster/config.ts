@@ -15,6 +15,8 @@ export interface NodeConfig {
   readonly kubeconfig: string;
   readonly nodeName: string;
   readonly nodeIP: string;
+  /** The user chose the address: it is not looked for again at the next start. */
+  readonly hasChosenIP?: boolean | undefined;
   readonly kubeletPort: number;
   readonly clusterDomain: string;
   /** Range of all Pods. */
@@ -121,6 +123,7 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
     ...placesOf(choices.dataDir ?? DEFAULT_DATA_DIR),
     nodeName: choices.nodeName ?? ownName(),
     nodeIP: choices.nodeIP ?? ownAddress(),
+    hasChosenIP: choices.nodeIP !== undefined,
     apiPort: choices.apiPort ?? 6443,
     kubeletPort: choices.kubeletPort ?? 10_250,
     maxRequestsInFlight,
@@ -144,7 +147,7 @@ export async function readClusterConfig(dataDir: string): Promise<ClusterConfig 
   return text === undefined ? undefined : (JSON.parse(text) as ClusterConfig);
 }
 /**
- * What holds for this start: what is written down, with the choices given now over it. The node's address may have changed since.
+ * What holds for this start: what is written down, with the choices given now over it. The node's address may have changed since, unless the user chose it.
  * Ranges of addresses are fixed once Pods have them: choosing others rejects.
  */
 export async function ensureClusterConfig(choices: ClusterChoices): Promise<ClusterConfig> {
@@ -154,8 +157,8 @@ export async function ensureClusterConfig(choices: ClusterChoices): Promise<Clus
   for (const key of ['clusterCIDR', 'serviceCIDR', 'nodeName'] as const) {
     if (before && given[key] !== undefined && given[key] !== before[key]) throw new Error(`${key} of the cluster in "${dataDir}" is ${before[key]} and cannot become ${given[key]}: uninstall it first, or choose another --data-dir`);
   }
-  const { nodeIP: _, ...kept } = before ?? { nodeIP: '' };
-  const config = newClusterConfig({ ...kept, ...given, dataDir });
+  const { nodeIP, ...kept } = before ?? { nodeIP: undefined };
+  const config = newClusterConfig({ ...kept, ...(before?.hasChosenIP ? { nodeIP } : {}), ...given, dataDir });
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   await writeSecretFile(fileOf(dataDir), `${JSON.stringify(config, undefined, 2)}\n`);
   return config;

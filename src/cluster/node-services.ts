@@ -3,6 +3,8 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
+import { Informer } from '#client/informer.ts';
+import { NODES } from '#client/kinds.ts';
 import { newDns } from '#dns/dns.ts';
 import { Proxy } from '#proxy/proxy.ts';
 import { announceClusterDns, ensureClusterDns } from './bootstrap/cluster-dns.ts';
@@ -22,15 +24,23 @@ export function newServiceProxy(config: NodeConfig, clock: Clock, transport: Tra
 /** `transport` acts as DNS's account, `admin` may write its objects. */
 export function newClusterDns(config: NodeConfig, clock: Clock, transport: Transport, admin: Transport): Component {
   const { nodeName, nodeIP, dnsIP, clusterCIDR, clusterDomain: domain } = config;
+  // What the Pods of another machine ask leaves it by that machine's address.
+  const nodes = new Informer(new Client(admin), NODES, clock);
+  nodes.addIndex('address', (node) => (node.status?.addresses ?? []).map((a) => a.address));
   const dns = newDns({
-    client: new Client(transport, 'coredns'), clock, domain, dnsIP, host: nodeIP, port: DNS_PORT, clusterCIDR, random: Math.random,
+    client: new Client(transport, 'coredns'), clock, domain, dnsIP, host: nodeIP, port: DNS_PORT, clusterCIDR, random: Math.random, mayAsk: (address) => nodes.byIndex('address', address).length > 0,
     announce: (port, signal) => announceClusterDns(admin, { nodeName, address: nodeIP, port }, signal),
   });
   return {
     ...dns,
     async start(signal) {
       await ensureClusterDns(admin, dnsIP, signal);
+      nodes.start();
       await dns.start(signal);
+    },
+    async stop() {
+      await dns.stop();
+      await nodes.stop();
     },
   };
 }

@@ -32,6 +32,8 @@ export interface DnsOptions {
   readonly port: number;
   /** Range of those who may ask. */
   readonly clusterCIDR: string;
+  /** Others who may ask: nodes, by whose addresses the Pods of other machines come. */
+  readonly mayAsk?: ((address: string) => boolean) | undefined;
   /** Default `/etc/resolv.conf`. */
   readonly resolvConf?: string;
   /** Seconds that answers about the cluster may be kept. Default 5. */
@@ -52,7 +54,7 @@ export function newDns(options: DnsOptions): Component {
     servers: async () => (await file.current()).nameservers.filter((address) => address !== dnsIP).map((address) => ({ address, port: DNS_PORT })),
   });
   const responder = new Responder({ zone, view, forwarder, hostSearch: async () => (await file.current()).search });
-  const server = new DnsServer({ host, port: options.port, clients: options.clusterCIDR, responder });
+  const server = new DnsServer({ host, port: options.port, clients: options.clusterCIDR, mayAsk: options.mayAsk, responder });
   return {
     name: 'dns',
     async start(signal) {

@@ -19,6 +19,8 @@ export interface DnsServerOptions {
   readonly port: number;
   /** Range of those who may ask; the machine itself may too. */
   readonly clients: string;
+  /** Others who may. Default: none. */
+  readonly mayAsk?: ((address: string) => boolean) | undefined;
   readonly responder: Responder;
 }
 
@@ -75,10 +77,11 @@ export class DnsServer {
     this.#udp = udp;
     return bound;
   }
-  /** The Pod network and the machine's own addresses: nobody else's questions are any of ours. */
+  /** The Pod network, the machine's own addresses and the cluster's other nodes: nobody else's questions are any of ours. */
   #mayAsk(address: string): boolean {
     const plain = address.replace(/^::ffff:/, '');
     if (this.#allowed.check(plain, plain.includes(':') ? 'ipv6' : 'ipv4')) return true;
+    if (this.#options.mayAsk?.(plain)) return true;
     return Object.values(networkInterfaces()).some((list) => list?.some((i) => i.address === plain));
   }
   async #datagram(udp: UdpSocket, message: Buffer, from: { address: string; port: number }): Promise<void> {

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { systemClock } from '#base/clock.ts';
 import { loadImages, nodeImages } from '#cluster/images.ts';
-import { readClusterConfig } from '#cluster/config.ts';
+import { readMachineConfig } from '#cluster/join/config.ts';
 import { parseArguments, UsageError } from '../arguments.ts';
 import { DATA_DIR_FLAG, dataDirOf } from '../cluster-flags.ts';
 import { complain, say, sayStep } from '../terminal.ts';
@@ -17,7 +17,7 @@ export async function image(args: readonly string[]): Promise<number> {
   const parsed = parseArguments(args, IMAGE_FLAGS);
   const [verb, ...files] = parsed.words;
   const dataDir = dataDirOf(parsed);
-  const config = await readClusterConfig(dataDir);
+  const config = await readMachineConfig(dataDir);
   if (!config) {
     complain(`there is no cluster in ${dataDir}; make one with: ./podyard up`);
     return 1;

@@ -1,7 +1,8 @@
 /** `podyard kubectl …`: the kubectl that is installed, pointed at this cluster. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { DEFAULT_DATA_DIR, readClusterConfig } from '#cluster/config.ts';
+import { DEFAULT_DATA_DIR } from '#cluster/config.ts';
+import { readMachineConfig } from '#cluster/join/config.ts';
 import { findCommand } from '#cluster/host/preflight.ts';
 import { complain } from '../terminal.ts';
 
@@ -15,7 +16,7 @@ export async function kubectl(args: readonly string[]): Promise<number> {
     complain('no kubectl is installed: "./podyard up" installs Debian\'s, or put one of your own into the PATH');
     return 1;
   }
-  const config = await readClusterConfig(dataDir);
+  const config = await readMachineConfig(dataDir);
   if (!config) {
     complain(`there is no cluster in ${dataDir}; make one with: ./podyard up`);
     return 1;

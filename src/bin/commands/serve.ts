@@ -1,10 +1,10 @@
-/** `podyard serve`: the cluster's own process, which `up` starts in the background. */
+/** `podyard serve`: the own process of a cluster, or of a node that has joined one, which `up` and `join` start in the background. */
 import { fstatSync } from 'node:fs';
 import { pipeReporter, PROGRESS_FD } from '#cluster/progress.ts';
 import { remedyOf } from '#cluster/remedy.ts';
-import { runCluster } from '#cluster/server-process.ts';
+import { readJoinedConfig } from '#cluster/join/config.ts';
 import { parseArguments } from '../arguments.ts';
-import { CLUSTER_FLAGS, clusterChoices } from '../cluster-flags.ts';
+import { CLUSTER_FLAGS, clusterChoices, dataDirOf } from '../cluster-flags.ts';
 import { endingSignals } from '../signals.ts';
 
 function hasProgressPipe(): boolean {
@@ -16,12 +16,16 @@ function hasProgressPipe(): boolean {
 }
 
 export async function serve(args: readonly string[]): Promise<number> {
-  const choices = clusterChoices(parseArguments(args, CLUSTER_FLAGS));
+  const parsed = parseArguments(args, CLUSTER_FLAGS);
   const { stop, powerDown } = endingSignals();
   // The cluster's timers do not keep a process alive.
   const hold = setInterval(() => {}, 2 ** 31 - 1);
   try {
-    await runCluster(choices, hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined, stop, powerDown);
+    const reporter = hasProgressPipe() ? pipeReporter(PROGRESS_FD) : undefined;
+    const joined = await readJoinedConfig(dataDirOf(parsed));
+    // A node needs none of the server's modules: it does without their memory.
+    if (joined) await (await import('#cluster/join/node-process.ts')).runNode(joined, reporter, stop, powerDown);
+    else await (await import('#cluster/server-process.ts')).runCluster(clusterChoices(parsed), reporter, stop, powerDown);
     return 0;
   } catch (err) {
     const remedy = remedyOf(err);

@@ -1,6 +1,6 @@
 /** `podyard status`: does the cluster run, and is it well? Exit code 0: yes; 3: it does not run; 1: it runs and is not well. */
 import { readFile } from 'node:fs/promises';
-import { readClusterConfig } from '#cluster/config.ts';
+import { hasJoined, readMachineConfig } from '#cluster/join/config.ts';
 import { runningProcess, logFile } from '#cluster/daemon.ts';
 import { summarise } from '#cluster/admin.ts';
 import { parseArguments } from '../arguments.ts';
@@ -16,20 +16,20 @@ async function residentMegabytes(pid: number): Promise<number> {
 
 export async function status(args: readonly string[]): Promise<number> {
   const dataDir = dataDirOf(parseArguments(args, STATUS_FLAGS));
-  const config = await readClusterConfig(dataDir);
+  const config = await readMachineConfig(dataDir);
   const running = config && (await runningProcess(config));
   if (!config || !running) {
     say(config ? 'Podyard does not run. Start it with: ./podyard up' : `There is no cluster in ${dataDir}. Make one with: ./podyard up`);
     return 3;
   }
   say(`process      ${running.pid}, ${await residentMegabytes(running.pid)} MB resident`);
-  say(`API server   https://127.0.0.1:${config.apiPort}`);
+  say(`API server   ${hasJoined(config) ? config.server : `https://127.0.0.1:${config.apiPort}`}`);
   say(`kubeconfig   ${config.kubeconfig}`);
   say(`log          ${logFile(config)}`);
   try {
-    const { nodes, pods, pulls } = await summarise(config);
+    const { nodes, pods, pulls } = await summarise(config, hasJoined(config) ? config.nodeName : undefined);
     for (const n of nodes) say(`node         ${n.name} ${n.ready ? 'Ready' : 'NotReady'}, ${n.version}, ${n.runtime}`);
-    say(`pods         ${pods.running} of ${pods.total} running`);
+    say(`pods         ${pods.running} of ${pods.total} running${hasJoined(config) ? ' here' : ''}`);
     for (const p of pulls) say(`pull         ${p.message}, for ${p.pod}`);
     return nodes.length > 0 && nodes.every((n) => n.ready) ? 0 : 1;
   } catch (err) {

@@ -34,11 +34,11 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 /** `<name>.crt` and `<name>.key`; undefined where one of them is missing. */
-async function readPair(dir: string, name: string): Promise<KeyPair | undefined> {
+export async function readPair(dir: string, name: string): Promise<KeyPair | undefined> {
   const [cert, key] = await Promise.all([readIfThere(join(dir, `${name}.crt`)), readIfThere(join(dir, `${name}.key`))]);
   return cert === undefined || key === undefined ? undefined : { cert, key };
 }
-async function writePair(dir: string, name: string, pair: KeyPair): Promise<void> {
+export async function writePair(dir: string, name: string, pair: KeyPair): Promise<void> {
   await writeSecretFile(join(dir, `${name}.key`), pair.key);
   await writeSecretFile(join(dir, `${name}.crt`), pair.cert);
 }

@@ -24,6 +24,8 @@ export interface FakeRuntimeOptions {
   readonly sandbox?: ((request: Init<RunPodSandboxRequest>) => CriError | undefined) | undefined;
   /** The node's Pod CIDR, a /24: sandboxes get its addresses from .2 on. */
   readonly podCIDR?: string | undefined;
+  /** Whether Pods can have a network yet. */
+  readonly networkReady?: (() => boolean) | undefined;
   /** Containers may name images that were not pulled. */
   readonly anyImage?: boolean | undefined;
 }
@@ -51,7 +53,7 @@ export function fakeRuntime(options: FakeRuntimeOptions): FakeRuntime {
     ...images.service,
     ...sandboxes.service,
     ...containers.service,
-    ...nodeService(events),
+    ...nodeService(events, options.networkReady ?? (() => true)),
     images,
     events,
     kill: (id, code, reason) => containers.kill(id, code, reason),
@@ -61,14 +63,13 @@ export function fakeRuntime(options: FakeRuntimeOptions): FakeRuntime {
 }
 
 /** What is asked of the runtime as a whole. It has no streaming server: exec, attach and port-forward are not implemented. */
-function nodeService(events: FakeEvents): Omit<ContainerRuntime, keyof ImageService | keyof SandboxService | keyof ContainerService> {
+function nodeService(events: FakeEvents, networkReady: () => boolean): Omit<ContainerRuntime, keyof ImageService | keyof SandboxService | keyof ContainerService> {
   const unimplemented = (method: string) => async (): Promise<never> => {
     throw new CriError('Unimplemented', `method ${method} not implemented`);
   };
-  const conditions = ['RuntimeReady', 'NetworkReady'].map((type) => ({ type, status: true }));
   return {
     version: async () => ({ version: '0.1.0', runtimeName: 'fake', runtimeVersion: '1.0.0', runtimeApiVersion: 'v1' }),
-    status: async () => criMessage('StatusResponse', { status: { conditions }, features: { supplementalGroupsPolicy: true } }),
+    status: async () => criMessage('StatusResponse', { status: { conditions: [{ type: 'RuntimeReady', status: true }, { type: 'NetworkReady', status: networkReady() }] }, features: { supplementalGroupsPolicy: true } }),
     runtimeConfig: async () => ({ linux: { cgroupDriver: 'CGROUPFS' } }),
     updateRuntimeConfig: async () => ({}),
     getContainerEvents: (_request, call) => events.subscribe(call?.signal),

@@ -21,6 +21,9 @@ const MAX_IMAGES = 50;
 const RUNTIME_TIMEOUT_MS = 10_000;
 /** An unchanged status is written this often, for those who look at its heartbeats. */
 const REPORT_EVERY_MS = 300_000;
+/** While the node is not Ready for the first time: its network comes up within a second, and Pods wait for it. */
+const FIRST_READY_POLL_MS = 100;
+const FIRST_READY_LIMIT_MS = 120_000;
 
 export interface NodeManagerOptions {
   readonly config: KubeletConfig;
@@ -82,6 +85,7 @@ export class NodeManager {
     await this.#register(signal);
     this.#informer.start();
     this.#loops = [
+      this.#untilReady(),
       this.#every(this.#o.config.nodeStatusUpdateFrequencyMs, () => this.report()),
       this.#every((this.#o.config.nodeLeaseDurationSeconds * 1000) / 4, () => this.#renewLease()),
     ];
@@ -160,6 +164,17 @@ export class NodeManager {
       this.#lease = undefined;
       if (!isReason(err, 'NotFound')) throw err;
       this.#lease = await leases.create(fresh);
+    }
+  }
+  /** As upstream's `fastStatusUpdateOnce`: what is missing at the start comes one by one, without an event that would tell. */
+  async #untilReady(): Promise<void> {
+    const { signal } = this.#abort;
+    const until = this.#o.clock.monotonic() + FIRST_READY_LIMIT_MS;
+    const ready = () => this.node?.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
+    while (!ready() && this.#o.clock.monotonic() < until) {
+      await sleep(this.#o.clock, FIRST_READY_POLL_MS, signal).catch(() => {});
+      if (signal.aborted) return;
+      await this.report().catch(() => {}); // The loop at the usual pace tells of errors.
     }
   }
   async #every(ms: number, task: () => Promise<void>): Promise<void> {

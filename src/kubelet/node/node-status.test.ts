@@ -118,6 +118,18 @@ test('NodeManager: a runtime that is down makes the node not ready; it comes bac
   await k.until('Ready', () => ready().status === 'True', 15_000);
   await k.until('events', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'NodeNotReady'));
 });
+test('NodeManager: a node whose network comes up after its start is Ready at once, not at the next report', async () => {
+  let network = false;
+  await using k = await runKubelet({ networkReady: () => network });
+  const ready = () => condition(k.api.get<Node>(NODES, NODE)!.status!, 'Ready');
+  await k.clock.advance(2000);
+  assert.match(ready(), /^False KubeletNotReady: container runtime network not ready: /);
+  const version = k.api.get<Node>(NODES, NODE)!.metadata.resourceVersion;
+  await k.clock.advance(500);
+  assert.equal(k.api.get<Node>(NODES, NODE)!.metadata.resourceVersion, version, 'nothing is written while nothing changes');
+  network = true;
+  await k.until('Ready', () => ready() === 'True KubeletReady: kubelet is posting ready status', 1000);
+});
 test('Kubelet.shutDownNode stops ordinary Pods first, critical ones in the time kept for them, and takes no more', async () => {
   const { makePod } = await import('../testing/make-pod.ts');
   await using k = await runKubelet({ config: { shutdownGraceMs: 60_000, shutdownGraceCriticalMs: 20_000 }, container: () => ({ term: { afterMs: 1000, code: 0 } }) });

@@ -27,7 +27,6 @@ import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
-import { localStorage } from './local-storage.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
@@ -35,6 +34,7 @@ import type { NodeFiles } from './node-files.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
+import { nodeStorage } from './node-storage.ts';
 import type { ProcessAssembly } from './process.ts';
 import { apiServerSans, ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
 
@@ -137,7 +137,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => newControllerManager({
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent)), clock,
         resources: a.server!.resources, metrics: a.server!.metrics.registry, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
-        signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: localStorage(join(config.dataDir, 'storage'), (name) => name === config.nodeName),
+        signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: nodeStorage(a.nodeProxy!),
         reservedNames: { serviceCIDR: config.serviceCIDR, clusterDomain: config.clusterDomain, server: [...apiServerSans(config.clusterDomain, addressIn(config.serviceCIDR, 1)), config.nodeIP, config.nodeName] },
       }),
     },

@@ -22,6 +22,7 @@ import { KUBELET_DEFAULTS } from '#kubelet/config.ts';
 import type { CgroupManager } from '#kubelet/interfaces.ts';
 import { Kubelet } from '#kubelet/kubelet.ts';
 import type { KubeletHost } from '#kubelet/server/interfaces.ts';
+import { storageDirectories } from '#kubelet/volumes/storage-directories.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { openMemoryStore } from '#store/memory.ts';
 import { bootstrapObjects, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
@@ -30,7 +31,6 @@ import { newApiServer } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
-import { localStorage } from './local-storage.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
 import type { StatsSummary } from './metrics/scraper.ts';
 import { apiServerSans, ensureClusterPki, writeKubeconfig, type ClusterPki } from './pki.ts';
@@ -68,7 +68,7 @@ function simulatedNode(name: string, index: number, dir: string, server: ApiServ
   const kubelet = new Kubelet({
     config: {
       ...KUBELET_DEFAULTS, evictionHard: {}, nodeName: name, nodeIPs: [`192.0.2.${index + 1}`], clusterDNS: ['10.96.0.10'], cgroupRoot: `/simulated/${name}`,
-      rootDir: join(dir, name, 'kubelet'), secretsDir: join(dir, name, 'secrets'), podLogsDir: join(dir, name, 'pod-logs'),
+      rootDir: join(dir, name, 'kubelet'), secretsDir: join(dir, name, 'secrets'), podLogsDir: join(dir, name, 'pod-logs'), storageDir: join(dir, 'storage'),
     },
     client: new Client(inProcessTransport(server, componentUser(`system:node:${name}`, 'system:nodes'), 'kubelet'), 'kubelet'),
     runtime, clock, cgroups: NO_CGROUPS,
@@ -85,6 +85,8 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
   const server = newApiServer({ store, clock, pki, runtimeConfig: parseRuntimeConfig(options.runtimeConfig ?? ''), ...(options.http ? { http: { host: '127.0.0.1', port: 0 } } : {}) });
   const admin = inProcessTransport(server, componentUser('kubernetes-admin', 'system:masters'), 'admin');
   const clientAs = (name: string) => new Client(inProcessTransport(server, componentUser(name), name.replace('system:', '')), name.replace('system:', ''));
+  // All nodes are on this machine, those that are only objects too.
+  const storage = storageDirectories(join(dir, 'storage'));
   const runtimes = new Map<string, FakeRuntime>();
   const hosts = new Map<string, KubeletHost>();
   const bootstrap: Component = {
@@ -108,7 +110,7 @@ export async function startInProcessCluster(options: InProcessOptions = {}): Pro
       create: () => newControllerManager({
         clientAs: (user, agent) => new Client(inProcessTransport(server, user, agent)), clock,
         resources: server.resources, metrics: server.metrics.registry, rootCa: pki.ca.cert, clusterCIDR: '10.244.0.0/16',
-        signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: localStorage(join(dir, 'storage'), () => true),
+        signer: certificateSigner(pki.ca, clock), signToken: legacyTokenSigner(pki.serviceAccountKey.privateKey), nodeStorage: { create: (_, directory) => storage.create(directory), remove: (_, path) => storage.remove(path) },
         reservedNames: { server: apiServerSans(), serviceCIDR: '10.96.0.0/16', clusterDomain: 'cluster.local' },
       }),
     },

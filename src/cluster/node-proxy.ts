@@ -60,14 +60,14 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
     return { url, headers: CREDENTIALS, ...(target.scheme === 'https' ? { tls: { rejectUnauthorized: false } } : { agent: plain }) };
   }
   const localTo = (target: AddressTarget | KubeletTarget): LocalKubelet | undefined => ('node' in target ? options.local?.(target.node) : undefined);
-  async function send(target: ProxyTarget, request: ApiRequest | undefined, signal: AbortSignal, local: LocalKubelet | undefined): Promise<ProxyAnswer> {
+  async function ask(method: string, target: ProxyTarget, request: ApiRequest | undefined, signal: AbortSignal, local: LocalKubelet | undefined): Promise<ProxyAnswer> {
     const body = request?.bodyStream?.();
     if (local) {
       body?.resume();
-      return await askLocally(local, target, request?.method ?? 'GET', signal);
+      return await askLocally(local, target, method, signal);
     }
     const headers = request?.auth.headerNames().flatMap((name) => request.auth.headerValues(name).flatMap((value) => [name, value])) ?? [];
-    const response = await proxyRequest(target, { method: request?.method ?? 'GET', rawHeaders: headers, ...(body ? { body: body as never } : {}) }, signal);
+    const response = await proxyRequest(target, { method, rawHeaders: headers, ...(body ? { body: body as never } : {}) }, signal);
     return { status: response.status, headers: headersOf(response), body: response.body as AsyncIterable<Uint8Array> };
   }
   const headersOf = (response: ProxiedResponse): Record<string, string | string[]> => {
@@ -91,10 +91,10 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
   }
 
   return {
-    async get(target, signal): Promise<ProxyAnswer> {
+    async send(method, target, signal): Promise<ProxyAnswer> {
       const to = targetOf(target);
-      return await send(to, undefined, signal, localTo(target)).catch((err: unknown) => {
-        throw signal.aborted ? err : transportError(`Get ${JSON.stringify(to.url.href)}: ${goError(err)}`, err);
+      return await ask(method, to, undefined, signal, localTo(target)).catch((err: unknown) => {
+        throw signal.aborted ? err : transportError(`${method[0]}${method.slice(1).toLowerCase()} ${JSON.stringify(to.url.href)}: ${goError(err)}`, err);
       });
     },
     upgrade: (target, request) => upgradeTo(targetOf(target), request, localTo(target)),
@@ -103,7 +103,7 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
       if (request.upgrade) return await upgradeTo(direct, request, localTo(target));
       const origin = originOf(direct, request);
       const to = { ...direct, headers: { ...direct.headers, 'x-forwarded-uri': posix.join(encodeURI(origin.prefix), direct.url.pathname) } };
-      const { status, headers, body } = await send(to, request, request.signal, localTo(target)).catch((err: unknown) => {
+      const { status, headers, body } = await ask(request.method, to, request, request.signal, localTo(target)).catch((err: unknown) => {
         throw request.signal.aborted ? err : serviceUnavailable(`error trying to reach service: ${goError(err)}`);
       });
       return throughProxy({ kind: 'raw', code: status, headers, body }, request.method, origin);

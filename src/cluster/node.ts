@@ -27,6 +27,7 @@ export function kubeletConfig(config: NodeConfig, choices: Partial<KubeletConfig
     rootDir: join(config.dataDir, 'kubelet'),
     secretsDir: join(config.runDir, 'secrets'),
     podLogsDir: join(config.dataDir, 'pod-logs'),
+    storageDir: join(config.dataDir, 'storage'),
     cgroupRoot: config.cgroupRoot,
     staticPodDir: join(config.dataDir, 'manifests'),
     clusterDNS: [config.dnsIP],

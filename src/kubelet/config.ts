@@ -19,6 +19,8 @@ export interface KubeletConfig {
   readonly secretsDir: string;
   /** Containers' logs: `<podLogsDir>/<namespace>_<name>_<uid>/<container>/<restarts>.log`. */
   readonly podLogsDir: string;
+  /** Volumes of the built-in provisioner: `<storageDir>/<name>`. */
+  readonly storageDir: string;
   /** Parent of every cgroup that the kubelet makes: `/podyard-node1`. Nothing outside of it is touched. */
   readonly cgroupRoot: string;
   readonly clusterDNS: readonly string[];

@@ -14,6 +14,8 @@ import { readLogs } from './logs/log-reader.ts';
 import type { RuntimeCache, RuntimeContainer } from './runtime/runtime-cache.ts';
 import type { KubeletHost, MetricsKind } from './server/interfaces.ts';
 import type { StatsProvider } from './stats/stats.ts';
+import { storageDirectories } from './volumes/storage-directories.ts';
+import type { Mounter } from './volumes/mounter.ts';
 
 const NODE_LOGS_DIR = '/var/log';
 /** How long a container may have run for its whole output to be what a client that attached to it wanted to see. */
@@ -27,6 +29,7 @@ export interface KubeletHostOptions {
   readonly cache: RuntimeCache;
   readonly stats: StatsProvider;
   readonly config: KubeletConfig;
+  readonly mounter: Mounter;
   /** Pods of the node, with the status that the kubelet last made. */
   pods(): readonly Pod[];
   podByName(namespace: string, name: string): Pod | undefined;
@@ -105,6 +108,7 @@ export function newKubeletHost(options: KubeletHostOptions): KubeletHost {
       }
     },
     nodeLogsDir: () => (options.config.systemLogHandler ? NODE_LOGS_DIR : undefined),
+    storage: storageDirectories(options.config.storageDir, options.mounter),
     configuration: () => kubeletConfiguration(options.config),
     statsSummary: (onlyCpuAndMemory, signal) => stats.summary(onlyCpuAndMemory, signal),
     metrics: (kind: MetricsKind, signal) => stats.metrics(kind, signal),

@@ -282,7 +282,7 @@ export class Kubelet implements Component {
       return { ...real, status: this.#statuses.statusOf(real) ?? pod.status };
     };
     return newKubeletHost({
-      clock, runtime, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
+      clock, runtime, mounter: this.#o.mounter ?? hostMounter, cache: this.cache, config: { ...config, cgroupDriver: this.#driver.name },
       stats: newNodeStats({
         clock, runtime, config, volumes: this.#volumeStats, cache: this.cache, hierarchy: this.#hierarchy, cgroups: this.#cgroups, nodeName: config.nodeName, host: () => this.node.host, cores: () => this.#containers.cpus.cores(),
         podOf: (uid) => this.workers.podOf(uid), running: () => this.#running().length, counted: () => this.#metrics.registry.metrics(),

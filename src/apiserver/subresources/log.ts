@@ -46,7 +46,7 @@ export async function serveLog(ctx: RequestContext): Promise<ApiResult> {
   // Not on a node yet: there is nothing to read, which is no error.
   if (!pod.spec?.nodeName) return { kind: 'raw', code: 200, headers, body: Buffer.alloc(0) };
   const path = `/containerLogs/${[ctx.namespace, ctx.name, container].map(encodeURIComponent).join('/')}${kubeletQuery(query)}`;
-  const answer = await nodeProxyOf(ctx).get({ node: nodeNamed(ctx, pod.spec.nodeName), path, user: ctx.user }, ctx.signal);
+  const answer = await nodeProxyOf(ctx).send('GET', { node: nodeNamed(ctx, pod.spec.nodeName), path, user: ctx.user }, ctx.signal);
   if (answer.status < 200 || answer.status > 206) throw await kubeletError(answer);
   return { kind: 'raw', code: 200, headers, body: answer.body };
 }

@@ -26,8 +26,8 @@ export interface ProxyAnswer {
   readonly body: AsyncIterable<Uint8Array>;
 }
 export interface NodeProxy {
-  /** GET on the kubelet. Rejects when it cannot be reached. */
-  get(target: KubeletTarget, signal: AbortSignal): Promise<ProxyAnswer>;
+  /** A request without a body to the kubelet. Rejects when it cannot be reached. */
+  send(method: 'GET' | 'POST' | 'DELETE', target: KubeletTarget, signal: AbortSignal): Promise<ProxyAnswer>;
   /** Joins the client's upgraded connection (`request.upgrade`) to the kubelet's; resolves with `hijacked`, or with the kubelet's refusal. */
   upgrade(target: KubeletTarget, request: ApiRequest): Promise<ApiResult>;
   /** Forwards the whole request, upgrades included, to a Pod, a Service's endpoint or a node. Hop-by-hop headers and the client's credentials stay behind. */

@@ -2,7 +2,7 @@
  * The built-in provisioner: a volume is a directory on the node that the Pod goes to. It does what external provisioners do: makes
  * volumes for claims that name it, and deletes those that are released.
  */
-import type { PersistentVolume, PersistentVolumeClaim } from '#api/gen/core-v1.ts';
+import type { Node, PersistentVolume, PersistentVolumeClaim } from '#api/gen/core-v1.ts';
 import type { StorageClass } from '#api/gen/storage-v1.ts';
 import { keyOf, nameOf, namespaceOf, uidOf } from '#api/object.ts';
 import type { Component } from '#base/component.ts';
@@ -15,15 +15,17 @@ import { classOfClaim, PROVISIONED_BY, PROVISIONER, SELECTED_NODE } from './matc
 export const LOCAL_PATH = LOCAL_PATH_PROVISIONER;
 const HOSTNAME = 'kubernetes.io/hostname';
 const MODES: ReadonlySet<string> = new Set(['ReadWriteOnce', 'ReadWriteOncePod']);
+/** The longest name that file systems take. The first part of ours tells them apart. */
+const MAX_NAME = 255;
 const CLAIM = 'claim:';
 const VOLUME = 'volume:';
 
 /** Directories for volumes on the nodes. */
 export interface NodeStorage {
   /** Makes a directory that everybody may write to; resolves with its path on the node. Idempotent. */
-  create(nodeName: string, directory: string): Promise<string>;
+  create(node: Node, directory: string, signal: AbortSignal): Promise<string>;
   /** Removes a directory of its own and all in it. Rejects for any other path. Idempotent. */
-  remove(nodeName: string, path: string): Promise<void>;
+  remove(node: Node, path: string, signal: AbortSignal): Promise<void>;
 }
 
 /** Why a claim cannot be served. */
@@ -44,6 +46,9 @@ export function newVolume(claim: PersistentVolumeClaim, storageClass: StorageCla
     },
   };
 }
+
+/** How volumes name a node. */
+const hostnameOf = (node: Node): string => node.metadata.labels?.[HOSTNAME] ?? nameOf(node);
 
 export function newLocalPathProvisioner(context: ControllerContext, storage: NodeStorage): Component {
   const { client, informers } = context;
@@ -79,8 +84,8 @@ export function newLocalPathProvisioner(context: ControllerContext, storage: Nod
       return void (await reschedule(claim, signal));
     }
     try {
-      const path = await storage.create(nodeName, `pvc-${uidOf(claim)}_${namespaceOf(claim)}_${nameOf(claim)}`);
-      const volume = await client.of(PERSISTENT_VOLUMES).create(newVolume(claim, storageClass, node.metadata.labels?.[HOSTNAME] ?? nodeName, path), { signal });
+      const path = await storage.create(node, `pvc-${uidOf(claim)}_${namespaceOf(claim)}_${nameOf(claim)}`.slice(0, MAX_NAME), signal);
+      const volume = await client.of(PERSISTENT_VOLUMES).create(newVolume(claim, storageClass, hostnameOf(node), path), { signal });
       recorder.event(claim, 'Normal', 'ProvisioningSucceeded', `Successfully provisioned volume ${nameOf(volume)}`);
     } catch (err) {
       if (isReason(err, 'AlreadyExists')) return;
@@ -93,7 +98,8 @@ export function newLocalPathProvisioner(context: ControllerContext, storage: Nod
     const { spec, status, metadata } = volume;
     if (metadata.annotations?.[PROVISIONED_BY] !== LOCAL_PATH || spec.persistentVolumeReclaimPolicy !== 'Delete' || (status?.phase !== 'Released' && status?.phase !== 'Failed')) return;
     try {
-      await storage.remove(nodeOf(volume), spec.hostPath?.path ?? '');
+      const path = spec.hostPath?.path ?? '';
+      await storage.remove(nodeOf(volume, path), path, signal);
       await client.of(PERSISTENT_VOLUMES).delete('', nameOf(volume), { preconditions: { uid: uidOf(volume) } }, signal);
     } catch (err) {
       if (isReason(err, 'NotFound') || isReason(err, 'Conflict')) return;
@@ -101,11 +107,12 @@ export function newLocalPathProvisioner(context: ControllerContext, storage: Nod
       throw err;
     }
   }
-  /** The node that the volume is on, by its host name. */
-  function nodeOf(volume: PersistentVolume): string {
+  /** The node that the volume is on. Throws where the cluster has it no more. */
+  function nodeOf(volume: PersistentVolume, path: string): Node {
     const hostname = volume.spec.nodeAffinity?.required?.nodeSelectorTerms[0]?.matchExpressions?.find((e) => e.key === HOSTNAME)?.values?.[0] ?? '';
-    const node = nodes.list().find((n) => n.metadata.labels?.[HOSTNAME] === hostname);
-    return node ? nameOf(node) : hostname;
+    const node = nodes.list().find((n) => hostnameOf(n) === hostname);
+    if (!node) throw new Error(`directory "${path}" is on node "${hostname}", which is not in the cluster: remove it there, then delete the volume`);
+    return node;
   }
 
   return newController({

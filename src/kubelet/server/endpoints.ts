@@ -1,4 +1,4 @@
-/** The endpoints that answer with a document: health, Pods, statistics, metrics, logs, `/run`, `/checkpoint`. */
+/** The endpoints that answer with a document: health, Pods, statistics, metrics, logs, `/run`, `/checkpoint`, `/storage`. */
 import type { Pod, PodList } from '#api/gen/core-v1.ts';
 import type { Clock } from '#base/clock.ts';
 import { isLogOptionsError, parseLogOptions } from '../logs/log-options.ts';
@@ -6,18 +6,21 @@ import type { KubeletHost } from './interfaces.ts';
 import { serveNodeLogs } from './node-logs.ts';
 import { jsonAnswer, messageOf, textAnswer, type KubeletAnswer, type KubeletRequest } from './request.ts';
 import type { ContainerRef, Route, StreamingRoute } from './routes.ts';
+import { serveStorage } from './storage.ts';
 
 export interface EndpointOptions {
   readonly host: KubeletHost;
   readonly clock: Clock;
 }
 type DocumentRoute = Exclude<Route, StreamingRoute>;
+/** The others are read. */
+const METHODS: Readonly<Partial<Record<DocumentRoute['kind'], readonly string[]>>> = { run: ['POST'], checkpoint: ['POST'], storage: ['POST', 'DELETE'] };
 
 export async function serveDocument(route: DocumentRoute, request: KubeletRequest, options: EndpointOptions): Promise<KubeletAnswer> {
   const { url: { searchParams: query }, signal } = request;
   const { host } = options;
-  const method = route.kind === 'run' || route.kind === 'checkpoint' ? 'POST' : 'GET';
-  if (request.method !== method) return textAnswer(405, 'Method Not Allowed', { Allow: method });
+  const methods = METHODS[route.kind] ?? ['GET'];
+  if (!methods.includes(request.method)) return textAnswer(405, 'Method Not Allowed', { Allow: methods.join(', ') });
   switch (route.kind) {
     case 'healthz':
       return serveHealth(route.check, query, host);
@@ -41,6 +44,8 @@ export async function serveDocument(route: DocumentRoute, request: KubeletReques
       return await serveRun(route, request, host);
     case 'checkpoint':
       return await serveCheckpoint(route, request, host);
+    case 'storage':
+      return await serveStorage(request.method, query, host.storage);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Pod } from '#api/gen/core-v1.ts';
 import type { RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
 import type { LogOptions } from '../logs/log-options.ts';
+import type { StorageDirectories } from '../volumes/storage-directories.ts';
 
 export interface KubeletHost {
   /** The Pods of the node as they were last seen by the kubelet, with the status that it has made. */
@@ -33,6 +34,8 @@ export interface KubeletHost {
   statsSummary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<unknown>;
   /** Directory of the node's own logs; undefined: they are not served. */
   nodeLogsDir(): string | undefined;
+  /** Where volumes of the built-in provisioner lie. */
+  readonly storage: StorageDirectories;
   /** The node's configuration as `/configz` shows it. */
   configuration(): object;
   /** Metrics in the Prometheus text format. */

@@ -10,7 +10,7 @@ export interface ContainerRef {
 }
 export type Route =
   | { readonly kind: 'healthz'; readonly check: string }
-  | { readonly kind: 'pods' | 'runningpods' | 'summary' | 'configz' }
+  | { readonly kind: 'pods' | 'runningpods' | 'summary' | 'configz' | 'storage' }
   /** What follows `/logs` in the path, as it came. */
   | { readonly kind: 'nodeLogs'; readonly path: string }
   | { readonly kind: 'metrics'; readonly metrics: MetricsKind }
@@ -38,6 +38,7 @@ export function routeOf(path: string): Route | undefined {
     case 'pods':
     case 'runningpods':
     case 'configz':
+    case 'storage':
       return rest.length === 0 ? { kind: root } : undefined;
     case 'logs':
       return { kind: 'nodeLogs', path: path.slice('/logs'.length) };

@@ -17,6 +17,7 @@ import { UpgradeRefusedError } from '#machinery/httpstream/upgrade.ts';
 import { WebSocketChannels } from '#machinery/httpstream/websocket-channels.ts';
 import { WebSocketTunnel } from '#machinery/httpstream/websocket-tunnel.ts';
 import { dialWebSocket } from '#machinery/httpstream/websocket.ts';
+import { ForeignPathError } from '../volumes/storage-directories.ts';
 import type { KubeletAuth, KubeletHost, NodeAttributes } from './interfaces.ts';
 import { KubeletServer } from './server.ts';
 
@@ -86,7 +87,7 @@ async function setUp(t: TestContext, host: Partial<KubeletHost> = {}): Promise<S
   const server = new KubeletServer({
     address: '127.0.0.1', port: 0, certificate: serving, clientCa: authority.cert, auth,
     host: {
-      pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined,
+      pods: () => [POD], podByName: (namespace, name) => (namespace === 'ns' && name === 'p' ? POD : undefined), runningPods: async () => [], syncLoopProblem: () => undefined, storage: { create: absent, remove: absent },
       execUrl: absent, attachUrl: absent, missedOutput: absent, portForwardUrl: absent, run: absent, checkpoint: absent, logs: absent, statsSummary: async (only) => ({ only }), configuration: () => ({ maxPods: 110 }), nodeLogsDir: () => undefined, metrics: async (kind) => `# ${kind}\n`, ...host,
     },
   });
@@ -226,6 +227,29 @@ test('KubeletServer has containers checkpointed by POST, and tells what the runt
   assert.equal(await ask('/checkpoint/ns/p/c?timeout=soon'), '404 cannot parse value of timeout parameter');
   assert.equal((await get(url, '/checkpoint/ns/p/c')).status, 405);
   assert.deepEqual([asked[0]!.verb, asked[0]!.subresource], ['create', 'checkpoint']);
+});
+test('KubeletServer has directories made by POST and removed by DELETE', async (t) => {
+  const { url, asked } = await setUp(t, {
+    storage: {
+      create: (name) => (name === '..' ? Promise.reject(new ForeignPathError(name, '/d', 'made')) : Promise.resolve(`/d/${name}`)),
+      remove: (path) => (path === '/d/a b' ? Promise.resolve() : Promise.reject(path === '/d/busy' ? new Error('"/d/busy/x" is still mounted in it') : new ForeignPathError(path, '/d', 'removed'))),
+    },
+  });
+  const ROWS: readonly [method: string, path: string, answer: string, verb: string][] = [
+    ['POST', '/storage?directory=a%20b', '200 {"path":"/d/a b"}', 'create'], ['POST', '/storage/?directory=a', '200 {"path":"/d/a"}', 'create'], ['DELETE', '/storage?path=%2Fd%2Fa+b', '200 {}', 'delete'],
+    ['POST', '/storage?directory=..', '400 directory ".." is not in "/d": it is not made', 'create'], ['DELETE', '/storage?path=/etc', '400 directory "/etc" is not in "/d": it is not removed', 'delete'],
+    ['DELETE', '/storage', '400 directory "" is not in "/d": it is not removed', 'delete'], ['DELETE', '/storage?path=/d/busy', '500 "/d/busy/x" is still mounted in it', 'delete'],
+    ['GET', '/storage?directory=a', '405 Method Not Allowed', 'get'], ['PUT', '/storage?directory=a', '405 Method Not Allowed', 'update'], ['DELETE', '/storage/a', '404 404 page not found\n', 'delete'],
+  ];
+  for (const [method, path, answer, verb] of ROWS) {
+    asked.length = 0;
+    assert.equal(await brief(get(url, path, { certificate: apiserver, method })), answer, `${method} ${path}`);
+    assert.deepEqual(asked.map((a) => [a.verb, a.subresource]), [[verb, 'proxy']]);
+  }
+  assert.equal((await get(url, '/storage')).headers['allow'], 'POST, DELETE');
+  for (const [method, verb] of [['POST', 'create'], ['DELETE', 'delete']] as const) {
+    assert.equal(await brief(get(url, '/storage?directory=a&path=/d/a', { token: 'good', method })), `403 Forbidden (user=prometheus, verb=${verb}, resource=nodes, subresource(s)=[proxy])\n`);
+  }
 });
 test('KubeletServer runs commands by POST', async (t) => {
   const { url } = await setUp(t, {

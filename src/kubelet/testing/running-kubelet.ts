@@ -37,11 +37,12 @@ export function fakeMounter(): Mounter & { readonly mounts: Map<string, string> 
     fileSystem: (type, source, target) => Promise.resolve(void mounts.set(target, `${type} ${source}`)),
     unmountAll: (path) => Promise.resolve([...mounts.keys()].filter((m) => m === path || m.startsWith(`${path}/`)).forEach((m) => mounts.delete(m))),
     isMountPoint: (path) => Promise.resolve(mounts.has(path)),
+    mountsBelow: (path) => Promise.resolve([...mounts.keys()].filter((m) => m === path || m.startsWith(`${path}/`))),
   };
 }
 export function kubeletConfig(dir: string, more: Partial<KubeletConfig> = {}): KubeletConfig {
   return {
-    ...KUBELET_DEFAULTS, nodeName: NODE, nodeIPs: ['192.0.2.1'], rootDir: join(dir, 'kubelet'), secretsDir: join(dir, 'secrets'), podLogsDir: join(dir, 'logs'),
+    ...KUBELET_DEFAULTS, nodeName: NODE, nodeIPs: ['192.0.2.1'], rootDir: join(dir, 'kubelet'), secretsDir: join(dir, 'secrets'), podLogsDir: join(dir, 'logs'), storageDir: join(dir, 'storage'),
     cgroupRoot: '/test', clusterDNS: ['10.96.0.10'], resolvConf: '/nonexistent', evictionHard: {}, ...more,
   };
 }

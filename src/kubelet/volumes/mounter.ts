@@ -17,6 +17,8 @@ export interface Mounter {
   /** Unmounts what is mounted at or below a path, innermost first; nothing when nothing is. */
   unmountAll(path: string): Promise<void>;
   isMountPoint(path: string): Promise<boolean>;
+  /** What is mounted at or below a path, outermost first. */
+  mountsBelow(path: string): Promise<readonly string[]>;
 }
 
 async function mountPoints(): Promise<string[]> {
@@ -52,10 +54,12 @@ export const hostMounter: Mounter = {
     await mount(['-t', type, ...withOptions(options), source, target]);
   },
   async unmountAll(path) {
-    const below = (await mountPoints()).filter((p) => p === path || p.startsWith(`${path}/`));
-    for (const point of below.toReversed()) await run('umount', [point]).catch(() => run('umount', ['-l', point]));
+    for (const point of (await hostMounter.mountsBelow(path)).toReversed()) await run('umount', [point]).catch(() => run('umount', ['-l', point]));
   },
   async isMountPoint(path) {
     return (await mountPoints()).includes(path);
+  },
+  async mountsBelow(path) {
+    return (await mountPoints()).filter((p) => p === path || p.startsWith(`${path}/`));
   },
 };

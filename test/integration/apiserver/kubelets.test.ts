@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { connect as connectTcp, createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, test } from 'node:test';
@@ -11,8 +14,10 @@ import { connect as connectTls } from 'node:tls';
 import type { Node, Pod } from '#api/gen/core-v1.ts';
 import { systemClock } from '#base/clock.ts';
 import { newNodeProxy } from '#cluster/node-proxy.ts';
+import { nodeStorage } from '#cluster/node-storage.ts';
 import type { KubeletHost, NodeAttributes } from '#kubelet/server/interfaces.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
+import { storageDirectories } from '#kubelet/volumes/storage-directories.ts';
 import { acceptPortForward, forwardTo, PORT_FORWARD_PROTOCOL, PORT_FORWARD_TUNNEL_PROTOCOL } from '#machinery/httpstream/portforward.ts';
 import { dialRemoteCommand } from '#machinery/httpstream/remotecommand-client.ts';
 import { acceptRemoteCommand, exitCodeOf, exitStatus, type RemoteCommandStreams } from '#machinery/httpstream/remotecommand.ts';
@@ -30,6 +35,8 @@ let kubelet: KubeletServer;
 let proxy: ReturnType<typeof newNodeProxy>;
 let runtime: Server;
 let echo: ReturnType<typeof createTcpServer>;
+/** Of the kubelet's files. */
+let dir = '';
 const asked: NodeAttributes[] = [];
 let allowed = true;
 /** Resolves when the runtime hears that a client has gone. */
@@ -58,16 +65,17 @@ async function runtimeServer(): Promise<Server> {
 const runtimeUrl = (path: string): URL => new URL(`http://127.0.0.1:${(runtime.address() as AddressInfo).port}/${path}`);
 
 before(async () => {
-  fixture = await startServer({ nodeProxy: { get: (...args) => proxy.get(...args), upgrade: (...args) => proxy.upgrade(...args), forward: (...args) => proxy.forward(...args) } });
+  fixture = await startServer({ nodeProxy: { send: (...args) => proxy.send(...args), upgrade: (...args) => proxy.upgrade(...args), forward: (...args) => proxy.forward(...args) } });
   http = new Requests(fixture);
   runtime = await runtimeServer();
+  dir = await mkdtemp(join(tmpdir(), 'podyard-kubelets-'));
   echo = createTcpServer({ allowHalfOpen: true }, (socket) => void socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
   const { apiServer, ca, clients } = fixture.pki;
   const pod: Pod = { metadata: { name: 'p', namespace: 'default' }, spec: { containers: [{ name: 'c', image: 'x' }] } };
   const host: Partial<KubeletHost> = {
     pods: () => [pod], podByName: (_, name) => (name.startsWith('missing') ? undefined : pod), metrics: async (kind) => `# ${kind}\n`,
     execUrl: async (_pod, _container, [command = '']) => runtimeUrl(command), portForwardUrl: async () => runtimeUrl('ports'),
-    run: async (_pod, _container, command) => Buffer.from(command.join(' ')),
+    storage: storageDirectories(join(dir, 'storage')), run: async (_pod, _container, command) => Buffer.from(command.join(' ')),
     async *logs(_pod, _container, { follow, previous }, signal) {
       if (previous) throw new Error('previous terminated container "c" in pod "p" not found');
       yield Buffer.from('one\n');
@@ -97,6 +105,7 @@ after(async () => {
   runtime.closeAllConnections();
   runtime.close();
   echo.close();
+  await rm(dir, { recursive: true, force: true });
 });
 
 for (const node of ['here', 'there'] as const) {
@@ -124,6 +133,22 @@ for (const node of ['here', 'there'] as const) {
       assert.deepEqual(await get(`${POD}/log`), [200, 'one\ntwo\n', 'text/plain']);
       assert.equal((await http.get(`${POD}/log?previous=true`)).status.message, 'previous terminated container "c" in pod "p" not found');
       assert.equal((await http.get(`${MISSING}/log`)).status.message, `pod "missing-${node}" does not exist`);
+    });
+
+    test('makes and removes directories for volumes', async () => {
+      const storage = nodeStorage(proxy);
+      const { signal } = new AbortController();
+      const object = (await http.get(`/api/v1/nodes/${node}`)).json<Node>();
+      asked.length = 0;
+      const path = await storage.create(object, 'pvc-1_default_a b', signal);
+      assert.equal(path, join(dir, 'storage', 'pvc-1_default_a b'));
+      assert.equal((await stat(path)).mode & 0o777, 0o777);
+      await storage.remove(object, path, signal);
+      await assert.rejects(stat(path), { code: 'ENOENT' });
+      await storage.remove(object, path, signal);
+      assert.deepEqual(asked.map((a) => `${a.verb} ${a.subresource} ${a.path}`), ['create proxy /storage', 'delete proxy /storage', 'delete proxy /storage']);
+      await assert.rejects(storage.remove(object, dir, signal), { message: `directory "${dir}" is not in "${join(dir, 'storage')}": it is not removed` });
+      await assert.rejects(storage.create(object, '..', signal), { message: `directory ".." is not in "${join(dir, 'storage')}": it is not made` });
     });
 
     test('may refuse the API server', async () => {
@@ -184,6 +209,15 @@ for (const node of ['here', 'there'] as const) {
     });
   });
 }
+
+test('a node that cannot be reached makes no directories, and the transport says why', async () => {
+  const away: Node = { metadata: { name: 'away' }, spec: {}, status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }], daemonEndpoints: { kubeletEndpoint: { Port: 1 } } } };
+  const storage = nodeStorage(proxy);
+  const { signal } = new AbortController();
+  const refused = 'dial tcp 127.0.0.1:1: connect: connection refused';
+  await assert.rejects(storage.create(away, 'a', signal), { message: `Post "https://127.0.0.1:1/storage?directory=a": ${refused}` });
+  await assert.rejects(storage.remove(away, '/d/a', signal), { message: `Delete "https://127.0.0.1:1/storage?path=%2Fd%2Fa": ${refused}` });
+});
 
 test('each message of a command\'s WebSocket is a TLS record of its own: clients that poll their socket miss none', async () => {
   const { hostname, port } = new URL(fixture.url);

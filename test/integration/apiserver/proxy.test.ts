@@ -17,7 +17,7 @@ const PROXY = '/api/v1/nodes/up/proxy';
 const PAGE = '<html><a href="/rewriteme">test</a></html>';
 
 before(async () => {
-  fixture = await startServer({ nodeProxy: { get: (...args) => proxy.get(...args), upgrade: (...args) => proxy.upgrade(...args), forward: (...args) => proxy.forward(...args) } });
+  fixture = await startServer({ nodeProxy: { send: (...args) => proxy.send(...args), upgrade: (...args) => proxy.upgrade(...args), forward: (...args) => proxy.forward(...args) } });
   http = new Requests(fixture);
   const { apiServer, ca, clients } = fixture.pki;
   proxy = newNodeProxy({ ca: ca.cert, cert: clients.admin.cert, key: clients.admin.key });

@@ -13,7 +13,7 @@ let http: Requests;
 const asked: KubeletTarget[] = [];
 /** A kubelet that answers with what it was asked; "waiting" is a container that has no log yet. */
 const kubelet: NodeProxy = {
-  get: (target) => {
+  send: (_method, target) => {
     asked.push(target);
     const waiting = target.path.includes('/waiting');
     const body = waiting ? 'container "waiting" in pod "two" is waiting to start: ContainerCreating' : 'hello\n';

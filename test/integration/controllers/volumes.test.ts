@@ -54,6 +54,19 @@ describe('persistent volumes', () => {
     await eventually('the volume goes', () => isGone(volumes().get('', nameOf(pv))));
     await assert.rejects(stat(path), { code: 'ENOENT' });
   });
+  test('a directory on a node that has left is told of, and its volume stays until somebody deletes it', async () => {
+    const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In' as const, values: ['left'] }] }] } };
+    await volumes().create({
+      metadata: { name: 'left', annotations: { 'pv.kubernetes.io/provisioned-by': 'podyard.io/local-path' } },
+      spec: { accessModes: ['ReadWriteOnce'], capacity: { storage: '1Gi' }, storageClassName: 'local-path', persistentVolumeReclaimPolicy: 'Delete', hostPath: { path: '/data/storage/pvc' }, nodeAffinity },
+    });
+    await claim('left', { volumeName: 'left' });
+    await claimIs('left', 'Bound');
+    await claims().delete('default', 'left');
+    await told('left', 'VolumeFailedDelete: directory "/data/storage/pvc" is on node "left", which is not in the cluster: remove it there, then delete the volume');
+    await volumes().delete('', 'left');
+    await eventually('the volume goes', () => isGone(volumes().get('', 'left')));
+  });
   test('a VolumeAttributesClass goes when no volume and no claim names it any more', async () => {
     const classes = cluster.client.of(VOLUME_ATTRIBUTES_CLASSES);
     const make = async (name: string) => {

@@ -50,14 +50,17 @@ export class NodeCertificates implements Component {
   readonly name = 'certificates';
   readonly #config: JoinedConfig;
   readonly #clock: Clock;
+  readonly #request: (wanted: NodeCertificate, signal: AbortSignal) => Promise<KeyPair>;
   readonly #abort = new AbortController();
   readonly #loops: Promise<void>[] = [];
   #ca = '';
   #transport: HttpTransport | undefined;
 
-  constructor(config: JoinedConfig, clock: Clock) {
+  /** `request` asks the cluster for a certificate; default: over {@link transport}. */
+  constructor(config: JoinedConfig, clock: Clock, request?: (wanted: NodeCertificate, signal: AbortSignal) => Promise<KeyPair>) {
     this.#config = config;
     this.#clock = clock;
+    this.#request = request ?? ((wanted, signal) => requestCertificate(new Client(this.transport, 'kubelet'), wanted, signal));
   }
   /** PEM of the cluster's authority. */
   get ca(): string {
@@ -131,7 +134,7 @@ export class NodeCertificates implements Component {
           await sleep(this.#clock, Math.min(due, LONGEST_SLEEP_MS), signal);
           continue;
         }
-        const pair = await requestCertificate(new Client(this.transport, 'kubelet'), wanted, signal);
+        const pair = await this.#request(wanted, signal);
         await use(pair);
         current = pair;
         retryMs = RETRY_MS.first;

@@ -14,6 +14,8 @@ import { runningProcess } from '#cluster/daemon.ts';
 import { isRunning, type ProcessId } from '#cluster/runtime/processes.ts';
 import { buildImages } from '../../images/build.ts';
 import { PRIVATE_USER, startRegistry, type TestRegistry } from '../../images/registry.ts';
+import { JoinedNode } from './joined-node.ts';
+import { makeNetns } from './netns.ts';
 import { reserve } from './reservations.ts';
 import { requireKubectl, type KubectlVersion } from './kubectl-binary.ts';
 import { runProgram, startProgram, type Program, type Result, type RunOptions } from './process.ts';
@@ -33,6 +35,8 @@ export interface ClusterOptions {
   readonly dataFiles?: Readonly<Record<string, string>>;
   /** More flags of `up`. */
   readonly flags?: readonly string[];
+  /** A second machine is there, as neighbour of the first: `cluster.neighbour` joins it. */
+  readonly neighbour?: boolean;
   /** What `./podyard` is started by, where it is to see another machine than the test: `nsenter …`. */
   readonly enter?: readonly string[];
 }
@@ -67,6 +71,7 @@ export class TestCluster {
   readonly #enter: readonly string[];
   #transport: HttpTransport | undefined;
   #registry: TestRegistry | undefined;
+  #neighbour: JoinedNode | undefined;
   #kubectlPath = '';
 
   private constructor(dir: string, flags: readonly string[], enter: readonly string[]) {
@@ -95,9 +100,11 @@ export class TestCluster {
     await mkdir(`${dir}/home`);
     await mkdir(`${dir}/files`);
     const ranges = await freeRanges();
-    const flags = [`--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
+    const net = options.neighbour ? await makeNetns() : undefined;
+    const flags = [...(net ? [`--node-ip=${net.hostIP}`] : []), `--api-port=${await freePort()}`, `--kubelet-port=${await freePort()}`, `--cluster-cidr=${ranges.cluster}`, `--service-cidr=${ranges.service}`, '--node-name=node01', ...(options.flags ?? [])];
     const cluster = new TestCluster(dir, flags, options.enter ?? []);
     await mkdir(cluster.dataDir);
+    if (net) cluster.#neighbour = await JoinedNode.prepare(cluster, net, 'node02');
     for (const [name, content] of Object.entries(options.dataFiles ?? {})) await writeFile(`${cluster.dataDir}/${name}`, content);
     if (options.served || options.guarded) await cluster.#serve(options);
     cluster.#kubectlPath = await requireKubectl('1.36');
@@ -119,6 +126,11 @@ export class TestCluster {
     return this.#registry;
   }
 
+  /** The second machine, which has not joined yet. */
+  get neighbour(): JoinedNode {
+    if (!this.#neighbour) throw new Error('this cluster was started without a neighbour');
+    return this.#neighbour;
+  }
   get dataDir(): string {
     return `${this.dir}/data`;
   }
@@ -167,9 +179,14 @@ export class TestCluster {
   }
   /** Builds images where they are not yet, and loads them. */
   async loadImages(names: readonly string[]): Promise<void> {
-    const store = await buildImages({ names });
-    await store.writeArchive(`${this.dir}/images.tar`, names);
-    await this.podyard(['image', 'load', `${this.dir}/images.tar`]);
+    await this.podyard(['image', 'load', await this.imageArchive(names)]);
+  }
+
+  /** The file that {@link loadImages} loads, for other nodes. */
+  async imageArchive(names: readonly string[]): Promise<string> {
+    const path = `${this.dir}/images.tar`;
+    await (await buildImages({ names })).writeArchive(path, names);
+    return path;
   }
 
   /** Runs kubectl as the administrator. Words are separated by single spaces; use a list where one holds a space. */
@@ -211,7 +228,8 @@ export class TestCluster {
       const text = await readFile(path, 'utf8').catch(() => '');
       return `--- ${path}\n${text.trimEnd().split('\n').slice(-lines).join('\n')}\n`;
     };
-    return (await tail(`${this.dataDir}/podyard.log`)) + (await tail(`${this.dataDir}/runtime/containerd.log`));
+    const dirs = [this.dataDir, ...(this.#neighbour ? [this.#neighbour.dataDir] : [])];
+    return (await Promise.all(dirs.flatMap((dir) => [tail(`${dir}/podyard.log`), tail(`${dir}/runtime/containerd.log`)]))).join('');
   }
   /** Where the cluster stands, for a failure's report. */
   async report(): Promise<string> {
@@ -226,6 +244,8 @@ export class TestCluster {
   async uninstall(): Promise<void> {
     this.#transport?.close();
     this.#transport = undefined;
+    await this.#neighbour?.remove();
+    this.#neighbour = undefined;
     await this.#registry?.[Symbol.asyncDispose]();
     this.#registry = undefined;
     await this.podyard(['uninstall', '--yes']);

@@ -66,7 +66,6 @@ function networkOnceGiven(a: NodeAssembly, made: PromiseWithResolvers<NodeNetwor
       network = newNetwork({ ...config, podCIDR }, clock, certificates.transport, changes);
       await network.start(signal);
       made.resolve(network);
-      await a.kubelet!.node.reportNetwork(signal);
     },
     async stop() {
       await network?.stop();

@@ -19,9 +19,6 @@ const log = logger('kubelet');
 const LEASE_NAMESPACE = 'kube-node-lease';
 const MAX_IMAGES = 50;
 const RUNTIME_TIMEOUT_MS = 10_000;
-/** A runtime that follows its directory of CNI configurations has seen a new one within milliseconds. */
-const NETWORK_LOOK_MS = 50;
-const NETWORK_WAIT_MS = 10_000;
 /** An unchanged status is written this often, for those who look at its heartbeats. */
 const REPORT_EVERY_MS = 300_000;
 /** While the node is not Ready for the first time: its network comes up within a second, and Pods wait for it. */
@@ -97,20 +94,6 @@ export class NodeManager {
   async stop(): Promise<void> {
     this.#abort.abort(new Error('the kubelet is stopping'));
     await Promise.all([...this.#loops, this.#informer.stop()]);
-  }
-  /**
-   * The node's network has just been set up: reports as soon as the runtime has noticed, which it tells nobody. Resolves then, or when it takes too long
-   * or the signal aborts.
-   */
-  async reportNetwork(signal: AbortSignal): Promise<void> {
-    const { runtime, clock } = this.#o;
-    const until = clock.monotonic() + NETWORK_WAIT_MS;
-    while (!signal.aborted && clock.monotonic() < until) {
-      const { status } = await runtime.status({}, { timeoutMs: RUNTIME_TIMEOUT_MS, signal });
-      if (status?.conditions.some((c) => c.type === 'NetworkReady' && c.status)) break;
-      await sleep(clock, NETWORK_LOOK_MS, signal).catch(() => {});
-    }
-    await this.report();
   }
   /**
    * Writes the status when it is not what the API has, or when the last report is old. Others write it too: of a node that is silent for long the

@@ -97,7 +97,7 @@ export interface ApiServerOptions {
   readonly conversionWebhooks?: ((reader: ObjectReader) => NonNullable<ConversionServices['webhooks']>) | undefined;
   readonly nodeProxy?: NodeProxy | undefined;
   /** APIServices of other servers. Absent: only what this server has itself is served, and no APIServices are kept for it. */
-  readonly aggregation?: { readonly identity: ProxyIdentity; readonly resolver: (reader: ObjectReader) => ServiceResolver } | undefined;
+  readonly aggregation?: { readonly identity: () => ProxyIdentity; readonly resolver: (reader: ObjectReader) => ServiceResolver } | undefined;
   readonly version?: VersionInfo | undefined;
   /** Host and port under which Pods reach the API server. Default: where it listens. */
   readonly serverAddress?: string | undefined;

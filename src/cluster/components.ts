@@ -16,14 +16,14 @@ import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
-import type { NodeProxy } from '#apiserver/subresources/node-proxy.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { bootstrapObjects, ensureExtensionAuthentication, ensureJoining, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
 import { addressIn, flagValues, type ClusterConfig } from './config.ts';
 import { certificateSigner } from './certificate-signer.ts';
-import { newApiServer } from './control-plane.ts';
+import { certificateRenewal, ensureCertificates, writeAdminKubeconfig, type ServerCertificates } from './certificates.ts';
+import { newApiServer, servingFiles } from './control-plane.ts';
 import { newControllerManager } from './controllers.ts';
 import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
@@ -32,11 +32,11 @@ import { newMetricsApi } from './metrics/metrics-api.ts';
 import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
 import type { NodeFiles } from './node-files.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
-import { newNodeProxy } from './node-proxy.ts';
+import { newNodeProxy, type ClusterNodeProxy } from './node-proxy.ts';
 import { newClusterDns, newServiceProxy } from './node-services.ts';
 import { nodeStorage } from './node-storage.ts';
 import type { ProcessAssembly } from './process.ts';
-import { apiServerSans, ensureClusterPki, ensureNodePki, type ClusterPki, type NodePki } from './pki.ts';
+import { apiServerSans, type ClusterPki, type NodePki } from './pki.ts';
 
 /** What the rows make and share; each is there once its row is ready. */
 export interface Assembly extends ProcessAssembly, NodeFiles {
@@ -55,7 +55,7 @@ export interface Assembly extends ProcessAssembly, NodeFiles {
   pki?: ClusterPki;
   nodePki?: NodePki;
   server?: ApiServer;
-  nodeProxy?: NodeProxy;
+  nodeProxy?: ClusterNodeProxy;
   runtime?: NodeRuntime;
   network?: NodeNetwork;
   kubeletServer?: KubeletServer;
@@ -74,7 +74,6 @@ function as(a: Assembly, name: string, ...groups: string[]): Transport {
 }
 export function componentTable(a: Assembly): ComponentRow[] {
   const { config, clock } = a;
-  const pkiDir = join(config.dataDir, 'pki');
   return [
     {
       name: 'store', needs: [],
@@ -89,8 +88,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'certificates', needs: [],
       create: () => opened('certificates', async () => {
-        a.pki = await ensureClusterPki({ dir: pkiDir, clusterDomain: config.clusterDomain, serviceIp: addressIn(config.serviceCIDR, 1), apiServerSans: [config.nodeIP, config.nodeName], clock });
-        a.nodePki = await ensureNodePki(a.pki, { dir: pkiDir, nodeName: config.nodeName, addresses: [config.nodeIP, '127.0.0.1'], clock });
+        Object.assign(a, await ensureCertificates(config, clock));
       }),
     },
     {
@@ -105,7 +103,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => {
         const client = a.pki!.clients['apiserver-kubelet-client'];
         const nodeProxy = (a.nodeProxy = newNodeProxy({ ca: a.pki!.ca.cert, cert: client.cert, key: client.key, local: (node) => (node.metadata.name === config.nodeName && a.kubeletServer?.running ? a.kubeletServer : undefined) }));
-        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
+        a.server = newApiServer({ store: a.store!, clock, pki: a.pki!, frontProxyClient: () => a.pki!.frontProxyClient, encryption: a.encryption, authentication: a.authentication, authorization: a.authorization, tracing: a.tracing, audit: a.audit?.auditor, nodeProxy, http: { host: '0.0.0.0', port: config.apiPort }, serverAddress: `${config.nodeIP}:${config.apiPort}`,
           flags: flagValues(config), inFlight: { maxReadOnly: config.maxRequestsInFlight, maxMutating: config.maxMutatingRequestsInFlight },
           components: Object.entries(COMPONENT_STATUSES).map(([name, row]) => ({ name, check: () => (a.ready.has(row) ? undefined : `${row} is not running`) })),
           serviceNetwork: { cidrs: [config.serviceCIDR] }, runtimeConfig: parseRuntimeConfig(config.runtimeConfig ?? ''),
@@ -161,5 +159,16 @@ export function componentTable(a: Assembly): ComponentRow[] {
       name: 'kubelet server', needs: ['kubelet'],
       create: () => (a.kubeletServer = newKubeletServer(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.kubelet!, a.nodePki!.serving, a.pki!.ca.cert)),
     },
+    {
+      name: 'certificate renewal', needs: ['kubelet server'],
+      create: () => certificateRenewal({ clock, current: { pki: a.pki!, nodePki: a.nodePki! }, ensure: () => ensureCertificates(config, clock), use: (certificates) => useCertificates(a, certificates) }),
+    },
   ];
+}
+async function useCertificates(a: Assembly, { pki, nodePki }: ServerCertificates): Promise<void> {
+  Object.assign(a, { pki, nodePki });
+  a.server!.setTls(servingFiles(pki));
+  a.nodeProxy!.setCredentials(pki.clients['apiserver-kubelet-client']);
+  a.kubeletServer!.setCertificate(nodePki.serving);
+  await writeAdminKubeconfig(a.config, pki, a.changes);
 }

@@ -21,12 +21,14 @@ import { WebhookClient, type ServiceResolver } from '#apiserver/webhook/client.t
 import type { Clock } from '#base/clock.ts';
 import { clusterOpenApi } from './openapi.ts';
 import type { Store } from '#store/contract.ts';
-import type { ClusterPki } from './pki.ts';
+import type { ClusterPki, KeyPair } from './pki.ts';
 
 export interface ControlPlaneOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly pki: ClusterPki;
+  /** Who the front proxy is at the moment; default: who it is in `pki`. */
+  readonly frontProxyClient?: (() => KeyPair) | undefined;
   /** Absent: calls in the process only. */
   readonly http?: { readonly host: string; readonly port: number } | undefined;
   /** Where Pods reach the API server: `10.0.0.5:6443`. */
@@ -74,6 +76,11 @@ export function serviceResolver(reader: ObjectReader): ServiceResolver {
       throw new Error(`no endpoints available for service "${name}"`);
     },
   };
+}
+
+/** What the API server serves with, and whose client certificates it asks for. */
+export function servingFiles({ apiServer, ca, frontProxyCa }: ClusterPki): { readonly cert: string; readonly key: string; readonly clientCa: string } {
+  return { ...apiServer, clientCa: `${ca.cert}\n${frontProxyCa.cert}` };
 }
 
 export function newApiServer(options: ControlPlaneOptions): ApiServer {
@@ -133,13 +140,13 @@ export function newApiServer(options: ControlPlaneOptions): ApiServer {
     runtimeConfig: options.runtimeConfig,
     inFlight: options.inFlight,
     flags: options.flags,
-    aggregation: { identity: pki.frontProxyClient, resolver: serviceResolver },
+    aggregation: { identity: options.frontProxyClient ?? (() => pki.frontProxyClient), resolver: serviceResolver },
     serviceNetwork: options.serviceNetwork ?? {},
     serverAddress: options.serverAddress,
     awaitsBootstrap: true,
     components: options.components,
     healthChecks: [...(encryption ? [encryption.healthCheck] : []), ...(options.healthChecks ?? [])],
-    ...(http ? { http: { ...http, tls: { cert: pki.apiServer.cert, key: pki.apiServer.key, clientCa: `${pki.ca.cert}\n${pki.frontProxyCa.cert}` } } } : {}),
+    ...(http ? { http: { ...http, tls: servingFiles(pki) } } : {}),
   });
   server.metrics.addText(() => admission?.metricsText() ?? '');
   for (const file of [encryption, options.authentication, options.authorization]) if (file) server.metrics.addText(() => file.metricsText());

@@ -44,16 +44,21 @@ function originOf(to: ProxyTarget, request: ApiRequest): LinkOrigin {
 }
 const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
-export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): void } {
-  const { ca, cert, key } = options;
-  const kubelets = new Agent({ keepAlive: true, ca, cert, key });
+export interface ClusterNodeProxy extends NodeProxy {
+  /** Another client certificate, for connections from now on. What is under way goes on. */
+  setCredentials(credentials: { readonly cert: string; readonly key: string }): void;
+  close(): void;
+}
+export function newNodeProxy(options: NodeProxyOptions): ClusterNodeProxy {
+  let tls = { ca: options.ca, cert: options.cert, key: options.key };
+  let kubelets = new Agent({ keepAlive: true, ...tls });
   const plain = new HttpAgent({ keepAlive: true });
 
   function targetOf(target: AddressTarget | KubeletTarget): ProxyTarget {
     if ('node' in target) {
       const { host, port } = kubeletAddress(target.node);
       const url = new URL(`https://${bracketed(host)}:${port}${target.path}`);
-      return { url, tls: { ca, cert, key }, agent: kubelets, headers: CREDENTIALS };
+      return { url, tls, agent: kubelets, headers: CREDENTIALS };
     }
     const url = new URL(`${target.scheme}://${bracketed(target.host)}:${target.port}${target.path}`);
     // As upstream's proxy: what a Pod serves over TLS is not checked, its address is all that is known of it.
@@ -107,6 +112,10 @@ export function newNodeProxy(options: NodeProxyOptions): NodeProxy & { close(): 
         throw request.signal.aborted ? err : serviceUnavailable(`error trying to reach service: ${goError(err)}`);
       });
       return throughProxy({ kind: 'raw', code: status, headers, body }, request.method, origin);
+    },
+    setCredentials({ cert, key }) {
+      tls = { ...tls, cert, key };
+      kubelets = new Agent({ keepAlive: true, ...tls });
     },
     close() {
       kubelets.destroy();

@@ -1,6 +1,6 @@
 /** The cluster's own process: everything in the table of components, from start to stop. */
 import { randomUUID } from 'node:crypto';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { AuditLog } from '#apiserver/audit/audit-log.ts';
 import { DEFAULT_ISSUER } from '#apiserver/authentication/authentication.ts';
 import { AuthenticationFile } from '#apiserver/authentication/configured.ts';
@@ -10,9 +10,9 @@ import { openTracing } from '#apiserver/tracing/tracing.ts';
 import { systemClock } from '#base/clock.ts';
 import { configureLogging } from '#base/logger.ts';
 import { componentTable, type Assembly } from './components.ts';
-import { adminNames, ensureClusterConfig, type ClusterChoices } from './config.ts';
+import { writeAdminKubeconfig } from './certificates.ts';
+import { ensureClusterConfig, type ClusterChoices } from './config.ts';
 import { readNodeFiles } from './node-files.ts';
-import { writeKubeconfig } from './pki.ts';
 import { runComponents } from './process.ts';
 import type { ProgressReporter } from './progress.ts';
 
@@ -34,17 +34,10 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   await runComponents<Assembly>({ config, clock, reporter, signal, powerDown }, {
     assemble: (parts) => ({ ...parts, ...files, config, encryption, authentication, authorization, tracing, audit }),
     table: componentTable,
-    onStarted: writeAdminKubeconfig,
+    onStarted: ({ config, pki, changes }) => writeAdminKubeconfig(config, pki!, changes),
     async close() {
       await audit?.close();
       await tracing?.close();
     },
   });
-}
-
-async function writeAdminKubeconfig({ config, pki, changes }: Assembly): Promise<void> {
-  const { cluster, user, context } = adminNames(config);
-  await changes.record('empty-directory', dirname(config.kubeconfig));
-  await changes.record('file', config.kubeconfig);
-  await writeKubeconfig(config.kubeconfig, { server: `https://127.0.0.1:${config.apiPort}`, ca: pki!.ca.cert, cluster, user, context, credentials: pki!.clients.admin });
 }

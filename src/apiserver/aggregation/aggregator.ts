@@ -38,7 +38,7 @@ export interface AggregatorOptions {
   readonly loopback: Loopback;
   readonly resources: DynamicResourceRegistry;
   readonly clock: Clock;
-  readonly identity: ProxyIdentity;
+  readonly identity: () => ProxyIdentity;
   readonly resolver: ServiceResolver;
   readonly metrics: Registry;
 }

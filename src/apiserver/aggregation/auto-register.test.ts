@@ -32,7 +32,7 @@ test('AutoRegister follows the groups that come and go, and leaves alone what is
     store: openMemoryStore(), clock: new FakeClock(),
     security: () => ({ authenticator: { authenticate: () => undefined }, authorizer: { authorize: () => ({ decision: 'allow', reason: '' }) } }),
     admission: () => [],
-    aggregation: { identity: { cert: '', key: '' }, resolver: () => ({ resolve: () => { throw new Error('no services here'); } }) },
+    aggregation: { identity: () => ({ cert: '', key: '' }), resolver: () => ({ resolve: () => { throw new Error('no services here'); } }) },
   });
   await server.start(new AbortController().signal);
   const find = (name: string) => server.reader.get<APIService>(API_SERVICES, '', name);

@@ -24,7 +24,8 @@ export interface ProxyIdentity {
 }
 export interface RemoteApiOptions {
   readonly service: APIService;
-  readonly identity: ProxyIdentity;
+  /** As it is now: it is made anew in time. */
+  readonly identity: () => ProxyIdentity;
   /** An address of the Service as it is now. Throws when there is none. */
   readonly resolve: () => Endpoint | Promise<Endpoint>;
 }
@@ -53,22 +54,27 @@ export function identityHeaders(user: UserInfo, clientNames: readonly string[]):
 
 export class RemoteApi {
   readonly #o: RemoteApiOptions;
-  readonly #tls: ConnectionOptions;
-  readonly #agent: Agent;
+  #made: { readonly identity: ProxyIdentity; readonly tls: ConnectionOptions; readonly agent: Agent } | undefined;
 
   constructor(options: RemoteApiOptions) {
     this.#o = options;
-    const { service, insecureSkipTLSVerify, caBundle } = options.service.spec;
-    this.#tls = {
-      ...options.identity,
+  }
+  close(): void {
+    this.#made?.agent.destroy();
+  }
+  /** How its server is reached as who we are now. What is under way as who we were goes on. */
+  #connection(): { readonly tls: ConnectionOptions; readonly agent: Agent } {
+    const identity = this.#o.identity();
+    if (this.#made?.identity.cert === identity.cert) return this.#made;
+    const { service, insecureSkipTLSVerify, caBundle } = this.#o.service.spec;
+    const tls: ConnectionOptions = {
+      cert: identity.cert, key: identity.key,
       servername: `${service?.name ?? ''}.${service?.namespace ?? ''}.svc`,
       ...(insecureSkipTLSVerify ? { rejectUnauthorized: false } : {}),
       ...(caBundle ? { ca: Buffer.from(caBundle, 'base64').toString('utf8') } : {}),
     };
-    this.#agent = new Agent({ keepAlive: true, maxFreeSockets: 25, ...this.#tls });
-  }
-  close(): void {
-    this.#agent.destroy();
+    this.#made = { identity, tls, agent: new Agent({ keepAlive: true, maxFreeSockets: 25, ...tls }) };
+    return this.#made;
   }
 
   /** A request under `/apis/GROUP/VERSION`. Calls of the process itself get objects, all others bytes. */
@@ -112,7 +118,8 @@ export class RemoteApi {
   }
 
   async #target(path: string, headers: ProxyTarget['headers'], forwardedFor?: string): Promise<ProxyTarget> {
-    return { url: new URL(await this.url(path)), tls: this.#tls, agent: this.#agent, headers: { host: this.#tls.servername, ...(forwardedFor ? { 'x-forwarded-for': forwardedFor } : {}), ...headers } };
+    const { tls, agent } = this.#connection();
+    return { url: new URL(await this.url(path)), tls, agent, headers: { host: tls.servername, ...(forwardedFor ? { 'x-forwarded-for': forwardedFor } : {}), ...headers } };
   }
 
   async #answerLocal(request: ApiRequest, user: UserInfo): Promise<ApiResult> {

@@ -34,7 +34,7 @@ let broken = false;
 before(async () => {
   authority = await createAuthority('extension-ca', systemClock);
   const { cert, key } = await issueLeaf(authority, { commonName: 'extension', dnsNames: ['wardle.default.svc'], usages: ['server auth'] }, systemClock);
-  fixture = await startServer({ aggregation: (pki) => ({ identity: pki.frontProxyClient, resolver: () => ({ resolve: () => ({ host: '127.0.0.1', port }) }) }) });
+  fixture = await startServer({ aggregation: (pki) => ({ identity: () => pki.frontProxyClient, resolver: () => ({ resolve: () => ({ host: '127.0.0.1', port }) }) }) });
   http = new Requests(fixture);
   backend = createServer({ cert, key, requestCert: true, ca: fixture.pki.frontProxyCa.cert, rejectUnauthorized: false }, (request, response) => {
     const chunks: Buffer[] = [];

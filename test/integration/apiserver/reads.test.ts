@@ -217,7 +217,7 @@ test('discovery comes in its old form and aggregated, with an ETag', async () =>
 });
 
 test('the server is ready when every part of its start is done, the cluster\'s own objects too', async () => {
-  const own = await startServer({ awaitsBootstrap: true, aggregation: (pki) => ({ identity: pki.frontProxyClient, resolver: () => ({ resolve: () => ({ host: '127.0.0.1', port: 1 }) }) }) });
+  const own = await startServer({ awaitsBootstrap: true, aggregation: (pki) => ({ identity: () => pki.frontProxyClient, resolver: () => ({ resolve: () => ({ host: '127.0.0.1', port: 1 }) }) }) });
   const requests = new Requests(own);
   try {
     // APIServices of what is served come by and by.

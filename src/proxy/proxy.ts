@@ -151,7 +151,7 @@ export class Proxy implements Component {
       await this.#allowLoopback();
     }
     this.#first.resolve();
-    await deleteFlows(flows, signal);
+    await deleteFlows(flows, { netns, signal });
   }
   #render(key: string, flows: StaleFlows[]): Rendered {
     if (key === RANGES) return renderRanges(this.#ranges.list().flatMap((range) => range.spec?.cidrs ?? []));

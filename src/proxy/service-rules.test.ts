@@ -87,8 +87,12 @@ test('names of chains stay within what the kernel takes', () => {
 });
 test('staleFlows names what UDP clients would still be sent to', () => {
   const udp = service({ ports: [{ port: 53, protocol: 'UDP', nodePort: 30_053 }] });
-  const of = (...ips: string[]) => new Map([['/UDP', { cluster: ips.map((ip) => ({ ip, port: 53, local: true })), local: [], any: ips.length > 0 }]]);
-  assert.deepEqual(staleFlows(udp, of('10.244.0.2', '10.244.0.3'), of('10.244.0.3')), [{ ip: '10.96.0.9', port: 53, endpoint: '10.244.0.2' }, { port: 30_053, endpoint: '10.244.0.2' }]);
+  const of = (...ips: string[]) => at(53, ...ips);
+  const at = (port: number, ...ips: string[]) => new Map([['/UDP', { cluster: ips.map((ip) => ({ ip, port, local: true })), local: [], any: ips.length > 0 }]]);
+  const gone = { ip: '10.244.0.2', port: 53 };
+  assert.deepEqual(staleFlows(udp, of('10.244.0.2', '10.244.0.3'), of('10.244.0.3')), [{ ip: '10.96.0.9', port: 53, endpoint: gone }, { port: 30_053, endpoint: gone }]);
+  // The Pod is there still; its port is not the Service's any more.
+  assert.deepEqual(staleFlows(udp, of('10.244.0.2'), at(5353, '10.244.0.2')), [{ ip: '10.96.0.9', port: 53, endpoint: gone }, { port: 30_053, endpoint: gone }]);
   assert.deepEqual(staleFlows(udp, of(), of('10.244.0.3')), [{ ip: '10.96.0.9', port: 53 }, { port: 30_053 }]);
   assert.deepEqual(staleFlows(udp, undefined, of('10.244.0.3')), []);
   assert.deepEqual(staleFlows(service({}), new Map([['/TCP', of('10.244.0.2').get('/UDP')!]]), new Map()), []);

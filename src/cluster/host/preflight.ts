@@ -13,7 +13,7 @@ export interface Problem {
 }
 
 const TOOLS: readonly (readonly [command: string, pkg: string])[] = [
-  ['containerd', 'containerd'], ['runc', 'runc'], ['nft', 'nftables'], ['ip', 'iproute2'], ['nsenter', 'util-linux'], ['mount', 'mount'], ['modprobe', 'kmod'],
+  ['containerd', 'containerd'], ['runc', 'runc'], ['nft', 'nftables'], ['conntrack', 'conntrack'], ['ip', 'iproute2'], ['nsenter', 'util-linux'], ['mount', 'mount'], ['modprobe', 'kmod'],
 ];
 const CNI_DIRS = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni'];
 /** Where Debian keeps tools that are not in every user's PATH. */

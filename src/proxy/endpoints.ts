@@ -6,9 +6,10 @@ export interface Target {
   readonly port: number;
   /** On this node. */
   readonly local: boolean;
+  /** Otherwise it still serves while it ends. */
+  readonly ready: boolean;
 }
 interface Candidate extends Target {
-  readonly ready: boolean;
   readonly serving: boolean;
   readonly terminating: boolean;
   readonly zones: readonly string[];
@@ -84,4 +85,8 @@ export function targetsOf(slices: readonly EndpointSlice[], portName: string, pr
     local: usable(all.filter((c) => c.local)),
     any: cluster.length > 0,
   };
+}
+/** How many Pods of this node a load balancer may count on, given the targets of a Service's ports. Those that end get no new connections from it. */
+export function readyHere(targets: ReadonlyMap<string, Targets>): number {
+  return new Set(Array.from(targets.values()).flatMap((t) => t.local.filter((e) => e.ready).map((e) => e.ip))).size;
 }

@@ -20,7 +20,7 @@ import { Informer } from '#client/informer.ts';
 import { ENDPOINT_SLICES, NODES, SERVICE_CIDRS, SERVICES } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { deleteFlows, staleFlows, type StaleFlows } from './conntrack.ts';
-import type { Targets } from './endpoints.ts';
+import { readyHere, type Targets } from './endpoints.ts';
 import { HealthServers } from './health-server.ts';
 import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
 import { renderRanges, renderService } from './service-rules.ts';
@@ -168,8 +168,7 @@ export class Proxy implements Component {
     flows.push(...staleFlows(service, this.#last.get(key)?.targets, rendered.targets));
     this.#last.set(key, { service, targets: rendered.targets });
     const port = service.spec.healthCheckNodePort;
-    const local = new Set(Array.from(rendered.targets.values()).flatMap((t) => t.local.map((e) => e.ip)));
-    this.#health.set(key, port ? { namespace: namespaceOf(service), name: nameOf(service), port, localEndpoints: local.size } : undefined);
+    this.#health.set(key, port ? { namespace: namespaceOf(service), name: nameOf(service), port, localEndpoints: readyHere(rendered.targets) } : undefined);
     return rendered;
   }
   /** The bridge is there from the first Pod on: node ports of 127.0.0.1 need the kernel's leave to go through it. */

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Service, ServiceSpec } from '#api/gen/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { staleFlows } from './conntrack.ts';
+import { readyHere } from './endpoints.ts';
 import { renderRanges, renderService } from './service-rules.ts';
 
 const options = { topology: { nodeName: 'here', zone: 'z1' }, clusterCIDR: '10.244.0.0/16' };
@@ -85,10 +86,18 @@ test('names of chains stay within what the kernel takes', () => {
   const r = renderService(long, [{ ...slice(endpoint('10.244.0.2')), ports: [{ name: 'p'.repeat(15), port: 1, protocol: 'TCP' }] }], options);
   assert.ok([...r.chains.keys()].every((name) => name.length <= 127));
 });
+test('readyHere: Pods that end are not counted, though what comes is led to them', () => {
+  const ending = { conditions: { ready: false, serving: true, terminating: true } };
+  const local = service({ type: 'LoadBalancer', externalTrafficPolicy: 'Local' });
+  const some = render(local, endpoint('10.244.0.2'), endpoint('10.244.0.3', 'here', ending), endpoint('10.244.1.2', 'there'));
+  assert.equal(readyHere(some.targets), 1);
+  const none = render(local, endpoint('10.244.0.3', 'here', ending), endpoint('10.244.1.2', 'there'));
+  assert.deepEqual([none.targets.get('/TCP')!.local.map((t) => t.ip), readyHere(none.targets)], [['10.244.0.3'], 0]);
+});
 test('staleFlows names what UDP clients would still be sent to', () => {
   const udp = service({ ports: [{ port: 53, protocol: 'UDP', nodePort: 30_053 }] });
   const of = (...ips: string[]) => at(53, ...ips);
-  const at = (port: number, ...ips: string[]) => new Map([['/UDP', { cluster: ips.map((ip) => ({ ip, port, local: true })), local: [], any: ips.length > 0 }]]);
+  const at = (port: number, ...ips: string[]) => new Map([['/UDP', { cluster: ips.map((ip) => ({ ip, port, local: true, ready: true })), local: [], any: ips.length > 0 }]]);
   const gone = { ip: '10.244.0.2', port: 53 };
   assert.deepEqual(staleFlows(udp, of('10.244.0.2', '10.244.0.3'), of('10.244.0.3')), [{ ip: '10.96.0.9', port: 53, endpoint: gone }, { port: 30_053, endpoint: gone }]);
   // The Pod is there still; its port is not the Service's any more.

@@ -31,7 +31,7 @@ test('a UDP client that keeps its port is led to the new endpoint, also when onl
   await left.run('sysctl', '-qw', 'net/ipv4/ip_forward=1');
   await right.run('ip', 'route', 'add', '10.244.0.0/24', 'via', left.ip);
   const lead = (port: number) => applyNft(`table ip t\ndelete table ip t\ntable ip t { chain c { type nat hook prerouting priority dstnat; ip daddr 10.96.0.9 udp dport 80 dnat to ${right.ip}:${port}\n}\n}`, { netns: left.netns });
-  const targets = (port: number) => new Map([['/UDP', { cluster: [{ ip: right.ip, port, local: false }], local: [], any: true }]]);
+  const targets = (port: number) => new Map([['/UDP', { cluster: [{ ip: right.ip, port, local: false, ready: true }], local: [], any: true }]]);
   const answer = () => client.run(process.execPath, '-e', CLIENT);
   await serve(t, right);
   await lead(5001);

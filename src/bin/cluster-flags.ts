@@ -13,6 +13,7 @@ export const CLUSTER_FLAGS: Readonly<Record<(typeof CHOICE_FLAGS)[keyof ClusterC
   'cluster-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Pods (default 10.244.0.0/16)' },
   'service-cidr': { type: 'string', value: 'CIDR', help: 'addresses of Services (default 10.96.0.0/16)' },
   'container-runtime-endpoint': { type: 'string', value: 'SOCKET', help: 'use this CRI runtime instead of a containerd of our own' },
+  'tls-san': { type: 'string', value: 'LIST', help: 'more names and addresses by which clients reach the API server: kube.example.com,192.0.2.7' },
   'runtime-config': { type: 'string', value: 'LIST', help: 'versions of the API that are off by default: certificates.k8s.io/v1beta1=true,...' },
   'max-requests-inflight': { type: 'string', value: 'N', help: 'reads that the API server handles at a time (default 400)' },
   'max-mutating-requests-inflight': { type: 'string', value: 'N', help: 'writes, which share their seats with the reads (default 200)' },
@@ -31,6 +32,7 @@ export function clusterChoices(parsed: Parsed): ClusterChoices {
     clusterCIDR: textOf(parsed, 'cluster-cidr'),
     serviceCIDR: textOf(parsed, 'service-cidr'),
     containerRuntimeEndpoint: textOf(parsed, 'container-runtime-endpoint'),
+    tlsSan: textOf(parsed, 'tls-san'),
     runtimeConfig: textOf(parsed, 'runtime-config'),
     logLevel: textOf(parsed, 'log-level'),
   };

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { sleep, type Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
-import { addressIn, adminNames, type ClusterConfig } from './config.ts';
+import { addressIn, adminNames, sansOf, type ClusterConfig } from './config.ts';
 import { ensureClusterPki, ensureNodePki, renewalDue, writeKubeconfig, type ClusterPki, type NodePki } from './pki.ts';
 import type { HostChanges } from './runtime/host-changes.ts';
 
@@ -19,7 +19,7 @@ export interface ServerCertificates {
 }
 export async function ensureCertificates(config: ClusterConfig, clock: Clock): Promise<ServerCertificates> {
   const dir = join(config.dataDir, 'pki');
-  const pki = await ensureClusterPki({ dir, clusterDomain: config.clusterDomain, serviceIp: addressIn(config.serviceCIDR, 1), apiServerSans: [config.nodeIP, config.nodeName], clock });
+  const pki = await ensureClusterPki({ dir, clusterDomain: config.clusterDomain, serviceIp: addressIn(config.serviceCIDR, 1), apiServerSans: [config.nodeIP, config.nodeName, ...sansOf(config)], clock });
   return { pki, nodePki: await ensureNodePki(pki, { dir, nodeName: config.nodeName, addresses: [config.nodeIP, '127.0.0.1'], clock }) };
 }
 export async function writeAdminKubeconfig(config: ClusterConfig, pki: ClusterPki, changes: HostChanges): Promise<void> {

@@ -20,7 +20,8 @@ import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
 import { bootstrapObjects, ensureExtensionAuthentication, ensureJoining, ensureKubernetesService, ensureTokenTracking } from './bootstrap/bootstrap.ts';
-import { addressIn, flagValues, type ClusterConfig } from './config.ts';
+import { markControlPlane } from './bootstrap/control-plane-node.ts';
+import { addressIn, flagValues, sansOf, type ClusterConfig } from './config.ts';
 import { certificateSigner } from './certificate-signer.ts';
 import { certificateRenewal, ensureCertificates, writeAdminKubeconfig, type ServerCertificates } from './certificates.ts';
 import { newApiServer, servingFiles } from './control-plane.ts';
@@ -136,7 +137,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
         clientAs: (user, userAgent) => new Client(inProcessTransport(a.server!, user, userAgent)), clock,
         resources: a.server!.resources, metrics: a.server!.metrics.registry, rootCa: a.pki!.ca.cert, clusterCIDR: config.clusterCIDR,
         signer: certificateSigner(a.pki!.ca, clock), signToken: legacyTokenSigner(a.pki!.serviceAccountKey.privateKey), nodeStorage: nodeStorage(a.nodeProxy!),
-        reservedNames: { serviceCIDR: config.serviceCIDR, clusterDomain: config.clusterDomain, server: [...apiServerSans(config.clusterDomain, addressIn(config.serviceCIDR, 1)), config.nodeIP, config.nodeName] },
+        reservedNames: { serviceCIDR: config.serviceCIDR, clusterDomain: config.clusterDomain, server: [...apiServerSans(config.clusterDomain, addressIn(config.serviceCIDR, 1)), config.nodeIP, config.nodeName, ...sansOf(config)] },
       }),
     },
     {
@@ -154,6 +155,11 @@ export function componentTable(a: Assembly): ComponentRow[] {
     {
       name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime', 'network'],
       create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, { ...a, network: a.network! })),
+    },
+    {
+      name: 'node role', needs: ['kubelet'],
+      // A node may not say this of itself.
+      create: () => opened('node role', (signal) => markControlPlane(new Client(as(a, 'system:apiserver', 'system:masters'), 'podyard'), config.nodeName, signal)),
     },
     {
       name: 'kubelet server', needs: ['kubelet'],

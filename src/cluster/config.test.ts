@@ -3,7 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ensureClusterConfig, newClusterConfig } from './config.ts';
+import { ensureClusterConfig, newClusterConfig, sansOf } from './config.ts';
+
+test('newClusterConfig takes names and addresses of the API server, and refuses what is neither', () => {
+  assert.deepEqual(sansOf(newClusterConfig({ tlsSan: 'kube.example.com, 192.0.2.7,::1,*.example.com' })), ['kube.example.com', '192.0.2.7', '::1', '*.example.com']);
+  assert.deepEqual(sansOf(newClusterConfig({})), []);
+  for (const tlsSan of ['Kube.example.com', 'a b', 'http://x', '-x']) assert.throws(() => newClusterConfig({ tlsSan }), { message: `--tls-san "${tlsSan}": must be an IP address or a DNS name in lower case` });
+});
 
 test('ensureClusterConfig keeps what was chosen, the address too, and looks anew for an address that was not', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'podyard-config-'));

@@ -1,6 +1,7 @@
 /** What one cluster on one machine is: where its files are, its addresses and names. Written down at the first `up`, so that every later command agrees. */
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
@@ -38,6 +39,8 @@ export interface ClusterConfig extends NodeConfig {
   /** This node's part of the Pods' range. */
   readonly podCIDR: string;
   readonly serviceCIDR: string;
+  /** More names and addresses by which clients reach the API server: `kube.example.com,192.0.2.7`. */
+  readonly tlsSan?: string | undefined;
   /** Versions of the API that are served beside those that are on by default: `certificates.k8s.io/v1beta1=true`. */
   readonly runtimeConfig?: string | undefined;
 }
@@ -53,6 +56,7 @@ export interface ClusterChoices {
   readonly clusterCIDR?: string | undefined;
   readonly serviceCIDR?: string | undefined;
   readonly containerRuntimeEndpoint?: string | undefined;
+  readonly tlsSan?: string | undefined;
   readonly runtimeConfig?: string | undefined;
   readonly logLevel?: string | undefined;
 }
@@ -69,6 +73,7 @@ export const CHOICE_FLAGS = {
   clusterCIDR: 'cluster-cidr',
   serviceCIDR: 'service-cidr',
   containerRuntimeEndpoint: 'container-runtime-endpoint',
+  tlsSan: 'tls-san',
   runtimeConfig: 'runtime-config',
   logLevel: 'log-level',
 } as const satisfies Readonly<Record<keyof ClusterChoices, string>>;
@@ -115,6 +120,7 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
   const { maxRequestsInFlight = 400, maxMutatingRequestsInFlight = 200 } = choices;
   if (maxRequestsInFlight + maxMutatingRequestsInFlight === 0) throw new Error('--max-requests-inflight and --max-mutating-requests-inflight: one of them must be above 0');
   servedResources(parseRuntimeConfig(choices.runtimeConfig ?? ''));
+  for (const san of sansOf(choices)) if (isIP(san) === 0 && !/^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(san)) throw new Error(`--tls-san "${san}": must be an IP address or a DNS name in lower case`);
   for (const [flag, cidr] of [['--cluster-cidr', clusterCIDR], ['--service-cidr', serviceCIDR]] as const) {
     const bits = Number(/^\d{1,3}(?:\.\d{1,3}){3}\/(\d{1,2})$/.exec(cidr)?.[1] ?? NaN);
     if (!(bits >= 8 && bits <= 24)) throw new Error(`${flag} "${cidr}": must be an IPv4 range with a prefix of 8 to 24 bits, such as 10.244.0.0/16`);
@@ -134,9 +140,15 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
     serviceCIDR,
     dnsIP: addressIn(serviceCIDR, 10),
     containerRuntimeEndpoint: choices.containerRuntimeEndpoint,
+    tlsSan: choices.tlsSan,
     runtimeConfig: choices.runtimeConfig,
     logLevel: choices.logLevel ?? 'info',
   };
+}
+
+/** Names and addresses of the API server that the user added. */
+export function sansOf({ tlsSan = '' }: Pick<ClusterChoices, 'tlsSan'>): string[] {
+  return tlsSan.split(',').map((san) => san.trim()).filter((san) => san !== '');
 }
 
 const fileOf = (dataDir: string): string => join(resolve(dataDir), 'cluster.json');

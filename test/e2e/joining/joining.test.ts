@@ -49,7 +49,7 @@ test('a machine joins by the command that the server prints, within seconds, and
   const { stdout } = await c.neighbour.join();
   assert.match(stdout, /✔ node node02 is Ready/);
   assert.match(stdout, /^Node node02 has joined the cluster at https:\/\/\S+ after \S+ m?s\.$/m);
-  assert.match((await c.shell('kubectl get nodes --no-headers')).stdout, /^node01 +Ready .*\nnode02 +Ready .*\n$/);
+  assert.match((await c.shell('kubectl get nodes --no-headers')).stdout, /^node01 +Ready +control-plane .*\nnode02 +Ready +<none> .*\n$/);
   const node = await waitForNode(c, 'node02', 'with its range', (n) => n.spec.podCIDR !== undefined);
   assert.deepEqual(node.status!.addresses, [{ type: 'InternalIP', address: c.neighbour.net.ip }, { type: 'Hostname', address: 'node02' }]);
   // Its certificates came by the API, each approved.

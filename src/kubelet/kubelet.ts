@@ -216,7 +216,7 @@ export class Kubelet implements Component {
     }
     if ((await cgroupDriverOf(runtime, config.cgroupDriver)) === 'systemd') this.#driver = systemdDriver(this.#hierarchy, systemdManager());
     this.cache.onChange((uid) => this.workers.wake(uid));
-    this.#prober.onChange((uid) => this.workers.wake(uid));
+    this.#prober.onChange((uid) => this.workers.probed(uid));
     this.#volumes.onChange((uid) => this.workers.wake(uid));
     await Promise.all([this.#containers.start(), this.cache.relist(signal), this.#imageGc.start(signal), this.#eviction.synchronize()]);
     await this.cache.discardUnstarted(signal);

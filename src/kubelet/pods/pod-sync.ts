@@ -85,17 +85,26 @@ export class PodSync {
    * With `endsAhead`, containers whose process has ended are told as ended, though the runtime's status does not say so yet.
    */
   async publishStatus(record: PodRecord, { endsAhead = false }: { endsAhead?: boolean } = {}): Promise<PodStatus> {
-    const { cache, prober, statuses, config, clock, grants, resizer, claims } = this.#o;
+    const { cache, resizer } = this.#o;
     const { uid, pod: asked } = record;
     // Who reads that the node has seen a new generation also sees what came of the resize that it asks for.
     if (!record.terminating) await resizer.allocate(asked);
-    const known = statuses.statusOf(asked);
-    const pod: Pod = known ? { ...asked, status: withForeignConditions(known, asked.status) } : asked;
     const runtime = endsAhead ? withEnds(cache.get(uid)) : cache.get(uid);
     for (const c of runtime?.containers ?? []) {
       if (c.state === 'CONTAINER_EXITED' && !record.messages.has(c.id)) record.messages.set(c.id, await terminationMessage(c));
     }
     for (const id of record.messages.keys()) if (!runtime?.containers.some((c) => c.id === id)) record.messages.delete(id);
+    return this.#publish(record, asked, runtime);
+  }
+  /** Tells what the probes say, as soon as they say it: a stop that is under way publishes nothing more before its end. */
+  publishReadiness(record: PodRecord): void {
+    this.#publish(record, record.pod, this.#o.cache.get(record.uid));
+  }
+  #publish(record: PodRecord, asked: Pod, runtime: RuntimePod | undefined): PodStatus {
+    const { prober, statuses, config, clock, grants, resizer, claims } = this.#o;
+    const { uid } = record;
+    const known = statuses.statusOf(asked);
+    const pod: Pod = known ? { ...asked, status: withForeignConditions(known, asked.status) } : asked;
     const status = podStatus({
       pod, runtime, messages: record.messages, waiting: record.waiting, nodeIPs: config.nodeIPs, now: clock.now(), firstSeen: record.firstSeen,
       terminating: record.terminating, ended: record.ended, resize: resizer.view(asked, runtime),

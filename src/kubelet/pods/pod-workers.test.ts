@@ -34,6 +34,20 @@ test('PodWorkers stop a Pod that is deleted, and leave nothing of it', async () 
   assert.equal((await k.runtime.listPodSandbox({})).items.length, 0);
 });
 
+test('PodWorkers: a Pod that is no longer ready while it stops is told so at once, not at its end', async () => {
+  let good = true;
+  await using k = await runKubelet({ container: () => ({ term: 'ignore', execSync: () => ({ exitCode: good ? 0 : 1 }) }) });
+  k.create(makePod().spec({ terminationGracePeriodSeconds: 300 }).container('c', { readinessProbe: { exec: { command: ['ready'] }, periodSeconds: 1 } }).build());
+  const ready = () => k.pod('web')!.status!.conditions!.find((c) => c.type === 'Ready')!.status;
+  await k.until('Ready', () => k.pod('web')?.status?.phase === 'Running' && ready() === 'True');
+  k.api.put(PODS, { ...k.pod('web')!, metadata: { ...k.pod('web')!.metadata, deletionTimestamp: '2026-01-02T03:09:00Z', deletionGracePeriodSeconds: 300 } });
+  await k.clock.advance(2000);
+  assert.equal(ready(), 'True');
+  good = false;
+  await k.until('not ready', () => ready() === 'False');
+  assert.equal(k.pod('web')!.status!.containerStatuses![0]!.ready, false);
+  assert.equal(k.pod('web')!.status!.phase, 'Running');
+});
 test('PodWorkers tell that a Pod has failed that was deleted before anything of it had run, for those who wait for its end', async () => {
   await using k = await runKubelet();
   const pulling = Promise.withResolvers<never>();

@@ -96,9 +96,15 @@ export class PodWorkers {
     this.#end(entry, pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds);
     this.#reconciler.queue.add(entry.uid);
   }
-  /** Something about the Pod changed on the node: its runtime state, a probe, a volume. */
+  /** Something about the Pod changed on the node: its runtime state, a volume. */
   wake(uid: string): void {
     if (this.#entries.has(uid)) this.#reconciler.queue.add(uid);
+  }
+  /** A probe of the Pod says something new. While the Pod is being stopped its worker is busy for as long as the grace lasts, and Services must know meanwhile. */
+  probed(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (entry?.state === 'terminating') this.#o.sync.publishReadiness(entry);
+    this.wake(uid);
   }
   /** Ends a Pod with a reason of the kubelet's own: `Evicted`, `DeadlineExceeded`. */
   endPod(uid: string, end: PodEnd, graceSeconds?: number): void {

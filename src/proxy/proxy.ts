@@ -24,7 +24,7 @@ import { readyHere, type Targets } from './endpoints.ts';
 import { HealthServers } from './health-server.ts';
 import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
 import { renderRanges, renderService } from './service-rules.ts';
-import { emptyTable } from './table.ts';
+import { emptyTable, halfClosedTimeout } from './table.ts';
 
 const log = logger('kube-proxy');
 const ZONE = 'topology.kubernetes.io/zone';
@@ -148,6 +148,7 @@ export class Proxy implements Component {
       await applyNft(script, { netns, signal });
       this.#rebuild = false;
       log.debug({ services: this.#rules.size, ms: Math.round(this.#options.clock.monotonic() - began), full }, 'Rules of Services applied');
+      if (full) await applyNft(halfClosedTimeout(`ip ${table}`), { netns, signal }).catch((err: unknown) => void (signal.aborted || log.info({ err }, 'The kernel has no timeouts for single connections: those that are half closed end after a minute')));
       await this.#allowLoopback();
     }
     this.#first.resolve();

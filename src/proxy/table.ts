@@ -80,3 +80,27 @@ table ${table} {
 }
 `;
 }
+
+/**
+ * A script for the table when it has been made: connections of which one side has ended are known for an hour, as kube-proxy's `tcpCloseWaitTimeout`
+ * says. The kernel's minute would cut off who has asked all and waits for the answer. It is a script of its own, because kernels without
+ * `CONFIG_NF_CONNTRACK_TIMEOUT` refuse it.
+ */
+export function halfClosedTimeout(table: string): string {
+  const rule = 'meta l4proto tcp ct state new ct timeout set "half-closed"';
+  return `table ${table} {
+  ct timeout half-closed {
+    protocol tcp; l3proto ip;
+    policy = { close_wait : 3600 };
+  }
+  chain timeouts-prerouting {
+    type filter hook prerouting priority -190; policy accept;
+    ${rule}
+  }
+  chain timeouts-output {
+    type filter hook output priority -190; policy accept;
+    ${rule}
+  }
+}
+`;
+}

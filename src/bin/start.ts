@@ -1,11 +1,15 @@
 /** What `up` and `join` share: preparing the machine, starting the process in the background or here, showing its steps. */
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { systemClock } from '#base/clock.ts';
 import { waitForNode } from '#cluster/admin.ts';
 import type { NodeConfig } from '#cluster/config.ts';
 import { startDaemon, logFile } from '#cluster/daemon.ts';
+import { startAtBoot, unitName } from '#cluster/host/boot-unit.ts';
 import { machineProblems, missingTools, findCommand, type Problem } from '#cluster/host/preflight.ts';
 import { installPackages } from '#cluster/host/packages.ts';
 import type { ProgressReporter } from '#cluster/progress.ts';
+import { HostChangeJournal } from '#cluster/runtime/host-changes.ts';
 import { durationOf, type FlagSpec, type Parsed } from './arguments.ts';
 import { endingSignals } from './signals.ts';
 import { complain, confirm, duration, say, sayStep, step } from './terminal.ts';
@@ -13,6 +17,7 @@ import { complain, confirm, duration, say, sayStep, step } from './terminal.ts';
 export const START_FLAGS = {
   yes: { type: 'boolean', help: 'install missing Debian packages without asking' },
   'wait-timeout': { type: 'string', value: 'DURATION', help: 'how long to wait for the node to be Ready (default 5m)' },
+  'at-boot': { type: 'boolean', help: 'have systemd start it with the machine from now on' },
   foreground: { type: 'boolean', help: 'stay attached and log to this terminal; Ctrl+C stops it' },
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
@@ -56,10 +61,22 @@ export async function prepareMachine(parsed: Parsed, { ownRuntime, wantsKubectl 
  */
 const NODE_FLAGS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8', '--heap-growing-percent=150', '--expose-gc'];
 
+function processCommand(args: readonly string[]): string[] {
+  return [process.execPath, ...NODE_FLAGS, fileURLToPath(new URL('./podyard.ts', import.meta.url)), 'serve', ...args];
+}
+/** Has the machine start the process with itself, where the user asks for that. */
+export async function bootIfWanted(config: NodeConfig, parsed: Parsed): Promise<void> {
+  if (!parsed.flags['at-boot']) return;
+  const changes = await HostChangeJournal.open(join(config.dataDir, 'host-changes.jsonl'), systemClock);
+  try {
+    await step(`starts with the machine (${unitName(config)})`, () => startAtBoot(config, processCommand([`--data-dir=${config.dataDir}`]), changes));
+  } finally {
+    await changes.close();
+  }
+}
 /** Starts the process and shows its steps until it serves. False: it could not start, and why has been said. */
 async function runInBackground(config: NodeConfig, what: string, args: readonly string[], signal: AbortSignal): Promise<boolean> {
-  const program = fileURLToPath(new URL('./podyard.ts', import.meta.url));
-  for await (const message of startDaemon(config, [process.execPath, ...NODE_FLAGS, program, 'serve', ...args], signal)) {
+  for await (const message of startDaemon(config, processCommand(args), signal)) {
     if (message.type === 'step') sayStep(message.name, message.ms);
     if (message.type === 'failed') {
       complain(`${what} did not start: ${message.message}`);

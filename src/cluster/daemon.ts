@@ -28,8 +28,11 @@ export async function runningProcess(config: Pick<NodeConfig, 'runDir'>): Promis
   const id = JSON.parse(text) as ProcessId;
   return (await isRunning(id)) ? id : undefined;
 }
-/** Writes down that this process is the cluster's. */
+export class AlreadyRuns extends Error {}
+/** Writes down that this process is the cluster's. Rejects with {@link AlreadyRuns} while another is. */
 export async function claimPidFile(config: Pick<NodeConfig, 'runDir'>): Promise<void> {
+  const other = await runningProcess(config);
+  if (other && other.pid !== process.pid) throw new AlreadyRuns(`Podyard already runs (process ${other.pid}); stop it with: ./podyard down`);
   const own = await processInfo(process.pid);
   await mkdir(config.runDir, { recursive: true, mode: 0o711 });
   await writeSecretFile(pidFile(config), JSON.stringify({ pid: process.pid, startTime: own?.startTime ?? 0 }));

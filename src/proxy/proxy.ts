@@ -11,6 +11,7 @@ import type { Node, Service } from '#api/gen/core-v1.ts';
 import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
 import type { ServiceCIDR } from '#api/gen/networking-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
+import { abortable } from '#base/abort.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { logger } from '#base/logger.ts';
@@ -105,12 +106,10 @@ export class Proxy implements Component {
     this.#ranges.addHandler({ onAdd: ranges, onUpdate: ranges, onDelete: ranges });
     const informers = [this.#services, this.#slices, this.#nodes, this.#ranges];
     for (const informer of informers) informer.start();
-    await Promise.all(informers.map((i) => i.synced));
+    await abortable(Promise.all(informers.map((i) => i.synced)), signal);
     this.#reconciler.queue.add('table');
     this.#reconciler.start();
-    const aborted = Promise.withResolvers<never>();
-    signal.addEventListener('abort', () => aborted.reject(signal.reason), { once: true });
-    await Promise.race([this.#first.promise, aborted.promise]);
+    await abortable(this.#first.promise, signal);
   }
   async stop(): Promise<void> {
     await Promise.all([this.#services, this.#slices, this.#nodes, this.#ranges].map((i) => i.stop()));

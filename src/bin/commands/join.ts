@@ -4,7 +4,7 @@ import { joinCluster } from '#cluster/join/join.ts';
 import { readJoinedConfig } from '#cluster/join/config.ts';
 import { parseArguments, portOf, textOf, UsageError, type Flags } from '../arguments.ts';
 import { CLUSTER_FLAGS, dataDirOf } from '../cluster-flags.ts';
-import { inBackground, inForeground, prepareMachine, START_FLAGS, waitMsOf } from '../start.ts';
+import { bootIfWanted, inBackground, inForeground, prepareMachine, START_FLAGS, waitMsOf } from '../start.ts';
 import { complain, duration, say, sayStep, step } from '../terminal.ts';
 
 export const JOIN_FLAGS: Flags = {
@@ -42,6 +42,7 @@ export async function join(args: readonly string[]): Promise<number> {
   const config = await joinCluster({
     server, token, caHashes: [hash], dataDir, nodeName: textOf(parsed, 'node-name'), nodeIP: textOf(parsed, 'node-ip'), kubeletPort: portOf(parsed, 'kubelet-port'), containerRuntimeEndpoint, logLevel: textOf(parsed, 'log-level'),
   }, { step }, AbortSignal.timeout(LIMIT_MS));
+  await bootIfWanted(config, parsed);
   if (parsed.flags['foreground']) return await inForeground(async (...how) => (await import('#cluster/join/node-process.ts')).runNode(config, ...how));
   return await inBackground(config, {
     serveArgs: [`--data-dir=${config.dataDir}`], what: 'the node', waitMs,

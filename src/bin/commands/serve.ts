@@ -1,5 +1,7 @@
 /** `podyard serve`: the own process of a cluster, or of a node that has joined one, which `up` and `join` start in the background. */
 import { fstatSync } from 'node:fs';
+import { AlreadyRuns } from '#cluster/daemon.ts';
+import { ALREADY_RUNS } from '#cluster/host/boot-unit.ts';
 import { pipeReporter, PROGRESS_FD } from '#cluster/progress.ts';
 import { remedyOf } from '#cluster/remedy.ts';
 import { readJoinedConfig } from '#cluster/join/config.ts';
@@ -30,7 +32,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   } catch (err) {
     const remedy = remedyOf(err);
     process.stderr.write(`podyard: ${(err as Error).stack ?? String(err)}\n${remedy === undefined ? '' : `    → ${remedy}\n`}`);
-    return 1;
+    return err instanceof AlreadyRuns ? ALREADY_RUNS : 1;
   } finally {
     clearInterval(hold);
   }

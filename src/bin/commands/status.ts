@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { hasJoined, readMachineConfig } from '#cluster/join/config.ts';
 import { runningProcess, logFile } from '#cluster/daemon.ts';
+import { startsAtBoot, unitName } from '#cluster/host/boot-unit.ts';
 import { summarise } from '#cluster/admin.ts';
 import { parseArguments } from '../arguments.ts';
 import { DATA_DIR_FLAG, dataDirOf } from '../cluster-flags.ts';
@@ -26,6 +27,7 @@ export async function status(args: readonly string[]): Promise<number> {
   say(`API server   ${hasJoined(config) ? config.server : `https://127.0.0.1:${config.apiPort}`}`);
   say(`kubeconfig   ${config.kubeconfig}`);
   say(`log          ${logFile(config)}`);
+  if (await startsAtBoot(config)) say(`at boot      starts with the machine (${unitName(config)})`);
   try {
     const { nodes, pods, pulls } = await summarise(config, hasJoined(config) ? config.nodeName : undefined);
     for (const n of nodes) say(`node         ${n.name} ${n.ready ? 'Ready' : 'NotReady'}, ${n.version}, ${n.runtime}`);

@@ -4,10 +4,10 @@ import { ensureClusterConfig, type ClusterConfig } from '#cluster/config.ts';
 import { mergeKubeconfig, userKubeconfigPath } from '#cluster/host/user-kubeconfig.ts';
 import { readAdminKubeconfig } from '#cluster/admin.ts';
 import { readJoinedConfig, type JoinedConfig } from '#cluster/join/config.ts';
-import { refreshAddress, serverProblem } from '#cluster/join/join.ts';
+import { serverProblem } from '#cluster/join/join.ts';
 import { parseArguments, UsageError, type Flags, type Parsed } from '../arguments.ts';
 import { CLUSTER_FLAGS, clusterChoices, dataDirOf } from '../cluster-flags.ts';
-import { inBackground, inForeground, prepareMachine, START_FLAGS, waitMsOf } from '../start.ts';
+import { bootIfWanted, inBackground, inForeground, prepareMachine, START_FLAGS, waitMsOf } from '../start.ts';
 import { duration, say, sayStep } from '../terminal.ts';
 
 export const UP_FLAGS: Flags = { ...CLUSTER_FLAGS, ...START_FLAGS };
@@ -22,6 +22,7 @@ export async function up(args: readonly string[]): Promise<number> {
   if (!(await prepareMachine(parsed, { ownRuntime: choices.containerRuntimeEndpoint === undefined, wantsKubectl: true }))) return 1;
   sayStep('machine checked', performance.now() - began);
   const config = await ensureClusterConfig(choices);
+  await bootIfWanted(config, parsed);
   if (await alreadyRuns(config)) return 0;
   if (parsed.flags['foreground']) return await inForeground(async (...how) => (await import('#cluster/server-process.ts')).runCluster(choices, ...how));
   const passedOn = Object.keys(CLUSTER_FLAGS).flatMap((name) => (parsed.flags[name] === undefined ? [] : [`--${name}=${String(parsed.flags[name])}`]));
@@ -47,13 +48,13 @@ async function upAgain(joined: JoinedConfig, parsed: Parsed, waitMs: number, beg
   if (settled !== undefined) throw new UsageError(`--${settled}: this machine is node "${joined.nodeName}" of the cluster at ${joined.server}, and what it is was settled when it joined; join again to change it`);
   if (!(await prepareMachine(parsed, { ownRuntime: joined.containerRuntimeEndpoint === undefined, wantsKubectl: false }))) return 1;
   sayStep('machine checked', performance.now() - began);
+  await bootIfWanted(joined, parsed);
   if (await alreadyRuns(joined)) return 0;
-  const config = await refreshAddress(joined);
-  const problem = await serverProblem(config);
+  const problem = await serverProblem(joined);
   if (problem !== undefined) say(`✘ the server cannot be used now: ${problem}\n    → the node is up as soon as the server is; its Pods wait until then`);
-  if (parsed.flags['foreground']) return await inForeground(async (...how) => (await import('#cluster/join/node-process.ts')).runNode(config, ...how));
-  return await inBackground(config, {
-    serveArgs: [`--data-dir=${config.dataDir}`], what: 'the node', waitMs,
-    finish: async () => say(`\nNode ${config.nodeName} of the cluster at ${config.server} is up after ${duration(performance.now() - began)}.`),
+  if (parsed.flags['foreground']) return await inForeground(async (...how) => (await import('#cluster/join/node-process.ts')).runNode(joined, ...how));
+  return await inBackground(joined, {
+    serveArgs: [`--data-dir=${joined.dataDir}`], what: 'the node', waitMs,
+    finish: async () => say(`\nNode ${joined.nodeName} of the cluster at ${joined.server} is up after ${duration(performance.now() - began)}.`),
   });
 }

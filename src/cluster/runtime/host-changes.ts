@@ -28,6 +28,8 @@ export type HostChangeKind =
   /** A directory that goes only when nothing is left in it. */
   | 'empty-directory'
   | 'file'
+  /** The name of a unit of systemd's. */
+  | 'boot-unit'
   /** A containerd instance: the path of its configuration. */
   | 'containerd';
 

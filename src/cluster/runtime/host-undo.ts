@@ -1,6 +1,7 @@
 /** Undoing what the journal of host changes lists. */
 import { rm, rmdir, writeFile } from 'node:fs/promises';
 import type { Clock } from '#base/clock.ts';
+import { removeBootUnit } from '../host/boot-unit.ts';
 import { removeCgroups } from './cgroups.ts';
 import { removeRuntime } from './cleanup.ts';
 import { CommandError, run } from './command.ts';
@@ -45,6 +46,7 @@ const UNDO: Readonly<Record<HostChangeKind, (id: string, clock: Clock) => Promis
       if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY'].includes(error.code ?? '')) throw error;
     });
   },
+  'boot-unit': (id) => removeBootUnit(id),
   file: (id) => rm(id, { force: true }),
   containerd: async (id, clock) => {
     const text = await readFileIfThere(`${id}/runtime.json`);

@@ -1,5 +1,6 @@
 /** The mounts of this process's namespace (`proc_pid_mountinfo(5)`), and the few changes that a node makes to them. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { run } from './command.ts';
 import type { HostChanges } from './host-changes.ts';
 
@@ -83,11 +84,15 @@ const REMOVAL_TRIES = 3;
 export async function removeDirectory(dir: string): Promise<void> {
   for (let tries = 1; ; tries++) {
     await unmountBelow(dir, { itself: false });
-    const mount = (await listMounts()).find((m) => isBelow(m.mountPoint, dir) && m.mountPoint !== dir);
+    const mounts = await listMounts();
+    const mount = mounts.find((m) => isBelow(m.mountPoint, dir) && m.mountPoint !== dir);
     if (mount && tries < REMOVAL_TRIES) continue;
     if (mount) throw new Error(`removing directory "${dir}": "${mount.mountPoint}" is still mounted in it`);
     try {
-      return await rm(dir, { recursive: true, force: true });
+      // A disk of its own, mounted there by somebody else, is emptied.
+      const what = mounts.some((m) => m.mountPoint === dir) ? (await readdir(dir)).map((name) => join(dir, name)) : [dir];
+      for (const path of what) await rm(path, { recursive: true, force: true });
+      return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || tries === REMOVAL_TRIES) throw error;
     }

@@ -8,7 +8,7 @@ import type { EventRecorder, EventType } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { LEASES, NODES } from '#client/kinds.ts';
 import type { ContainerRuntime } from '#cri/client.ts';
-import { isReason } from '#machinery/status-error.ts';
+import { isReason, StatusError } from '#machinery/status-error.ts';
 import type { KubeletConfig } from '../config.ts';
 import type { DeviceCapacity } from '../devices/device-manager.ts';
 import type { Pressure } from '../eviction/pressure.ts';
@@ -19,6 +19,7 @@ const log = logger('kubelet');
 const LEASE_NAMESPACE = 'kube-node-lease';
 const MAX_IMAGES = 50;
 const RUNTIME_TIMEOUT_MS = 10_000;
+const REGISTER_RETRY_MS = { first: 200, max: 7000 } as const;
 /** An unchanged status is written this often, for those who look at its heartbeats. */
 const REPORT_EVERY_MS = 300_000;
 /** While the node is not Ready for the first time: its network comes up within a second, and Pods wait for it. */
@@ -82,14 +83,14 @@ export class NodeManager {
   /** Registers the node (or takes up the one that is there) and reports it; resolves when it is known as Ready. */
   async start(signal: AbortSignal): Promise<void> {
     this.#host = await readHostFacts(this.#o.config.rootDir);
-    await this.#register(signal);
+    await this.#registerOnceAnswered(signal);
     this.#informer.start();
     this.#loops = [
       this.#untilReady(),
       this.#every(this.#o.config.nodeStatusUpdateFrequencyMs, () => this.report()),
       this.#every((this.#o.config.nodeLeaseDurationSeconds * 1000) / 4, () => this.#renewLease()),
     ];
-    await this.#renewLease();
+    await this.#renewLease().catch((err: unknown) => log.warn({ err }, 'no lease yet, trying again'));
   }
   async stop(): Promise<void> {
     this.#abort.abort(new Error('the kubelet is stopping'));
@@ -111,6 +112,18 @@ export class NodeManager {
     this.#tellTransitions(before, status);
   }
 
+  /** A server that is away is waited for, as upstream's kubelet waits; what it refuses is an error. */
+  async #registerOnceAnswered(signal: AbortSignal): Promise<void> {
+    for (let retryMs: number = REGISTER_RETRY_MS.first; ; retryMs = Math.min(retryMs * 2, REGISTER_RETRY_MS.max)) {
+      try {
+        return await this.#register(signal);
+      } catch (err) {
+        if (signal.aborted || !isAway(err)) throw err;
+        log.warn({ err }, 'the node is not registered yet, trying again');
+        await sleep(this.#o.clock, retryMs, signal);
+      }
+    }
+  }
   async #register(signal: AbortSignal): Promise<void> {
     const { client, config } = this.#o;
     const node = initialNode(await this.#inputs());
@@ -199,6 +212,9 @@ export class NodeManager {
   }
 }
 
+function isAway(err: unknown): boolean {
+  return err instanceof StatusError && (err.code >= 500 || isReason(err, 'TooManyRequests'));
+}
 function nodeImages(images: readonly { repoTags: readonly string[]; repoDigests: readonly string[]; size: number }[]): ContainerImage[] {
   return images
     .map((i) => ({ names: [...i.repoDigests, ...i.repoTags].slice(0, 5), sizeBytes: i.size }))

@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Event, Node } from '#api/gen/core-v1.ts';
 import type { Lease } from '#api/gen/coordination-v1.ts';
+import { FakeClock } from '#base/fake-clock.ts';
+import { Client } from '#client/client.ts';
+import { EventSender } from '#client/event-sender.ts';
+import { EventRecorder } from '#client/events.ts';
 import { EVENTS, LEASES, NODES } from '#client/kinds.ts';
 import { CriError } from '#cri/error.ts';
+import { fakeRuntime } from '#cri/fake-runtime.ts';
+import { forbidden, serviceUnavailable } from '#machinery/status-error.ts';
+import { FakeApi } from '../testing/fake-api.ts';
 import { kubeletConfig, NODE, runKubelet } from '../testing/running-kubelet.ts';
+import { NodeManager } from './node-manager.ts';
 import { initialNode, nodeStatus, type NodeStatusInputs } from './node-status.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
@@ -117,6 +128,34 @@ test('NodeManager: a runtime that is down makes the node not ready; it comes bac
   Object.assign(k.runtime, { version });
   await k.until('Ready', () => ready().status === 'True', 15_000);
   await k.until('events', () => k.api.list<Event>(EVENTS).some((e) => e.reason === 'NodeNotReady'));
+});
+test('NodeManager waits for a server that is away; what it refuses is an error', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'podyard-node-'));
+  try {
+    await mkdir(join(dir, 'kubelet'));
+    for (const [answers, outcome] of [[[serviceUnavailable('request to https://192.0.2.1:6443 failed: connect ECONNREFUSED'), serviceUnavailable('the server is starting')], 'registered'], [[forbidden({ group: '', resource: 'nodes' }, NODE, 'no')], 'refused']] as const) {
+      const [clock, api, left] = [new FakeClock(), new FakeApi(), [...answers] as Error[]];
+      api.intercept = ({ verb, resource }) => {
+        const err = verb === 'create' && resource.plural === 'nodes' ? left.shift() : undefined;
+        if (err) throw err;
+      };
+      const client = new Client(api, 'kubelet');
+      const manager = new NodeManager({
+        config: kubeletConfig(dir), client, runtime: fakeRuntime({ clock }), clock, recorder: new EventRecorder(client, { component: 'kubelet', host: NODE, clock, sender: new EventSender({ clock }) }),
+        pressure: () => ({ memory: false, disk: false, pid: false }), volumesInUse: () => [], devices: () => ({ capacity: {}, allocatable: {} }),
+      });
+      const started = manager.start(new AbortController().signal).then(() => 'registered', () => 'refused');
+      const over = new AbortController();
+      void started.then(() => over.abort());
+      // Reading the machine's facts takes time that is not the clock's.
+      while (!over.signal.aborted) await clock.advance(100);
+      assert.equal(await started, outcome);
+      assert.deepEqual([left.length, api.get<Node>(NODES, NODE) !== undefined], [0, outcome === 'registered']);
+      await manager.stop();
+    }
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 test('NodeManager: a node whose network comes up after its start is Ready at once, not at the next report', async () => {
   let network = false;

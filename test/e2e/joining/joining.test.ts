@@ -138,6 +138,21 @@ test('the server restarts: the node goes on and is told of what is new', async (
   await c.kubectl('delete pod late --now');
 });
 
+test('a node that is started while the server is away says so, and is up when the server is', async (c) => {
+  const { node02 } = await webPods(c);
+  await c.neighbour.podyard(['down']);
+  await c.down();
+  const early = await c.neighbour.podyard(['up', '--yes', '--wait-timeout=2s'], { expect: 'any' });
+  assert.equal(early.code, 1);
+  assert.match(early.stdout, /✘ the server cannot be used now: request to https:\S+ failed: connect ECONNREFUSED [^\n]*\n +→ the node is up as soon as the server is/);
+  assert.match(early.stderr, /the node is not up after 2\.0 s/);
+  await c.up();
+  await waitForNode(c, 'node02', 'Ready', (n) => n.status?.conditions?.find((x) => x.type === 'Ready')?.status === 'True');
+  const after = (await webPods(c)).node02;
+  assert.deepEqual([after.metadata.uid, after.status!.containerStatuses![0]!.restartCount], [node02.metadata.uid, 0]);
+  assert.equal(await inPod(c, after, 'hostname'), `${node02.metadata.name}\n`);
+});
+
 test('a Deployment whose node fails gets its Pods on the other one', { timeout: 240_000 }, async (c) => {
   const tolerations = ['not-ready', 'unreachable'].map((what) => ({ key: `node.kubernetes.io/${what}`, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 1 }));
   const preferred = [{ weight: 100, preference: { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['node02'] }] } }];

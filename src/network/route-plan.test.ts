@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Node } from '#api/gen/core-v1.ts';
-import { planRoutes, routeArguments, routeChanges, routeFacts, type KernelRoute } from './route-plan.ts';
+import { planRoutes, routeArguments, routeChanges, routeFacts, type KernelRoute, type PodRoute } from './route-plan.ts';
 
 const place = { nodeName: 'a', nodeIP: '172.30.0.1', clusterCIDR: '10.244.0.0/16', podCIDR: '10.244.0.0/24' };
 const node = (name: string, podCIDR: string | undefined, address: string | undefined, day = 1): Node => ({
@@ -31,7 +31,11 @@ for (const { name, nodes, routes, refused = {} } of plans) {
   });
 }
 
-const via = (gateway: string): { node: string; via: string } => ({ node: 'b', via: gateway });
+/** `172.30.0.2`, or `10.244.1.0 podyardx0` for a route by a link. */
+const hop = (text: string): PodRoute => {
+  const [via = '', dev] = text.split(' ');
+  return { node: 'b', via, dev };
+};
 const differences: readonly { name: string; wanted: Record<string, string>; found: readonly KernelRoute[]; anew?: boolean; commands: readonly string[] }[] = [
   { name: 'nothing to do', wanted: { '10.244.1.0/24': '172.30.0.2' }, found: [{ dst: '10.244.1.0/24', gateway: '172.30.0.2' }], commands: [] },
   { name: 'a route that is missing', wanted: { '10.244.1.0/24': '172.30.0.2' }, found: [], commands: ['add 10.244.1.0/24 via 172.30.0.2 proto 144'] },
@@ -40,11 +44,15 @@ const differences: readonly { name: string; wanted: Record<string, string>; foun
   { name: 'another range: what is gone goes first', wanted: { '10.244.2.0/24': '172.30.0.2' }, found: [{ dst: '10.244.1.0/24', gateway: '172.30.0.2' }], commands: ['delete 10.244.1.0/24 proto 144', 'add 10.244.2.0/24 via 172.30.0.2 proto 144'] },
   { name: 'a stale route to one address', wanted: {}, found: [{ dst: '10.244.9.1', gateway: '172.30.0.2' }], commands: ['delete 10.244.9.1/32 proto 144'] },
   { name: "another cluster's routes stay", wanted: {}, found: [{ dst: '10.200.1.0/24', gateway: '172.30.0.2' }, { dst: 'default', gateway: '172.30.0.2' }, { dst: '10.0.0.0/8', gateway: '172.30.0.2' }], commands: [] },
+  { name: 'nothing to do by a link', wanted: { '10.244.1.0/24': '10.244.1.0 podyardx0' }, found: [{ dst: '10.244.1.0/24', gateway: '10.244.1.0', dev: 'podyardx0' }], commands: [] },
+  { name: 'by a link, where the kernel knows nothing of the address', wanted: { '10.244.1.0/24': '10.244.1.0 podyardx0' }, found: [], commands: ['add 10.244.1.0/24 via 10.244.1.0 dev podyardx0 onlink proto 144'] },
+  { name: 'by another link than before', wanted: { '10.244.1.0/24': '10.244.1.0 podyardx0' }, found: [{ dst: '10.244.1.0/24', gateway: '10.244.1.0', dev: 'eth0' }], commands: ['replace 10.244.1.0/24 via 10.244.1.0 dev podyardx0 onlink proto 144'] },
+  { name: "by a link instead of the node's address", wanted: { '10.244.1.0/24': '10.244.1.0 podyardx0' }, found: [{ dst: '10.244.1.0/24', gateway: '172.30.0.2', dev: 'eth0' }], commands: ['replace 10.244.1.0/24 via 10.244.1.0 dev podyardx0 onlink proto 144'] },
   { name: 'all anew', wanted: { '10.244.1.0/24': '172.30.0.2' }, found: [{ dst: '10.244.1.0/24', gateway: '172.30.0.2' }], anew: true, commands: ['replace 10.244.1.0/24 via 172.30.0.2 proto 144'] },
 ];
 for (const { name, wanted, found, anew, commands } of differences) {
   test(`routeChanges: ${name}`, () => {
-    const routes = new Map(Object.entries(wanted).map(([range, gateway]) => [range, via(gateway)]));
+    const routes = new Map(Object.entries(wanted).map(([range, gateway]) => [range, hop(gateway)]));
     assert.deepEqual(routeChanges({ routes }, found, place.clusterCIDR, anew).map((c) => routeArguments(c).join(' ')), commands.map((c) => `-4 route ${c}`));
   });
 }

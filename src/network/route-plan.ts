@@ -14,6 +14,10 @@ import { cidrContains, cidrText, ipText, isValidIP, parseCIDR, parseIP, type CID
  */
 export const ROUTE_PROTOCOL = 144;
 
+/** How the Pods of nodes reach each other: by each node's address itself, or in packets between the nodes (`vxlan-plan.ts`). */
+export const POD_NETWORKS = ['routes', 'vxlan'] as const;
+export type PodNetwork = (typeof POD_NETWORKS)[number];
+
 /** What a node is among the others. */
 export interface RoutePlace {
   readonly nodeName: string;
@@ -26,8 +30,10 @@ export interface RoutePlace {
 export interface PodRoute {
   /** The node whose Pods are reached. */
   readonly node: string;
-  /** Its address. */
+  /** Its address; with `dev`, the one that it has on that link. */
   readonly via: string;
+  /** The link of the route, whatever the kernel knows of `via`. Absent: the kernel's choice. */
+  readonly dev?: string | undefined;
 }
 export interface RoutePlan {
   /** By range, in canonical text. */
@@ -98,11 +104,12 @@ export interface KernelRoute {
   /** `10.244.1.0/24`; an address alone for a range of one, `default` for all. */
   readonly dst: string;
   readonly gateway?: string;
+  readonly dev?: string;
 }
 export type RouteChange =
   | { readonly verb: 'delete'; readonly range: string }
   /** `add` leaves another's route to the same range as it is. */
-  | { readonly verb: 'add' | 'replace'; readonly range: string; readonly via: string };
+  | { readonly verb: 'add' | 'replace'; readonly range: string; readonly via: string; readonly dev?: string | undefined };
 
 /**
  * What leads from the routes of our protocol to those of the plan; removals come first. Routes outside of the cluster's range are another
@@ -110,16 +117,20 @@ export type RouteChange =
  */
 export function routeChanges(plan: Pick<RoutePlan, 'routes'>, found: readonly KernelRoute[], clusterCIDR: string, anew = false): RouteChange[] {
   const cluster = parseCIDR(clusterCIDR)!;
-  const present = new Map<string, string | undefined>();
-  for (const { dst, gateway } of found) {
-    const range = parseCIDR(dst.includes('/') ? dst : `${dst}/32`);
-    if (range && isInside(range, cluster)) present.set(cidrText(range), gateway);
+  const present = new Map<string, KernelRoute>();
+  for (const route of found) {
+    const range = parseCIDR(route.dst.includes('/') ? route.dst : `${route.dst}/32`);
+    if (range && isInside(range, cluster)) present.set(cidrText(range), route);
   }
   const gone = [...present.keys()].filter((range) => !plan.routes.has(range)).map((range) => ({ verb: 'delete', range }) as const);
-  const made = Array.from(plan.routes, ([range, { via }]) => ({ verb: present.has(range) ? 'replace' : 'add', range, via }) as const);
-  return [...gone, ...made.filter((change) => anew || present.get(change.range) !== change.via)];
+  const made = Array.from(plan.routes, ([range, { via, dev }]) => ({ verb: present.has(range) ? 'replace' : 'add', range, via, dev }) as const);
+  const isThere = ({ range, via, dev }: (typeof made)[number]): boolean => present.get(range)?.gateway === via && (dev === undefined || present.get(range)?.dev === dev);
+  return [...gone, ...made.filter((change) => anew || !isThere(change))];
 }
 /** Arguments of `ip` that make a change. Source: ip-route(8). */
 export function routeArguments(change: RouteChange): string[] {
-  return ['-4', 'route', change.verb, change.range, ...(change.verb === 'delete' ? [] : ['via', change.via]), 'proto', String(ROUTE_PROTOCOL)];
+  return ['-4', 'route', change.verb, change.range, ...(change.verb === 'delete' ? [] : hopArguments(change)), 'proto', String(ROUTE_PROTOCOL)];
+}
+function hopArguments({ via, dev }: Pick<PodRoute, 'via' | 'dev'>): string[] {
+  return dev === undefined ? ['via', via] : ['via', via, 'dev', dev, 'onlink'];
 }

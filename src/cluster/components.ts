@@ -42,6 +42,8 @@ import { apiServerSans, type ClusterPki, type NodePki } from './pki.ts';
 /** What the rows make and share; each is there once its row is ready. */
 export interface Assembly extends ProcessAssembly, NodeFiles {
   readonly config: ClusterConfig;
+  /** Undefined: the kernel's choice. */
+  readonly podMtu: number | undefined;
   /** Undefined: objects are stored as they are. */
   readonly encryption?: EncryptionAtRest | undefined;
   /** Undefined: no outside issuers. */
@@ -122,7 +124,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
           await ensureExtensionAuthentication(transport, { clientCa: a.pki!.ca.cert, requestHeaderCa: a.pki!.frontProxyCa.cert, allowedNames: ['front-proxy-client'] }, signal);
           await ensureTokenTracking(transport, clock, signal);
           await ensureKubernetesService(transport, { serviceIp: addressIn(config.serviceCIDR, 1), addresses: [config.nodeIP], port: config.apiPort }, signal);
-          await ensureJoining(transport, { ...config, server: `https://${config.nodeIP}:${config.apiPort}`, ca: a.pki!.ca.cert }, signal);
+          await ensureJoining(transport, { ...config, podNetwork: config.podNetwork ?? 'routes', server: `https://${config.nodeIP}:${config.apiPort}`, ca: a.pki!.ca.cert }, signal);
           a.server!.bootstrapped();
         });
       },

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseRuntimeConfig, servedResources } from '#apiserver/registry/runtime-config.ts';
+import { POD_NETWORKS, type PodNetwork } from '#network/route-plan.ts';
 import { readIfThere, writeSecretFile } from './pki.ts';
 
 /** What a node of this machine is, whether the cluster's server runs beside it or elsewhere. */
@@ -23,6 +24,8 @@ export interface NodeConfig {
   /** Range of all Pods. */
   readonly clusterCIDR: string;
   readonly dnsIP: string;
+  /** How Pods of different nodes reach each other. Absent in files of before there was a choice: routes. */
+  readonly podNetwork?: PodNetwork | undefined;
   readonly bridge: string;
   readonly cgroupRoot: string;
   readonly nftTable: string;
@@ -55,6 +58,8 @@ export interface ClusterChoices {
   readonly maxMutatingRequestsInFlight?: number | undefined;
   readonly clusterCIDR?: string | undefined;
   readonly serviceCIDR?: string | undefined;
+  /** One of {@link POD_NETWORKS}. */
+  readonly podNetwork?: string | undefined;
   readonly containerRuntimeEndpoint?: string | undefined;
   readonly tlsSan?: string | undefined;
   readonly runtimeConfig?: string | undefined;
@@ -72,6 +77,7 @@ export const CHOICE_FLAGS = {
   maxMutatingRequestsInFlight: 'max-mutating-requests-inflight',
   clusterCIDR: 'cluster-cidr',
   serviceCIDR: 'service-cidr',
+  podNetwork: 'pod-network',
   containerRuntimeEndpoint: 'container-runtime-endpoint',
   tlsSan: 'tls-san',
   runtimeConfig: 'runtime-config',
@@ -105,7 +111,7 @@ export function addressIn(cidr: string, n: number): string {
 }
 /** The first address of the machine that is not its own loopback's; 127.0.0.1 where there is none. */
 function ownAddress(): string {
-  const candidates = Object.entries(networkInterfaces()).filter(([name]) => !/^(docker|br-|veth|cni|podyard|py[0-9a-f]{8}|virbr)/.test(name));
+  const candidates = Object.entries(networkInterfaces()).filter(([name]) => !/^(docker|br-|veth|cni|podyard|pyx?[0-9a-f]{8}|virbr)/.test(name));
   for (const [, addresses] of candidates) for (const a of addresses ?? []) if (a.family === 'IPv4' && !a.internal) return a.address;
   return '127.0.0.1';
 }
@@ -114,6 +120,12 @@ export function ownName(): string {
   return hostname().toLowerCase().replace(/[^a-z0-9.-]/g, '-').replace(/^[-.]+|[-.]+$/g, '') || 'node';
 }
 
+/** Throws for what is no way between nodes. `where`: what gave the value. */
+export function podNetworkOf(value: string, where: string): PodNetwork {
+  const known = POD_NETWORKS.find((name) => name === value);
+  if (known === undefined) throw new Error(`${where} "${value}": must be ${POD_NETWORKS.join(' or ')}`);
+  return known;
+}
 export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
   const clusterCIDR = choices.clusterCIDR ?? '10.244.0.0/16';
   const serviceCIDR = choices.serviceCIDR ?? '10.96.0.0/16';
@@ -139,6 +151,7 @@ export function newClusterConfig(choices: ClusterChoices): ClusterConfig {
     podCIDR: `${clusterCIDR.split('/')[0]}/24`,
     serviceCIDR,
     dnsIP: addressIn(serviceCIDR, 10),
+    podNetwork: podNetworkOf(choices.podNetwork ?? 'routes', '--pod-network'),
     containerRuntimeEndpoint: choices.containerRuntimeEndpoint,
     tlsSan: choices.tlsSan,
     runtimeConfig: choices.runtimeConfig,

@@ -2,6 +2,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/component.ts';
 import { connectCri, type CriClient } from '#cri/client.ts';
+import { vxlanPodMtu } from '#network/vxlan-link.ts';
 import type { NodeConfig } from './config.ts';
 import { nodeRuntimeConfig, type NodeRuntimeConfig } from './runtime/config.ts';
 import { Containerd } from './runtime/containerd.ts';
@@ -10,9 +11,15 @@ import { PAUSE_IMAGE } from './runtime/pause-image.ts';
 import { writeHostsFiles, type Registries } from './runtime/registries.ts';
 
 /** Where the node's own containerd has its things. */
-export function runtimeConfigOf(config: NodeConfig & { readonly podCIDR?: string | undefined }, choices: { readonly systemdCgroup?: boolean } = {}): NodeRuntimeConfig {
+export function runtimeConfigOf(config: NodeConfig & { readonly podCIDR?: string | undefined }, choices: { readonly systemdCgroup?: boolean; readonly mtu?: number | undefined } = {}): NodeRuntimeConfig {
   const { dataDir, runDir, cgroupRoot, podCIDR, bridge } = config;
   return nodeRuntimeConfig({ dataDir, runDir, cgroupRoot, podCIDR, bridge, pauseImage: PAUSE_IMAGE, ...choices });
+}
+export interface RuntimeParts {
+  readonly registries: Registries;
+  readonly kubeletChoices: { readonly cgroupDriver?: string | undefined };
+  /** As {@link podMtuOf} says. */
+  readonly podMtu?: number | undefined;
 }
 export interface NodeRuntime extends Component {
   readonly client: CriClient;
@@ -20,10 +27,15 @@ export interface NodeRuntime extends Component {
   release(): Promise<void>;
 }
 
+/** MTU of Pods where their way to other nodes takes a part of it; undefined: the kernel's choice. */
+export async function podMtuOf({ podNetwork, nodeIP }: NodeConfig): Promise<number | undefined> {
+  return podNetwork === 'vxlan' ? await vxlanPodMtu(nodeIP) : undefined;
+}
+
 /** Our own containerd, or the one that the configuration names. `podCIDR`: absent where the node has not been given its range yet. */
-export function newNodeRuntime(config: NodeConfig & { readonly podCIDR?: string | undefined }, clock: Clock, changes: HostChanges, { registries, kubeletChoices }: { readonly registries: Registries; readonly kubeletChoices: { readonly cgroupDriver?: string | undefined } }): NodeRuntime {
+export function newNodeRuntime(config: NodeConfig & { readonly podCIDR?: string | undefined }, clock: Clock, changes: HostChanges, { registries, kubeletChoices, podMtu }: RuntimeParts): NodeRuntime {
   if (config.containerRuntimeEndpoint) return foreignRuntime(config.containerRuntimeEndpoint, clock);
-  const runtime = runtimeConfigOf(config, { systemdCgroup: kubeletChoices.cgroupDriver === 'systemd' });
+  const runtime = runtimeConfigOf(config, { systemdCgroup: kubeletChoices.cgroupDriver === 'systemd', mtu: podMtu });
   const containerd = new Containerd({ config: runtime, clock, changes });
   return {
     name: containerd.name,

@@ -11,6 +11,7 @@ import { KubeletServer } from '#kubelet/server/server.ts';
 import { webhookKubeletAuth } from '#kubelet/server/webhook-auth.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
 import { newPodRoutes } from '#network/pod-routes.ts';
+import { vxlanLinkName } from '#network/vxlan-plan.ts';
 import type { NodeConfig } from './config.ts';
 import type { CredentialProviderFile } from './credential-provider-file.ts';
 import type { KeyPair } from './pki.ts';
@@ -61,9 +62,9 @@ export function newNetwork(config: NodeConfig & { readonly podCIDR: string }, cl
   });
 }
 export function newRoutes(config: NodeConfig & { readonly podCIDR: string }, clock: Clock, transport: Transport, changes: HostChanges): Component {
-  const { nodeName, nodeIP, clusterCIDR, podCIDR } = config;
+  const { nodeName, nodeIP, clusterCIDR, podCIDR, podNetwork = 'routes', bridge } = config;
   return newPodRoutes({
-    client: new Client(transport, 'podyard-routes'), clock, nodeName, nodeIP, clusterCIDR, podCIDR,
+    client: new Client(transport, 'podyard-routes'), clock, nodeName, nodeIP, clusterCIDR, podCIDR, podNetwork, vxlanLink: vxlanLinkName(bridge),
     recordChange: (kind, id) => changes.record(kind, id), forgetChange: (kind, id) => changes.forget(kind, id),
   });
 }

@@ -13,6 +13,7 @@ import { componentTable, type Assembly } from './components.ts';
 import { writeAdminKubeconfig } from './certificates.ts';
 import { ensureClusterConfig, type ClusterChoices } from './config.ts';
 import { readNodeFiles } from './node-files.ts';
+import { podMtuOf } from './node-runtime.ts';
 import { runComponents } from './process.ts';
 import type { ProgressReporter } from './progress.ts';
 
@@ -30,9 +31,10 @@ export async function runCluster(choices: ClusterChoices, reporter: ProgressRepo
   const authentication = await AuthenticationFile.open({ path: join(config.dataDir, 'authentication.yaml'), clock, disallowedIssuers: [DEFAULT_ISSUER] });
   const authorization = await AuthorizationFile.open({ path: join(config.dataDir, 'authorization.yaml'), clock, random: Math.random });
   const files = await readNodeFiles(config);
+  const podMtu = await podMtuOf(config);
   const tracing = await openTracing(join(config.dataDir, 'tracing.yaml'), randomUUID());
   await runComponents<Assembly>({ config, clock, reporter, signal, powerDown }, {
-    assemble: (parts) => ({ ...parts, ...files, config, encryption, authentication, authorization, tracing, audit }),
+    assemble: (parts) => ({ ...parts, ...files, podMtu, config, encryption, authentication, authorization, tracing, audit }),
     table: componentTable,
     onStarted: ({ config, pki, changes }) => writeAdminKubeconfig(config, pki!, changes),
     async close() {

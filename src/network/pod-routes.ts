@@ -1,11 +1,11 @@
 /**
- * Routes to the Pods of other nodes: each node's range by that node's address, in the kernel's main table, marked by a protocol of our own.
- * They stay when the process ends, as Pods do. Upstream leaves this to network plugins; flannel's host-gw does the same.
+ * Routes to the Pods of other nodes: each node's range by that node's address, or by the VXLAN link, in the kernel's main table, marked by a protocol
+ * of our own. They stay when the process ends, as Pods do. Upstream leaves this to network plugins; flannel's host-gw and vxlan do the same.
  *
  * ```
- *   Nodes ──────────────▶ plan ──┐
- *   ip monitor ──▶ ip route show ┴─▶ difference ──▶ journal ──▶ ip route add | replace | delete
- *                                         └─ what the kernel refuses ──▶ Event, later again
+ *   Nodes ─────────────────▶ plan ──┐
+ *   ip monitor ──▶ what there is ───┴─▶ difference ──▶ journal ──▶ vxlan: ip link, ip neighbour, bridge fdb ──▶ ip route add | replace | delete
+ *                                            └─ what the kernel refuses ──▶ Event, later again
  * ```
  */
 import type { Node } from '#api/gen/core-v1.ts';
@@ -18,9 +18,9 @@ import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { NODES } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
-import { IpError, runIp } from './ip-command.ts';
+import { KernelRoutes, type KernelRoutesOptions } from './kernel-routes.ts';
 import { LinkMonitor } from './link-monitor.ts';
-import { notRouted, planRoutes, ROUTE_PROTOCOL, routeArguments, routeChanges, routeFacts, type KernelRoute, type RouteChange, type RoutePlace, type RoutePlan } from './route-plan.ts';
+import { notRouted, planRoutes, routeFacts, type PodNetwork } from './route-plan.ts';
 
 const log = logger('routes');
 const KEY = 'routes';
@@ -31,65 +31,14 @@ const LINK_DELAY_MS = 500;
 const MIN_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
 
-export interface PodRoutesOptions extends RoutePlace {
+export interface PodRoutesOptions extends KernelRoutesOptions {
   readonly client: Client;
   readonly clock: Clock;
-  /** Told of each change made to the host, before it is made, so that it can be undone. */
-  recordChange(kind: 'route', id: string): void | Promise<void>;
-  /** Told when a change is undone. */
-  forgetChange(kind: 'route', id: string): void | Promise<void>;
-  /** Path of a network namespace that the routes go to. Default: the process's own. */
-  readonly netns?: string | undefined;
 }
-
-/** Arguments of `ip route delete`: the change's name in the journal. */
-const idOf = (range: string): string => `${range} proto ${ROUTE_PROTOCOL}`;
 
 /** What is kept of each Node. */
 function little({ apiVersion, kind, metadata: { name, uid, resourceVersion, creationTimestamp }, spec, status }: Node): Node {
   return { apiVersion, kind, metadata: { name, uid, resourceVersion, creationTimestamp }, spec: { podCIDR: spec.podCIDR }, status: { addresses: status?.addresses } };
-}
-
-/** The kernel's routes as they must be, and what it refused. */
-class KernelRoutes {
-  readonly #options: PodRoutesOptions;
-  /** Ranges in the journal, as far as this process wrote them. */
-  readonly #recorded = new Set<string>();
-
-  constructor(options: PodRoutesOptions) {
-    this.#options = options;
-  }
-  /** Resolves with what the kernel says of each range whose route it refused. */
-  async sync(plan: RoutePlan, anew: boolean, signal: AbortSignal): Promise<Map<string, string>> {
-    const { netns, clusterCIDR } = this.#options;
-    const shown = await runIp(['-4', '-json', 'route', 'show', 'proto', String(ROUTE_PROTOCOL)], { netns, signal });
-    const refused = new Map<string, string>();
-    for (const change of routeChanges(plan, JSON.parse(shown.trim() || '[]') as KernelRoute[], clusterCIDR, anew)) {
-      if (change.verb !== 'delete') await this.#options.recordChange('route', idOf(change.range));
-      this.#recorded.add(change.range);
-      const answer = await this.#make(change, signal);
-      if (answer !== undefined) refused.set(change.range, answer);
-    }
-    for (const range of this.#recorded) {
-      if (plan.routes.has(range)) continue;
-      await this.#options.forgetChange('route', idOf(range));
-      this.#recorded.delete(range);
-    }
-    return refused;
-  }
-  async #make(change: RouteChange, signal: AbortSignal): Promise<string | undefined> {
-    try {
-      await runIp(routeArguments(change), { netns: this.#options.netns, signal });
-      log.debug(change, 'route changed');
-      return undefined;
-    } catch (err) {
-      if (!(err instanceof IpError)) throw err;
-      if (change.verb !== 'delete') return err.message;
-      // It went with its link meanwhile.
-      if (err.message === 'No such process') return undefined;
-      throw err;
-    }
-  }
 }
 
 /** Resolves its start at once: routes follow as Nodes become known. Its stop leaves the routes. */
@@ -128,7 +77,7 @@ export function newPodRoutes(options: PodRoutesOptions): Component {
       });
       tell(new Map([...plan.refused, ...Array.from(refused, ([range, answer]) => {
         const { node, via } = plan.routes.get(range)!;
-        return [node, notRouted(node, `${range} via ${via}`, reasonOf(answer))] as const;
+        return [node, notRouted(node, `${range} via ${via}`, reasonOf(answer, options.podNetwork))] as const;
       })]));
       const afterMs = retryMs;
       retryMs = refused.size ? Math.min(retryMs * 2, MAX_RETRY_MS) : MIN_RETRY_MS;
@@ -161,6 +110,7 @@ export function newPodRoutes(options: PodRoutesOptions): Component {
   };
 }
 
-function reasonOf(answer: string): string {
-  return answer === 'File exists' ? 'another route to this range is there, and stays' : `${answer}: nodes must be on one network, as neighbours`;
+function reasonOf(answer: string, podNetwork: PodNetwork): string {
+  if (answer === 'File exists') return 'another route to this range is there, and stays';
+  return podNetwork === 'vxlan' ? answer : `${answer}: nodes must be on one network, as neighbours, or the server be started with --pod-network vxlan`;
 }

@@ -164,7 +164,7 @@ describe('ensureExtensionAuthentication', () => {
 });
 
 describe('ensureJoining', () => {
-  const options = { server: 'https://192.0.2.7:6443', ca: 'PEM', clusterCIDR: '10.244.0.0/16', dnsIP: '10.96.0.10', clusterDomain: 'cluster.local' };
+  const options = { server: 'https://192.0.2.7:6443', ca: 'PEM', clusterCIDR: '10.244.0.0/16', dnsIP: '10.96.0.10', clusterDomain: 'cluster.local', podNetwork: 'vxlan' };
   const started = async () => {
     const server = bareServer();
     await bootstrapObjects(server.transport);
@@ -182,7 +182,7 @@ describe('ensureJoining', () => {
       apiVersion: 'v1', kind: 'Config', clusters: [{ name: '', cluster: { server: options.server, 'certificate-authority-data': 'UEVN' } }],
       contexts: null, 'current-context': '', preferences: {}, users: null,
     });
-    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local' });
+    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local', podNetwork: 'vxlan' });
   });
   it('keeps what others added, and no signature of another address', async () => {
     const { transport, calls, dataOf, add } = await started();
@@ -195,7 +195,7 @@ describe('ensureJoining', () => {
     const { kubeconfig, ...rest } = dataOf('kube-public/cluster-info');
     assert.match(kubeconfig!, /server: https:\/\/192\.0\.2\.8:6443/);
     assert.deepEqual(rest, { note: 'mine' });
-    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local', note: 'mine' });
+    assert.deepEqual(dataOf('kube-system/podyard-node'), { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local', podNetwork: 'vxlan', note: 'mine' });
   });
   it('leaves signatures where nothing changed', async () => {
     const { transport, calls, dataOf, add } = await started();

@@ -21,6 +21,8 @@ export interface JoiningOptions {
   readonly clusterCIDR: string;
   readonly dnsIP: string;
   readonly clusterDomain: string;
+  /** How Pods of different nodes reach each other. */
+  readonly podNetwork: string;
 }
 type Data = Readonly<Record<string, string>>;
 
@@ -42,6 +44,6 @@ async function ensureData(transport: Transport, where: { readonly namespace: str
 export async function ensureJoining(transport: Transport, options: JoiningOptions, signal?: AbortSignal): Promise<void> {
   // Signatures of another text would have a token look wrong that is only not signed yet.
   await ensureData(transport, { namespace: 'kube-public', name: 'cluster-info' }, { kubeconfig: publicKubeconfigText(options) }, (key) => SIGNATURE.test(key), signal);
-  const { clusterCIDR, dnsIP, clusterDomain } = options;
-  await ensureData(transport, { namespace: 'kube-system', name: 'podyard-node' }, { clusterCIDR, clusterDNS: dnsIP, clusterDomain }, () => false, signal);
+  const { clusterCIDR, dnsIP, clusterDomain, podNetwork } = options;
+  await ensureData(transport, { namespace: 'kube-system', name: 'podyard-node' }, { clusterCIDR, clusterDNS: dnsIP, clusterDomain, podNetwork }, () => false, signal);
 }

@@ -18,7 +18,7 @@ export interface NodeChoices {
   readonly logLevel?: string | undefined;
 }
 /** What a node is told of the cluster that it joins. */
-export type ClusterFacts = Pick<JoinedConfig, 'server' | 'clusterCIDR' | 'dnsIP' | 'clusterDomain'>;
+export type ClusterFacts = Pick<JoinedConfig, 'server' | 'clusterCIDR' | 'dnsIP' | 'clusterDomain' | 'podNetwork'>;
 
 const fileOf = (dataDir: string): string => join(resolve(dataDir), 'node.json');
 

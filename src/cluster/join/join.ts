@@ -3,12 +3,13 @@
  * reference/access-authn-authz/kubelet-tls-bootstrapping.
  */
 import { connect } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { Client } from '#client/client.ts';
 import { HttpTransport } from '#client/http-transport.ts';
 import { CONFIG_MAPS, NODES } from '#client/kinds.ts';
 import { isReason } from '#machinery/status-error.ts';
 import { adminTransport, isReady } from '../admin.ts';
-import { readClusterConfig } from '../config.ts';
+import { podNetworkOf, readClusterConfig } from '../config.ts';
 import type { KeyPair } from '../pki.ts';
 import { holding } from '../runtime/hold.ts';
 import { requestCertificate } from './certificate-request.ts';
@@ -30,7 +31,7 @@ export interface JoinSteps {
 /** A token that was just made is signed within a second. */
 const DISCOVERY_WAIT_MS = 20_000;
 const CERTIFICATE_WAIT_MS = 60_000;
-const ADDRESS_WAIT_MS = 5000;
+const REFRESH_WAIT_MS = 5000;
 
 /** The address by which this machine reaches a server. Rejects when it does not, or the signal aborts. */
 function addressTowards(server: string, signal: AbortSignal): Promise<string> {
@@ -45,12 +46,16 @@ function addressTowards(server: string, signal: AbortSignal): Promise<string> {
   });
 }
 
-/** The configuration with the address that the machine has now, written down. One that the user chose stays, and so does the last where the server is not reached. */
-export async function refreshAddress(config: JoinedConfig): Promise<JoinedConfig> {
-  if (config.hasChosenIP) return config;
-  const nodeIP = await addressTowards(config.server, AbortSignal.timeout(ADDRESS_WAIT_MS)).catch(() => config.nodeIP);
-  const now = { ...config, nodeIP };
-  if (nodeIP !== config.nodeIP) await writeJoinedConfig(now);
+/**
+ * The configuration with what the cluster says of its network now, and the address that the machine has now, written down. An address that the user chose stays,
+ * and where the server cannot be asked, all stays.
+ */
+export async function refreshConfig(config: JoinedConfig): Promise<JoinedConfig> {
+  const limit = AbortSignal.timeout(REFRESH_WAIT_MS);
+  const ownIP = config.hasChosenIP ? config.nodeIP : await addressTowards(config.server, limit).catch(() => config.nodeIP);
+  const facts = await holding(withTransport(await adminTransport(config), (transport) => readClusterFacts(new Client(transport), limit))).catch(() => ({}));
+  const now = { ...config, nodeIP: ownIP, ...facts };
+  if (!isDeepStrictEqual(now, config)) await writeJoinedConfig(now);
   return now;
 }
 
@@ -92,9 +97,9 @@ async function settle(request: JoinRequest, client: Client, { server, ca, client
 /** What every node must know, as the cluster says it. Source: `cluster/bootstrap/joining.ts`. */
 async function readClusterFacts(client: Client, signal: AbortSignal): Promise<Omit<ClusterFacts, 'server'>> {
   const { data = {} } = await client.of(CONFIG_MAPS).get('kube-system', 'podyard-node', signal);
-  const { clusterCIDR, clusterDNS: dnsIP, clusterDomain } = data;
+  const { clusterCIDR, clusterDNS: dnsIP, clusterDomain, podNetwork = 'routes' } = data;
   if (!clusterCIDR || !dnsIP || !clusterDomain) throw new Error('the ConfigMap kube-system/podyard-node of the cluster lacks clusterCIDR, clusterDNS or clusterDomain');
-  return { clusterCIDR, dnsIP, clusterDomain };
+  return { clusterCIDR, dnsIP, clusterDomain, podNetwork: podNetworkOf(podNetwork, 'the key podNetwork of the ConfigMap kube-system/podyard-node') };
 }
 /** Two machines of one name would take each other's Pods. */
 async function refuseTaken(client: Client, { nodeIP }: JoinedConfig, nodeName: string, isOurs: boolean, signal: AbortSignal): Promise<void> {

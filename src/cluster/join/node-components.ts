@@ -29,6 +29,8 @@ import type { NodeCertificates } from './node-certificates.ts';
 /** What the rows make and share; each is there once its row is ready. */
 export interface NodeAssembly extends ProcessAssembly, NodeFiles {
   readonly config: JoinedConfig;
+  /** Undefined: the kernel's choice. */
+  readonly podMtu: number | undefined;
   readonly certificates: NodeCertificates;
   runtime?: NodeRuntime;
   /** This node's range of addresses. */
@@ -62,7 +64,7 @@ function networkOnceGiven(a: NodeAssembly, made: PromiseWithResolvers<NodeNetwor
     name: 'network',
     async start(signal) {
       const podCIDR = (a.podCIDR = await rangeOf(new Client(certificates.transport), config.nodeName, clock, signal));
-      if (!config.containerRuntimeEndpoint) await writeCniConfig({ ...runtimeConfigOf(config), podCIDR });
+      if (!config.containerRuntimeEndpoint) await writeCniConfig({ ...runtimeConfigOf(config, { mtu: a.podMtu }), podCIDR });
       network = newNetwork({ ...config, podCIDR }, clock, certificates.transport, changes);
       await network.start(signal);
       made.resolve(network);

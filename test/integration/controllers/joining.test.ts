@@ -21,7 +21,7 @@ describe('joining', () => {
   before(async () => {
     cluster = await startInProcessCluster({ nodes: [], http: true });
     server = `127.0.0.1:${cluster.server.port}`;
-    options = { server: `https://${server}`, ca: cluster.pki.ca.cert, clusterCIDR: '10.244.0.0/16', dnsIP: '10.96.0.10', clusterDomain: 'cluster.local' };
+    options = { server: `https://${server}`, ca: cluster.pki.ca.cert, clusterCIDR: '10.244.0.0/16', dnsIP: '10.96.0.10', clusterDomain: 'cluster.local', podNetwork: 'routes' };
     await ensureJoining(cluster.client.transport, options);
   });
   after(() => cluster.stop());

@@ -1,30 +1,13 @@
 /** Pods of two nodes that are joined by routes alone, with the rules of both nodes in place. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { applyNft } from '#base/nft.ts';
 import { tableScript } from '#network/node-network.ts';
 import { emptyTable } from '#proxy/table.ts';
-import { addPod, makeMachines, type Machine } from './namespaces.ts';
+import { serve, sourceSeen } from './conversation.ts';
+import { addPod, makeMachines } from './namespaces.ts';
 
 const CLUSTER = '10.244.0.0/16';
-const PORT = 8080;
-/** Answers each connection with the address it came from. */
-const SERVER = `require('net').createServer((s) => s.end(s.remoteAddress)).listen(${PORT}, '0.0.0.0', () => console.log('ready'))`;
-const client = (ip: string): string => `const s = require('net').connect(${PORT}, '${ip}'); s.setTimeout(5000, () => s.destroy(new Error('no answer'))); s.pipe(process.stdout)`;
-/** What the server at `to` sees as the source of a connection. */
-const sourceSeen = (from: Machine, to: Machine): Promise<string> => from.run(process.execPath, '-e', client(to.ip));
-
-async function serve(t: TestContext, where: Machine): Promise<void> {
-  const server = spawn('nsenter', [`--net=${where.netns}`, process.execPath, '-e', SERVER], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(server, 'exit');
-  t.after(async () => {
-    server.kill();
-    await ended;
-  });
-  await once(server.stdout, 'data');
-}
 
 test("Pods of two nodes see each other's addresses, with strict reverse-path filters too; what leaves the cluster has the node's", async (t) => {
   await using machines = await makeMachines();

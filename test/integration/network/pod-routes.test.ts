@@ -42,7 +42,7 @@ describe('Pod routes', () => {
   const events = (): string[] => api.list<Event>(EVENTS).map((e) => `${e.type} ${e.reason} ${e.involvedObject.kind}/${e.involvedObject.name}: ${e.message}`);
   const start = async (t: TestContext, clock: Clock = systemClock): Promise<() => Promise<void>> => {
     const routes = newPodRoutes({
-      client: new Client(api), clock, nodeName: 'a', nodeIP: left.ip, clusterCIDR: CLUSTER, podCIDR: '10.244.0.0/24', netns: left.netns,
+      client: new Client(api), clock, nodeName: 'a', nodeIP: left.ip, clusterCIDR: CLUSTER, podCIDR: '10.244.0.0/24', podNetwork: 'routes', vxlanLink: 'podsx', netns: left.netns,
       recordChange: (kind, id) => void journal.add(`${kind} ${id}`), forgetChange: (kind, id) => void journal.delete(`${kind} ${id}`),
     });
     t.after(() => routes.stop());
@@ -151,7 +151,7 @@ describe('Pod routes', () => {
     await start(t);
     api.put(NODES, node('b', '10.244.1.0/24', '192.0.2.9'));
     const told = await eventually('an event', () => events().length > 0 && events());
-    assert.match(told[0]!, /^Warning PodRouteNotCreated Node\/a: No route to the Pods of node "b" \(10\.244\.1\.0\/24 via 192\.0\.2\.9\): (Nexthop has invalid gateway|Network is unreachable): nodes must be on one network, as neighbours$/);
+    assert.match(told[0]!, /^Warning PodRouteNotCreated Node\/a: No route to the Pods of node "b" \(10\.244\.1\.0\/24 via 192\.0\.2\.9\): (Nexthop has invalid gateway|Network is unreachable): nodes must be on one network, as neighbours, or the server be started with --pod-network vxlan$/);
     await left.run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'eth0');
     t.after(() => left.run('ip', 'address', 'delete', '192.0.2.1/24', 'dev', 'eth0'));
     await become(left, ['10.244.1.0/24 via 192.0.2.9 dev eth0']);

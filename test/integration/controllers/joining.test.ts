@@ -63,7 +63,7 @@ describe('joining', () => {
     const transport = new HttpTransport({ server: options.server, ca: cluster.pki.ca.cert, token: () => `${id}.${secret}` });
     const client = new Client(transport);
     try {
-      assert.deepEqual((await client.of(CONFIG_MAPS).get('kube-system', 'podyard-node')).data, { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local' });
+      assert.deepEqual((await client.of(CONFIG_MAPS).get('kube-system', 'podyard-node')).data, { clusterCIDR: '10.244.0.0/16', clusterDNS: '10.96.0.10', clusterDomain: 'cluster.local', podNetwork: 'routes' });
       await assert.rejects(client.of(CONFIG_MAPS).get('kube-system', 'extension-apiserver-authentication'), isForbidden);
       await assert.rejects(client.of(CONFIG_MAPS).list({ namespace: 'kube-system' }), isForbidden);
       await assert.rejects(client.of(SECRETS).list({ namespace: 'kube-system' }), isForbidden);

@@ -153,6 +153,22 @@ test('a node that is started while the server is away says so, and is up when th
   assert.equal(await inPod(c, after, 'hostname'), `${node02.metadata.name}\n`);
 });
 
+test('a node that was deleted meanwhile comes back, with another range where its own was given away', async (c) => {
+  const { node02 } = await webPods(c);
+  const { podCIDR } = (await waitForNode(c, 'node02', 'there', () => true)).spec;
+  await c.neighbour.podyard(['down']);
+  await c.kubectl('delete node node02');
+  await c.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'heir' }, spec: { unschedulable: true } });
+  await waitForNode(c, 'heir', 'given the range', (n) => n.spec.podCIDR === podCIDR);
+  await c.neighbour.podyard(['up', '--yes']);
+  await waitForNode(c, 'node02', 'with a range of its own', (n) => n.spec.podCIDR !== undefined && n.spec.podCIDR !== podCIDR);
+  await c.kubectl('delete node heir');
+  // Its Pods outlived it, with addresses that are not theirs any more, as upstream's do.
+  await c.kubectl(['delete', 'pod', node02.metadata.name!, '--now']);
+  const after = await webPods(c);
+  assert.equal(await inPod(c, after.node01, `wget -qO- -T 5 http://${after.node02.status!.podIP}:8080/`), `${after.node02.metadata.name}\n`);
+});
+
 test('a Deployment whose node fails gets its Pods on the other one', { timeout: 240_000 }, async (c) => {
   const tolerations = ['not-ready', 'unreachable'].map((what) => ({ key: `node.kubernetes.io/${what}`, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 1 }));
   const preferred = [{ weight: 100, preference: { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['node02'] }] } }];

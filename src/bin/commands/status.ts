@@ -30,6 +30,7 @@ export async function status(args: readonly string[]): Promise<number> {
   if (await startsAtBoot(config)) say(`at boot      starts with the machine (${unitName(config)})`);
   try {
     const { nodes, pods, pulls } = await summarise(config, hasJoined(config) ? config.nodeName : undefined);
+    if (nodes.length === 0) say(`node         ${config.nodeName} is not in the cluster; to register it anew: ./podyard down && ./podyard up`);
     for (const n of nodes) say(`node         ${n.name} ${n.ready ? 'Ready' : 'NotReady'}, ${n.version}, ${n.runtime}`);
     say(`pods         ${pods.running} of ${pods.total} running${hasJoined(config) ? ' here' : ''}`);
     for (const p of pulls) say(`pull         ${p.message}, for ${p.pod}`);

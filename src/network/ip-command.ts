@@ -1,5 +1,6 @@
 /** Runs `ip` and `bridge` of iproute2. Source: ip(8), bridge(8). */
 import { execFile } from 'node:child_process';
+import { commandIn, toolEnvironment } from '#base/system-command.ts';
 
 /** The tool ran and said no; the message is what it printed, without the words that begin it. */
 export class IpError extends Error {}
@@ -12,19 +13,6 @@ export interface IpOptions {
 
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
-type Tool = 'ip' | 'bridge';
-interface Command {
-  readonly file: string;
-  readonly args: readonly string[];
-}
-function inNamespace(tool: Tool, args: readonly string[], netns: string | undefined): Command {
-  return netns === undefined ? { file: tool, args } : { file: 'nsenter', args: [`--net=${netns}`, tool, ...args] };
-}
-/** The command that runs `ip`, in a network namespace if one is named. */
-export function ipCommand(args: readonly string[], netns: string | undefined): Command {
-  return inNamespace('ip', args, netns);
-}
-
 /** What `ip` printed. Rejects with {@link IpError} where the kernel, or the tool itself, refuses. */
 export function runIp(args: readonly string[], options: IpOptions = {}): Promise<string> {
   return runTool('ip', args, options);
@@ -34,10 +22,10 @@ export function runBridge(args: readonly string[], options: IpOptions = {}): Pro
   return runTool('bridge', args, options);
 }
 
-function runTool(tool: Tool, args: readonly string[], { netns, signal }: IpOptions): Promise<string> {
-  const command = inNamespace(tool, args, netns);
+function runTool(tool: 'ip' | 'bridge', args: readonly string[], { netns, signal }: IpOptions): Promise<string> {
+  const command = commandIn(netns, tool, args);
   return new Promise((resolve, reject) => {
-    execFile(command.file, command.args, { maxBuffer: MAX_OUTPUT_BYTES, signal }, (error, stdout, stderr) => {
+    execFile(command.file, command.args, { env: toolEnvironment(), maxBuffer: MAX_OUTPUT_BYTES, signal }, (error, stdout, stderr) => {
       if (!error) resolve(stdout);
       else if (signal?.aborted) reject(signal.reason as Error);
       else reject(typeof error.code === 'number' ? new IpError(answerIn(stderr), { cause: error }) : error);

@@ -19,7 +19,7 @@ import { Informer } from '#client/informer.ts';
 import { NODES } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { KernelRoutes, type KernelRoutesOptions } from './kernel-routes.ts';
-import { LinkMonitor } from './link-monitor.ts';
+import { linkMonitor } from './link-monitor.ts';
 import { notRouted, planRoutes, routeFacts, type PodNetwork } from './route-plan.ts';
 
 const log = logger('routes');
@@ -84,7 +84,7 @@ export function newPodRoutes(options: PodRoutesOptions): Component {
       return refused.size ? { afterMs } : undefined;
     },
   });
-  const links = new LinkMonitor({
+  const links = linkMonitor({
     clock, netns,
     onChange(addresses) {
       anew ||= addresses;

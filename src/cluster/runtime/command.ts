@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { toolEnvironment } from '#base/system-command.ts';
 
 /** A command that could not be started or ended with an error; the message has what it printed. */
 export class CommandError extends Error {
@@ -12,13 +13,7 @@ export class CommandError extends Error {
   }
 }
 
-const PATH = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-
-/** Environment for system tools, which a login shell's PATH may lack. */
-export function toolEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, PATH };
-}
 
 /** Runs a program to its end and gives its output. No shell is involved. */
 export function run(file: string, args: readonly string[], options: { readonly signal?: AbortSignal | undefined } = {}): Promise<{ stdout: string; stderr: string }> {

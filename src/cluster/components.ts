@@ -30,7 +30,7 @@ import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
-import { newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
+import { newForwarding, newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
 import type { NodeFiles } from './node-files.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy, type ClusterNodeProxy } from './node-proxy.ts';
@@ -148,6 +148,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => (a.network = newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes)) },
+    { name: 'forwarding', needs: ['apiserver', 'bootstrap'], create: () => newForwarding(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
     { name: 'routes', needs: ['apiserver', 'bootstrap'], create: () => newRoutes(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
     {

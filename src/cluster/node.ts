@@ -9,6 +9,7 @@ import { KUBELET_DEFAULTS, type KubeletConfig } from '#kubelet/config.ts';
 import { Kubelet } from '#kubelet/kubelet.ts';
 import { KubeletServer } from '#kubelet/server/server.ts';
 import { webhookKubeletAuth } from '#kubelet/server/webhook-auth.ts';
+import { newForwardAccept } from '#network/forward-accept.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
 import { newPodRoutes } from '#network/pod-routes.ts';
 import { vxlanLinkName } from '#network/vxlan-plan.ts';
@@ -60,6 +61,11 @@ export function newNetwork(config: NodeConfig & { readonly podCIDR: string }, cl
     client: new Client(transport, 'podyard-network'), clock, nodeName: config.nodeName, clusterCIDR: config.clusterCIDR, podCIDR: config.podCIDR, bridge: config.bridge, table: config.nftTable,
     recordChange: (kind, id) => changes.record(kind as HostChangeKind, id),
   });
+}
+/** Pods' traffic beside a firewall of the machine's own. */
+export function newForwarding(config: NodeConfig, clock: Clock, transport: Transport, changes: HostChanges): Component {
+  const { nodeName, bridge, clusterCIDR, nftTable: table } = config;
+  return newForwardAccept({ client: new Client(transport, 'podyard-forwarding'), clock, nodeName, bridge, clusterCIDR, table, recordChange: (kind, id) => changes.record(kind, id) });
 }
 export function newRoutes(config: NodeConfig & { readonly podCIDR: string }, clock: Clock, transport: Transport, changes: HostChanges): Component {
   const { nodeName, nodeIP, clusterCIDR, podCIDR, podNetwork = 'routes', bridge } = config;

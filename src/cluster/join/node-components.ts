@@ -17,7 +17,7 @@ import { Informer } from '#client/informer.ts';
 import { NODES } from '#client/kinds.ts';
 import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
-import { newKubelet, newKubeletServer, newNetwork, newRoutes } from '../node.ts';
+import { newForwarding, newKubelet, newKubeletServer, newNetwork, newRoutes } from '../node.ts';
 import type { NodeFiles } from '../node-files.ts';
 import { newNodeRuntime, runtimeConfigOf, type NodeRuntime } from '../node-runtime.ts';
 import { newServiceProxy } from '../node-services.ts';
@@ -50,6 +50,7 @@ export function nodeComponentTable(a: NodeAssembly): ComponentRow[] {
       })),
     },
     { name: 'network', needs: ['kubelet'], create: () => networkOnceGiven(a, network) },
+    { name: 'forwarding', needs: ['network'], create: () => newForwarding(config, clock, certificates.transport, changes) },
     { name: 'routes', needs: ['network'], create: () => newRoutes({ ...config, podCIDR: a.podCIDR! }, clock, certificates.transport, changes) },
     { name: 'proxy', needs: ['certificates'], create: () => newServiceProxy(config, clock, certificates.transport, changes) },
     { name: 'kubelet server', needs: ['kubelet'], create: () => kubeletServerOnceCertified(a) },

@@ -19,6 +19,8 @@ export type HostChangeKind =
   | 'sysctl'
   /** `family name` of an nftables table. */
   | 'nft-table'
+  /** Our chain in iptables' table `filter`, and FORWARD's jump to it. */
+  | 'forward-accept'
   /** The arguments of `ip route del`. */
   | 'route'
   /** A path below each cgroup hierarchy. */

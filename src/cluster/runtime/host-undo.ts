@@ -1,6 +1,7 @@
 /** Undoing what the journal of host changes lists. */
 import { rm, rmdir, writeFile } from 'node:fs/promises';
 import type { Clock } from '#base/clock.ts';
+import { removeForwardAccept } from '#network/forward-accept.ts';
 import { removeBootUnit } from '../host/boot-unit.ts';
 import { removeCgroups } from './cgroups.ts';
 import { removeRuntime } from './cleanup.ts';
@@ -33,6 +34,7 @@ const UNDO: Readonly<Record<HostChangeKind, (id: string, clock: Clock) => Promis
     await writeFile(`/proc/sys/${id.slice(0, at).replaceAll('.', '/')}`, id.slice(at + 1));
   },
   'nft-table': (id) => tolerate(run('nft', ['delete', 'table', ...id.split(' ')]), /No such file or directory/),
+  'forward-accept': (id) => removeForwardAccept(id),
   route: (id) => tolerate(run('ip', ['route', 'delete', ...id.split(' ')]), /No such process/),
   cgroup: async (id, clock) => void (await removeCgroups(id, clock)),
   directory: async (id) => {

@@ -22,13 +22,15 @@ function inNamespace(name: string, ip: string): Machine {
   return { netns, ip, run: async (file, ...args) => (await exec('nsenter', [`--net=${netns}`, file, ...args])).stdout };
 }
 
-/** A Pod of a machine as the bridge plugin makes it: a namespace of its own on the machine's bridge, whose address is the first of the range. */
+/** A Pod of a machine as the bridge plugin makes it: a namespace of its own on the machine's bridge, whose address is the first of the range, and which comes with the first Pod. */
 export async function addPod(machine: Machine, bridge: string, gateway: string, ip: string, mtu = 1500): Promise<Machine & AsyncDisposable> {
   const name = `podyard-it-${process.pid}-${ip}`;
   const link = `p${ip.replaceAll('.', '')}`;
   await exec('ip', ['netns', 'add', name]);
   const pod = inNamespace(name, ip);
-  for (const command of [`link add ${bridge} type bridge`, `address add ${gateway}/24 dev ${bridge}`, `link set ${bridge} up`, `link add ${link} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`, `link set ${link} master ${bridge} up`]) await machine.run('ip', ...command.split(' '));
+  const bridged = await machine.run('ip', 'link', 'show', bridge).then(() => true, () => false);
+  const addBridge = bridged ? [] : [`link add ${bridge} type bridge`, `address add ${gateway}/24 dev ${bridge}`, `link set ${bridge} up`];
+  for (const command of [...addBridge, `link add ${link} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`, `link set ${link} master ${bridge} up`]) await machine.run('ip', ...command.split(' '));
   for (const command of [`address add ${ip}/24 dev eth0`, 'link set eth0 up', `route add default via ${gateway}`]) await pod.run('ip', ...command.split(' '));
   return { ...pod, [Symbol.asyncDispose]: async () => void (await exec('ip', ['netns', 'delete', name]).catch(() => {})) };
 }

@@ -1,0 +1,23 @@
+/** Tells when somebody else changes the machine's nftables rules, those that iptables-nft writes among them. Source: nft(8), MONITOR. */
+import type { Clock } from '#base/clock.ts';
+import { logger } from '#base/logger.ts';
+import { commandIn } from '#base/system-command.ts';
+import { Monitor } from './monitor.ts';
+
+/** A change of a table that a cluster of this machine has for itself, or the line that ends a transaction. */
+const OURS = /^(?:\w+ (?:\w+ )?ip podyard(?:_[0-9a-f]+)?(?:_proxy|_forward)?\b|# new generation)/;
+
+export interface RuleMonitorOptions {
+  readonly clock: Clock;
+  /** Path of a network namespace to listen in. Default: the process's own. */
+  readonly netns?: string | undefined;
+  /** Something changed, or may have while nobody listened. */
+  onChange(): void;
+}
+
+export function ruleMonitor({ clock, netns, onChange }: RuleMonitorOptions): Monitor {
+  return new Monitor({
+    clock, logger: logger('forwarding'), command: commandIn(netns, 'nft', ['monitor']),
+    onStart: onChange, onLine: (line) => { if (!OURS.test(line)) onChange(); },
+  });
+}

@@ -23,7 +23,7 @@ import { Reconciler } from '#client/reconciler.ts';
 import { deleteFlows, staleFlows, type StaleFlows } from './conntrack.ts';
 import { readyHere, type Targets } from './endpoints.ts';
 import { HealthServers } from './health-server.ts';
-import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
+import { NOTHING, RuleSet, type Rendered } from '#base/nft-rule-set.ts';
 import { renderRanges, renderService } from './service-rules.ts';
 import { emptyTable, halfClosedTimeout } from './table.ts';
 

@@ -5,7 +5,7 @@ import type { EndpointSlice } from '#api/gen/discovery-v1.ts';
 import { keyOf, nameOf, namespaceOf } from '#api/object.ts';
 import { cidrText, parseCIDR } from '#machinery/ip.ts';
 import { targetsOf, type NodeTopology, type Target, type Targets } from './endpoints.ts';
-import { NOTHING, type Rendered } from './rule-set.ts';
+import { NOTHING, type Rendered } from '#base/nft-rule-set.ts';
 import { CLUSTER_IPS, HAIRPIN, MARK_FOR_MASQUERADE, NO_ENDPOINT_IPS, NO_ENDPOINT_NODE_PORTS, NODE_PORTS, REJECT_CHAIN, SERVICE_IPS, UNALLOCATED } from './table.ts';
 
 /** Longest name of a chain or set: NFT_NAME_MAXLEN less the end of the string. */

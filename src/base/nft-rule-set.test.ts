@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { NOTHING, RuleSet, type Rendered } from './rule-set.ts';
+import { NOTHING, RuleSet, type Rendered } from './nft-rule-set.ts';
 
 const T = 'ip t';
 function rendered(parts: { chains?: Record<string, string[]>; sets?: Record<string, string>; entries?: [string, string, string][]; members?: [string, string][] }): Rendered {
@@ -23,6 +23,12 @@ test('RuleSet makes chains before what leads to them, and takes them away after'
     'delete element ip t m { k }', 'delete element ip t ips { 10.0.0.1 }', 'flush chain ip t c', 'flush chain ip t d', 'delete chain ip t c', 'delete chain ip t d', 'delete set ip t s',
   ]);
   assert.equal(set.size, 0);
+});
+test('RuleSet lets rules of one owner lead to chains of another', () => {
+  const set = new RuleSet(T);
+  const [a, b] = [rendered({ chains: { c: ['jump d'] } }), rendered({ chains: { d: ['drop'] }, sets: { s: 'type ipv4_addr;' } })];
+  assert.deepEqual(lines(change(set, { a, b }).script), ['add chain ip t c', 'add set ip t s { type ipv4_addr; }', 'add chain ip t d', 'add rule ip t c jump d', 'add rule ip t d drop']);
+  assert.deepEqual(lines(change(set, { b: NOTHING, a: NOTHING }).script), ['flush chain ip t d', 'flush chain ip t c', 'delete chain ip t d', 'delete set ip t s', 'delete chain ip t c']);
 });
 test('RuleSet writes only what has changed', () => {
   const set = new RuleSet(T);

@@ -1,5 +1,5 @@
 /**
- * What one owner (a Service) has in the table, and the script that leads from what is there to what should be. Scripts are
+ * What each owner (a Service, a Pod, a policy) has in a table of nftables, and the script that leads from what is there to what should be. Scripts are
  * transactions: all of it holds at once or nothing does.
  */
 
@@ -19,6 +19,15 @@ export const NOTHING: Rendered = { chains: new Map(), sets: new Map(), entries: 
 interface Entry {
   readonly owner: string;
   readonly value: string;
+}
+/** Of all owners together, for rules of one lead to chains of another, and look into its sets. */
+interface Lines {
+  /** Chains and sets, before any rule. */
+  readonly declared: string[];
+  readonly filled: string[];
+  readonly emptied: string[];
+  /** Chains and sets, when no rule is left that needs them. */
+  readonly removed: string[];
 }
 const idOf = (a: string, b: string): string => `${a}\0${b}`;
 
@@ -53,40 +62,38 @@ export class RuleSet {
    * wanted has become free. After a script that failed, {@link clear} and set everything.
    */
   change(states: ReadonlyMap<string, Rendered>): { script: string; again: Set<string> } {
-    const before: string[] = [];
+    const rules: Lines = { declared: [], filled: [], emptied: [], removed: [] };
     const deletes: string[] = [];
     const adds: string[] = [];
-    const after: string[] = [];
     const again = new Set<string>();
     // All releases come first, so that an entry can pass from one owner to another in one step.
     for (const [owner, next] of states) this.#release(owner, next, deletes, again);
     for (const [owner, next] of states) {
       const old = this.#owners.get(owner) ?? NOTHING;
-      this.#chainsAndSets(old, next, before, after);
+      this.#chainsAndSets(old, next, rules);
       this.#acquire(owner, next, adds);
       if (next.chains.size || next.entries.length || next.members.length) this.#owners.set(owner, next);
       else this.#owners.delete(owner);
     }
     for (const owner of states.keys()) again.delete(owner);
-    const lines = [...before, ...deletes, ...adds, ...after];
+    const lines = [...rules.declared, ...rules.filled, ...deletes, ...adds, ...rules.emptied, ...rules.removed];
     return { script: lines.length ? `${lines.join('\n')}\n` : '', again };
   }
 
-  #chainsAndSets(old: Rendered, next: Rendered, before: string[], after: string[]): void {
+  #chainsAndSets(old: Rendered, next: Rendered, { declared, filled, emptied, removed }: Lines): void {
     const t = this.#table;
-    for (const [name, declaration] of next.sets) if (!old.sets.has(name)) before.push(`add set ${t} ${name} { ${declaration} }`);
-    // All chains before any rule: rules lead to chains.
-    for (const name of next.chains.keys()) if (!old.chains.has(name)) before.push(`add chain ${t} ${name}`);
+    for (const [name, declaration] of next.sets) if (!old.sets.has(name)) declared.push(`add set ${t} ${name} { ${declaration} }`);
+    for (const name of next.chains.keys()) if (!old.chains.has(name)) declared.push(`add chain ${t} ${name}`);
     for (const [name, rules] of next.chains) {
       const was = old.chains.get(name);
       if (was && was.length === rules.length && was.every((r, i) => r === rules[i])) continue;
-      if (was) before.push(`flush chain ${t} ${name}`);
-      for (const rule of rules) before.push(`add rule ${t} ${name} ${rule}`);
+      if (was) filled.push(`flush chain ${t} ${name}`);
+      for (const rule of rules) filled.push(`add rule ${t} ${name} ${rule}`);
     }
     const stale = [...old.chains.keys()].filter((name) => !next.chains.has(name));
-    for (const name of stale) after.push(`flush chain ${t} ${name}`);
-    for (const name of stale) after.push(`delete chain ${t} ${name}`);
-    for (const name of old.sets.keys()) if (!next.sets.has(name)) after.push(`delete set ${t} ${name}`);
+    for (const name of stale) emptied.push(`flush chain ${t} ${name}`);
+    for (const name of stale) removed.push(`delete chain ${t} ${name}`);
+    for (const name of old.sets.keys()) if (!next.sets.has(name)) removed.push(`delete set ${t} ${name}`);
   }
   #release(owner: string, next: Rendered, deletes: string[], again: Set<string>): void {
     const old = this.#owners.get(owner);

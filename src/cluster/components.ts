@@ -16,6 +16,7 @@ import { Client } from '#client/client.ts';
 import type { Transport } from '#client/transport.ts';
 import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
+import type { NetworkPolicies } from '#network/policy/network-policies.ts';
 import type { Store } from '#store/contract.ts';
 import { openEmbeddedStore } from '#store/embedded.ts';
 import { newScheduler } from '#scheduler/scheduler.ts';
@@ -30,7 +31,7 @@ import { componentUser, inProcessTransport } from './in-process-transport.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
 import { kubeletStats } from './metrics/kubelet-stats.ts';
 import { newMetricsApi } from './metrics/metrics-api.ts';
-import { newForwarding, newKubelet, newKubeletServer, newNetwork, newRoutes } from './node.ts';
+import { newForwarding, newKubelet, newKubeletServer, newNetwork, newNetworkPolicies, newRoutes } from './node.ts';
 import type { NodeFiles } from './node-files.ts';
 import { newNodeRuntime, type NodeRuntime } from './node-runtime.ts';
 import { newNodeProxy, type ClusterNodeProxy } from './node-proxy.ts';
@@ -61,6 +62,7 @@ export interface Assembly extends ProcessAssembly, NodeFiles {
   nodeProxy?: ClusterNodeProxy;
   runtime?: NodeRuntime;
   network?: NodeNetwork;
+  policies?: NetworkPolicies;
   kubeletServer?: KubeletServer;
 }
 
@@ -149,6 +151,7 @@ export function componentTable(a: Assembly): ComponentRow[] {
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, a.changes, a)) },
     { name: 'network', needs: ['apiserver', 'bootstrap'], create: () => (a.network = newNetwork(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes)) },
     { name: 'forwarding', needs: ['apiserver', 'bootstrap'], create: () => newForwarding(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
+    { name: 'network policies', needs: ['apiserver', 'bootstrap'], create: () => (a.policies = newNetworkPolicies(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.changes)) },
     { name: 'routes', needs: ['apiserver', 'bootstrap'], create: () => newRoutes(config, clock, as(a, 'system:kube-proxy', 'system:masters'), a.changes) },
     { name: 'proxy', needs: ['apiserver', 'bootstrap'], create: () => newServiceProxy(config, clock, as(a, 'system:kube-proxy'), a.changes) },
     {
@@ -156,8 +159,8 @@ export function componentTable(a: Assembly): ComponentRow[] {
       create: () => newClusterDns(config, clock, as(a, 'system:serviceaccount:kube-system:coredns', 'system:serviceaccounts', 'system:serviceaccounts:kube-system'), as(a, 'system:apiserver', 'system:masters')),
     },
     {
-      name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime', 'network'],
-      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, { ...a, network: a.network! })),
+      name: 'kubelet', needs: ['apiserver', 'bootstrap', 'container runtime', 'network', 'network policies'],
+      create: () => (a.kubelet = newKubelet(config, clock, as(a, `system:node:${config.nodeName}`, 'system:nodes'), a.runtime!.client, { ...a, network: a.network!, policies: a.policies! })),
     },
     {
       name: 'node role', needs: ['kubelet'],

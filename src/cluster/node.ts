@@ -12,6 +12,7 @@ import { webhookKubeletAuth } from '#kubelet/server/webhook-auth.ts';
 import { newForwardAccept } from '#network/forward-accept.ts';
 import { newNodeNetwork, type NodeNetwork } from '#network/node-network.ts';
 import { newPodRoutes } from '#network/pod-routes.ts';
+import { NetworkPolicies } from '#network/policy/network-policies.ts';
 import { vxlanLinkName } from '#network/vxlan-plan.ts';
 import type { NodeConfig } from './config.ts';
 import type { CredentialProviderFile } from './credential-provider-file.ts';
@@ -44,12 +45,17 @@ export interface KubeletParts {
   readonly kubeletChoices: Partial<KubeletConfig>;
   readonly credentialProviders?: CredentialProviderFile | undefined;
   readonly network: Pick<NodeNetwork, 'openHostPorts'>;
+  readonly policies: Pick<NetworkPolicies, 'isolate'>;
 }
 export function newKubelet(config: NodeConfig, clock: Clock, transport: Transport, runtime: CriClient, parts: KubeletParts): Kubelet {
-  const { registries, kubeletChoices, credentialProviders, network } = parts;
+  const { registries, kubeletChoices, credentialProviders, network, policies } = parts;
   return new Kubelet({
     config: kubeletConfig(config, kubeletChoices), client: new Client(transport, 'kubelet'), runtime, clock, credentialProviders, nodeCredentials: (image) => pullCredentials(registries, image),
-    openHostPorts: (pod, podIP, signal) => network.openHostPorts(pod, podIP, signal),
+    preparePodNetwork: async (pod, podIP, signal) => {
+      // A Pod that is to be isolated is so before anybody is led to it.
+      await policies.isolate(pod, podIP, signal);
+      await network.openHostPorts(pod, podIP, signal);
+    },
   });
 }
 /** The kubelet's server: who may use it is the API server's to say (TokenReview, SubjectAccessReview). */
@@ -66,6 +72,13 @@ export function newNetwork(config: NodeConfig & { readonly podCIDR: string }, cl
 export function newForwarding(config: NodeConfig, clock: Clock, transport: Transport, changes: HostChanges): Component {
   const { nodeName, bridge, clusterCIDR, nftTable: table } = config;
   return newForwardAccept({ client: new Client(transport, 'podyard-forwarding'), clock, nodeName, bridge, clusterCIDR, table, recordChange: (kind, id) => changes.record(kind, id) });
+}
+/** `transport` may list and watch Pods, Namespaces and NetworkPolicies of the whole cluster. */
+export function newNetworkPolicies(config: NodeConfig, clock: Clock, transport: Transport, changes: HostChanges): NetworkPolicies {
+  return new NetworkPolicies({
+    client: new Client(transport, 'podyard-network-policy'), clock, nodeName: config.nodeName, dnsIP: config.dnsIP, table: `${config.nftTable}_policy`,
+    recordChange: (kind, id) => changes.record(kind, id), forgetChange: (kind, id) => changes.forget(kind, id),
+  });
 }
 export function newRoutes(config: NodeConfig & { readonly podCIDR: string }, clock: Clock, transport: Transport, changes: HostChanges): Component {
   const { nodeName, nodeIP, clusterCIDR, podCIDR, podNetwork = 'routes', bridge } = config;

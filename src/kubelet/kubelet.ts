@@ -96,8 +96,8 @@ export interface KubeletOptions {
   readonly credentialProviders?: { readonly providers: readonly CredentialProviderConfig[]; readonly binDir: string } | undefined;
   /** Credentials of the node for an image, after all others. */
   readonly nodeCredentials?: (image: string) => readonly Partial<AuthConfig>[];
-  /** Resolves when a Pod that has just got its address is reached by its hostPorts. Absent: nobody opens any. */
-  readonly openHostPorts?: (pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>;
+  /** Resolves when the network is as a Pod needs it that has just got its address: its policies hold, its hostPorts are open. Absent: nobody has anything to prepare. */
+  readonly preparePodNetwork?: (pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>;
 }
 
 export class Kubelet implements Component {
@@ -316,7 +316,7 @@ export class Kubelet implements Component {
       cgroups: this.#hierarchy,
       features: () => this.#features,
     });
-    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, openHostPorts: this.#o.openHostPorts, userNamespaces: new UserNamespaces(config), runtimeHandler: async (pod, signal) => {
+    return new PodSync({ ...shared, statuses: this.#statuses, starter, prober: this.#prober, cgroups: this.#cgroups, resizer: this.#resizer, preparePodNetwork: this.#o.preparePodNetwork, userNamespaces: new UserNamespaces(config), runtimeHandler: async (pod, signal) => {
       const handler = await runtimeHandlerOf(client, pod, signal);
       refuseUserNamespace(pod, handler, this.node.runtimeHandlers);
       return handler;

@@ -90,6 +90,7 @@ const NODES: readonly rbacV1.ClusterRole[] = [
     allow('list watch', 'networking.k8s.io', 'servicecidrs'),
     allow('list watch', 'discovery.k8s.io', 'endpointslices'),
   ]),
+  clusterRole('podyard:network-policy', [allow('list watch', CORE, 'namespaces pods'), allow('list watch', 'networking.k8s.io', 'networkpolicies')]),
   clusterRole('system:kubelet-api-admin', [
     allow(READ, CORE, 'nodes'),
     allow('proxy', CORE, 'nodes'),

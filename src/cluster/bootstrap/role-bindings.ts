@@ -52,6 +52,8 @@ export const JOIN_BINDINGS: readonly rbacV1.ClusterRoleBinding[] = [
   clusterRoleBinding('podyard:node-autoapprove-certificate-rotation', [group('system:nodes')], 'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient'),
   // The proxy and the routes of a joined node act as the node.
   clusterRoleBinding('podyard:node-proxier', [group('system:nodes')], 'system:node-proxier'),
+  // So do its network policies, whose peers may be any Pods.
+  clusterRoleBinding('podyard:network-policy', [group('system:nodes')]),
 ];
 /** What is read on the way into the cluster: by everybody, and by who has a token or is a node. */
 export const JOIN_ROLES: readonly rbacV1.Role[] = [

@@ -6,7 +6,7 @@
  *   certificates ──▶ kubelet ──▶ network (the Node's podCIDR ──▶ CNI, nftables, routes to other nodes) ──▶ Ready
  *               │          └──▶ kubelet server, once its certificate is there
  *               ▼
- *             proxy
+ *             proxy, network policies
  * ```
  */
 import type { Component } from '#base/component.ts';
@@ -17,7 +17,8 @@ import { Informer } from '#client/informer.ts';
 import { NODES } from '#client/kinds.ts';
 import type { KubeletServer } from '#kubelet/server/server.ts';
 import type { NodeNetwork } from '#network/node-network.ts';
-import { newForwarding, newKubelet, newKubeletServer, newNetwork, newRoutes } from '../node.ts';
+import type { NetworkPolicies } from '#network/policy/network-policies.ts';
+import { newForwarding, newKubelet, newKubeletServer, newNetwork, newNetworkPolicies, newRoutes } from '../node.ts';
 import type { NodeFiles } from '../node-files.ts';
 import { newNodeRuntime, runtimeConfigOf, type NodeRuntime } from '../node-runtime.ts';
 import { newServiceProxy } from '../node-services.ts';
@@ -33,6 +34,7 @@ export interface NodeAssembly extends ProcessAssembly, NodeFiles {
   readonly podMtu: number | undefined;
   readonly certificates: NodeCertificates;
   runtime?: NodeRuntime;
+  policies?: NetworkPolicies;
   /** This node's range of addresses. */
   podCIDR?: string;
 }
@@ -43,10 +45,11 @@ export function nodeComponentTable(a: NodeAssembly): ComponentRow[] {
   return [
     { name: 'certificates', needs: [], create: () => certificates },
     { name: 'container runtime', needs: [], create: () => (a.runtime = newNodeRuntime(config, clock, changes, a)) },
+    { name: 'network policies', needs: ['certificates'], create: () => (a.policies = newNetworkPolicies(config, clock, certificates.transport, changes)) },
     {
-      name: 'kubelet', needs: ['certificates', 'container runtime'],
+      name: 'kubelet', needs: ['certificates', 'container runtime', 'network policies'],
       create: () => (a.kubelet = newKubelet(config, clock, certificates.transport, a.runtime!.client, {
-        ...a, network: { openHostPorts: async (pod, podIP, signal) => (await network.promise).openHostPorts(pod, podIP, signal) },
+        ...a, policies: a.policies!, network: { openHostPorts: async (pod, podIP, signal) => (await network.promise).openHostPorts(pod, podIP, signal) },
       })),
     },
     { name: 'network', needs: ['kubelet'], create: () => networkOnceGiven(a, network) },

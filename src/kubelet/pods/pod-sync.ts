@@ -48,6 +48,8 @@ export interface PodRecord {
   terminating: boolean;
   /** The sandbox that containers were last started in, and what they were told of it. */
   sandbox?: { readonly id: string; readonly config: Init<PodSandboxConfig> } | undefined;
+  /** The sandbox whose network is prepared. */
+  networkOf?: string | undefined;
 }
 
 export interface PodSyncOptions {
@@ -67,8 +69,8 @@ export interface PodSyncOptions {
   readonly claims: Pick<ClaimManager, 'prepare' | 'unprepare' | 'holds'>;
   /** Pods that are being brought up in the runtime at the same time. */
   readonly starts: Slots;
-  /** Whoever is told that a Pod runs can reach it: its hostPorts are open before its containers start, as with upstream's network plugins. */
-  readonly openHostPorts?: ((pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>) | undefined;
+  /** No container runs before its Pod's policies hold, and whoever is told that a Pod runs can reach it: its hostPorts are open by then, as with upstream's network plugins. */
+  readonly preparePodNetwork?: ((pod: Pod, podIP: string, signal: AbortSignal) => Promise<void>) | undefined;
   readonly userNamespaces: UserNamespaces;
   /** The runtime's handler for the Pod's RuntimeClass; '' is the runtime's default. */
   runtimeHandler(pod: Pod, signal: AbortSignal): Promise<string>;
@@ -213,8 +215,7 @@ export class PodSync {
     const sandboxId = actions.sandboxId ?? (await starts.run(() => this.#createSandbox(record, sandbox, signal), { signal }));
     record.sandbox = { id: sandboxId, config: sandbox };
     const ready = await volumes;
-    const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
-    if (actions.createSandbox && address) await this.#o.openHostPorts?.(pod, address, signal);
+    await this.#prepareNetwork(record, pod, sandboxId, signal);
     let retryMs: number | undefined;
     const start = async (container: AnyContainer) => {
       const later = await this.#startContainer(record, pod, container, sandboxId, sandbox, ready, signal);
@@ -224,6 +225,13 @@ export class PodSync {
     for (const c of actions.initToStart) await start(c);
     for (const c of actions.containersToStart) await start(c);
     return retryMs === undefined ? undefined : { afterMs: retryMs };
+  }
+  /** Once for each sandbox, and once more in a new process: who made it may have ended before it was prepared. */
+  async #prepareNetwork(record: PodRecord, pod: Pod, sandboxId: string, signal: AbortSignal): Promise<void> {
+    const address = this.#o.cache.get(record.uid)?.sandboxes.find((s) => s.id === sandboxId)?.network?.ip;
+    if (!address || record.networkOf === sandboxId) return;
+    await this.#o.preparePodNetwork?.(pod, address, signal);
+    record.networkOf = sandboxId;
   }
   async #sandboxConfig(record: PodRecord, pod: Pod, actions: PodActions, cgroupParent: string, signal: AbortSignal): Promise<Init<PodSandboxConfig>> {
     const { config } = this.#o;

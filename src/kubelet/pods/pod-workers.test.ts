@@ -247,12 +247,12 @@ test('PodWorkers: an init container that fails for good ends the Pod', async () 
   assert.equal(status!.initContainerStatuses![0]!.state!.terminated!.exitCode, 4);
 });
 
-test('PodWorkers start no container before the hostPorts of its Pod are open', async () => {
+test('PodWorkers start no container before the network of its Pod is prepared', async () => {
   const asked: string[] = [];
   const opened = Promise.withResolvers<void>();
-  await using k = await runKubelet({ openHostPorts: (pod, podIP) => (asked.push(`${pod.metadata.name} ${podIP}`), opened.promise) });
+  await using k = await runKubelet({ preparePodNetwork: (pod, podIP) => (asked.push(`${pod.metadata.name} ${podIP}`), opened.promise) });
   k.create(makePod().container('c', { ports: [{ containerPort: 80, hostPort: 8080 }] }).build());
-  await k.until('the ports to be asked for', () => asked.length === 1);
+  await k.until('the network to be asked for', () => asked.length === 1);
   await k.clock.advance(1000);
   assert.deepEqual([asked, k.kubelet.cache.get('uid-web')!.containers.length], [['web 10.244.0.2'], 0]);
   opened.resolve();

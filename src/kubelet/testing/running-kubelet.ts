@@ -67,7 +67,7 @@ export interface RunningOptions extends Omit<FakeRuntimeOptions, 'clock'> {
   readonly config?: Partial<KubeletConfig>;
   /** None, unless given. */
   readonly cgroups?: CgroupManager;
-  readonly openHostPorts?: KubeletOptions['openHostPorts'];
+  readonly preparePodNetwork?: KubeletOptions['preparePodNetwork'];
   /** Put into the API before the kubelet starts. */
   readonly before?: (api: FakeApi) => void;
 }
@@ -79,7 +79,7 @@ export async function runKubelet(options: RunningOptions = {}): Promise<RunningK
   options.before?.(api);
   const runtime = fakeRuntime({ anyImage: true, ...options, clock });
   const mounter = fakeMounter();
-  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: options.cgroups ?? NO_CGROUPS, ...(options.openHostPorts && { openHostPorts: options.openHostPorts }) });
+  const kubelet = new Kubelet({ config: kubeletConfig(dir, options.config), client: new Client(api, 'kubelet'), runtime, clock, mounter, cgroups: options.cgroups ?? NO_CGROUPS, ...(options.preparePodNetwork && { preparePodNetwork: options.preparePodNetwork }) });
   const started = kubelet.start(new AbortController().signal);
   started.catch(() => {});
   await started;

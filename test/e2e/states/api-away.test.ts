@@ -83,7 +83,7 @@ async function startNode(c: TestCluster): Promise<OwnNode> {
   const transport = new HttpTransport({ server: `https://127.0.0.1:${link.port}`, ca: pki.ca.cert, cert: client.cert, key: client.key, userAgent: 'kubelet', timeoutMs: 10_000 });
   const parts = { registries: NO_REGISTRIES, kubeletChoices: {} };
   const runtime = newNodeRuntime(config, systemClock, changes, parts);
-  const kubelet = newKubelet(config, systemClock, transport, runtime.client, { ...parts, network: { openHostPorts: async () => {} } });
+  const kubelet = newKubelet(config, systemClock, transport, runtime.client, { ...parts, policies: { isolate: () => Promise.resolve() }, network: { openHostPorts: async () => {} } });
   const abort = new AbortController();
   const end = async (): Promise<void> => {
     link.cut();

@@ -31,7 +31,7 @@ export async function addPod(machine: Machine, bridge: string, gateway: string, 
   const bridged = await machine.run('ip', 'link', 'show', bridge).then(() => true, () => false);
   const addBridge = bridged ? [] : [`link add ${bridge} type bridge`, `address add ${gateway}/24 dev ${bridge}`, `link set ${bridge} up`];
   for (const command of [...addBridge, `link add ${link} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${name}`, `link set ${link} master ${bridge} up`]) await machine.run('ip', ...command.split(' '));
-  for (const command of [`address add ${ip}/24 dev eth0`, 'link set eth0 up', `route add default via ${gateway}`]) await pod.run('ip', ...command.split(' '));
+  for (const command of [`address add ${ip}/24 dev eth0`, 'link set lo up', 'link set eth0 up', `route add default via ${gateway}`]) await pod.run('ip', ...command.split(' '));
   return { ...pod, [Symbol.asyncDispose]: async () => void (await exec('ip', ['netns', 'delete', name]).catch(() => {})) };
 }
 

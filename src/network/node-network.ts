@@ -115,13 +115,16 @@ async function setKernel(bridge: string): Promise<void> {
   }
 }
 
+/** The uid by which the kubelet knows a Pod: of one that comes from a file its mirror in the API tells it. */
+const uidOnNode = (pod: Pod): string => pod.metadata.annotations?.['kubernetes.io/config.mirror'] ?? uidOf(pod);
+
 export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
   const { client, clock, nodeName, bridge } = options;
   const pods = new Informer(client, PODS, clock, { fieldSelector: `spec.nodeName=${nodeName}` });
   /** Addresses that the API does not know yet, by the Pods' uids, and whether their ports are open. */
   const early = new Map<string, { readonly podIP: string; readonly opened: PromiseWithResolvers<void> }>();
   const withAddress = (pod: Pod): Pod => {
-    const known = early.get(uidOf(pod));
+    const known = early.get(uidOnNode(pod));
     return known ? { ...pod, status: { ...pod.status, podIP: known.podIP } } : pod;
   };
   let applied = '';
@@ -129,7 +132,7 @@ export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
     name: 'network', clock, logger: log, workers: 1, baseDelayMs: 100, maxDelayMs: 30_000,
     async reconcile(_key, signal) {
       const all = pods.list();
-      const served = all.map((pod) => ({ pod, known: early.get(uidOf(pod)) }));
+      const served = all.map((pod) => ({ pod, known: early.get(uidOnNode(pod)) }));
       const ports = all.map(withAddress).toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).flatMap(hostPortsOf);
       const script = tableScript(options, ports);
       // The bridge appears with the first Pod: its setting is made again when hostPorts come into use.
@@ -138,7 +141,7 @@ export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
       applied = script;
       for (const { pod, known } of served) {
         known?.opened.resolve();
-        if (known && pod.status?.podIP === known.podIP && early.get(uidOf(pod)) === known) early.delete(uidOf(pod));
+        if (known && pod.status?.podIP === known.podIP && early.get(uidOnNode(pod)) === known) early.delete(uidOnNode(pod));
       }
       return undefined;
     },
@@ -158,8 +161,8 @@ export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
         },
         onDelete: (pod) => {
           touch(pod);
-          early.get(uidOf(pod))?.opened.resolve();
-          early.delete(uidOf(pod));
+          early.get(uidOnNode(pod))?.opened.resolve();
+          early.delete(uidOnNode(pod));
         },
       });
       pods.start();
@@ -173,9 +176,9 @@ export function newNodeNetwork(options: NodeNetworkOptions): NodeNetwork {
       if (hostPortsOf({ ...pod, status: { ...pod.status, podIP } }).length === 0) return;
       signal.throwIfAborted();
       const opened = Promise.withResolvers<void>();
-      early.set(uidOf(pod), { podIP, opened });
+      early.set(uidOnNode(pod), { podIP, opened });
       const onAbort = (): void => {
-        early.delete(uidOf(pod));
+        early.delete(uidOnNode(pod));
         opened.reject(signal.reason as Error);
       };
       signal.addEventListener('abort', onAbort, { once: true });

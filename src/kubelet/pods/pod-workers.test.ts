@@ -258,3 +258,14 @@ test('PodWorkers start no container before the network of its Pod is prepared', 
   opened.resolve();
   await k.until('Running', () => k.pod('web')?.status?.phase === 'Running');
 });
+test('PodWorkers have the network of a sandbox prepared until that has succeeded once', async () => {
+  let asked = 0;
+  await using k = await runKubelet({ preparePodNetwork: () => (++asked === 1 ? Promise.reject(new Error('not now')) : Promise.resolve()) });
+  k.create(makePod().container('c').build());
+  await k.until('Running', () => k.pod('web')?.status?.phase === 'Running', 30_000);
+  assert.equal(asked, 2);
+  const [run] = k.kubelet.cache.get('uid-web')!.containers;
+  k.runtime.kill(run!.id, 7);
+  await k.until('the restart', () => k.pod('web')?.status?.containerStatuses?.[0]?.restartCount === 1, 20_000);
+  assert.equal(asked, 2);
+});

@@ -6,7 +6,7 @@ import type { Pod } from '#api/gen/core-v1.ts';
 import { waitForEvent, waitForPhase, waitForPod, waitForPodGone, waitForReady, waitForStatusColumn } from '../harness/conditions.ts';
 import { hostProcesses } from '../harness/process.ts';
 import { onCluster } from '../harness/suite.ts';
-import type { TestCluster } from '../harness/cluster.ts';
+import { freePort, type TestCluster } from '../harness/cluster.ts';
 
 const { test } = onCluster({ images: ['docker.io/library/busybox:1.37', 'docker.io/example/stop-signal:1'] });
 
@@ -51,7 +51,8 @@ test('kubectl debug --target shows the processes of the container that it looks 
 
 test('a manifest in the node\'s directory is a Pod with a mirror in the API; the mirror does not decide', async (c) => {
   const file = `${c.dataDir}/manifests/still.json`;
-  await writeFile(file, JSON.stringify(pod('still', [container('c', 'sleep 3600')])));
+  // It has a hostPort, for which the node asks by the mirror.
+  await writeFile(file, JSON.stringify(pod('still', [container('c', 'sleep 3600', { ports: [{ containerPort: 80, hostPort: await freePort() }] })])));
   const mirror = await waitForReady(c, 'still-node01');
   assert.equal(mirror.metadata.annotations?.['kubernetes.io/config.source'], 'file');
   assert.equal(mirror.metadata.ownerReferences?.[0]?.kind, 'Node');

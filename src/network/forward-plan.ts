@@ -17,6 +17,7 @@ import { isIPv4 } from 'node:net';
 import type { Node } from '#api/gen/core-v1.ts';
 import { nameOf } from '#api/object.ts';
 import type { NftChain, NftExpression, NftObject, NftRule } from '#base/nft.ts';
+import { isOwnTable } from './own-tables.ts';
 
 /** Bit of the packet mark that asks for acceptance, between {@link forwardScript}'s two chains. Nobody's else: kube-proxy has 0x4000 and 0x8000, the CNI's portmap 0x2000. */
 const MARK = 0x1000;
@@ -54,7 +55,7 @@ export function acceptChainOf(place: ForwardPlace): string {
 
 const textOf = (chain: NftChain): string => `${chain.family} ${chain.table} ${chain.name}`;
 /** Tables of clusters of this machine. They drop what they mean to drop. */
-const isOurs = (chain: NftChain): boolean => chain.family === 'ip' && /^podyard(_[0-9a-f]+)?(_proxy|_forward)?$/.test(chain.table);
+const isOurs = (chain: NftChain): boolean => isOwnTable(chain.family, chain.table);
 const isForeign = (chain: NftChain): boolean => chain.hook === 'forward' && (chain.family === 'ip' || chain.family === 'inet') && !isOurs(chain);
 const isCounted = (e: NftExpression): boolean => 'counter' in e;
 const withoutCounters = (rule: NftRule): readonly NftExpression[] => rule.expr.filter((e) => !isCounted(e));

@@ -3,9 +3,7 @@ import type { Clock } from '#base/clock.ts';
 import { logger } from '#base/logger.ts';
 import { commandIn } from '#base/system-command.ts';
 import { Monitor } from './monitor.ts';
-
-/** A change of a table that a cluster of this machine has for itself, or the line that ends a transaction. */
-const OURS = /^(?:\w+ (?:\w+ )?ip podyard(?:_[0-9a-f]+)?(?:_proxy|_forward)?\b|# new generation)/;
+import { isOwnChange } from './own-tables.ts';
 
 export interface RuleMonitorOptions {
   readonly clock: Clock;
@@ -18,6 +16,6 @@ export interface RuleMonitorOptions {
 export function ruleMonitor({ clock, netns, onChange }: RuleMonitorOptions): Monitor {
   return new Monitor({
     clock, logger: logger('forwarding'), command: commandIn(netns, 'nft', ['monitor']),
-    onStart: onChange, onLine: (line) => { if (!OURS.test(line)) onChange(); },
+    onStart: onChange, onLine: (line) => { if (!isOwnChange(line)) onChange(); },
   });
 }

@@ -13,9 +13,16 @@ export interface RuleMonitorOptions {
   onChange(): void;
 }
 
-export function ruleMonitor({ clock, netns, onChange }: RuleMonitorOptions): Monitor {
-  return new Monitor({
-    clock, logger: logger('forwarding'), command: commandIn(netns, 'nft', ['monitor']),
+/** What is listened to, by a child each: nft 1.0.6 that listens to everything dies when a table goes that has a `ct timeout`, as our proxy's. */
+const KINDS = ['chains', 'rules'];
+
+export function ruleMonitor({ clock, netns, onChange }: RuleMonitorOptions): Pick<Monitor, 'start' | 'stop'> {
+  const monitors = KINDS.map((kind) => new Monitor({
+    clock, logger: logger('forwarding'), command: commandIn(netns, 'nft', ['monitor', kind]),
     onStart: onChange, onLine: (line) => { if (!isOwnChange(line)) onChange(); },
-  });
+  }));
+  return {
+    start: () => monitors.forEach((monitor) => monitor.start()),
+    stop: async () => void (await Promise.all(monitors.map((monitor) => monitor.stop()))),
+  };
 }

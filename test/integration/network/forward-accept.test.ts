@@ -9,8 +9,10 @@ import { EVENTS, NODES } from '#client/kinds.ts';
 import { FakeApi } from '#kubelet/testing/fake-api.ts';
 import { newForwardAccept, removeForwardAccept } from '#network/forward-accept.ts';
 import { tableScript } from '#network/node-network.ts';
+import { emptyTable } from '#proxy/table.ts';
 import { eventually } from '../controllers/eventually.ts';
 import { isCutOff, PORT, serve, sourceSeen, type Server } from './conversation.ts';
+import { monitors } from './monitors.ts';
 import { addPod, makeMachines, type Machine, type Machines } from './namespaces.ts';
 
 const CLUSTER = '10.244.0.0/16';
@@ -159,6 +161,20 @@ describe('Beside a firewall that drops what is forwarded', () => {
     await nft('flush chain ip filter FORWARD');
     await accepted();
     assert.equal(await sourceSeen(podA, podB), podA.ip);
+  });
+
+  test('it goes on listening when tables of clusters come and go, and ends with the component', async (t) => {
+    const stop = await start(t);
+    const listening = await eventually('two that listen', () => (monitors().length === 2 ? monitors() : undefined));
+    await nft(DOCKER);
+    await accepted();
+    await nft(emptyTable('ip podyard_proxy'));
+    await nft('delete table ip podyard_proxy');
+    await nft('flush chain ip filter FORWARD');
+    await accepted();
+    assert.deepEqual(monitors(), listening);
+    await stop();
+    assert.deepEqual(monitors(), []);
   });
 
   test('a policy that becomes drop is heard, and where it is accept nothing is written', async (t) => {

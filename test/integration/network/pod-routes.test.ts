@@ -1,6 +1,5 @@
 /** Routes between nodes in a real kernel: two machines, and the component in one of them. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, test, type TestContext } from 'node:test';
 import type { Event, Node } from '#api/gen/core-v1.ts';
 import { systemClock, type Clock } from '#base/clock.ts';
@@ -11,6 +10,7 @@ import { FakeApi } from '#kubelet/testing/fake-api.ts';
 import { newPodRoutes } from '#network/pod-routes.ts';
 import { ROUTE_PROTOCOL } from '#network/route-plan.ts';
 import { eventually } from '../controllers/eventually.ts';
+import { monitors } from './monitors.ts';
 import { makeMachines, type Machine, type Machines } from './namespaces.ts';
 
 const CLUSTER = '10.244.0.0/16';
@@ -23,16 +23,6 @@ const routesOf = async (machine: Machine): Promise<string[]> => (await machine.r
 const oursOf = async (machine: Machine): Promise<string[]> => (await routesOf(machine)).filter((line) => line.includes(OURS)).map((line) => line.replace(` ${OURS}`, ''));
 const become = (machine: Machine, wanted: readonly string[]): Promise<true> =>
   eventually(`routes ${wanted.join(', ') || 'none'}`, async () => (await oursOf(machine)).join() === wanted.join() || undefined);
-
-/** Process ids of our own children that listen to links. */
-const monitors = (): number[] =>
-  readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter((pid) => pid !== '').map(Number).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('monitor');
-    } catch {
-      return false; // it has ended meanwhile
-    }
-  });
 
 describe('Pod routes', () => {
   let machines: Machines;

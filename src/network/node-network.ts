@@ -17,6 +17,7 @@ import { Informer } from '#client/informer.ts';
 import { PODS } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
 import { applyNft } from '#base/nft.ts';
+import { filterBridgedPackets } from './bridge-filter.ts';
 
 const log = logger('network');
 
@@ -106,13 +107,13 @@ ${hairpins.join('\n')}
 async function setKernel(bridge: string): Promise<void> {
   const settings: [string, string][] = [
     ['net/ipv4/ip_forward', '1'],
-    // Replies between Pods of one bridge must pass the rules that rewrote the request.
-    ['net/bridge/bridge-nf-call-iptables', '1'],
     [`net/ipv4/conf/${bridge}/route_localnet`, '1'],
   ];
   for (const [name, value] of settings) {
     await writeFile(`/proc/sys/${name}`, value).catch((err: NodeJS.ErrnoException) => log.debug({ name, code: err.code }, 'kernel setting not changed'));
   }
+  // Replies between Pods of one bridge must pass the rules that rewrote the request.
+  await filterBridgedPackets().catch((err: unknown) => log.warn({ err }, 'Services and policies do not work between Pods of this node: the kernel does not filter what passes a bridge'));
 }
 
 /** The uid by which the kubelet knows a Pod: of one that comes from a file its mirror in the API tells it. */

@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { applyNft } from '#base/nft.ts';
-import { findCommand } from '#cluster/host/preflight.ts';
 import { emptyTable, halfClosedTimeout } from '#proxy/table.ts';
 import { addPod, makeMachines } from './namespaces.ts';
 
@@ -13,7 +12,7 @@ const SERVER = `require('net').createServer({ allowHalfOpen: true }, (s) => s.en
 /** Leaves its own side open, and tells when it has seen the other's end. */
 const client = (ip: string): string => `const s = require('net').connect({ port: 8080, host: '${ip}', allowHalfOpen: true }); s.resume().on('end', () => console.log('half closed')); setInterval(() => {}, 60_000)`;
 
-test('a half-closed connection of a Pod is known for an hour', { skip: !(await findCommand('conntrack')) && 'the tool conntrack is not installed' }, async (t) => {
+test('a half-closed connection of a Pod is known for an hour', async (t) => {
   await using machines = await makeMachines();
   const { left, right } = machines;
   await using pod = await addPod(left, 'pods', '10.244.0.1', '10.244.0.7');

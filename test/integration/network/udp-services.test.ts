@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import type { Service } from '#api/gen/core-v1.ts';
 import { applyNft } from '#base/nft.ts';
-import { findCommand } from '#cluster/host/preflight.ts';
 import { deleteFlows, staleFlows } from '#proxy/conntrack.ts';
 import { addPod, makeMachines, type Machine } from './namespaces.ts';
 
@@ -24,7 +23,7 @@ async function serve(t: TestContext, where: Machine): Promise<void> {
   for (let listening = ''; listening.split('\n').length <= 2;) listening += String(await once(server.stdout, 'data'));
 }
 
-test('a UDP client that keeps its port is led to the new endpoint, also when only the port of the endpoint is new', { skip: !(await findCommand('conntrack')) && 'the tool conntrack is not installed' }, async (t) => {
+test('a UDP client that keeps its port is led to the new endpoint, also when only the port of the endpoint is new', async (t) => {
   await using machines = await makeMachines();
   const { left, right } = machines;
   await using client = await addPod(left, 'pods', '10.244.0.1', '10.244.0.7');

@@ -19,7 +19,7 @@ import { EventRecorder } from '#client/events.ts';
 import { Informer } from '#client/informer.ts';
 import { NODES } from '#client/kinds.ts';
 import { Reconciler } from '#client/reconciler.ts';
-import { acceptChainOf, addressesOfOthers, forwardScript, forwardTableOf, jumpsTo, planForwarding, tablesToRead, type ForwardPlace } from './forward-plan.ts';
+import { acceptChainOf, AS_WRITTEN, addressesOfOthers, forwardScript, forwardTableOf, jumpsTo, planForwarding, tablesToRead, type ForwardPlace } from './forward-plan.ts';
 import { ruleMonitor } from './rule-monitor.ts';
 
 const log = logger('forwarding');
@@ -41,11 +41,12 @@ export interface ForwardAcceptOptions extends ForwardPlace {
 }
 
 /** All chains, and the rules of those that what is forwarded goes through. */
-async function look(options: NftOptions): Promise<NftObject[]> {
+async function look(place: ForwardPlace, options: NftOptions): Promise<NftObject[]> {
   const objects = await listNft(['chains'], options);
   for (const table of tablesToRead(objects)) {
     objects.push(...(await listNft(['table', ...table], options)).filter((o) => o.rule));
   }
+  if (objects.some(({ chain }) => chain?.table === forwardTableOf(place) && chain.name === AS_WRITTEN)) objects.push(...(await listNft(['chain', 'ip', forwardTableOf(place), AS_WRITTEN], options)).filter((o) => o.rule));
   return objects;
 }
 async function hasLegacyTable(netns: string | undefined): Promise<boolean> {
@@ -65,8 +66,8 @@ export function newForwardAccept(options: ForwardAcceptOptions): Component {
   const recorder = new EventRecorder(client, { component: NAME, host: nodeName, clock, sender: events });
   /** By chain, what was last told. */
   let told: ReadonlyMap<string, string> = new Map();
-  /** What was last written, and what nft then showed of it. */
-  let applied = { nodes: '', print: '' };
+  /** Addresses of nodes that were last written; undefined before the first time, when what is there may be an earlier release's. */
+  let written: string | undefined;
   const tell = (problems: ReadonlyMap<string, string>): void => {
     for (const [chain, message] of problems) {
       if (told.get(chain) === message) continue;
@@ -80,15 +81,15 @@ export function newForwardAccept(options: ForwardAcceptOptions): Component {
     async reconcile(_key, signal) {
       // Before all Nodes are known, those that are not would be shut out.
       if (!nodes.hasSynced) return undefined;
-      const plan = planForwarding(await look({ netns, signal }), await hasLegacyTable(netns), options);
+      const plan = planForwarding(await look(options, { netns, signal }), await hasLegacyTable(netns), options);
       tell(plan.problems);
       const others = addressesOfOthers(nodes.list(), nodeName);
-      if (!plan.blocked || (plan.jumps && plan.print === applied.print && others.join() === applied.nodes)) return undefined;
+      if (!plan.blocked || (plan.jumps && plan.isRight && others.join() === written)) return undefined;
       await options.recordChange('nft-table', `ip ${forwardTableOf(options)}`);
       await options.recordChange('forward-accept', acceptChainOf(options));
       await applyNft(forwardScript(options, others, plan.jumps), { netns, signal });
       log.info({ chain: acceptChainOf(options) }, 'FORWARD of table ip filter drops what is forwarded: it accepts what the cluster needs now');
-      applied = { nodes: others.join(), print: planForwarding(await look({ netns, signal }), false, options).print };
+      written = others.join();
       return undefined;
     },
   });

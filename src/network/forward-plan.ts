@@ -26,6 +26,11 @@ const UNMARKED = (~MARK >>> 0).toString(16);
 const FORWARD = 'ip filter FORWARD';
 /** Longest name of a chain that iptables takes, which an interface's 15 characters fit in. Source: iptables(8), XT_EXTENSION_MAXNAMELEN. */
 const CHAIN_PREFIX = 'PODYARD-FWD-';
+/**
+ * The same rules in our own table, where nothing is led to them and nobody changes them: as each release of nft shows them in its own words, they tell what the others
+ * must look like. A look at what has just been written would take for ours what somebody wrote in that moment.
+ */
+export const AS_WRITTEN = 'as-written';
 
 /** What a node is among the firewalls of its machine. */
 export interface ForwardPlace {
@@ -40,8 +45,8 @@ export interface ForwardPlan {
   readonly blocked: boolean;
   /** FORWARD jumps to our chain. */
   readonly jumps: boolean;
-  /** Our chain in FORWARD's table, as it is; changes when somebody changes it. */
-  readonly print: string;
+  /** Our chain in FORWARD's table is as it was written. */
+  readonly isRight: boolean;
   /** By chain, what is told of those that block and are not ours to change. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -97,8 +102,8 @@ export function planForwarding(objects: readonly NftObject[], legacy: boolean, p
   }
   const forward = foreign.find((chain) => textOf(chain) === FORWARD);
   if (!forward && legacy) problems.set('iptables-legacy', blockedByLegacy(place));
-  const own = rules.filter((r) => r.family === 'ip' && r.table === 'filter' && r.chain === accepting);
-  return { blocked: forward !== undefined && blocks(forward), jumps: jumpsTo(objects, accepting).length > 0, print: JSON.stringify(own.map(withoutCounters)), problems };
+  const print = (table: string, chain: string): string => JSON.stringify(rules.filter((r) => r.family === 'ip' && r.table === table && r.chain === chain).map(withoutCounters));
+  return { blocked: forward !== undefined && blocks(forward), jumps: jumpsTo(objects, accepting).length > 0, isRight: print('filter', accepting) === print(forwardTableOf(place), AS_WRITTEN), problems };
 }
 
 /** Its administrator knows of the cluster: whether the table drops its traffic is theirs to say. */
@@ -131,6 +136,7 @@ export function forwardScript(place: ForwardPlace, nodes: readonly string[], jum
   const chain = `ip filter ${acceptChainOf(place)}`;
   const mark = `meta mark set meta mark or ${MARK}`;
   const marked = `meta mark & ${MARK} == ${MARK} counter accept`;
+  const accepting = [`iifname "${bridge}" counter accept`, `ip daddr ${clusterCIDR} ${marked}`, `ip saddr ${clusterCIDR} ${marked}`];
   return `table ${table}
 delete table ${table}
 table ${table} {
@@ -149,11 +155,10 @@ table ${table} {
     type filter hook forward priority 1; policy accept;
     meta mark & ${MARK} == ${MARK} meta mark set meta mark and 0x${UNMARKED}
   }
+  chain ${AS_WRITTEN} {
+${accepting.map((rule) => `    ${rule}\n`).join('')}  }
 }
 add chain ${chain}
 flush chain ${chain}
-add rule ${chain} iifname "${bridge}" counter accept
-add rule ${chain} ip daddr ${clusterCIDR} ${marked}
-add rule ${chain} ip saddr ${clusterCIDR} ${marked}
-${jumps ? '' : `insert rule ${FORWARD} counter jump ${acceptChainOf(place)}\n`}`;
+${accepting.map((rule) => `add rule ${chain} ${rule}\n`).join('')}${jumps ? '' : `insert rule ${FORWARD} counter jump ${acceptChainOf(place)}\n`}`;
 }

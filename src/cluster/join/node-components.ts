@@ -9,6 +9,7 @@
  *             proxy, network policies
  * ```
  */
+import { abortable } from '#base/abort.ts';
 import type { Component } from '#base/component.ts';
 import type { ComponentRow } from '#base/component-group.ts';
 import type { Clock } from '#base/clock.ts';
@@ -49,7 +50,7 @@ export function nodeComponentTable(a: NodeAssembly): ComponentRow[] {
     {
       name: 'kubelet', needs: ['certificates', 'container runtime', 'network policies'],
       create: () => (a.kubelet = newKubelet(config, clock, certificates.transport, a.runtime!.client, {
-        ...a, policies: a.policies!, network: { openHostPorts: async (pod, podIP, signal) => (await network.promise).openHostPorts(pod, podIP, signal) },
+        ...a, policies: a.policies!, network: onceMade(network.promise),
       })),
     },
     { name: 'network', needs: ['kubelet'], create: () => networkOnceGiven(a, network) },
@@ -60,6 +61,10 @@ export function nodeComponentTable(a: NodeAssembly): ComponentRow[] {
   ];
 }
 
+/** A network that is not there yet: who asks for it waits, and no longer than the signal lets. */
+export function onceMade(network: Promise<Pick<NodeNetwork, 'openHostPorts'>>): Pick<NodeNetwork, 'openHostPorts'> {
+  return { openHostPorts: async (pod, podIP, signal) => (await abortable(network, signal)).openHostPorts(pod, podIP, signal) };
+}
 /** Waits for the Node's range of addresses, then sets its network up. */
 function networkOnceGiven(a: NodeAssembly, made: PromiseWithResolvers<NodeNetwork>): Component {
   const { config, clock, certificates, changes } = a;
